@@ -1,0 +1,90 @@
+"""Which environments there are: one table, one line each.  Entry points are strings, imported by `make`."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from collm_envs.env import EnvSpec, TextEnv
+from collm_envs.task import Task
+
+_specs: dict[str, EnvSpec] = {
+    spec.id: spec
+    for spec in (
+        EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),
+    )
+}
+registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
+"""id -> spec of every environment that `make` knows"""
+
+
+def register(id: str, entry_point: str, summary: str = "", **kwargs: Any) -> None:
+    """Add an environment of your own; import the module that calls this before `make`.
+
+    `entry_point` is "package.module:TaskClass", `kwargs` its default keywords.  Raises ValueError for an
+    id that is taken or does not end in -v<number>, or for an entry point without a colon.
+    """
+    if id in _specs:
+        raise ValueError(f"environment {id!r} is registered already ({_specs[id].entry_point})")
+    name, _, version = id.rpartition("-v")
+    if not name or not version.isdecimal():
+        raise ValueError(f"environment id must look like 'Name-v0', got {id!r}")
+    if not isinstance(entry_point, str) or entry_point.count(":") != 1:
+        raise ValueError(f"{id}: entry_point must be 'package.module:TaskClass', got {entry_point!r}")
+    _specs[id] = EnvSpec(id, entry_point, kwargs, summary)
+
+
+def spec(id: str) -> EnvSpec:
+    """The spec of `id`; KeyError with the nearest known id otherwise."""
+    if id in _specs:
+        return _specs[id]
+    by_fold = {known.lower(): known for known in _specs}
+    near = difflib.get_close_matches(str(id).lower(), by_fold, n=1, cutoff=0.4)
+    hint = f"did you mean {by_fold[near[0]]!r}?" if near else f"there are {', '.join(_specs)}"
+    raise KeyError(f"no environment {id!r}; {hint}")
+
+
+def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = None, **kwargs: Any) -> TextEnv:
+    """`TextEnv` of the task `id`.
+
+    `render_mode` is "ansi", "rgb_array", "human" or None; `max_cycles` truncates episodes after so many
+    turns; all other keywords are the task's own (`collm envs <id>` lists them).  Raises KeyError for an
+    unknown id, TypeError for an unknown keyword, and whatever the task finds wrong with a value.
+    """
+    task, full = _make_task(id, kwargs)
+    return TextEnv(task, full, render_mode=render_mode, max_cycles=max_cycles)
+
+
+def make_task(id: str, **kwargs: Any) -> Task:
+    """The bare task of `id`, without PettingZoo around it."""
+    return _make_task(id, kwargs)[0]
+
+
+def task_class(id: str) -> Callable[..., Task]:
+    """The class behind `id`, imported now; its docstring is the environment's page."""
+    module, _, name = spec(id).entry_point.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def pprint_registry() -> None:
+    """Print the table of environments."""
+    width = max(map(len, _specs))
+    print("\n".join(f"{s.id:<{width}}  {s.summary}" for s in _specs.values()))
+
+
+def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
+    known, build = spec(id), task_class(id)
+    names = [*inspect.signature(build).parameters]
+    for name in kwargs:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(names)}"
+            raise TypeError(f"{id}: no keyword {name!r}{hint}")
+    merged = copy.deepcopy({**known.kwargs, **kwargs})
+    task = build(**copy.deepcopy(merged))
+    return task, EnvSpec(id, known.entry_point, merged, known.summary)

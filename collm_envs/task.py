@@ -1,0 +1,141 @@
+"""What a task is: five pure functions on frozen data.  No PettingZoo, no numpy, no files.
+
+A task never raises for what an agent wrote: text it cannot use becomes a `Rejected` line in the next
+state.  All randomness comes from the `seed` given to `start`; a state holds everything that `prompt`,
+`play`, `score` and `done` need, so an episode can be replayed, branched and pickled anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+Cell = tuple[int, int, int]
+"""(x, y, z) of a block; y points up"""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row of a task's data.  `data` has the published schema and is plain JSON."""
+
+    id: str
+    data: Mapping[str, Any]
+
+
+class Rejected(NamedTuple):
+    """A line of an agent's text that had no effect, and why."""
+
+    line: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the last turn earned.
+
+    `reward` is shared by all agents; `parts` are its named summands or levels as they entered it;
+    `metrics` are what papers report (lower-case keys).  `accepted` and `rejected` hold, per agent,
+    the lines of its text that did and did not count.
+    """
+
+    reward: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    accepted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rejected: Mapping[str, Sequence[Rejected]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a renderer may draw of a state, as plain data: a block world, titled texts, or both."""
+
+    size: Cell = (0, 0, 0)
+    """width, height, depth of the world in blocks; (0, 0, 0) where there is none"""
+    blocks: Mapping[Cell, str] = field(default_factory=dict)
+    """non-air cells of the world: block id without the `minecraft:` prefix"""
+    target: Mapping[Cell, str] = field(default_factory=dict)
+    """non-air cells of what should stand there; "" where any block will do"""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """title -> text, e.g. the source post, a paragraph, a program"""
+
+
+S = TypeVar("S")
+Player = Callable[[Any, Any, str, Random], str]
+"""scripted player: (task, state, agent, rng) -> text.  It may read the whole state: a yardstick, not an agent"""
+
+
+class Task(Protocol[S]):
+    """The contract of a task; `S` is its own frozen state.
+
+    The constructor takes keywords only and validates all of them.  Every task takes `items` (the user's
+    own rows in the published schema, or `{"train": rows, "eval": rows}`), `num_agents`, and
+    `self_contained` (every prompt repeats what a policy without memory needs).
+    """
+
+    agents: tuple[str, ...]
+    """names of the players: agent_0, agent_1, ..."""
+    max_turns: int
+    """the task's own horizon"""
+    revision: int
+    """raised with every change of a prompt, parser, metric or reward; part of the content hash"""
+    reward_range: tuple[float, float]
+    """smallest and largest reward of a turn"""
+    players: Mapping[str, Player]
+    """scripted players by name: at least random, expert, noisy"""
+
+    def items(self, split: str) -> Sequence[Item]:
+        """The items of `"train"` or `"eval"`."""
+        ...
+
+    def start(self, item: Item, seed: int) -> S:
+        """The state before turn 1.  The only place where randomness enters."""
+        ...
+
+    def prompt(self, state: S, agent: str) -> str:
+        """The new message to `agent`: the whole task at turn 1, feedback after that."""
+        ...
+
+    def play(self, state: S, texts: Mapping[str, str]) -> S:
+        """The state after every agent has written its text."""
+        ...
+
+    def score(self, state: S) -> Score:
+        """What the turn that led to `state` earned.  Defined after the first `play`."""
+        ...
+
+    def done(self, state: S) -> bool:
+        """Whether the task's own last turn has been played."""
+        ...
+
+    def scene(self, state: S) -> Scene:
+        """What a renderer may draw of `state`."""
+        ...
+
+
+def agent_names(n: int) -> tuple[str, ...]:
+    """("agent_0", ..., "agent_<n-1>"), or a ValueError for n < 1."""
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ValueError(f"num_agents: need an int of at least 1, got {n!r}")
+    return tuple(f"agent_{k}" for k in range(n))
+
+
+def split_rows(rows: Any) -> dict[str, list[Any]]:
+    """The `items=` keyword as {"train": rows, "eval": rows}; one plain list serves both splits.
+
+    Raises ValueError for an empty list or unknown split names, TypeError for anything that is not a
+    list of rows.
+    """
+    if isinstance(rows, Mapping):
+        if set(rows) != {"train", "eval"}:
+            raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
+        splits = {split: rows[split] for split in ("train", "eval")}
+    else:
+        splits = {"train": rows, "eval": rows}
+    for split, some in splits.items():
+        if isinstance(some, (str, bytes)) or not isinstance(some, Sequence):
+            raise TypeError(f"items: need a list of rows, got {type(some).__name__}")
+        if not some:
+            raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
+    return {split: list(some) for split, some in splits.items()}
