@@ -1,0 +1,52 @@
+'''Runs programs that nobody has read, and grades them honestly.  Standard library only.
+
+    from collm_envs.sandbox import Sandbox
+
+    with Sandbox(workers=2) as sandbox:
+        result = sandbox.grade(
+            aux="def aux(x): return sorted(x)",
+            main="def f(xs): return aux(xs)",
+            entry_point="f",
+            tests=[{"input": [[3, 1, 2]], "expected": [1, 2, 3]}],
+            timeout_s=2.0,
+            counterfactual=True,
+        )
+        result.passed, result.total     # 1, 1
+        result.tests                    # ("ok",), one verdict a test
+        result.status                   # "ok"
+        result.isolation                # "full"
+        result.aux_used                 # True: replacing aux by a stub lowers `passed`
+
+What is promised: the program runs in a process of its own that may compute and nothing else (no files,
+network, processes, threads, signals), and the expected values never enter that process.  All a program can
+say is "call i returned this plain value"; whether that is right is decided outside.
+
+Calls of a Sandbox (all blocking, all safe from several threads; from asyncio: `asyncio.to_thread`):
+
+    grade(main=, entry_point=, tests=, aux=None, timeout_s=2.0, counterfactual=False, retry_timeouts=False)
+        -> Result
+    check(main=, entry_point=, test=, prompt="", aux=None, timeout_s=2.0, retry_timeouts=False) -> Result
+        HumanEval style: `test` defines check(candidate).  total is 1.
+    grade_many([{keywords of grade}, ...]) -> [Result, ...]     keeps all workers busy, results in order
+    parse(text, ...) -> (Facts, ...)      what a text is, found in a throw-away process that never executes it
+    call(program, function, *arguments, timeout_s=2.0) -> value
+        runs a trusted function of yours on untrusted data in a throw-away process; raises CallFailed
+
+`main` alone is a single program in one namespace.  With `aux` (a text, or a mapping of helper name -> text
+in order) every text has its own namespace: each helper sees the helpers before it, main sees all of them,
+and only the one named function of a helper is visible.
+
+A test is one of these mappings; `candidate` and the entry point's own name mean the same in an assert:
+
+    {"input": [arguments], "expected": value}                     Python's == on plain data
+    {"input": [arguments], "expected": value, "tolerance": 1e-6}  numbers differ by at most that
+    {"input": [arguments], "truth": True}                         bool(value) is that
+    {"assert": "assert candidate([1]) == [1]"}                    one trusted assert statement
+
+Plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset; subclasses count
+as their base.  An object's own __eq__, __bool__ or __repr__ is never asked.
+
+A verdict is "ok", "wrong", "raised:<class name>", "timeout", "died", "unserialisable" or "not_run".  A status
+is "ok" (all calls were answered), "rejected_source", "load_error", "timeout", "limit", "died" or
+"protocol_error".  When the machine fails rather than the program, InfraError is raised: that is never a score.
+'''
