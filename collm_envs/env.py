@@ -10,118 +10,24 @@ from __future__ import annotations
 
 import copy
 import difflib
-import hashlib
-import json
-import re
-import string
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from random import Random
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from gymnasium.error import CustomSpaceError
-from gymnasium.spaces import Text
-from gymnasium.spaces.utils import flatdim, flatten, flatten_space, unflatten
-from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory
+from gymnasium.spaces import Space
 from pettingzoo import ParallelEnv
 
+from collm_envs.envspec import SPLITS, EnvSpec, content_hash
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render import voxel
+from collm_envs.space import SURROGATE, TextSpace
 from collm_envs.task import Item, Rejected, Score, Task
 
 MAX_ACTION_CHARS = 65_536
 MAX_OBSERVATION_CHARS = 4_194_304
-SPLITS = ("train", "eval")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class TextSpace(Text):
-    """Every `str` of `min_length` to `max_length` characters that can be written as UTF-8.
-
-    `gymnasium.spaces.Text` checks each character against an alphabet: the default one has no blank, and
-    one for all of Unicode takes seconds to build and 46 MB to pickle.  Here membership is type, length and
-    the absence of lone surrogates, in constant time for ASCII.  `sample` draws at most
-    `SAMPLE_CHARS` printable characters.  Vector environments with shared memory and `flatten` would
-    silently return wrong text, so both raise `CustomSpaceError`.
-    """
-
-    SAMPLE_CHARS = 1024
-
-    def __init__(
-        self,
-        max_length: int,
-        *,
-        min_length: int = 0,
-        charset: str = string.printable,
-        seed: int | np.random.Generator | None = None,
-    ):
-        super().__init__(max_length, min_length=min_length, charset=charset, seed=seed)
-        self._letters = np.array(sorted(charset))
-
-    def contains(self, x: Any) -> bool:
-        if not isinstance(x, str) or not self.min_length <= len(x) <= self.max_length:
-            return False
-        return x.isascii() or _SURROGATE.search(x) is None
-
-    def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """Random printable text; masks are refused, since there is no alphabet to mask."""
-        if mask is not None or probability is not None:
-            raise ValueError("TextSpace.sample: masks and probabilities are not supported, got one")
-        high = max(self.min_length, min(self.max_length, self.SAMPLE_CHARS))
-        length = int(self.np_random.integers(self.min_length, high, endpoint=True))
-        return "".join(self._letters[self.np_random.integers(len(self._letters), size=length)])
-
-    @property
-    def is_np_flattenable(self) -> bool:
-        return False
-
-    def __repr__(self) -> str:
-        return f"TextSpace({self.min_length}, {self.max_length})"
-
-    def __eq__(self, other: Any) -> bool:
-        return (
-            isinstance(other, TextSpace)
-            and self.min_length == other.min_length
-            and self.max_length == other.max_length
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.min_length, self.max_length))
-
-
-def _refuse_shared_memory(space: TextSpace, *args: Any, **kwargs: Any) -> Any:
-    raise CustomSpaceError("TextSpace: text does not fit into shared memory; use shared_memory=False")
-
-
-def _refuse_flatten(space: TextSpace, *args: Any, **kwargs: Any) -> Any:
-    raise CustomSpaceError("TextSpace: text is not an array; tokenize it instead of flattening it")
-
-
-create_shared_memory.register(TextSpace, _refuse_shared_memory)
-read_from_shared_memory.register(TextSpace, _refuse_shared_memory)
-for _function in (flatten, flatdim, flatten_space, unflatten):
-    _function.register(TextSpace, _refuse_flatten)
-
-
-@dataclass(frozen=True)
-class EnvSpec:
-    """What names an environment: enough to make it again and to tell it from a changed one."""
-
-    id: str
-    entry_point: str
-    """"package.module:TaskClass", imported when the environment is made"""
-    kwargs: Mapping[str, Any]
-    """the task's keywords"""
-    summary: str = ""
-    """one line for tables"""
-    content_hash: str | None = None
-    """sha256 of items, opening prompts and the task's revision; None until the environment is made"""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON-able values."""
-        return asdict(self)
+RENDER_MODES = ("ansi", "rgb_array", "human")
 
 
 class Turn(NamedTuple):
@@ -133,25 +39,7 @@ class Turn(NamedTuple):
     edits: Mapping[str, tuple[str, ...]]
 
 
-_content_hashes: WeakKeyDictionary[Task, str] = WeakKeyDictionary()
-
-
-def content_hash(task: Task) -> str:
-    """sha256 (hex) over the task's items, its opening prompts for one item a split, and its revision."""
-    if task not in _content_hashes:
-        digest = hashlib.sha256(f"{type(task).__name__}/{task.revision}/{task.max_turns}".encode())
-        for split in SPLITS:
-            items = task.items(split)
-            for item in items:
-                digest.update(json.dumps([item.id, dict(item.data)], sort_keys=True).encode())
-            state = task.start(items[0], 0)
-            for agent in task.agents:
-                digest.update(task.prompt(state, agent).encode())
-        _content_hashes[task] = digest.hexdigest()
-    return _content_hashes[task]
-
-
-class TextEnv(ParallelEnv):
+class TextEnv(ParallelEnv[str, str, str]):
     """Any `Task` as a PettingZoo `ParallelEnv`.
 
     `reset(seed, options)` knows the options "item" (id, or index into the split) and "split" ("train",
@@ -169,10 +57,9 @@ class TextEnv(ParallelEnv):
         render_mode: str | None = None,
         max_cycles: int | None = None,
     ):
-        modes = ("ansi", "rgb_array", "human")
-        if render_mode is not None and render_mode not in modes:
-            raise ValueError(f"{spec.id}: render_mode must be one of {modes}, got {render_mode!r}")
-        if max_cycles is not None and (not isinstance(max_cycles, int) or max_cycles < 1):
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise ValueError(f"{spec.id}: render_mode must be one of {RENDER_MODES}, got {render_mode!r}")
+        if max_cycles is not None and (type(max_cycles) is not int or max_cycles < 1):
             raise ValueError(f"{spec.id}: max_cycles must be an int of at least 1, got {max_cycles!r}")
         self.task = task
         self._spec = spec
@@ -180,7 +67,7 @@ class TextEnv(ParallelEnv):
         self.max_cycles = max_cycles
         self.metadata = {
             "name": spec.id,
-            "render_modes": list(modes),
+            "render_modes": list(RENDER_MODES),
             "render_fps": 1,
             "is_parallelizable": True,
             "max_turns": task.max_turns,
@@ -188,9 +75,8 @@ class TextEnv(ParallelEnv):
         }
         self.possible_agents = list(task.agents)
         self.agents: list[str] = []
-        observation, action = TextSpace(MAX_OBSERVATION_CHARS), TextSpace(MAX_ACTION_CHARS)
-        self.observation_spaces = {agent: observation for agent in task.agents}
-        self.action_spaces = {agent: action for agent in task.agents}
+        self.observation_spaces = {agent: TextSpace(MAX_OBSERVATION_CHARS) for agent in task.agents}
+        self.action_spaces = {agent: TextSpace(MAX_ACTION_CHARS) for agent in task.agents}
         self.state_space = TextSpace(MAX_OBSERVATION_CHARS * 16)
         self._rng = Random()
         self._index: dict[str, dict[str, int]] = {}
@@ -204,13 +90,14 @@ class TextEnv(ParallelEnv):
     @property
     def spec(self) -> EnvSpec:
         """id, keywords and content hash of this environment."""
-        spec = self._spec
-        return EnvSpec(spec.id, spec.entry_point, spec.kwargs, spec.summary, content_hash(self.task))
+        if self._spec.content_hash is None:
+            self._spec = replace(self._spec, content_hash=content_hash(self.task))
+        return self._spec
 
-    def observation_space(self, agent: str) -> TextSpace:
+    def observation_space(self, agent: str) -> Space[str]:
         return self.observation_spaces[agent]
 
-    def action_space(self, agent: str) -> TextSpace:
+    def action_space(self, agent: str) -> Space[str]:
         return self.action_spaces[agent]
 
     def items(self, split: str = "train") -> tuple[Item, ...]:
@@ -224,14 +111,26 @@ class TextEnv(ParallelEnv):
         """Start an episode; returns ({agent: first prompt}, {agent: info}).
 
         With `seed` the episode is a function of (seed, item) alone; without it the environment's own
-        generator goes on.  Raises ValueError for an unknown split, KeyError for an unknown item.
+        generator goes on.  Raises TypeError for a seed that is not an int, ValueError for an unknown
+        split, KeyError for an unknown item.
         """
-        if seed is not None:
-            self._rng = Random(f"collm/{int(seed)}")
         options = options or {}
-        self.split, self.item = self._find_item(options)
-        self.seed = self._rng.getrandbits(31) if seed is None else int(seed)
-        self.snapshot = self.task.start(self.item, self.seed)
+        split, wanted = options.get("split"), options.get("item")
+        if wanted is not None:
+            split, item = self.find(wanted, split)
+        else:
+            split, item = split or "train", None
+            _check_split(self._spec.id, split)
+        if seed is None:
+            seed = self._rng.getrandbits(31)
+        else:
+            seed = _whole(self._spec.id, seed)
+            self._rng = Random(f"collm/{seed}")
+        if item is None:
+            items = self.task.items(split)
+            item = items[self._rng.randrange(len(items))]
+        self.split, self.item, self.seed = split, item, seed
+        self.snapshot = self.task.start(item, seed)
         self.agents = list(self.possible_agents)
         self.turns = ()
         self._prompts = {agent: self.task.prompt(self.snapshot, agent) for agent in self.agents}
@@ -252,14 +151,7 @@ class TextEnv(ParallelEnv):
         TypeError for an action that is not a `str`; the episode goes on unharmed after each.
         """
         agents = self.agents
-        if not agents:
-            raise RuntimeError(f"{self._spec.id}: no episode is running; call reset() first")
-        if not isinstance(actions, Mapping) or set(actions) != set(agents):
-            got = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
-            raise ValueError(f"{self._spec.id}: need one text for each of {agents}, got {got}")
-        texts, edits = {}, {}
-        for agent in agents:
-            texts[agent], edits[agent] = _mend(self._spec.id, agent, actions[agent])
+        texts, edits = self.check(actions)
         self.snapshot = self.task.play(self.snapshot, texts)
         score = self.task.score(self.snapshot)
         self.turns += (Turn(self._prompts, texts, score, edits),)
@@ -278,6 +170,16 @@ class TextEnv(ParallelEnv):
             dict.fromkeys(agents, truncated),
             {agent: self._info(agent) for agent in agents},
         )
+
+    def check(self, actions: Mapping[str, str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+        """What `step` would play: ({agent: text}, {agent: edits}); raises what `step` raises."""
+        if not self.agents:
+            raise RuntimeError(f"{self._spec.id}: no episode is running; call reset() first")
+        if not isinstance(actions, Mapping) or set(actions) != set(self.agents):
+            got = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
+            raise ValueError(f"{self._spec.id}: need one text for each of {self.agents}, got {got}")
+        mended = {agent: mend(self._spec.id, agent, actions[agent]) for agent in self.agents}
+        return {a: text for a, (text, _) in mended.items()}, {a: edits for a, (_, edits) in mended.items()}
 
     def history(self, agent: str) -> tuple[str, ...]:
         """What `agent` itself has read and written: (o_1, a_1, ..., o_t)."""
@@ -313,6 +215,7 @@ class TextEnv(ParallelEnv):
     def __deepcopy__(self, memo: dict[int, Any]) -> TextEnv:
         twin = copy.copy(self)  # task, state and turns are never changed in place
         twin.agents, twin._prompts = list(self.agents), dict(self._prompts)
+        twin._index = dict(self._index)
         twin._rng = Random()
         twin._rng.setstate(self._rng.getstate())
         twin.action_spaces = copy.deepcopy(self.action_spaces, memo)
@@ -322,14 +225,10 @@ class TextEnv(ParallelEnv):
     def __repr__(self) -> str:
         return f"<TextEnv {self._spec.id} {len(self.possible_agents)} agents, turn {len(self.turns)}>"
 
-    def _find_item(self, options: Mapping[str, Any]) -> tuple[str, Item]:
-        split, wanted = options.get("split"), options.get("item")
+    def find(self, wanted: str | int, split: str | None = None) -> tuple[str, Item]:
+        """(split, item) of an item id, looked up in both splits where none is given, or of an index."""
         if split is not None:
             _check_split(self._spec.id, split)
-        if wanted is None:
-            split = split or "train"
-            items = self.task.items(split)
-            return split, items[self._rng.randrange(len(items))]
         if isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool):
             split = split or "train"
             items = self.task.items(split)
@@ -377,8 +276,14 @@ def _check_split(id: str, split: Any) -> None:
         raise ValueError(f"{id}: split must be 'train' or 'eval', got {split!r}")
 
 
-def _mend(id: str, agent: str, text: Any) -> tuple[str, tuple[str, ...]]:
-    """The text as it will be played, and what had to be changed for that."""
+def _whole(id: str, seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"{id}: seed must be an int, got {seed!r}")
+    return int(seed)
+
+
+def mend(id: str, agent: str, text: Any) -> tuple[str, tuple[str, ...]]:
+    """(the text as it will be played, what had to be changed for that)."""
     if not isinstance(text, str):
         raise TypeError(f"{id}: the action of {agent} must be a str, got {type(text).__name__}")
     edits: list[str] = []
@@ -386,7 +291,7 @@ def _mend(id: str, agent: str, text: Any) -> tuple[str, tuple[str, ...]]:
         edits.append(f"cut from {len(text)} to {MAX_ACTION_CHARS} characters")
         text = text[:MAX_ACTION_CHARS]
     if not text.isascii():
-        text, n = _SURROGATE.subn("\ufffd", text)
+        text, n = SURROGATE.subn("\ufffd", text)
         if n:
             edits.append(f"{n} lone surrogates replaced by U+FFFD")
     return str(text), tuple(edits)

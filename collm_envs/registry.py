@@ -6,41 +6,60 @@ import copy
 import difflib
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pettingzoo
+
 from collm_envs.env import EnvSpec, TextEnv
 from collm_envs.task import Task
 
-_specs: dict[str, EnvSpec] = {
-    spec.id: spec
-    for spec in (
-        EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),
-    )
-}
+_TABLE = (EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),)
+_specs: dict[str, EnvSpec] = {}
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
 """id -> spec of every environment that `make` knows"""
 
 
 def register(id: str, entry_point: str, summary: str = "", **kwargs: Any) -> None:
-    """Add an environment of your own; import the module that calls this before `make`.
+    """Add an environment of your own; the module that calls this has to be imported before `make`.
 
+    It is then also `collm/<id>` in PettingZoo's registry, where there is one (PettingZoo 1.27).
     `entry_point` is "package.module:TaskClass", `kwargs` its default keywords.  Raises ValueError for an
-    id that is taken or does not end in -v<number>, or for an entry point without a colon.
+    id that is taken or does not end in -v<number>, and for an entry point without a colon.
     """
-    if id in _specs:
-        raise ValueError(f"environment {id!r} is registered already ({_specs[id].entry_point})")
-    name, _, version = id.rpartition("-v")
-    if not name or not version.isdecimal():
+    if not isinstance(id, str) or not re.fullmatch(r"[\w.-]+-v\d+", id):
         raise ValueError(f"environment id must look like 'Name-v0', got {id!r}")
     if not isinstance(entry_point, str) or entry_point.count(":") != 1:
         raise ValueError(f"{id}: entry_point must be 'package.module:TaskClass', got {entry_point!r}")
-    _specs[id] = EnvSpec(id, entry_point, kwargs, summary)
+    new = EnvSpec(id, entry_point, kwargs, summary)
+    if id not in _specs:
+        _add(new)
+    elif _specs[id] != new:  # the very same line again does no harm: modules get reloaded
+        raise ValueError(f"environment {id!r} is registered already ({_specs[id].entry_point})")
+
+
+def _add(spec: EnvSpec) -> None:
+    _specs[spec.id] = spec
+    if hasattr(pettingzoo, "register"):
+        make_it = f"{__name__}:make"  # a string, so that nothing is imported before it is made
+        pettingzoo.register("parallel", f"collm/{spec.id}", make_it, kwargs={"id": spec.id})
+
+
+for _spec in _TABLE:
+    _add(_spec)
 
 
 def spec(id: str) -> EnvSpec:
-    """The spec of `id`; KeyError with the nearest known id otherwise."""
+    """The spec of `id`; KeyError with the nearest known id otherwise.
+
+    "package.module:Name-v0" imports the module first, which is expected to call `register`.
+    """
+    module, colon, name = id.rpartition(":") if isinstance(id, str) else ("", "", id)
+    if colon:
+        importlib.import_module(module)
+    id = name
     if id in _specs:
         return _specs[id]
     by_fold = {known.lower(): known for known in _specs}
@@ -87,4 +106,4 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
             raise TypeError(f"{id}: no keyword {name!r}{hint}")
     merged = copy.deepcopy({**known.kwargs, **kwargs})
     task = build(**copy.deepcopy(merged))
-    return task, EnvSpec(id, known.entry_point, merged, known.summary)
+    return task, EnvSpec(known.id, known.entry_point, merged, known.summary)

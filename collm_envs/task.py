@@ -37,7 +37,8 @@ class Score:
 
     `reward` is shared by all agents; `parts` are its named summands or levels as they entered it;
     `metrics` are what papers report (lower-case keys).  `accepted` and `rejected` hold, per agent,
-    the lines of its text that did and did not count.
+    the lines of its text that did and did not count.  A task that runs programs names each test's
+    verdict in `verdicts`; "timeout" is the one verdict that a slower machine may change.
     """
 
     reward: float
@@ -45,6 +46,7 @@ class Score:
     metrics: Mapping[str, float] = field(default_factory=dict)
     accepted: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rejected: Mapping[str, Sequence[Rejected]] = field(default_factory=dict)
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
