@@ -54,7 +54,7 @@ class Scene:
     """What a renderer may draw of a state, as plain data: a block world, titled texts, or both."""
 
     size: Cell = (0, 0, 0)
-    """width, height, depth of the world in blocks; (0, 0, 0) where there is none"""
+    """width, height, depth of the world in blocks; (0, 0, 0) where there is none.  Cells count from 0"""
     blocks: Mapping[Cell, str] = field(default_factory=dict)
     """non-air cells of the world: block id without the `minecraft:` prefix"""
     target: Mapping[Cell, str] = field(default_factory=dict)

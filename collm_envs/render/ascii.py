@@ -39,8 +39,7 @@ def _world(scene: Scene) -> str:
     width, height, depth = scene.size
     names = letters(scene)
     if depth == 1:
-        origin = min((z for _, _, z in {**scene.blocks, **scene.target}), default=0)
-        slices = [("", [(y, [(x, y, origin) for x in range(width)]) for y in reversed(range(height))])]
+        slices = [("", [(y, [(x, y, 0) for x in range(width)]) for y in reversed(range(height))])]
     else:
         slices = [
             (f"y={y}", [(z, [(x, y, z) for x in range(width)]) for z in range(depth)]) for y in range(height)

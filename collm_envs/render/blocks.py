@@ -182,12 +182,3 @@ def difference(scene: Scene) -> Difference:
         frozenset(cell for cell, want in target.items() if want and blocks.get(cell, want) != want),
         frozenset(cell for cell in blocks if cell not in target),
     )
-
-
-def origin(scene: Scene) -> Cell:
-    """The lowest corner of the world: (0, 0, 0) unless its cells lie elsewhere."""
-    cells = (*scene.blocks, *scene.target)
-    if all(0 <= k < n for cell in cells for k, n in zip(cell, scene.size, strict=True)):
-        return 0, 0, 0
-    x, y, z = (min(axis) for axis in zip(*cells, strict=True))
-    return x, y, z

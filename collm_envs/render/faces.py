@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from math import cos, radians, sin
 from typing import NamedTuple
 
-from collm_envs.render.blocks import PATTERNS, Look, difference, look, origin, shaded
+from collm_envs.render.blocks import PATTERNS, Look, difference, look, shaded
 from collm_envs.task import Cell, Scene
 
 Point = tuple[float, float]
@@ -64,7 +64,7 @@ def shapes(scene: Scene, view: View) -> Iterator[Shape]:
     """Ground, shadows, then each visible face of the blocks and of the missing ones, back to front."""
     yield from _ground(scene, view)
     for cell in sorted(scene.blocks):
-        yield Shape("shadow", _shadow(cell, view, origin(scene)[1]))
+        yield Shape("shadow", _shadow(cell, view))
     missing, wrong, extra = difference(scene)
     seen_through = {cell for cell, block in scene.blocks.items() if look(block).pattern == "glass"}
     toward = view.towards
@@ -91,8 +91,8 @@ def shapes(scene: Scene, view: View) -> Iterator[Shape]:
 
 def bounds(scene: Scene, view: View) -> tuple[float, float, float, float]:
     """left, bottom, right, top of any world of this size with its ground, in blocks."""
-    (x, y, z), (width, height, depth) = origin(scene), scene.size
-    roof = [(x + dx, y + height, z + dz) for dx in (0, width) for dz in (0, depth)]
+    width, height, depth = scene.size
+    roof = [(x, height, z) for x in (0, width) for z in (0, depth)]
     points = [view.project(corner) for corner in (*_plate(scene), *roof)]
     across, up = zip(*points, strict=True)
     return min(across), min(up), max(across), max(up)
@@ -100,24 +100,24 @@ def bounds(scene: Scene, view: View) -> tuple[float, float, float, float]:
 
 def ticks(scene: Scene, view: View) -> Iterator[tuple[Point, str]]:
     """Coordinates along the near edges of the ground, and up the left one of a wall: (place, text)."""
-    (x, y, z), (width, height, depth), toward = origin(scene), scene.size, view.towards
-    near_x = x + width + 0.6 if toward[0] > 0 else x - 0.6
-    near_z = z + depth + 0.6 if toward[2] > 0 else z - 0.6
-    for k in _steps(x, width):
-        yield view.project((k + 0.5, y, near_z)), str(k)
-    yield view.project((x + width + 1, y, near_z)), "x"
+    (width, height, depth), toward = scene.size, view.towards
+    near_x = width + 0.6 if toward[0] > 0 else -0.6
+    near_z = depth + 0.6 if toward[2] > 0 else -0.6
+    for k in _steps(width):
+        yield view.project((k + 0.5, 0, near_z)), str(k)
+    yield view.project((width + 1, 0, near_z)), "x"
     if depth == 1:
-        for k in _steps(y, height):
-            yield view.project((x - 0.35, k + 0.5, z)), str(k)
-        yield view.project((x - 0.35, y + height + 0.4, z)), "y"
+        for k in _steps(height):
+            yield view.project((-0.35, k + 0.5, 0)), str(k)
+        yield view.project((-0.35, height + 0.4, 0)), "y"
     else:
-        for k in _steps(z, depth):
-            yield view.project((near_x, y, k + 0.5)), str(k)
-        yield view.project((near_x, y, z + depth + 1)), "z"
+        for k in _steps(depth):
+            yield view.project((near_x, 0, k + 0.5)), str(k)
+        yield view.project((near_x, 0, depth + 1)), "z"
 
 
-def _steps(start: int, length: int) -> range:
-    return range(start, start + length, 1 if length <= 12 else 5)
+def _steps(length: int) -> range:
+    return range(0, length, 1 if length <= 12 else 5)
 
 
 def _faces(cell: Cell, toward: Cell) -> Iterator[tuple[str, Cell, tuple[Corner, ...]]]:
@@ -150,37 +150,30 @@ def _on(quad: tuple[Point, ...], line: tuple[Point, ...]) -> tuple[Point, ...]:
 
 def _plate(scene: Scene) -> tuple[Corner, ...]:
     """Corners of the ground: the world's footprint with a margin that catches the shadows."""
-    (x, y, z), (width, height, depth) = origin(scene), scene.size
-    margin = 0.8 + height * max(SHADOW)
-    return tuple(
-        (x + dx, y, z + dz)
-        for dx, dz in (
-            (-margin, -margin),
-            (width + margin, -margin),
-            (width + margin, depth + margin),
-            (-margin, depth + margin),
-        )
-    )
+    width, height, depth = scene.size
+    low = -0.8 - height * max(SHADOW)
+    right, back = width - low, depth - low
+    return (low, 0, low), (right, 0, low), (right, 0, back), (low, 0, back)
 
 
 def _ground(scene: Scene, view: View) -> Iterator[Shape]:
-    (x, y, z), (width, _, depth) = origin(scene), scene.size
+    width, _, depth = scene.size
     yield Shape("ground", tuple(map(view.project, _plate(scene))))
-    for k in range(width + 1):
-        yield Shape("grid", (view.project((x + k, y, z)), view.project((x + k, y, z + depth))))
-    for k in range(depth + 1):
-        yield Shape("grid", (view.project((x, y, z + k)), view.project((x + width, y, z + k))))
+    for x in range(width + 1):
+        yield Shape("grid", (view.project((x, 0, 0)), view.project((x, 0, depth))))
+    for z in range(depth + 1):
+        yield Shape("grid", (view.project((0, 0, z)), view.project((width, 0, z))))
 
 
-def _shadow(cell: Cell, view: View, ground: int) -> tuple[Point, ...]:
+def _shadow(cell: Cell, view: View) -> tuple[Point, ...]:
     """The outline of a block's shadow on the ground."""
     a = radians(view.yaw)
     right, away = SHADOW
     shift_x, shift_z = right * cos(a) - away * sin(a), -right * sin(a) - away * cos(a)
     x, y, z = cell
     fallen = [
-        view.project((x + dx + h * shift_x, ground, z + dz + h * shift_z))
-        for h in (y - ground, y + 1 - ground)
+        view.project((x + dx + h * shift_x, 0, z + dz + h * shift_z))
+        for h in (y, y + 1)
         for dx in (0, 1)
         for dz in (0, 1)
     ]
