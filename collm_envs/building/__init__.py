@@ -1,0 +1,1 @@
+"""Worlds of blocks built by commands: StrBuild (letters) and HouseBuild (houses)."""

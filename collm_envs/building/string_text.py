@@ -1,0 +1,112 @@
+"""What an agent of StrBuild reads: in full sentences, or terse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from collm_envs.building.words import HEIGHT, Word
+from collm_envs.task import Cell
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+"""names of an agent's blocks in the short form, in the order of its palette"""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One agent's place in the team."""
+
+    number: int
+    """1, 2, ... in the order in which commands are carried out"""
+    team: int
+    blocks: tuple[str, ...]
+    """its palette without air"""
+    limit: int
+    """commands that may count"""
+
+
+def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
+    """The whole task in sentences."""
+    right, top = word.width - 1, HEIGHT - 1
+    team = (
+        "You build alone."
+        if seat.team == 1
+        else f"You are builder {seat.number} of {seat.team}. All of you write at the same time, unseen by "
+        f"the others; then the commands of builder 1 are carried out, then those of builder 2, and so on. "
+        f"Where two of you set the same cell, the later block stays. Place some of the blocks, not all."
+    )
+    lines = [
+        f"A word is to be built as a wall of letters, {HEIGHT} blocks high and 1 block deep. {team}",
+        "",
+        f"x runs from 0 (left) to {right} (right), y from 0 (bottom) to {top} (top), z is always {word.z}. "
+        f"Nothing can be placed outside. The world starts empty.",
+    ]
+    if show_target:
+        lines += ["", "The wall (# holds a block, . stays empty; at the left of each row its y):"]
+        lines += [f"{top - r} {row}" for r, row in enumerate(word.rows)]
+    lines += [
+        "",
+        f"Your blocks: {', '.join(seat.blocks)} (and air, which clears a cell).",
+        "Blocks that share a side must differ in material. Use each of your blocks at least once.",
+        "",
+        f"Write commands only, one a line, at most {seat.limit}, with absolute whole numbers:",
+        "/setblock x y z block",
+    ]
+    return "\n".join(lines)
+
+
+def terse_opening(word: Word, seat: Seat, show_target: bool) -> str:
+    """The same in few characters."""
+    blocks = " ".join(f"{letter}={block}" for letter, block in zip(LETTERS, seat.blocks, strict=False))
+    z = f" z={word.z}" if word.z else ""
+    head = f"{seat.number}/{seat.team} {seat.limit} xyb {blocks}{z}"
+    return f"{head}\n{terse_wall(word) if show_target else f'{word.width}x{HEIGHT}'}"
+
+
+def terse_wall(word: Word) -> str:
+    """Rows from the top down: y, then each cell to fill as the last digit of its x."""
+    return "\n".join(
+        f"{HEIGHT - 1 - r} " + "".join(str(x % 10) if mark == "#" else "." for x, mark in enumerate(row))
+        for r, row in enumerate(word.rows)
+    )
+
+
+def full_turn(turn: int, turns: int) -> str:
+    """The first sentence of every later prompt."""
+    return f"Turn {turn} of {turns}. The world is empty again: write all your commands, not only changes."
+
+
+def full_position(word: Word, seat: Seat) -> str:
+    """All cells of the word, the same for everyone."""
+    share = max(1, len(word.cells) // 2)
+    return "\n".join(
+        [
+            f"The word fills these cells. Choose about {share} of them, no two of yours side by side; you "
+            f"may write up to {seat.limit} commands with {', '.join(seat.blocks)}.",
+            full_cells(word.cells),
+        ]
+    )
+
+
+def full_perfect(wrong: Iterable[Cell], extra: Iterable[Cell] | None) -> str:
+    """What to correct in the last build; `extra` is None for all but the last agent."""
+    lines = ["Cells of yours that were empty or held a wrong block:", full_cells(wrong)]
+    if extra is not None:
+        lines += ["Cells that should be empty and were not:", full_cells(extra)]
+    return "\n".join(lines)
+
+
+def full_score(raw: float) -> str:
+    """The last reward, neither scaled nor shifted."""
+    return f"The last build was worth {raw:.4f} points; the most possible is 2.0000."
+
+
+def full_cells(cells: Iterable[Cell]) -> str:
+    """(x, y, z) one after the other."""
+    return " ".join(f"({x}, {y}, {z})" for x, y, z in cells) or "none"
+
+
+def terse_perfect(wrong: Iterable[Cell], extra: Iterable[Cell] | None) -> str:
+    """The same in few characters: +xy to set, -xy to leave empty."""
+    marks = [f"+{x}{y}" for x, y, _ in wrong] + [f"-{x}{y}" for x, y, _ in extra or ()]
+    return " ".join(marks) or "ok"
