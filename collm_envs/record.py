@@ -80,9 +80,7 @@ class Record:
             raise ValueError(f"record: not JSON ({error})") from error
         if not isinstance(data, dict):
             raise ValueError(f"record: need a JSON object, got {type(data).__name__}")
-        for field in fields(cls):
-            if field.name not in data and field.name != "trial":
-                raise ValueError(f"record: no field {field.name!r}")
+        data = {"trial": 0, **data}
         if unknown := set(data) - {field.name for field in fields(cls)}:
             raise ValueError(f"record: unknown fields {sorted(unknown)}")
         _check(data, _RECORD, "")
@@ -104,6 +102,7 @@ _RECORD: dict[str, Any] = {
     "turns": [dict],
     "terminated": bool,
     "seconds": float,
+    "trial": int,
 }
 _TURN: dict[str, Any] = {
     "prompts": _STR_TO_STR,

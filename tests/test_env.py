@@ -30,7 +30,7 @@ def episode(env, seed, text="4", **options):
     """Everything that came out of one episode, as JSON."""
     said = [env.reset(seed=seed, options=options)]
     while env.agents:
-        said.append(env.step({agent: text for agent in env.agents}))
+        said.append(env.step(dict.fromkeys(env.agents, text)))
     return json.dumps(said)
 
 
@@ -49,7 +49,8 @@ def test_reward_metrics_parts_and_lines_arrive_in_the_infos_of_every_agent():
     assert infos["agent_0"]["rejected"] == [{"line": "x", "why": "not a whole number"}]
     assert infos["agent_1"]["rejected"] == []
     assert observations["agent_1"] == "Turn 2. The sum was 9.\n"
-    assert not any(terminations.values()) and not any(truncations.values())
+    assert not any(terminations.values())
+    assert not any(truncations.values())
 
 
 def test_the_tasks_own_last_turn_terminates_all_agents_and_says_nothing_more():
@@ -59,7 +60,8 @@ def test_the_tasks_own_last_turn_terminates_all_agents_and_says_nothing_more():
         env.step(FIVE)
     observations, _, terminations, truncations, _ = env.step(FIVE)
     assert observations == {"agent_0": "", "agent_1": ""}
-    assert all(terminations.values()) and not any(truncations.values())
+    assert all(terminations.values())
+    assert not any(truncations.values())
     assert env.agents == []
     with pytest.raises(RuntimeError, match="call reset"):
         env.step(FIVE)
@@ -70,7 +72,8 @@ def test_a_shorter_max_cycles_truncates_and_still_shows_the_next_prompt():
     env.reset(seed=0)
     env.step(FIVE)
     observations, _, terminations, truncations, _ = env.step(FIVE)
-    assert all(truncations.values()) and not any(terminations.values())
+    assert all(truncations.values())
+    assert not any(terminations.values())
     assert observations["agent_0"].startswith("Turn 3.")
 
 
@@ -80,7 +83,8 @@ def test_max_cycles_equal_to_the_horizon_is_a_termination():
     for _ in range(3):
         env.step(FIVE)
     _, _, terminations, truncations, _ = env.step(FIVE)
-    assert all(terminations.values()) and not any(truncations.values())
+    assert all(terminations.values())
+    assert not any(truncations.values())
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_two_environments_in_turn_disturb_neither_each_other_nor_the_global_gene
     said = [[one.reset(seed=1, options={})], [two.reset(seed=2, options={})]]
     for _ in range(4):
         for k, env in enumerate((one, two)):
-            said[k].append(env.step({agent: "4" for agent in env.agents}))
+            said[k].append(env.step(dict.fromkeys(env.agents, "4")))
     assert (json.dumps(said[0]), json.dumps(said[1])) == alone
     assert (random.getstate(), pickle.dumps(np.random.get_state())) == before
 
@@ -183,7 +187,7 @@ def test_a_copy_made_in_mid_episode_continues_identically_and_apart(clone):
     twin = clone(env)
 
     def rest(env):
-        said = [env.step({agent: "3" for agent in env.agents}) for _ in range(3)]
+        said = [env.step(dict.fromkeys(env.agents, "3")) for _ in range(3)]
         return json.dumps([*said, env.reset(), env.history("agent_0")])
 
     assert rest(env) == rest(twin)
@@ -241,8 +245,10 @@ def test_history_and_state_hold_what_was_read_and_written_in_order():
     env = adding()
     env.reset(seed=0)
     env.step({"agent_0": "6", "agent_1": "7"})
-    assert env.history("agent_1")[1] == "7" and len(env.history("agent_1")) == 3
-    assert "[agent_0 wrote]\n6" in env.state() and "[agent_1 wrote]\n7" in env.state()
+    assert env.history("agent_1")[1] == "7"
+    assert len(env.history("agent_1")) == 3
+    assert "[agent_0 wrote]\n6" in env.state()
+    assert "[agent_1 wrote]\n7" in env.state()
     assert env.state_space.contains(env.state())
 
 
@@ -262,7 +268,8 @@ def test_the_ansi_rendering_shows_the_scene_and_human_prints_it(capsys):
     env.reset(seed=0)
     human.reset(seed=0)
     drawn = env.render()
-    assert isinstance(drawn, str) and "0 of" in drawn
+    assert isinstance(drawn, str)
+    assert "0 of" in drawn
     assert human.render() is None
     assert capsys.readouterr().out == drawn + "\n"
 
