@@ -5,9 +5,12 @@
     observations, rewards, terminations, truncations, infos = env.step({"agent_0": ..., "agent_1": ...})
 """
 
-from collm_envs.env import EnvSpec, TextEnv, TextSpace
+from collm_envs.env import TextEnv
+from collm_envs.envspec import EnvSpec
 from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
+from collm_envs.space import TextSpace
 from collm_envs.task import Item, Rejected, Scene, Score, Task
+from collm_envs.vector import VecEnv, make_vec
 
 __all__ = [
     "EnvSpec",
@@ -18,8 +21,10 @@ __all__ = [
     "Task",
     "TextEnv",
     "TextSpace",
+    "VecEnv",
     "make",
     "make_task",
+    "make_vec",
     "pprint_registry",
     "register",
     "registry",

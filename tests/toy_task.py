@@ -30,7 +30,9 @@ class Adding:
     revision = 1
     reward_range = (-1.0, 1.0)
 
-    def __init__(self, *, items: Any = None, num_agents: int = 2, turns: int = 4, self_contained: bool = False):
+    def __init__(
+        self, *, items: Any = None, num_agents: int = 2, turns: int = 4, self_contained: bool = False
+    ):
         self.agents = agent_names(num_agents)
         self.max_turns = turns
         self.self_contained = self_contained
