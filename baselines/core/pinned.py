@@ -1,0 +1,117 @@
+"""Pinned functions: short Python files that people or language models wrote and a person has reviewed.
+
+NAME.py holds the functions, NAME.json beside it says of which source they are the reviewed form (sha256),
+who wrote them, and which named fields they read.  `load` executes the very text that it hashed, in this
+process, and refuses any other: an edit after the review is stale until somebody pins it again.
+
+The hash guards against drift, not against malice: whoever can write both files can pin anything.  So
+unreviewed code never comes here; it runs in a sandbox until it has been read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+FOLDER = Path(__file__).parent.parent / "credits"
+FLOOR = 0.1
+"""smallest N * w_i: an agent learns at no less than a tenth of the pace it would have under VDN"""
+
+
+class Refused(ValueError):
+    """A function that must not be used; the message is the reason."""
+
+
+class Pinned(NamedTuple):
+    """A function file whose source is the one that was pinned."""
+
+    name: str
+    sha256: str
+    written_by: str
+    reads: Mapping[str, list[int | None]]
+    """field -> shape, None where any size will do"""
+    functions: Mapping[str, Callable[..., Any]]
+
+    def call(self, name: str, fields: Mapping[str, Tensor]) -> Tensor:
+        """`name(fields)` without gradients, given only the fields that the function says it reads."""
+        with torch.no_grad():
+            return self.functions[name]({field: fields[field] for field in self.reads})
+
+
+def load(name: str | Path) -> Pinned:
+    """The pinned file `name`: a stem in baselines/credits, or a path that ends in .py.
+
+    Raises FileNotFoundError naming what there is, Refused where the source is not the pinned one.
+    """
+    path = Path(name) if str(name).endswith(".py") else FOLDER / f"{name}.py"
+    if not path.is_file() or not path.with_suffix(".json").is_file():
+        there = ", ".join(sorted(p.stem for p in FOLDER.glob("*.json")))
+        raise FileNotFoundError(f"no pinned function {str(name)!r} (.py with its .json); there are {there}")
+    source, manifest = _source(path), json.loads(path.with_suffix(".json").read_text("utf-8"))
+    if _sha256(source) != manifest["sha256"]:
+        raise Refused(
+            f"{path.stem}: stale, the source's sha256 is {_sha256(source)[:12]}... and "
+            f"{manifest['sha256'][:12]}... was pinned; review it and pin it again"
+        )
+    scope: dict[str, Any] = {"__name__": f"pinned_{path.stem}"}
+    exec(compile(source, str(path), "exec"), scope)
+    functions = {k: f for k, f in scope.items() if isinstance(f, FunctionType) and f.__globals__ is scope}
+    return Pinned(path.stem, manifest["sha256"], manifest["written_by"], manifest["reads"], functions)
+
+
+def pin(path: Path, *, written_by: str, reads: Mapping[str, list[int | None]]) -> None:
+    """Write the manifest that makes the source at `path`, as it is now, the reviewed one."""
+    manifest = {"sha256": _sha256(_source(path)), "written_by": written_by, "reads": dict(reads)}
+    path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
+def check_reads(function: Pinned, fields: Mapping[str, Any]) -> None:
+    """Refuse a function that reads fields, or shapes of fields, that this environment does not have."""
+    for field, want in function.reads.items():
+        if field not in fields:
+            raise Refused(f"{function.name}: reads {field!r}, the environment has {sorted(fields)}")
+        got = fields[field].shape
+        if len(got) != len(want) or any(w is not None and w != g for w, g in zip(want, got, strict=True)):
+            raise Refused(
+                f"{function.name}: reads {field!r} of shape {want}, the environment's is {list(got)}"
+            )
+
+
+def check_weights(w: Tensor, shape: tuple[int, int], name: str) -> None:
+    """Refuse weights that are not (rows, N), finite, above the floor and summing to 1 over the agents."""
+    if tuple(w.shape) != shape:
+        raise Refused(f"{name}: weights of shape {shape} wanted, got {tuple(w.shape)}")
+    if not bool(torch.isfinite(w).all()):
+        raise Refused(f"{name}: weights are not finite: {_worst(w, ~torch.isfinite(w))}")
+    low = float(w.min())
+    if low < 0:
+        raise Refused(
+            f"{name}: negative weight {low:.4g}: an agent would be taught to lower the team's value"
+        )
+    if shape[1] * low < FLOOR:
+        raise Refused(
+            f"{name}: saturated, N * w = {shape[1] * low:.4g} is below the floor {FLOOR}: "
+            "that agent would hardly learn"
+        )
+    off = float((w.sum(1) - 1).abs().max())
+    if off > 1e-4:
+        raise Refused(f"{name}: weights must sum to 1 over the agents, off by {off:.4g}")
+
+
+def _worst(w: Tensor, bad: Tensor) -> list[float]:
+    return w[bad.any(1)][0].tolist()
+
+
+def _source(path: Path) -> str:
+    return path.read_text("utf-8")  # newlines become \n: the hash is the same on every system
+
+
+def _sha256(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()

@@ -1,0 +1,218 @@
+"""Value decomposition: recurrent agents and one mixer of their values.  VDN, QMIX, QLLM, learned weights.
+
+    VDN      Q_tot = sum_i Q_i(h_i, a_i)                  Sunehag et al. 2017, arXiv:1706.05296
+    QMIX     Q_tot = f_s(Q_1, ..., Q_N), df/dQ_i >= 0     Rashid et al. 2018, arXiv:1803.11485
+    QLLM     Q_tot = N sum_i w_i(s) Q_i + b(s)            2025, arXiv:2504.12961; w, b: a pinned function
+    learned  the same, w and b learned from the state     after Qatten, arXiv:2002.03939
+
+    y_t = r_t + gamma (1 - d_t) [(1 - lambda) V_{t+1} + lambda y_{t+1}]       lambda = 0: one step
+    V_t = Q'_tot(s_t, argmax_a Q_i)           double Q: the agents choose, the targets ' value
+    L   = mean over turns played of (Q_tot(s_t, a_t) - y_t)^2
+
+One network serves all agents (own observation, own last action, own number -> GRU -> Q) and is all that
+is executed; mixer and state are training only.  Every mixer trains with the same agents' initial weights,
+the same settings and as many turns and steps: only the field `mixer` differs.
+
+Where we differ.  All: the clock running out is no end of the task, so its last state is bootstrapped;
+target networks follow by Polyak averaging; lambda > 0 is uncorrected for off-policy actions, as in the
+code of these papers.  QLLM: its published code multiplies by N too, uses other settings for it than for
+its baselines, and lets weights vanish; here a weight below the floor, negative, not finite or stale is
+refused.  At a state that the agents see it can represent just what VDN can: it sets the pace at which
+each agent learns.  QLLM with uniform weights is VDN bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.core.discrete import Game, Layout
+from baselines.core.mixers import make_mixer
+from baselines.core.recurrent import RecurrentQ, play
+from baselines.core.replay import Batch, Episode, Replay
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings, one set for all mixers."""
+
+    mixer: str = "vdn"
+    """vdn, qmix, learned, or qllm:NAME with a function of baselines/credits or a path to a pinned file"""
+    steps: int = 2000
+    """optimizer steps"""
+    updates: int = 1
+    """optimizer steps after each round of one episode in every environment"""
+    batch: int = 32
+    """episodes in an optimizer step"""
+    capacity: int = 5000
+    """episodes that are remembered"""
+    lr: float = 5e-4
+    """learning rate of Adam"""
+    gamma: float = 0.99
+    """discount between turns"""
+    td_lambda: float = 0.0
+    """0: one-step targets; 1: Monte Carlo"""
+    reward_scale: float = 1.0
+    """rewards are multiplied by this in the loss, and nowhere else"""
+    tau: float = 0.01
+    """share of the online weights that flows into the targets at each step"""
+    epsilon_start: float = 1.0
+    """share of random actions in the first turn; 1 for both is uniform data"""
+    epsilon_end: float = 0.05
+    """share of random actions once `epsilon_turns` turns have been played"""
+    epsilon_turns: int = 50_000
+    """turns over which epsilon falls in a straight line"""
+    max_grad_norm: float = 10.0
+    """the gradient of all weights together is cut to this length"""
+    hidden: int = 64
+    """width of the agents' network"""
+    seed: int = 0
+    """fixes initial weights, episodes, exploration and replay"""
+
+
+class Learner:
+    """Everything that training changes.  `agents` is what is executed; the rest is training only."""
+
+    def __init__(self, config: Config, layout: Layout):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.agents = RecurrentQ(layout, config.hidden)  # first: the same for every mixer
+            self.mixer = make_mixer(config.mixer, layout)
+        self.target_agents, self.target_mixer = copy.deepcopy(self.agents), copy.deepcopy(self.mixer)
+        self.weights = [*self.agents.parameters(), *self.mixer.parameters()]
+        self.optimizer = torch.optim.Adam(self.weights, config.lr)
+        self.replay = Replay(config.capacity)
+        self.rng = np.random.default_rng(config.seed)
+        self.steps = self.turns = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, for `torch.save`; after `load_state_dict` training goes on bit for bit."""
+        return {
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            "episodes": [tuple(map(torch.from_numpy, episode)) for episode in self.replay.episodes],
+            "counts": {"added": self.replay.added, "steps": self.steps, "turns": self.turns},
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned under the same config."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.replay.episodes = [Episode(*(x.numpy() for x in episode)) for episode in state["episodes"]]
+        self.replay.added = state["counts"]["added"]
+        self.steps, self.turns = state["counts"]["steps"], state["counts"]["turns"]
+        self.rng.bit_generator.state = state["rng"]
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("agents", "mixer", "target_agents", "target_mixer", "optimizer")
+        return {name: self.__dict__[name] for name in names}
+
+
+def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[dict[str, float]]:
+    """Train `learner` until it has made `config.steps` steps; metrics after every optimizer step.
+
+    Each round plays one episode in every game, side by side, then makes `config.updates` steps.
+    Raises FloatingPointError for a loss that is not finite, `Refused` for weights that must not be used.
+    """
+    while learner.steps < config.steps:
+        if learner.steps % config.updates == 0:
+            gather(config, games, learner)
+        batch = learner.replay.sample(config.batch, learner.rng)
+        loss, metrics = td_loss(config, learner, batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"{config.mixer}, step {learner.steps}: the loss is {loss.item()}")
+        learner.optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(learner.weights, config.max_grad_norm)
+        learner.optimizer.step()
+        with torch.no_grad():
+            follow(learner.target_agents, learner.agents, config.tau)
+            follow(learner.target_mixer, learner.mixer, config.tau)
+        learner.steps += 1
+        yield {
+            **metrics,
+            "loss": loss.item(),
+            "grad_norm": norm.item(),
+            "epsilon": epsilon(config, learner.turns),
+            "turns": learner.turns,
+            "return": recent_return(learner.replay, len(games)),
+        }
+
+
+def gather(config: Config, games: Sequence[Game], learner: Learner) -> None:
+    """Play one round into the replay memory, and more rounds while it holds less than a batch."""
+    while True:
+        for episode in play(games, learner.agents, epsilon(config, learner.turns), learner.rng):
+            learner.replay.add(episode)
+            learner.turns += len(episode.rewards)
+        if len(learner.replay.episodes) >= config.batch:
+            return
+
+
+def td_loss(config: Config, learner: Learner, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    """L as above, and the means of Q_tot and y over the turns played."""
+    start = torch.full_like(batch.actions[:, :1], -1)
+    last = torch.cat([start, batch.actions], 1)
+    q, _ = learner.agents(batch.obs, last)
+    chosen = q[:, :-1].gather(-1, batch.actions.unsqueeze(-1)).squeeze(-1)
+    q_tot = learner.mixer(chosen, batch.state[:, :-1])
+    with torch.no_grad():
+        q_target, _ = learner.target_agents(batch.obs, last)
+        best = learner.agents.greedy(q)
+        values = learner.target_mixer(q_target.gather(-1, best.unsqueeze(-1)).squeeze(-1), batch.state)
+        rewards = config.reward_scale * batch.rewards
+        y = td_targets(rewards, values, batch.terminated, batch.mask, config.gamma, config.td_lambda)
+    n = batch.mask.sum()
+    loss = ((q_tot - y).pow(2) * batch.mask).sum() / n
+    means = {
+        "q_tot": ((q_tot.detach() * batch.mask).sum() / n).item(),
+        "target": ((y * batch.mask).sum() / n).item(),
+    }
+    return loss, means
+
+
+def td_targets(
+    rewards: Tensor, values: Tensor, terminated: Tensor, mask: Tensor, gamma: float, lambda_: float
+) -> Tensor:
+    """y_t = r_t + gamma (1 - d_t) [(1 - lambda) V_{t+1} + lambda y_{t+1}], y_H = V_H after the last turn.
+
+    rewards, terminated, mask: (B, H); values: (B, H + 1).  -> (B, H); rows end where their mask does.
+    """
+    y, after = torch.zeros_like(rewards), values[:, -1]
+    for t in reversed(range(rewards.shape[1])):
+        ahead = (1 - lambda_) * values[:, t + 1] + lambda_ * after
+        y[:, t] = rewards[:, t] + gamma * (1 - terminated[:, t]) * ahead
+        after = torch.where(mask[:, t] > 0, y[:, t], values[:, t])  # padding: the last turn looks at V
+    return y
+
+
+def epsilon(config: Config, turns: int) -> float:
+    """The share of random actions after so many turns."""
+    done = min(1.0, turns / config.epsilon_turns)
+    return config.epsilon_start + done * (config.epsilon_end - config.epsilon_start)
+
+
+def follow(target: nn.Module, online: nn.Module, tau: float) -> None:
+    """target <- (1 - tau) target + tau online."""
+    for slow, fast in zip(target.parameters(), online.parameters(), strict=True):
+        slow.lerp_(fast, tau)
+
+
+def recent_return(replay: Replay, count: int) -> float:
+    """Mean undiscounted return of the last `count` episodes, exploration included."""
+    newest = range(replay.added - min(count, len(replay.episodes)), replay.added)
+    return float(np.mean([replay.episodes[k % replay.capacity].rewards.sum() for k in newest]))
+
+
+def evaluate(agents: RecurrentQ, games: Sequence[Game], episodes: int, seed: int) -> list[float]:
+    """Undiscounted returns of at least `episodes` greedy episodes, each agent by its own history alone."""
+    rng, returns = np.random.default_rng(seed), []
+    while len(returns) < episodes:
+        returns += [float(e.rewards.sum()) for e in play(games, agents, 0.0, rng)]
+    return returns
