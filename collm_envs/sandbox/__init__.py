@@ -1,4 +1,4 @@
-'''Runs programs that nobody has read, and grades them honestly.  Standard library only.
+"""Runs programs that nobody has read, and grades them honestly.  Standard library only.
 
     from collm_envs.sandbox import Sandbox
 
@@ -48,5 +48,23 @@ as their base.  An object's own __eq__, __bool__ or __repr__ is never asked.
 
 A verdict is "ok", "wrong", "raised:<class name>", "timeout", "died", "unserialisable" or "not_run".  A status
 is "ok" (all calls were answered), "rejected_source", "load_error", "timeout", "limit", "died" or
-"protocol_error".  When the machine fails rather than the program, InfraError is raised: that is never a score.
-'''
+"protocol_error".  When the machine fails rather than the program, InfraError is raised: never a score.
+"""
+
+from .facts import Facts, Function
+from .remote import UnusableTest
+from .result import CallFailed, InfraError, LoadError, Result, SandboxError, SandboxUnavailable
+from .sandbox import Sandbox
+
+__all__ = [
+    "CallFailed",
+    "Facts",
+    "Function",
+    "InfraError",
+    "LoadError",
+    "Result",
+    "Sandbox",
+    "SandboxError",
+    "SandboxUnavailable",
+    "UnusableTest",
+]

@@ -1,0 +1,143 @@
+"""Tests as the caller writes them -> calls to make and ways to judge the replies.  Trusted text only."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import compare
+from .inside import wire
+
+FORMS = (
+    {"input", "expected"},
+    {"input", "expected", "tolerance"},
+    {"input", "truth"},
+    {"assert"},
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: a call and what its value must be, or (`text`) a statement for the grader process."""
+
+    call: tuple[str | int, ...] = ()
+    """the arguments, encoded"""
+    expected: Any = None
+    """exact builtins only"""
+    tolerance: float | None = None
+    truth: bool | None = None
+    text: str = ""
+    size: int = 0
+    """number of tokens of `expected`"""
+
+    def judge(self, reply: list[Any]) -> str:
+        """ "ok" or "wrong" for a `returned` frame.  Raises BadFrame for tokens that are not a value."""
+        if self.truth is not None:
+            return "ok" if compare.truth(reply, 2) is self.truth else "wrong"
+        return "ok" if compare.equal(self.expected, reply, 2, self.tolerance) else "wrong"
+
+
+def _plain(what: str, value: Any) -> tuple[list[str | int], Any]:
+    """(tokens, exact builtins) of a value the caller gave, or ValueError."""
+    try:
+        tokens = wire.encode(value)
+    except wire.Unserialisable as error:
+        raise ValueError(f"{what}: need plain data, got something {error}") from None
+    return tokens, wire.decode(tokens)
+
+
+def read_test(test: Mapping[str, Any], name: str, entry_point: str) -> Case:
+    """One test mapping as a Case; `name` is for error messages.  Raises TypeError or ValueError."""
+    if not isinstance(test, Mapping):
+        raise TypeError(f"{name}: need a mapping, got {type(test).__name__}")
+    if set(test) not in FORMS:
+        raise ValueError(f"{name}: need the keys of one of {[sorted(f) for f in FORMS]}, got {sorted(test)}")
+    if "assert" in test:
+        return read_assert(test["assert"], name, entry_point)
+    if isinstance(test["input"], (str, bytes)) or not isinstance(test["input"], Sequence):
+        raise TypeError(f"{name}: input is the list of arguments, got {type(test['input']).__name__}")
+    call, _ = _plain(f"{name}: input", list(test["input"]))
+    if "truth" in test:
+        return Case(call=tuple(call), truth=bool(test["truth"]))
+    tokens, expected = _plain(f"{name}: expected", test["expected"])
+    tolerance = test.get("tolerance")
+    if tolerance is not None and not (isinstance(tolerance, (int, float)) and 0 <= tolerance < math.inf):
+        raise ValueError(f"{name}: tolerance: need a number of at least 0, got {tolerance!r}")
+    return Case(call=tuple(call), expected=expected, tolerance=tolerance, size=len(tokens))
+
+
+def read_assert(text: str, name: str, entry_point: str) -> Case:
+    """An assert statement as a call where it has a simple shape, else as text for the grader process."""
+    try:
+        (statement,) = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{name}: need one assert statement, got {text!r} ({error})") from None
+    if not isinstance(statement, ast.Assert):
+        raise ValueError(f"{name}: need one assert statement, got {text!r}")
+    found = _simple(statement.test, {"candidate", entry_point})
+    if found is None:
+        return Case(text=text.strip())
+    return read_test(found, name, entry_point)
+
+
+def _literal(node: ast.expr) -> tuple[bool, Any]:
+    try:
+        return True, ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False, None
+
+
+def _arguments(node: ast.expr, names: set[str]) -> list[Any] | None:
+    """The arguments of `candidate(literals)`, or None."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names):
+        return None
+    read = [_literal(argument) for argument in node.args]
+    return [value for _, value in read] if all(ok for ok, _ in read) and not node.keywords else None
+
+
+def _simple(node: ast.expr, names: set[str]) -> dict[str, Any] | None:
+    """The test mapping of an asserted expression, or None where its shape is not one of ours."""
+    if (arguments := _arguments(node, names)) is not None:
+        return {"input": arguments, "truth": True}
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        arguments = _arguments(node.operand, names)
+        return None if arguments is None else {"input": arguments, "truth": False}
+    if not isinstance(node, ast.Compare) or len(node.ops) != 1:
+        return None
+    left, operator, right = node.left, node.ops[0], node.comparators[0]
+    if isinstance(operator, (ast.Lt, ast.LtE)):
+        return _within(left, operator, right, names)
+    is_none = isinstance(operator, ast.Is) and isinstance(right, ast.Constant) and right.value is None
+    if not (isinstance(operator, ast.Eq) or is_none):
+        return None
+    if _arguments(left, names) is None:
+        left, right = right, left
+    arguments, (ok, expected) = _arguments(left, names), _literal(right)
+    return {"input": arguments, "expected": expected} if arguments is not None and ok else None
+
+
+def _within(left: ast.expr, operator: ast.cmpop, right: ast.expr, names: set[str]) -> dict[str, Any] | None:
+    """abs(candidate(literals) - number) < tolerance, the difference either way round."""
+    ok, tolerance = _literal(right)
+    if not ok or type(tolerance) not in (int, float) or not 0 <= tolerance < math.inf:
+        return None
+    if not (isinstance(left, ast.Call) and isinstance(left.func, ast.Name) and left.func.id == "abs"):
+        return None
+    if len(left.args) != 1 or not (
+        isinstance(left.args[0], ast.BinOp) and isinstance(left.args[0].op, ast.Sub)
+    ):
+        return None
+    one, other = left.args[0].left, left.args[0].right
+    if _arguments(one, names) is None:
+        one, other = other, one
+    arguments, (ok, expected) = _arguments(one, names), _literal(other)
+    if arguments is None or not ok or type(expected) not in (int, float):
+        return None
+    if isinstance(operator, ast.Lt):
+        if tolerance == 0:
+            return None
+        tolerance = math.nextafter(tolerance, 0.0)  # |a - b| < t is |a - b| <= the number before t
+    return {"input": arguments, "expected": expected, "tolerance": tolerance}

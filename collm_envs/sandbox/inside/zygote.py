@@ -1,0 +1,150 @@
+"""A pure fork server: it receives sockets, forks a child for each, kills and reaps it.  It reads no job.
+
+    control socket, from the trainer       "p" + 1 socket    run a program
+                                           "g" + 2 sockets   run trusted tests against the second socket
+                                           "e"               kill the child, report how it went
+                                           "w"               the same, after a grace for it to end by itself
+                    to the trainer         one frame at start: the features; then an ENDING for each e or w
+
+The end of the control socket is the end of the trainer, and so of this process and its child.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from . import child, confine, facts, grader, seccomp, wire
+
+MEMORY = 512 << 20
+GRACE_S = 0.05
+SPEAK = 3
+"""descriptor of the control socket here, of the job socket in a child"""
+
+PRELOADED = """
+    abc array ast base64 binascii bisect calendar cmath codecs collections collections.abc colorsys contextlib
+    copy csv dataclasses datetime _strptime decimal difflib enum fnmatch fractions functools graphlib hashlib
+    heapq hmac html inspect io itertools json keyword locale math numbers operator os.path pathlib pickle
+    pprint queue random re secrets statistics string struct textwrap threading time timeit token tokenize
+    traceback types typing unicodedata uuid warnings weakref zlib
+"""
+CODECS = """
+    ascii latin-1 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 cp1252 cp437 idna punycode
+    hex base64 rot13 zlib unicode-escape raw-unicode-escape
+"""
+PARSER = facts.__name__
+"""not used here, but imported by the program of `Sandbox.parse`"""
+
+
+def _preload() -> None:
+    """Import what programs may import: afterwards there is no file system to import from."""
+    for name in PRELOADED.split():
+        importlib.import_module(name)
+    for name in CODECS.split():
+        importlib.import_module("codecs").lookup(name)
+    sys.path[:] = []
+    sys.path_importer_cache.clear()
+    sys.meta_path[:] = sys.meta_path[:2]  # built-in and frozen modules
+
+
+def _reap(pid: int, grace: bool) -> bytes:
+    """Kill and reap the child, which nobody else can have reaped: its number is still its own."""
+    until = time.monotonic() + (GRACE_S if grace else 0.0)
+    reaped, status, usage = os.wait4(pid, os.WNOHANG)
+    while not reaped and time.monotonic() < until:
+        time.sleep(0.001)
+        reaped, status, usage = os.wait4(pid, os.WNOHANG)
+    by_itself = bool(reaped)
+    if not by_itself:
+        os.kill(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+    return wire.ENDING.pack(by_itself, status, usage.ru_utime + usage.ru_stime)
+
+
+def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: seccomp.Filter | None) -> int:
+    """Start the child of one job.  Returns its process id, or -1."""
+    zygote = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError:
+        pid = -1
+    if pid == 0:
+        try:
+            for to, descriptor in enumerate(sockets, SPEAK):
+                os.dup2(descriptor, to) if to != descriptor else None
+            run = child.main if command == b"p" else grader.main
+            run(zygote, lock)
+        finally:
+            os._exit(1)
+    for descriptor in sockets:
+        os.close(descriptor)
+    return pid
+
+
+def _serve(control: socket.socket, lock: seccomp.Filter | None) -> None:
+    """Until the trainer hangs up."""
+    pid = -1
+    while True:
+        command, sockets, _, _ = socket.recv_fds(control, 1, 2)
+        if not command:
+            break
+        if command in (b"p", b"g"):
+            pid = _fork(control, command, sockets, lock)
+        else:
+            control.sendall(_reap(pid, command == b"w") if pid > 0 else wire.ENDING.pack(False, -1, 0.0))
+            pid = -1
+    if pid > 0:
+        _reap(pid, False)
+
+
+def _filter_holds(lock: seccomp.Filter) -> bool:
+    """Whether the filter really refuses, seen by trying in a child."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            lock.install()
+            os.open("/", os.O_RDONLY)
+        except PermissionError:
+            code = _cannot_fork()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    return status == 0 or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSYS)
+
+
+def _cannot_fork() -> int:
+    try:
+        os.fork()
+    except PermissionError:
+        return 0
+    return 1
+
+
+def main(control_fd: int, kernel: bool) -> None:
+    """Prepare, report the features, serve.  With `kernel` false, no kernel layer is used at all."""
+    os.dup2(control_fd, SPEAK)
+    os.closerange(SPEAK + 1, 1024)
+    control = socket.socket(fileno=SPEAK)
+    _preload()
+    features: dict[str, Any] = confine.confine(kernel, MEMORY)
+    lock = None
+    if kernel:
+        try:
+            lock = seccomp.Filter()
+            lock = lock if _filter_holds(lock) else None
+        except OSError:
+            lock = None
+    features["seccomp"] = lock is not None
+    os.environ.clear()
+    control.sendall(wire.pack(wire.encode(features)))
+    os.dup2(1, 2)  # from here on, nobody reads complaints
+    gc.collect()
+    gc.freeze()
+    _serve(control, lock)

@@ -1,0 +1,76 @@
+"""Tests that are code: they run in a grader process, with the program in another, joined by a socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from .inside import wire
+from .result import SandboxError
+from .run import Child, Program, Run, clean
+from .worker import Hung, Worker
+
+GRADER_FACTOR = 2.0
+"""CPU seconds the tests themselves may use per second of the program's limit"""
+GRADER_LEAST_S = 2.0
+
+
+class UnusableTest(SandboxError, ValueError):
+    """The tests themselves, or their prompt, cannot be run: nothing was learnt about the program."""
+
+
+def _job(program: Program, prompt: str, check: str, texts: Sequence[str], cpu_s: float) -> bytes:
+    job = {"entry": program.entry, "prompt": prompt, "check": check, "tests": list(texts), "cpu_s": cpu_s}
+    body = json.dumps(job).encode()
+    return wire.HEADER.pack(len(body)) + body
+
+
+def run(
+    programs: Worker,
+    tests: Worker,
+    program: Program,
+    texts: Sequence[str],
+    cpu_s: float,
+    prompt: str = "",
+    check: str = "",
+) -> Run:
+    """Run each of `texts` with `candidate` as a proxy of the program, after `prompt` and `check` are defined.
+
+    Stops at the first text in which the program's process was lost.  Raises InfraError or UnusableTest.
+    """
+    with Child(programs, b"p", program.frame([], True, cpu_s), cpu_s) as child:
+        early = child.load()
+        if early is not None:
+            early.cpu_s = child.end().cpu_s
+            return early
+        child.channel.sock.setblocking(True)  # the grader inherits this mode with the socket
+        grader_s = max(GRADER_FACTOR * cpu_s, GRADER_LEAST_S)
+        job = _job(program, prompt, check, texts, grader_s)
+        with Child(tests, b"g", job, grader_s, child.channel.sock) as grader:
+            child.channel.sock.close()  # or the program would not see the grader's end
+            result = _verdicts(child, grader, len(texts))
+        result.cpu_s = child.end().cpu_s
+        return result
+
+
+def _verdicts(child: Child, grader: Child, n: int) -> Run:
+    verdicts: list[tuple[str, str]] = []
+    while len(verdicts) < n:
+        try:
+            frame = grader.channel.read(grader.deadline)
+        except Hung:
+            return Run("timeout", [*verdicts, ("timeout", "")])
+        match frame:
+            case ["verdict", int(_), "died" | "protocol_error" as lost, "", ""]:
+                status = child.why_gone() if lost == "died" else "protocol_error"
+                return Run(status, [*verdicts, ("timeout" if status == "timeout" else "died", "")])
+            case ["verdict", int(_), str(verdict), str(name), str(message)]:
+                verdicts.append(
+                    (f"raised:{clean(name, 60)}" if verdict == "raised" else verdict, clean(message))
+                )
+            case ["unusable", str(name), str(message)]:
+                raise UnusableTest(f"the tests do not run: {name}: {clean(message)}")
+            case _:  # a value the program returned was more than the tests could bear
+                status = grader.why_gone()
+                return Run("limit", [*verdicts, ("timeout" if status == "timeout" else "died", "")])
+    return Run("ok", verdicts)

@@ -1,0 +1,203 @@
+"""One program in one child, from source to the frames it answered with.  Knows nothing of what is right."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .inside import wire
+from .result import InfraError, LoadError, Status
+from .worker import MAX_FRAME, START_S, Channel, Ending, Hung, TooLarge, Worker
+
+MAX_SOURCE = 64 << 10
+"""bytes of one text"""
+WALL = 3.0
+"""wall-clock seconds allowed per CPU second"""
+MAX_TEXT = 200
+
+
+class KilledFromOutside(InfraError):
+    """A child got a SIGKILL that neither we nor its limits sent: the out-of-memory killer, an operator."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Texts that nobody has read, and the names they are to define."""
+
+    main: str
+    entry: str
+    helpers: tuple[tuple[str, str], ...] = ()
+
+    def frame(self, calls: Sequence[Sequence[str | int]], serve: bool, cpu_s: float) -> bytes:
+        """The job as the child reads it: no expected value, no test."""
+        job = {
+            "helpers": self.helpers,
+            "main": self.main,
+            "entry": self.entry,
+            "calls": calls,
+            "serve": serve,
+            "cpu_s": cpu_s,
+        }
+        body = json.dumps(job).encode()
+        return wire.HEADER.pack(len(body)) + body
+
+    def unfit(self) -> LoadError | None:
+        """What forbids these texts before anybody parses them: size, NUL, lone surrogates."""
+        for part, text in (*self.helpers, ("main", self.main)):
+            if not isinstance(text, str):
+                raise TypeError(f"{part}: need a str, got {type(text).__name__}")
+            if "\0" in text:
+                return LoadError(part, "ValueError", "source holds a NUL character", 0, 0)
+            try:
+                size = len(text.encode()) if len(text) <= MAX_SOURCE else len(text)
+            except UnicodeEncodeError:
+                return LoadError(part, "UnicodeEncodeError", "source holds a lone surrogate", 0, 0)
+            if size > MAX_SOURCE:
+                return LoadError(part, "ValueError", f"source is longer than {MAX_SOURCE} bytes", 0, 0)
+        return None
+
+
+@dataclass
+class Run:
+    """How far one child came."""
+
+    status: Status
+    verdicts: list[tuple[str, str]] = field(default_factory=list)
+    """(verdict, message) of the calls up to the one that stopped the run, if one did"""
+    error: LoadError | None = None
+    cpu_s: float = 0.0
+
+
+def clean(claim: Any, most: int = MAX_TEXT) -> str:
+    """A program's word as text that is safe to print: cut, without control characters."""
+    text = claim[:most] if isinstance(claim, str) else ""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Child:
+    """A process forked for one job, from `ready` to its end; leaving the context, it is gone.
+
+    An exception leaves the worker in doubt: whoever owns the worker must then kill it.
+    """
+
+    def __init__(
+        self, worker: Worker, command: bytes, frame: bytes, cpu_s: float, *more: socket.socket
+    ) -> None:
+        """Fork, send the job, see the child locked down: nothing untrusted has run yet.  Raises InfraError."""
+        self.worker, self.cpu_s = worker, cpu_s
+        self._ending: Ending | None = None
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ours)
+        first: list[Any] | None = None
+        try:
+            worker.begin(command, theirs, *more)
+            theirs.close()
+            limit = time.monotonic() + START_S
+            self.channel.send(frame, limit)
+            first = self.channel.read(limit)
+            if first != ["ready"]:
+                raise InfraError(f"a child could not lock itself down: {first[1] if first else 'it died'}")
+        except (Hung, OSError, wire.BadFrame) as error:
+            raise InfraError(f"a child did not come up: {type(error).__name__} {error}") from error
+        finally:
+            theirs.close()
+            if first != ["ready"]:
+                ours.close()
+        self.deadline = time.monotonic() + WALL * cpu_s
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.channel.sock.close()
+        if kind is None:
+            self.end()
+
+    def end(self, grace: bool = False) -> Ending:
+        """Kill it if need be, and tell how it went."""
+        if self._ending is None:
+            self.worker.end(grace)
+            self._ending = self.worker.ending()
+        return self._ending
+
+    def why_gone(self) -> Status:
+        """Why it hung up early: out of time, or died.  Raises KilledFromOutside."""
+        ending = self.end(grace=True)
+        if ending.cpu_s >= 0.95 * self.cpu_s:
+            return "timeout"
+        if ending.by_itself and ending.status & 0x7F == 9 and self.worker.features["seccomp"]:
+            raise KilledFromOutside("a program's process was killed from outside")
+        return "died"
+
+    def load(self) -> Run | None:
+        """Wait for the program to be defined.  None where it is, else the run that ends here."""
+        try:
+            frame = self.channel.read(self.deadline)
+        except Hung:
+            return Run("timeout")
+        except wire.BadFrame:
+            return Run("protocol_error")
+        match frame:
+            case None:
+                return Run(self.why_gone())
+            case ["loaded"]:
+                return None
+            case ["load_error", str(part), str(kind), str(message), int(line), int(column)]:
+                error = LoadError(clean(part), clean(kind, 60), clean(message), line, column)
+                return Run("load_error", error=error)
+        return Run("protocol_error")
+
+
+def read_reply(frame: list[Any], i: int, judge: Callable[[int, list[Any]], str]) -> tuple[str, str]:
+    """(verdict, message) for the reply to call i.  Raises BadFrame for anything else."""
+    match frame:
+        case ["returned", int(at), *_] if at == i:
+            return judge(i, frame), ""
+        case ["raised", int(at), str(name), str(message)] if at == i:
+            return f"raised:{clean(name, 60)}", clean(message)
+        case ["unserialisable", int(at), str(name)] if at == i:
+            return "unserialisable", clean(name, 60)
+    raise wire.BadFrame("not the reply to this call")
+
+
+def _answers(child: Child, sizes: Sequence[int], judge: Callable[[int, list[Any]], str]) -> Run:
+    verdicts: list[tuple[str, str]] = []
+    for i, size in enumerate(sizes):
+        try:
+            frame = child.channel.read(child.deadline, MAX_FRAME + 32 * size)
+            status = "ok" if frame is not None else child.why_gone()
+            if frame is not None:
+                verdicts.append(read_reply(frame, i, judge))
+        except Hung:
+            status = "timeout"
+        except TooLarge:
+            status = "limit"
+        except wire.BadFrame:
+            status = "protocol_error"
+        if status != "ok":
+            verdicts.append(("timeout" if status == "timeout" else "died", ""))
+            return Run(status, verdicts)
+    return Run("ok", verdicts)
+
+
+def run(
+    worker: Worker,
+    program: Program,
+    calls: Sequence[Sequence[str | int]],
+    sizes: Sequence[int],
+    cpu_s: float,
+    judge: Callable[[int, list[Any]], str],
+) -> Run:
+    """Make the calls in order in one fresh child, and judge each reply as it comes.
+
+    `judge(i, frame)` gives the verdict on a returned value, `sizes` the number of tokens expected from each
+    call: room beyond MAX_FRAME for large answers.  Raises InfraError.
+    """
+    with Child(worker, b"p", program.frame(calls, False, cpu_s), cpu_s) as child:
+        result = child.load() or _answers(child, sizes, judge)
+        result.cpu_s = child.end().cpu_s
+    return result

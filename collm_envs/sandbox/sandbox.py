@@ -1,0 +1,205 @@
+"""The public face: what may be asked of a sandbox."""
+
+from __future__ import annotations
+
+import math
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
+
+from . import grading, levels, remote
+from .cases import read_test
+from .facts import Facts, read_facts
+from .grading import Slot
+from .pool import Pool
+from .result import CallFailed, InfraError, Level, Result, SandboxUnavailable
+from .run import Program, Run
+
+ATTEMPTS = 3
+"""how often a grading is begun before a failing machine is reported"""
+FACTS = Program("from inside.facts import facts", "facts")
+T = TypeVar("T")
+
+
+class Sandbox:
+    """Runs and grades programs nobody has read; see the package's docstring.
+
+    `workers` programs run at the same time; `require` is the weakest isolation that is accepted ("full",
+    "no-ns" or "seccomp").  `backend="process"` accepts, by name, a bare process with limits.  Raises
+    SandboxUnavailable where the machine cannot give that.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        require: Level = "seccomp",
+        backend: Literal["auto", "process"] = "auto",
+    ) -> None:
+        if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+            raise ValueError(f"workers: need an int of at least 1, got {workers!r}")
+        if require not in levels.LEVELS:
+            raise ValueError(f"require: need one of {list(levels.LEVELS)}, got {require!r}")
+        if backend not in ("auto", "process"):
+            raise ValueError(f'backend: need "auto" or "process", got {backend!r}')
+        if sys.platform == "win32":
+            raise SandboxUnavailable(f"the sandbox needs fork, which Windows lacks.\n{levels.REMEDIES}")
+        self.workers = workers
+        kernel = backend != "process"
+        self._pool = Pool(workers, kernel, require if kernel else "process")
+        self._finalizer = weakref.finalize(self, self._pool.close)
+        try:
+            self._with_slot(lambda slot: levels.stops_loops(slot.programs))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process of this sandbox.  Gradings under way in other threads end first."""
+        self._finalizer()
+
+    def grade(
+        self,
+        *,
+        main: str,
+        entry_point: str,
+        tests: Sequence[Mapping[str, Any]],
+        aux: str | Mapping[str, str] | None = None,
+        timeout_s: float = 2.0,
+        counterfactual: bool = False,
+        retry_timeouts: bool = False,
+    ) -> Result:
+        """Run one program against its tests.
+
+        `timeout_s` is CPU seconds for the program with all its calls; the wall clock allows three times
+        that.  `counterfactual` grades again with each helper replaced by stubs and fills `used` and
+        `aux_used`.  `retry_timeouts` repeats a program that ran out of time once, with twice the limit.
+
+        Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
+        InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
+        """
+        program = _program(main, entry_point, aux)
+        cases = [read_test(test, f"tests[{i}]", entry_point) for i, test in enumerate(tests)]
+        cpu_s = _seconds(timeout_s)
+        unfit = program.unfit()
+
+        def work(slot: Slot) -> Result:
+            outcome = Run("rejected_source", [("not_run", "")] * len(cases), unfit)
+            used: tuple[str, ...] | None = () if counterfactual else None
+            if unfit is None:
+                outcome = grading.grade(slot, program, cases, cpu_s)
+                if outcome.status == "timeout" and retry_timeouts:
+                    outcome = grading.grade(slot, program, cases, 2 * cpu_s)
+                if counterfactual:
+                    used = grading.used_helpers(slot, program, cases, outcome, cpu_s)
+            return _result(slot, outcome, used)
+
+        return self._with_slot(work)
+
+    def check(
+        self,
+        *,
+        main: str,
+        entry_point: str,
+        test: str,
+        prompt: str = "",
+        aux: str | Mapping[str, str] | None = None,
+        timeout_s: float = 2.0,
+        retry_timeouts: bool = False,
+    ) -> Result:
+        """Run a `check(candidate)` from a data set, HumanEval style.  The result has one test.
+
+        `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
+        name call the program in its own.  `prompt` is executed first, for helpers that the tests use; `main`
+        must be a whole program.  Raises ValueError where the tests themselves do not run.
+        """
+        program = _program(main, entry_point, aux)
+        cpu_s = _seconds(timeout_s)
+        unfit = program.unfit()
+
+        def work(slot: Slot) -> Result:
+            def once(budget: float) -> Run:
+                texts = ["check(candidate)"]
+                return remote.run(slot.programs, slot.tests, program, texts, budget, prompt, test)
+
+            outcome = Run("rejected_source", error=unfit) if unfit else once(cpu_s)
+            if outcome.status == "timeout" and retry_timeouts:
+                outcome = once(2 * cpu_s)
+            outcome.verdicts = outcome.verdicts or [("not_run", "")]
+            return _result(slot, outcome, None)
+
+        return self._with_slot(work)
+
+    def grade_many(self, programs: Sequence[Mapping[str, Any]]) -> list[Result]:
+        """`grade(**program)` for each, as many at a time as there are workers; results in order."""
+        executor = ThreadPoolExecutor(min(self.workers, max(len(programs), 1)))
+        try:
+            return list(executor.map(lambda program: self.grade(**program), programs))
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+    def parse(self, *texts: str, timeout_s: float = 2.0) -> tuple[Facts, ...]:
+        """What each text is.  Parsed in a throw-away process, never executed."""
+        bad = [Program(text, "text").unfit() for text in texts]
+        calls = [[text] for text, error in zip(texts, bad, strict=True) if error is None]
+        outcome, found = self._with_slot(lambda slot: grading.values(slot, FACTS, calls, _seconds(timeout_s)))
+        facts = iter([read_facts(f, v) for f, (v, _) in zip(found, outcome.verdicts, strict=True)])
+        return tuple(next(facts) if error is None else Facts(error) for error in bad)
+
+    def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
+        """`function(*arguments)` of a trusted program, in a throw-away process: for work on hostile data.
+
+        Arguments and value are plain data.  Raises CallFailed where there is no value.
+        """
+        trusted = Program(program, function)
+        calls = [arguments]
+        outcome, found = self._with_slot(
+            lambda slot: grading.values(slot, trusted, calls, _seconds(timeout_s))
+        )
+        verdict, message = outcome.verdicts[0]
+        if verdict != "ok":
+            said = f"{outcome.error.kind}: {outcome.error.message}" if outcome.error else message
+            raise CallFailed(outcome.status if verdict == "not_run" else verdict, said)
+        return found[0]
+
+    def _with_slot(self, work: Callable[[Slot], T]) -> T:
+        """`work` on a slot of its own; again on fresh processes where the machine failed."""
+        failure: InfraError | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                with self._pool.slot() as slot:
+                    return work(slot)
+            except InfraError as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+
+def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None) -> Program:
+    helpers = () if aux is None else tuple(aux.items()) if isinstance(aux, Mapping) else (("aux", aux),)
+    for what, name in (("entry_point", entry_point), *(("aux", name) for name, _ in helpers)):
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(f"{what}: need the name of a function, got {name!r}")
+        if what == "aux" and name in (entry_point, "solution"):
+            raise ValueError(f"aux: a helper cannot be called {name!r}")
+    return Program(main, entry_point, helpers)
+
+
+def _seconds(timeout_s: float) -> float:
+    if not isinstance(timeout_s, (int, float)) or not 0 < timeout_s < math.inf:
+        raise ValueError(f"timeout_s: need a positive number of seconds, got {timeout_s!r}")
+    return float(timeout_s)
+
+
+def _result(slot: Slot, outcome: Run, used: tuple[str, ...] | None) -> Result:
+    tests = tuple(verdict for verdict, _ in outcome.verdicts)
+    messages = tuple(message for _, message in outcome.verdicts)
+    worker = slot.programs
+    return Result(outcome.status, tests, messages, worker.level, worker.features, outcome.error, used)

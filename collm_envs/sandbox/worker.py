@@ -1,0 +1,205 @@
+"""One slot: a zygote process and the wires to it.  Any doubt about it, and it is killed and replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .inside import wire
+from .result import InfraError, Level, SandboxUnavailable
+
+START_S = 60.0
+"""how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
+REPORT_S = 5.0
+MAX_FRAME = 1 << 20
+BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), p[1]]; "
+BOOT += "from inside import zygote; zygote.main(int(p[2]), p[3] == 'kernel')"
+
+
+class Hung(Exception):
+    """The deadline passed before the next frame."""
+
+
+class TooLarge(wire.BadFrame):
+    """A frame announces more bytes than the cap."""
+
+
+class Channel:
+    """Frames to and from one child, each read with a deadline and a cap."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._buffer = bytearray()
+
+    def send(self, frame: bytes, deadline: float) -> None:
+        """Raises Hung, or OSError where the other side is gone."""
+        self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            self.sock.sendall(frame)
+        except TimeoutError:
+            raise Hung from None
+
+    def read(self, deadline: float, most: int = MAX_FRAME) -> list[Any] | None:
+        """The next frame's tokens, None at the end.  Raises Hung or wire.BadFrame."""
+        while True:
+            if len(self._buffer) >= wire.HEADER.size:
+                (size,) = wire.HEADER.unpack_from(self._buffer)
+                if size > most:
+                    raise TooLarge(f"{size} bytes, at most {most}")
+                end = wire.HEADER.size + size
+                if len(self._buffer) >= end:
+                    body = bytes(self._buffer[wire.HEADER.size : end])
+                    del self._buffer[:end]
+                    return wire.unpack(body)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Hung
+            self.sock.settimeout(left)
+            try:
+                part = self.sock.recv(1 << 16)
+            except TimeoutError:
+                raise Hung from None
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                return None
+            self._buffer += part
+
+
+class Ending(NamedTuple):
+    """How a child went, as its parent saw it."""
+
+    by_itself: bool
+    status: int
+    """of wait(2); -1 for a child that never started"""
+    cpu_s: float
+
+
+class Worker:
+    """Not safe from several threads: the pool hands it to one at a time."""
+
+    def __init__(self, kernel: bool, admit: Callable[[Worker], Level]) -> None:
+        """`admit` looks at a freshly started worker and returns its level, or raises."""
+        self._kernel, self._admit = kernel, admit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._owed = False
+        self.features: dict[str, Any] = {}
+        self.level: Level = "process"
+
+    def start(self) -> None:
+        """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""
+        ours, theirs = socket.socketpair()
+        complaints, write_end = os.pipe()
+        folder = str(Path(__file__).parent)
+        mode = "kernel" if self._kernel else "plain"
+        keep = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "SYSTEMROOT") if key in os.environ}
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-S", "-B", "-c", BOOT, folder, str(theirs.fileno()), mode],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=write_end,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                cwd="/",
+                env={**keep, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+            )
+            self._control = ours
+            theirs.close()
+            os.close(write_end)
+            write_end = -1
+            self.features = self._hello(complaints)
+        except BaseException:
+            ours.close()
+            self.kill()
+            raise
+        finally:
+            theirs.close()
+            os.close(complaints)
+            if write_end >= 0:
+                os.close(write_end)
+
+    def _hello(self, complaints: int) -> dict[str, Any]:
+        assert self._control is not None
+        try:
+            tokens = Channel(self._control).read(time.monotonic() + START_S)
+        except Hung:
+            tokens = None
+        if tokens is None:
+            os.set_blocking(complaints, False)
+            said = b""
+            with contextlib.suppress(BlockingIOError):
+                said = os.read(complaints, 1 << 16)
+            last = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
+            raise SandboxUnavailable(f"the sandbox process did not start: {last or 'no word from it'}")
+        return wire.decode(tokens)
+
+    def begin(self, command: bytes, *sockets: socket.socket) -> None:
+        """Fork a child ("p") or a grader ("g") that owns `sockets`.  Raises InfraError."""
+        if self._control is None:
+            self.start()
+            self.level = self._admit(self)
+        assert self._control is not None
+        if self._owed:
+            self.ending()
+        try:
+            self._control.settimeout(REPORT_S)
+            socket.send_fds(self._control, [command], [sock.fileno() for sock in sockets])
+        except OSError as error:
+            raise InfraError(f"the sandbox process is gone: {error}") from error
+
+    def end(self, grace: bool = False) -> None:
+        """Have the child killed; `ending` tells how it went."""
+        assert self._control is not None
+        try:
+            self._control.settimeout(REPORT_S)
+            self._control.sendall(b"w" if grace else b"e")
+        except OSError as error:
+            raise InfraError(f"the sandbox process is gone: {error}") from error
+        self._owed = True
+
+    def ending(self) -> Ending:
+        """How the child that was told to end went.  Raises InfraError."""
+        assert self._control is not None
+        report = b""
+        try:
+            self._control.settimeout(REPORT_S)
+            while len(report) < wire.ENDING.size:
+                part = self._control.recv(wire.ENDING.size - len(report))
+                if not part:
+                    raise InfraError("the sandbox process died")
+                report += part
+        except OSError as error:
+            raise InfraError(f"the sandbox process does not answer: {error}") from error
+        self._owed = False
+        return Ending(*wire.ENDING.unpack(report))
+
+    def kill(self) -> None:
+        """End the zygote and whatever it runs, and reap it."""
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_RDWR)
+            self._control.close()
+        if self._process is not None:
+            try:
+                self._process.wait(timeout=1.0)  # it ends by itself when the trainer hangs up
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._control, self._process, self._owed = None, None, False
+
+    def forget(self) -> None:
+        """In a forked copy of the trainer: let go of the parent's zygote without ending it."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.returncode = 0  # not ours to wait for
+        self._control, self._process, self._owed = None, None, False
