@@ -1,0 +1,116 @@
+"""What one agent read and wrote in a turn, as HTML: its text line by line with what counted and why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from collm_envs.render.markup import escape, number
+
+FOLDED = 700
+"""characters of a prompt that are shown without being asked for"""
+_MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
+
+
+class Line(NamedTuple):
+    """One line of a text: status "ok", "no" or "", and a note on it."""
+
+    text: str
+    status: str = ""
+    note: str = ""
+
+
+def lane(turn: Mapping[str, Any], agent: str, policy: str, colour: str) -> str:
+    """An agent's side of a turn; `turn` is a turn of a record."""
+    accepted, rejected = turn["accepted"].get(agent, []), turn["rejected"].get(agent, [])
+    counts = f'<span class="good">{len(accepted)} accepted</span>' if accepted else ""
+    counts += f'<span class="bad">{len(rejected)} rejected</span>' if rejected else ""
+    facts = " · ".join(
+        f"{escape(name.replace('_', ' '))} {escape(_fact(value))}"
+        for name, value in turn["usage"].get(agent, {}).items()
+    )
+    edits = "".join(f'<p class="label bad">{escape(edit)}</p>' for edit in turn["edits"].get(agent, []))
+    return (
+        f'<div class="lane" style="--c:{colour}"><header><span class="agent">{escape(agent)}</span>'
+        f'<span class="quiet">{escape(policy)}</span></header>'
+        f"{_read(turn['prompts'].get(agent, ''))}"
+        f'<div class="label">wrote {counts}</div>{_wrote(turn["texts"].get(agent, ""), accepted, rejected)}'
+        f"{edits}{f'<p class=label>{facts}</p>' if facts else ''}</div>"
+    )
+
+
+def _fact(value: Any) -> str:
+    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _read(prompt: str) -> str:
+    body = f'<pre class="text">{escape(prompt)}</pre>'
+    if len(prompt) <= FOLDED:
+        return f'<div class="read"><div class="label">read</div>{body}</div>'
+    return f'<details class="read"><summary>read {len(prompt):,} characters</summary>{body}</details>'
+
+
+def _wrote(text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, str]]) -> str:
+    if not text.strip():
+        return '<pre class="text"><span class="nothing">nothing</span></pre>'
+    if not accepted and not rejected:
+        kind = "text writing" if _is_prose(text) else "text"
+        return f'<pre class="{kind}">{escape(text)}</pre>'
+    lines, others = annotate(text, accepted, rejected)
+    rows = "".join(map(_row, lines))
+    rest = "".join(map(_row, others))
+    return f'<pre class="text">{rows}</pre>' + (
+        f'<div class="label">as they were read</div><pre class="text">{rest}</pre>' if rest else ""
+    )
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text without commands reads better in a book's letters than in a terminal's."""
+    return "```" not in text and not re.search(r"^(?:    |\t|def |import |from )", text, re.MULTILINE)
+
+
+def _row(line: Line) -> str:
+    note = f"<i>{escape(line.note)}</i>" if line.note else ""
+    return f'<span class="line {line.status}"><b>{escape(line.text)}</b>{note}</span>'
+
+
+def annotate(
+    text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, str]]
+) -> tuple[list[Line], list[Line]]:
+    """The lines of a text with their status, and the entries that no line of it could be found for.
+
+    A record lists what counted and what did not, each in the order of the text, but not on which line.
+    """
+    lines = [Line(raw) for raw in text.splitlines()]
+    refused = _place(lines, [_plain(entry["line"]) for entry in rejected])
+    for k, n in refused.items():
+        lines[k] = Line(lines[k].text, "no", rejected[n]["why"])
+    free = [k for k, line in enumerate(lines) if not line.status and _plain(line.text)]
+    counted = _place(lines, [_plain(entry) for entry in accepted])
+    if len(counted) < len(accepted) == len(free):  # other spellings, and every line is accounted for
+        counted = {k: n for n, k in enumerate(free)}
+    for k, n in counted.items():
+        same = _plain(lines[k].text) == _plain(accepted[n])
+        lines[k] = Line(lines[k].text, "ok", "" if same else accepted[n])
+    placed = {*counted.values()}, {*refused.values()}
+    others = [Line(entry, "ok") for n, entry in enumerate(accepted) if n not in placed[0]]
+    others += [Line(e["line"], "no", e["why"]) for n, e in enumerate(rejected) if n not in placed[1]]
+    return lines, others
+
+
+def _place(lines: Sequence[Line], entries: Sequence[str]) -> dict[int, int]:
+    """Index of a line -> index of the entry it is, in order; lines that have a status are taken."""
+    found: dict[int, int] = {}
+    n = 0
+    for k, line in enumerate(lines):
+        if n < len(entries) and not line.status and entries[n] and _plain(line.text) == entries[n]:
+            found[k] = n
+            n += 1
+    return found
+
+
+def _plain(line: str) -> str:
+    """A command without list marker, slash, name space and doubled blanks."""
+    bare = _MARKER.sub("", line.strip(), count=1) if _MARKER.match(line.strip()) else line.strip()
+    return " ".join(bare.removeprefix("/").replace("minecraft:", "").split())
