@@ -168,7 +168,7 @@ def test_docstring_example_is_right():
         ("/setblock -1 0 0 stone", "outside"),
         ("/setblock 5 0 0 stone", "outside"),
         (f"/setblock {10**4298} 0 0 stone", "outside"),
-        ("04a", "unsupported command"),
+        ("4 a", "unsupported command"),
     ],
 )
 def test_lines_are_accepted_or_rejected_for_the_published_reason(line, kind):
@@ -340,57 +340,64 @@ def test_target_is_shown_unless_hidden():
     ]
     assert other == hidden
     terse = collm_envs.make("StrBuild-v0", items=[{"string": "L"}], show_target=False, prompts="terse")
-    assert terse.reset(seed=0)[0]["agent_1"] == "2/2 150 xyb a=white_concrete b=obsidian\n5x5"
+    assert terse.reset(seed=0)[0]["agent_1"] == "2/2 150 a=white_concrete b=obsidian\n5x5"
 
 
-def test_terse_prompt_of_a_wide_word_shows_the_last_digit_of_x():
-    env = collm_envs.make("StrBuild-v0", items=[{"string": "TT"}], prompts="terse", local_z=3)
+def test_terse_prompt_of_a_word():
+    env = collm_envs.make("StrBuild-v0", items=[{"string": "TL"}], prompts="terse", local_z=3, spacing=1)
     assert env.reset(seed=0)[0]["agent_0"].splitlines() == [
-        "1/2 150 xyb a=oak_planks b=stone z=3",
-        "4 01234..78901",
-        "3 ..2......9..",
-        "2 ..2......9..",
-        "1 ..2......9..",
-        "0 ..2......9..",
+        "1/2 150 a=oak_planks b=stone z=3",
+        "4 #####.#....",
+        "3 ..#...#....",
+        "2 ..#...#....",
+        "1 ..#...#....",
+        "0 ..#...#####",
     ]
 
 
-def test_short_form_builds_the_same_world_as_setblock():
-    pairs = {
-        "104a": "10 4 0 oak_planks",
-        "0 0 b": "0 0 0 stone",
-        "1. 11 0 b": "11 0 0 stone",
-        "00-": "0 0 0 air",
-    }
+def test_drawn_rows_build_the_same_world_as_commands():
+    drawn = "4 ...a\n2) 0 -b.........a\n3 ....\n/setblock 1 1 0 stone"
+    commands = ["3 4 0 oak_planks", "0 0 0 air", "1 0 0 stone", "11 0 0 oak_planks", "1 1 0 stone"]
     task = collm_envs.make_task("StrBuild-v0", items=[{"string": "TT"}], prompts="terse")
     state = task.start(task.items("train")[0], 0)
-    short = task.play(state, {"agent_0": "\n".join(pairs), "agent_1": ""})
-    long = task.play(
-        state, {"agent_0": "\n".join(f"/setblock {line}" for line in pairs.values()), "agent_1": ""}
-    )
+    short = task.play(state, {"agent_0": drawn, "agent_1": ""})
+    long = task.play(state, {"agent_0": "\n".join(f"/setblock {c}" for c in commands), "agent_1": ""})
     assert short.score == long.score
-    assert short.blocks == long.blocks == {(10, 4, 0): "oak_planks", (11, 0, 0): "stone"}
-    assert len(short.score.accepted["agent_0"]) == 4
+    assert short.blocks == long.blocks
+    assert short.score.accepted["agent_0"] == [f"/setblock {c}" for c in commands]
+    assert short.score.rejected["agent_0"] == []
 
 
 @pytest.mark.parametrize(
-    ("line", "kind"),
+    ("row", "rejected"),
     [
-        ("04c", "not allowed"),
-        ("94c", "not allowed"),
-        ("94a", "outside"),
-        ("05a", "outside"),
-        ("9" * 5000 + "4a", "coordinates"),
-        ("4a", "unsupported"),
-        ("0-4a", "unsupported"),
-        ("04a b", "unsupported"),
-        ("٠4a", "unsupported"),
+        ("4 .c", [("/setblock 1 4 0 c", "not allowed")]),
+        ("4 c.d", [("/setblock 0 4 0 c", "not allowed"), ("/setblock 2 4 0 d", "not allowed")]),
+        ("5 a", [("/setblock 0 5 0 oak_planks", "outside")]),
+        ("9 c", [("/setblock 0 9 0 c", "not allowed")]),
+        ("4 ......", [("4 ......", "unsupported")]),
+        ("4  a", [("4  a", "unsupported")]),
+        ("04 a", [("04 a", "unsupported")]),
+        ("٤ a", [("٤ a", "unsupported")]),
+        ("4 aA", [("4 aA", "unsupported")]),
     ],
 )
-def test_short_form_is_checked_in_the_same_order(line, kind):
-    accepted, rejected = rejected_of(line, prompts="terse")
+def test_drawn_cells_are_checked_as_commands(row, rejected):
+    accepted, got = rejected_of(row, prompts="terse")
     assert accepted == []
-    assert kind in rejected[0][1]
+    assert [line for line, _ in got] == [line for line, _ in rejected]
+    assert all(kind in why for (_, kind), (_, why) in zip(rejected, got, strict=True))
+
+
+def test_drawn_cells_count_towards_the_limit():
+    accepted, rejected = rejected_of("4 abab\n3 b", max_commands=6, prompts="terse")
+    assert accepted == [f"/setblock {k} 4 0 {b}" for k, b in enumerate(["oak_planks", "stone", "oak_planks"])]
+    assert [line for line, _ in rejected] == ["/setblock 3 4 0 stone", "/setblock 0 3 0 stone"]
+    assert all("exceeds" in why for _, why in rejected)
+
+
+def test_rows_are_not_read_in_the_published_grammar():
+    assert rejected_of("4 a.b") == ([], [("4 a.b", "unsupported command '4'")])
 
 
 @pytest.mark.parametrize("feedback", ["position", "perfect", "score", "none"])
@@ -407,12 +414,15 @@ def test_full_and_terse_prompts_earn_the_same(feedback):
 
 
 def test_terse_feedback_by_hand():
-    texts = ["22b", "12a\n34b"]
+    texts = ["2 ..b", "2 .a\n4 ...b"]
     wants = {
-        "perfect": ["2\n+04 +24 +44 +22 +00 +20 +40", "2\n+14 +23 +21 +10 +30 -12"],
+        "perfect": [
+            "2\n4 #.#.#\n3 .....\n2 ..#..\n1 .....\n0 #.#.#",
+            "2\n4 .#...\n3 ..#..\n2 .-...\n1 ..#..\n0 .#.#.",
+        ],
         "score": ["2\n-0.0673"] * 2,
         "none": ["2"] * 2,
-        "position": ["2\n4 01234\n3 ..2..\n2 ..2..\n1 ..2..\n0 01234"] * 2,
+        "position": ["2\n4 #####\n3 ..#..\n2 ..#..\n1 ..#..\n0 #####"] * 2,
     }
     for feedback, want in wants.items():
         env = collm_envs.make("StrBuild-v0", items=[{"string": "I"}], prompts="terse", feedback=feedback)

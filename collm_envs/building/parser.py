@@ -4,6 +4,7 @@ A text is read line by line.  If it holds a complete ``` fence, only the first f
 a line that just names a language).  Around each line blanks and one list marker (`-`, `*`, `1.`, `2)`) are
 dropped.  A line is then checked in a fixed order: the agent's command limit, the command's name, the
 number of words, whole-number coordinates, the block, the box, and for /fill the mode and the stock.
+A task may also let agents draw: a line `y cells` stands for one /setblock for each cell that is not `.`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collm_envs.building.world import block_id
 from collm_envs.task import Cell, Rejected
@@ -21,7 +22,7 @@ MAX_DIGITS = 4300
 """longer coordinates are refused, as Python's own `int` does by default"""
 _LANGUAGE = re.compile(r"[A-Za-z0-9_-]+\s*\n")
 _MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
-_SHORT = re.compile(r"([0-9]+) *([0-9]) *([a-z-])")
+_ROW = re.compile(r"([0-9]) ([a-z.-]+)")
 
 
 class SetBlock(NamedTuple):
@@ -44,7 +45,7 @@ class Rules:
     high: Cell
     """first and last cell of the box"""
     letters: Mapping[str, str] = field(default_factory=dict)
-    """letter -> block of the short form; empty where there is none"""
+    """letter -> block for drawn rows; empty where drawing is not allowed"""
 
 
 def parse(text: str, rules: Rules) -> tuple[list[SetBlock], list[Rejected]]:
@@ -52,15 +53,13 @@ def parse(text: str, rules: Rules) -> tuple[list[SetBlock], list[Rejected]]:
     commands: list[SetBlock] = []
     rejected: list[Rejected] = []
     for raw in unfenced(text).splitlines():
-        line, found = look_up(raw, rules, read_setblock)
-        if not line:
-            continue
-        if len(commands) >= rules.limit:
-            rejected.append(Rejected(line, f"exceeds the limit of {rules.limit} commands"))
-        elif isinstance(found, str):
-            rejected.append(Rejected(line, found))
-        elif found is not None:
-            commands.append(found)
+        for line, found in look_up(raw, rules, read_setblock):
+            if len(commands) >= rules.limit:
+                rejected.append(Rejected(line, f"exceeds the limit of {rules.limit} commands"))
+            elif isinstance(found, str):
+                rejected.append(Rejected(line, found))
+            elif found is not None:
+                commands.append(found)
     return commands, rejected
 
 
@@ -74,35 +73,42 @@ def unfenced(text: str) -> str:
     return body[language.end() :] if language else body
 
 
-def look_up(raw: str, rules: Rules, read: Callable) -> tuple:
-    """(the line without its marker, what `read` makes of it); short lines are remembered."""
+def look_up(raw: str, rules: Rules, read: Callable) -> tuple[tuple[str, Any], ...]:
+    """(line, what `read` makes of it) for a raw line: none if it is blank, several if it is a drawn row."""
     if len(raw) > 80:
         return _look_up.__wrapped__(raw, rules, read)
     return _look_up(raw, rules, read)
 
 
 @lru_cache(maxsize=1 << 16)
-def _look_up(raw: str, rules: Rules, read: Callable) -> tuple:
+def _look_up(raw: str, rules: Rules, read: Callable) -> tuple[tuple[str, Any], ...]:
     line = raw.strip()
     marker = _MARKER.match(line)
     line = line[marker.end() :] if marker else line
-    return line, read(line, rules) if line else None
+    if not line:
+        return ()
+    row = _ROW.fullmatch(line) if rules.letters else None
+    if row and len(row[2]) <= rules.high[0] - rules.low[0] + 1:
+        lines = [
+            f"/setblock {rules.low[0] + k} {row[1]} {rules.low[2]} {rules.letters.get(mark, mark)}"
+            for k, mark in enumerate(row[2])
+            if mark != "."
+        ]
+    else:
+        lines = [line]
+    return tuple((line, read(line, rules)) for line in lines)
 
 
 def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
     """The command of one line, the reason why there is none, or None for a line of nothing but "/"."""
-    short = _SHORT.fullmatch(line) if rules.letters else None
-    if short:
-        x, y, z, block = whole(short[1]), int(short[2]), rules.low[2], rules.letters.get(short[3], short[3])
-    else:
-        words = line.removeprefix("/").split()
-        if not words:
-            return None
-        if words[0].lower() != "setblock":
-            return unsupported(words[0])
-        if len(words) < 5:
-            return "too few words; write /setblock x y z block"
-        x, y, z, block = whole(words[1]), whole(words[2]), whole(words[3]), block_id(words[4])
+    words = line.removeprefix("/").split()
+    if not words:
+        return None
+    if words[0].lower() != "setblock":
+        return f"unsupported command {clip(words[0])!r}"
+    if len(words) < 5:
+        return "too few words; write /setblock x y z block"
+    x, y, z, block = whole(words[1]), whole(words[2]), whole(words[3]), block_id(words[4])
     if x is None or y is None or z is None:
         return "coordinates must be whole numbers"
     if block not in rules.blocks:
@@ -126,11 +132,6 @@ def inside(cell: Cell, rules: Rules) -> bool:
     """Whether the cell lies in the agent's box."""
     (x, y, z), low, high = cell, rules.low, rules.high
     return low[0] <= x <= high[0] and low[1] <= y <= high[1] and low[2] <= z <= high[2]
-
-
-def unsupported(word: str) -> str:
-    """The reason for a line whose first word is no command of this task."""
-    return f"unsupported command {clip(word)!r}"
 
 
 def clip(word: str) -> str:

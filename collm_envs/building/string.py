@@ -57,12 +57,12 @@ class StrBuild:
     empty at the start of every turn, and the later block stays.  Lines that cannot be used cost nothing.
 
     **Terse prompts.**  `prompts="terse"` says the same in few characters, for small models: a line
-    `1/2 150 xyb a=oak_planks b=stone` (agent 1 of 2, 150 commands, the short form and its letters, `z=` if
-    that is not 0), then one line for each row of the wall from the top: y, a blank, and for each column
-    `.` or, where a block belongs, the last digit of x.  Feedback is the turn's number and the wall
-    ("position"), `+xy` for own cells to mend and `-xy` for cells to leave empty ("perfect"), or the
-    number ("score").  The short form `xyb`, such as `104a` for x=10, y=4 and block a, is then read as
-    well (`-` for air, blanks between the parts allowed); it is checked in the same order as /setblock.
+    `1/2 150 a=oak_planks b=stone` (agent 1 of 2, 150 commands, a letter for each block, `z=` where that is
+    not 0), then the wall, a line for each row from the top: y, a blank, `#` or `.` for each column.
+    Feedback is the turn's number and the wall ("position"), the wall with `#` at own cells to mend and `-`
+    at cells to leave empty ("perfect"), or the reward ("score").  Answers may be drawn in the same way:
+    `4 a.b` means `/setblock 0 4 0 oak_planks` and `/setblock 2 4 0 stone` (`-` places air), and each of
+    these is checked and counted as if it had been written; a row longer than the wall is no row.
 
     **Reward**, shared, each turn; range -2.5 - 0.25 n to 2 for n agents:
 
@@ -214,13 +214,13 @@ class StrBuild:
 
     def _rules_of(self, word: Word, k: int) -> Rules:
         if (word.width, k) not in self._rules:
-            names = dict(zip(say.LETTERS, self.blocks[k], strict=False)) | {"-": "air"}
+            letters = dict(zip(say.LETTERS, self.blocks[k], strict=False)) | {"-": "air"}
             self._rules[word.width, k] = Rules(
                 limit=self.seats[k].limit,
                 blocks=frozenset(self.palettes[k]) | {"air"},
                 low=(0, 0, word.z),
                 high=(word.width - 1, HEIGHT - 1, word.z),
-                letters=names if self.prompts == "terse" else {},
+                letters=letters if self.prompts == "terse" else {},
             )
         return self._rules[word.width, k]
 
@@ -250,9 +250,10 @@ class StrBuild:
     def _terse_feedback(self, state: State, k: int) -> str:
         lines = [str(state.turn + 1)]
         if self.feedback == "position":
-            lines.append(say.terse_wall(state.word))
+            lines.append(say.terse_wall(state.word, state.word.cells))
         elif self.feedback == "perfect":
-            lines.append(say.terse_perfect(*self._corrections(state, k)))
+            wrong, extra = self._corrections(state, k)
+            lines.append(say.terse_wall(state.word, wrong, extra or ()))
         elif self.feedback == "score":
             lines.append(f"{state.raw:.4f}")
         return "\n".join(lines)

@@ -71,29 +71,30 @@ def _looks_around(cell: Cell, blocks: Mapping[Cell, str]) -> set[str]:
 def expert(task: Any, state: Any, agent: str, rng: Random) -> str:
     """This agent's part of a plan that earns the maximum in one turn."""
     k = task.agents.index(agent)
-    return _write(task, k, _share(task, state, k))
+    return _write(task, k, state.word, _share(task, state, k))
 
 
 def noisy(task: Any, state: Any, agent: str, rng: Random) -> str:
     """The expert's part with mistakes: cells left out, cells of others, wrong blocks, wrong cells."""
     k = task.agents.index(agent)
     share, skill = _share(task, state, k), rng.uniform(0.0, 0.8)
-    lines: list[tuple[Cell, str]] = []
+    placed: dict[Cell, str] = {}
     for cell in state.word.cells:
         if rng.random() < skill:
             if cell in share:
-                lines.append((cell, share[cell]))
+                placed[cell] = share[cell]
         elif rng.random() < 0.35:
             spot = cell if rng.random() < 0.6 else _anywhere(state.word, rng)
-            lines.append((spot, rng.choice(task.blocks[k])))
-    return _write(task, k, lines[: task.seats[k].limit])
+            placed[spot] = rng.choice(task.blocks[k])
+    return _write(task, k, state.word, _first(placed, task.seats[k].limit))
 
 
 def random(task: Any, state: Any, agent: str, rng: Random) -> str:
     """Any number of blocks anywhere in the box."""
     k = task.agents.index(agent)
     count = rng.randint(0, min(task.seats[k].limit, len(state.word.cells)))
-    return _write(task, k, [(_anywhere(state.word, rng), rng.choice(task.blocks[k])) for _ in range(count)])
+    placed = {_anywhere(state.word, rng): rng.choice(task.blocks[k]) for _ in range(count)}
+    return _write(task, k, state.word, placed)
 
 
 PLAYERS: Mapping[str, Player] = {"random": random, "expert": expert, "noisy": noisy}
@@ -103,15 +104,20 @@ def _share(task: Any, state: Any, k: int) -> dict[Cell, str]:
     return division(state.word, task.blocks, tuple(seat.limit for seat in task.seats))[k]
 
 
+def _first(placed: Mapping[Cell, str], limit: int) -> dict[Cell, str]:
+    return dict(list(placed.items())[:limit])
+
+
 def _anywhere(word: Word, rng: Random) -> Cell:
     return rng.randrange(word.width), rng.randrange(HEIGHT), word.z
 
 
-def _write(task: Any, k: int, placed: Mapping[Cell, str] | Sequence[tuple[Cell, str]]) -> str:
-    """The blocks as this task's prompts ask for them, one command a line."""
-    lines = []
-    for (x, y, z), block in placed.items() if isinstance(placed, Mapping) else placed:
-        number = task.blocks[k].index(block)
-        short = task.prompts == "terse" and number < len(LETTERS)
-        lines.append(f"{x}{y}{LETTERS[number]}" if short else f"/setblock {x} {y} {z} {block}")
-    return "\n".join(lines)
+def _write(task: Any, k: int, word: Word, placed: Mapping[Cell, str]) -> str:
+    """The blocks as this task's prompts ask for them: one command a line, or drawn."""
+    if task.prompts == "full":
+        return "\n".join(f"/setblock {x} {y} {z} {block}" for (x, y, z), block in placed.items())
+    letters = dict(zip(task.blocks[k], LETTERS, strict=False))
+    return "\n".join(
+        f"{y} " + "".join(letters.get(placed.get((x, y, word.z), ""), ".") for x in range(word.width))
+        for y in reversed(range(HEIGHT))
+    )

@@ -9,7 +9,7 @@ from collm_envs.building.words import HEIGHT, Word
 from collm_envs.task import Cell
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-"""names of an agent's blocks in the short form, in the order of its palette"""
+"""names of an agent's blocks in terse prompts, in the order of its palette"""
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,16 @@ def terse_opening(word: Word, seat: Seat, show_target: bool) -> str:
     """The same in few characters."""
     blocks = " ".join(f"{letter}={block}" for letter, block in zip(LETTERS, seat.blocks, strict=False))
     z = f" z={word.z}" if word.z else ""
-    head = f"{seat.number}/{seat.team} {seat.limit} xyb {blocks}{z}"
-    return f"{head}\n{terse_wall(word) if show_target else f'{word.width}x{HEIGHT}'}"
+    head = f"{seat.number}/{seat.team} {seat.limit} {blocks}{z}"
+    return f"{head}\n{terse_wall(word, word.filled) if show_target else f'{word.width}x{HEIGHT}'}"
 
 
-def terse_wall(word: Word) -> str:
-    """Rows from the top down: y, then each cell to fill as the last digit of its x."""
+def terse_wall(word: Word, filled: Iterable[Cell], cleared: Iterable[Cell] = ()) -> str:
+    """One line a row from the top down: its y, a blank, `#` for `filled`, `-` for `cleared`, else `.`."""
+    marks = {**dict.fromkeys(cleared, "-"), **dict.fromkeys(filled, "#")}
     return "\n".join(
-        f"{HEIGHT - 1 - r} " + "".join(str(x % 10) if mark == "#" else "." for x, mark in enumerate(row))
-        for r, row in enumerate(word.rows)
+        f"{y} " + "".join(marks.get((x, y, word.z), ".") for x in range(word.width))
+        for y in reversed(range(HEIGHT))
     )
 
 
@@ -104,9 +105,3 @@ def full_score(raw: float) -> str:
 def full_cells(cells: Iterable[Cell]) -> str:
     """(x, y, z) one after the other."""
     return " ".join(f"({x}, {y}, {z})" for x, y, z in cells) or "none"
-
-
-def terse_perfect(wrong: Iterable[Cell], extra: Iterable[Cell] | None) -> str:
-    """The same in few characters: +xy to set, -xy to leave empty."""
-    marks = [f"+{x}{y}" for x, y, _ in wrong] + [f"-{x}{y}" for x, y, _ in extra or ()]
-    return " ".join(marks) or "ok"
