@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
+from collm_envs.render.blocks import count
 from collm_envs.task import Cell, Scene
 
 AIR, ANY = ".", "#"
@@ -39,17 +40,19 @@ def _world(scene: Scene) -> str:
     width, height, depth = scene.size
     names = letters(scene)
     if depth == 1:
-        slices = [("", [(y, [(x, y, 0) for x in range(width)]) for y in reversed(range(height))])]
+        front = [(y, [(x, y, 0) for x in range(width)]) for y in reversed(range(height))]
+        drawn = [_slice("", front, scene, names)]
     else:
-        slices = [
-            (f"y={y}", [(z, [(x, y, z) for x in range(width)]) for z in range(depth)]) for y in range(height)
+        drawn = [
+            _slice(f"y={y}", [(z, [(x, y, z) for x in range(width)]) for z in range(depth)], scene, names)
+            for y in range(height)
         ]
     legend = "  ".join(f"{letter} {block or 'any block'}" for block, letter in names.items())
-    drawn = [_slice(label, rows, scene, names) for label, rows in slices]
-    return "\n\n".join([*drawn, f"{AIR} air  {legend}".rstrip()])
+    return "\n\n".join([*drawn, f"{count(scene)}\n{AIR} air  {legend}".rstrip()])
 
 
 def _slice(label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: Mapping[str, str]) -> str:
+    """Rows of the world beside those of the target, numbered at the left and every fifth cell below."""
     margin = max(len(label), *(len(str(k)) for k, _ in rows))
     width = max(len("world"), len(rows[0][1]))
     lines = [f"{label:<{margin}}  {'world':<{width}}   target"]
@@ -59,9 +62,14 @@ def _slice(label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: 
             for some in (scene.blocks, scene.target)
         )
         lines.append(f"{k:>{margin}}  {world:<{width}}   {target}")
+    ruler = "".join(f"{x:<5}" for x in range(0, len(rows[0][1]), 5)).rstrip()
+    lines.append(f"{'':<{margin}}  {ruler:<{width}}   {ruler}")
     return "\n".join(lines)
 
 
 def _titled(title: str, body: str) -> str:
+    """A text under its title, without what would steer a terminal."""
     lines = [part for line in body.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
-    return "\n".join([title, "-" * len(title), *lines])
+    shown = ("".join(c if c.isprintable() else "\ufffd" for c in line) for line in [title, *lines])
+    heading, *rest = shown
+    return "\n".join([heading, "-" * len(heading), *rest])

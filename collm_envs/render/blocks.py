@@ -182,3 +182,11 @@ def difference(scene: Scene) -> Difference:
         frozenset(cell for cell, want in target.items() if want and blocks.get(cell, want) != want),
         frozenset(cell for cell in blocks if cell not in target),
     )
+
+
+def count(scene: Scene) -> str:
+    """How many blocks stand and how many are missing, wrong or extra, in words."""
+    differs = [f"{len(cells)} {name}" for name, cells in difference(scene)._asdict().items() if cells]
+    if scene.target and not differs:
+        differs = ["all as wanted"]
+    return ", ".join([f"{len(scene.blocks)} blocks", *differs])

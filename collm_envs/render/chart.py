@@ -13,7 +13,7 @@ from math import ceil, floor, isfinite, log10
 from collm_envs.render.markup import escape, number
 
 COLOURS = 7
-LINE = 15
+LINE = 18
 """between two labels, in units of the drawing"""
 
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from collm_envs.render.markup import escape, number
 
-FOLDED = 700
-"""characters of a prompt that are shown without being asked for"""
+SHOWN_CHARS, SHOWN_LINES = 700, 14
+"""a longer prompt is folded"""
 _MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
 
 
@@ -46,7 +46,7 @@ def _fact(value: Any) -> str:
 
 def _read(prompt: str) -> str:
     body = f'<pre class="text">{escape(prompt)}</pre>'
-    if len(prompt) <= FOLDED:
+    if len(prompt) <= SHOWN_CHARS and prompt.count("\n") < SHOWN_LINES:
         return f'<div class="read"><div class="label">read</div>{body}</div>'
     return f'<details class="read"><summary>read {len(prompt):,} characters</summary>{body}</details>'
 

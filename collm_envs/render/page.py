@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collm_envs.render.chart import colour, reward_bars
+from collm_envs.render.episodes import episodes_page as episodes_page
 from collm_envs.render.lanes import lane
 from collm_envs.render.markup import aligned, document, escape, number
 from collm_envs.render.stage import pair, stage

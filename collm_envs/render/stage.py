@@ -7,7 +7,7 @@ from typing import Any
 
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render import svg
-from collm_envs.render.blocks import PATTERNS, difference, look
+from collm_envs.render.blocks import PATTERNS, count, difference, look
 from collm_envs.render.faces import LIGHT, SHADOW, view_of
 from collm_envs.render.markup import data, escape
 from collm_envs.task import Scene
@@ -33,20 +33,12 @@ def stage(scenes: Sequence[Scene]) -> str:
 
 def pair(scene: Scene, when: str) -> str:
     """The world beside its target, each under a line that says what it is."""
-    stands = _count(scene)
+    stands = count(scene)
     drawn = [(f"{when}: {stands}", svg.world(scene, f"the world {when}: {stands}"))]
     if scene.target:
         drawn.append((f"target: {len(scene.target)} blocks", svg.target(scene, "the target")))
     figures = "".join(f"<figure><figcaption>{escape(name)}</figcaption>{it}</figure>" for name, it in drawn)
     return f'<div class="pair world">{figures}</div>'
-
-
-def _count(scene: Scene) -> str:
-    differs = [f"{len(cells)} {name}" for name, cells in difference(scene)._asdict().items() if cells]
-    stands = f"{len(scene.blocks)} blocks"
-    if scene.target and not differs:
-        return f"{stands}, all as wanted"
-    return ", ".join([stands, *differs])
 
 
 def _worlds(scenes: Sequence[Scene]) -> dict[str, Any]:
