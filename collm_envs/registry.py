@@ -16,7 +16,13 @@ import pettingzoo
 from collm_envs.env import EnvSpec, TextEnv
 from collm_envs.task import Task
 
-_TABLE = (EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),)
+_TABLE = (
+    EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),
+    EnvSpec("CoopHE-v0", "collm_envs.coding.humaneval:CoopHE", {}, "a helper and the function that calls it"),
+    EnvSpec(
+        "CoopHE-v1", "collm_envs.coding.humaneval:HonestCoopHE", {}, "the same, judged without accidents"
+    ),
+)
 _specs: dict[str, EnvSpec] = {}
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
 """id -> spec of every environment that `make` knows"""

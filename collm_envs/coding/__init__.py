@@ -1,0 +1,1 @@
+"""Several agents write one Python program: CoopHE."""

@@ -1,0 +1,220 @@
+"""A turn's texts to a verdict, through a sandbox.  The only place of the family where programs run.
+
+Every function takes the sandbox as an argument; `shared` is the one of this process.  A machine that fails
+raises `InfraError`: that is no verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from collm_envs.coding import published
+from collm_envs.coding.problem import Assert, Problem
+from collm_envs.coding.verdict import Part, Verdict
+from collm_envs.sandbox import CallFailed, LoadError, Result, Sandbox
+
+Backend = Literal["auto", "process"]
+READING = Path(__file__).with_name("reading.py").read_text(encoding="utf-8")
+STUBS = (
+    "def {name}(*some, **named):\n    return None\n",
+    "def {name}(*some, **named):\n    return some[0] if some else None\n",
+)
+"""what a helper is replaced by to see whether its value mattered.  None that raises: that would also reward
+a main function that throws the value away"""
+ALIAS = "def {entry}(*some, **named):\n    return {name}(*some, **named)\n"
+"""a main function that adds nothing"""
+UNREADABLE = (0, 0, "too much for the parser")
+MAX_WORKERS = 8
+_open: dict[tuple[int, Backend], Sandbox] = {}
+_lock = threading.Lock()
+
+
+class Limits(NamedTuple):
+    """When a program has had its time."""
+
+    timeout_s: float
+    """CPU seconds for a program with all its calls"""
+    max_timeouts: int
+    """tests that may time out before the rest is given up"""
+
+
+class Trial(NamedTuple):
+    """The tests of a problem, run on one program."""
+
+    tests: tuple[str, ...]
+    messages: tuple[str, ...]
+    timeouts: int
+    error: LoadError | None = None
+
+    @property
+    def passed(self) -> int:
+        return self.tests.count("ok")
+
+
+def shared(backend: Backend) -> Sandbox:
+    """The sandbox of this process: opened at first use, closed at exit; a fork opens its own."""
+    key = os.getpid(), backend
+    with _lock:
+        if key not in _open:
+            workers = min(os.cpu_count() or 1, MAX_WORKERS)
+            _open[key] = Sandbox(workers, backend=backend)
+        return _open[key]
+
+
+def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux: Mapping[str, str]) -> Trial:
+    """Every test of the problem on one program, hangs and all.
+
+    A program that hangs in a test is begun again for the tests after it, until `max_timeouts` tests have
+    hung.  The first time-out is repeated with twice the limit before it counts.
+    """
+    program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": aux or None}
+    found: dict[int, tuple[str, str]] = {
+        k: ("raised:SyntaxError", "") for k, test in enumerate(problem.tests) if test.broken
+    }
+    timeouts, error = 0, None
+    waiting = [k for k, test in enumerate(problem.tests) if not test.broken]
+    while waiting and timeouts < limits.max_timeouts and error is None:
+        batch = _next_batch(problem.tests, waiting)
+        result = _grade(
+            sandbox, problem, batch, timeout_s=limits.timeout_s, retry_timeouts=timeouts == 0, **program
+        )
+        error, hung = result.error, result.status == "timeout"
+        said = dict(zip(batch, zip(result.tests, result.messages, strict=True), strict=True))
+        if hung:  # what it did not come to is asked again
+            said = {k: what for k, what in said.items() if what[0] != "not_run"}
+        found.update(said)
+        waiting = [k for k in waiting if k not in said]
+        timeouts += hung
+        if not said:  # it did not even load in time
+            break
+    verdicts = [found.get(k, ("not_run", "")) for k in range(len(problem.tests))]
+    return Trial(tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts), timeouts, error)
+
+
+def judge_lines(
+    sandbox: Sandbox, problem: Problem, limits: Limits, texts: Sequence[str], reasons: bool
+) -> Verdict:
+    """CoopHE-v0: the first text's aux and the last text's main in one namespace, by the line rules.
+
+    Without `reasons` a program that no reward depends on is not run.
+    """
+    last = len(texts) - 1
+    aux = published.extract(texts[0], "aux") if last else ""
+    main = published.extract(texts[-1], problem.entry_point)
+    parts = [Part("") for _ in texts]
+    if last:
+        parts[0] = Part("aux", aux, published.is_defined(aux))
+    parts[-1] = Part(problem.entry_point, main, published.is_defined(main))
+    program = published.merge(problem.imports, aux, main)
+    error, misuses = _read(sandbox, "line_program", program, main) or (UNREADABLE, [])
+    verdict = Verdict(
+        tuple(parts),
+        error=_place(error) if error else "",
+        parses=not error,
+        calls=bool(last) and published.calls_aux(main),
+        misuses=tuple(misuses),
+        wrapper=bool(last) and published.is_thin_wrapper(main),
+        ignored=bool(last) and published.ignores_aux(main),
+    )
+    if error or not (parts[-1].defined or (reasons and main)):
+        return verdict
+    return _tried(verdict, try_tests(sandbox, problem, limits, program, {}))
+
+
+def judge_modules(
+    sandbox: Sandbox, problem: Problem, limits: Limits, texts: Sequence[str], names: Sequence[str]
+) -> Verdict:
+    """CoopHE-v1: every text a module of its own that sees the helpers before it.
+
+    A helper that is not defined or does not load is left out; main gets what there is.
+    """
+    asked = [[text, name, list(names[:k])] for k, (text, name) in enumerate(zip(texts, names, strict=True))]
+    found = _read(sandbox, "agents", asked) or [["", UNREADABLE, False, [], []] for _ in texts]
+    parts = [
+        Part(name, code, defined, _place(error) if error else "")
+        for name, (code, error, defined, _, _) in zip(names, found, strict=True)
+    ]
+    calls, misuses = found[-1][3:]
+    verdict = Verdict(tuple(parts), parses=True, calls=bool(calls), misuses=tuple(misuses))
+    if not parts[-1].defined:
+        return replace(verdict, error=parts[-1].error, parses=not parts[-1].error)
+    helpers = {part.name: part.code for part in parts[:-1] if part.defined}
+    trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers)
+    while trial.error and trial.error.part in helpers:
+        del helpers[trial.error.part]
+        k = list(names).index(trial.error.part)
+        parts[k] = replace(parts[k], defined=False, error=_said(trial.error))
+        trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers)
+    verdict = _tried(replace(verdict, parts=tuple(parts)), trial)
+    verdict = replace(verdict, loads=verdict.loads and not any(part.error for part in parts))
+    return _credited(sandbox, problem, limits, verdict, helpers)
+
+
+def _credited(
+    sandbox: Sandbox, problem: Problem, limits: Limits, verdict: Verdict, helpers: dict[str, str]
+) -> Verdict:
+    """With `used` and `wrapper` filled, by counterfactuals: without a helper's value, and without main."""
+    if not (verdict.passed and verdict.calls):
+        return verdict
+    main, entry = verdict.parts[-1].code, problem.entry_point
+    once = limits._replace(max_timeouts=1)
+
+    def passed(code: str, aux: Mapping[str, str]) -> int:
+        return try_tests(sandbox, problem, once, code, aux).passed
+
+    used = tuple(
+        name
+        for name in helpers
+        if any(passed(main, {**helpers, name: s.format(name=name)}) < verdict.passed for s in STUBS)
+    )
+    alone = any(passed(ALIAS.format(entry=entry, name=name), helpers) >= verdict.passed for name in used)
+    return replace(verdict, used=used, wrapper=alone)
+
+
+def _tried(verdict: Verdict, trial: Trial) -> Verdict:
+    """The verdict with the outcome of the tests."""
+    error = _said(trial.error) if trial.error else verdict.error
+    loads = trial.error is None and any(test != "not_run" for test in trial.tests)
+    return replace(
+        verdict,
+        error=error or ("" if loads or not trial.tests else "it does not load in time"),
+        loads=loads,
+        tests=trial.tests,
+        messages=trial.messages,
+        timeouts=trial.timeouts,
+    )
+
+
+def _next_batch(tests: Sequence[Assert], waiting: Sequence[int]) -> list[int]:
+    """The plain asserts that wait, all at once; where none does, the next test that is a module."""
+    return [k for k in waiting if not tests[k].check] or list(waiting[:1])
+
+
+def _grade(sandbox: Sandbox, problem: Problem, batch: list[int], **how: Any) -> Result:
+    check = problem.tests[batch[0]].check
+    if check:
+        return sandbox.check(test=check, prompt=problem.scope, **how)
+    return sandbox.grade(tests=[{"assert": problem.tests[k].text} for k in batch], **how)
+
+
+def _read(sandbox: Sandbox, function: str, *arguments: Any) -> Any:
+    """A function of `reading` in a throw-away process; None where the text was too much for it."""
+    try:
+        return sandbox.call(READING, function, *arguments)
+    except CallFailed:
+        return None
+
+
+def _place(error: Sequence[Any]) -> str:
+    line, column, message = error
+    return f"line {line}, column {column}: {message}" if line else str(message)
+
+
+def _said(error: LoadError) -> str:
+    what = f"{error.kind}: {error.message}" if error.message else error.kind
+    return f"{what} (line {error.line}, column {error.column})" if error.line else what

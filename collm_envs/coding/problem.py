@@ -1,0 +1,190 @@
+"""One row of the data as a checked problem: what the agents read, and the tests of what they write.
+
+The rows are trusted (a data set, or the user's own), so their tests are parsed here, once.  Each test is
+one assert: a statement about the entry point where that says it all, else a `check` function around it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from collm_envs.coding import published
+from collm_envs.datasets import Slice, Source
+
+COOPHUMANEVAL = Source(
+    task="CoopHE",
+    columns={"prompt": (), "test": (), "entry_point": ()},
+    extra=("aux", "main", "level", "canonical_solution"),
+    id_column="task_id",
+    builtin={"train": "coophe_train.jsonl", "eval": "coophe_eval.jsonl"},
+    hub=("OpenMLRL/CoopHumanEval", "LovelyBuggies/CoopHumanEval"),
+    slices={"train": Slice(("train", "test"), 16), "eval": Slice(("train", "test"), 0, 16)},
+)
+_SISTERS = {
+    "openai/openai_humaneval": (
+        "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
+        {"train": Slice(("test",), 33, 163), "eval": Slice(("test",), 0, 32)},
+    ),
+    "OpenMLRL/MBPP": ("main", {"train": Slice(("test",), 15, 65), "eval": Slice(("test",), 0, 15)}),
+}
+"""published data sets of the same layout: pinned revision and slices"""
+_HELPER = re.compile(r"aux(_\d+)?")
+_PARAMETERS = re.compile(r"def\s+\w+\s*\(([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Assert:
+    """One assert."""
+
+    text: str
+    """about the entry point, as feedback shows it"""
+    check: str = ""
+    """a test module that holds this assert alone, where `text` needs more than the entry point"""
+    broken: bool = False
+    """half of a statement: it fails whatever the program does"""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row that has been understood."""
+
+    prompt: str
+    entry_point: str
+    parameters: str
+    """of the entry point, as the prompt names them; "" where it names none"""
+    imports: str
+    """the prompt's import lines"""
+    scope: str
+    """what runs before tests that are modules"""
+    tests: tuple[Assert, ...]
+    shown: tuple[int, ...]
+    """indices of the tests that feedback is about"""
+
+
+def source(data: str) -> Source:
+    """Where rows come from: CoopHumanEval and its mirrors, or a sister data set named by "hub:NAME"."""
+    name = data.removeprefix("hub:")
+    if data.startswith("hub:") and name in _SISTERS:
+        revision, slices = _SISTERS[name]
+        sister = COOPHUMANEVAL
+        return Source(
+            sister.task, sister.columns, sister.extra, sister.id_column, {}, (name,), revision, slices
+        )
+    return COOPHUMANEVAL
+
+
+def line_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
+    """The problem by the published rules: tests are the one-line asserts of check(candidate).
+
+    `slice_of` chooses the tests for feedback: the first n, the last |n| for n < 0, all for 0.  Raises
+    ValueError without a check function.
+    """
+    entry, test = row["entry_point"], row["test"]
+    lines = published.asserts_of(test, entry)
+    shown = set(published.asserts_of(published.sliced(test, slice_of), entry))
+    tests = [_line_test(line, entry) for line in lines]
+    return _problem(row, published.imports_of(row["prompt"]), tests, shown)
+
+
+def parsed_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
+    """The problem with every assert of check(candidate) as one test, wherever it stands.
+
+    Repeated ones count once; vacuous ones, which name neither the candidate nor anything computed in
+    `check`, not at all.  Raises ValueError for a test that is not Python, has no check function, or
+    asserts nothing about the candidate.
+    """
+    tests = list(dict.fromkeys(_parsed_tests(row["test"], row["entry_point"])))
+    if not tests:
+        raise ValueError("test: check(candidate) asserts nothing about the candidate")
+    chosen = tests[:slice_of] if slice_of > 0 else tests[slice_of:]
+    try:
+        ast.parse(row["prompt"])
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"prompt: need Python, a signature with a docstring, got {error}") from None
+    return _problem(row, row["prompt"], tests, {test.text for test in chosen})
+
+
+def _problem(row: Mapping[str, Any], scope: str, tests: list[Assert], shown: set[str]) -> Problem:
+    prompt, entry = row["prompt"], row["entry_point"]
+    if not entry.isidentifier() or keyword.iskeyword(entry) or _HELPER.fullmatch(entry):
+        raise ValueError(f"entry_point: need the name of a function other than a helper's, got {entry!r}")
+    named = _PARAMETERS.search(prompt[prompt.find(f"def {entry}") :] if f"def {entry}" in prompt else prompt)
+    parts = [part.split("=")[0].split(":")[0].strip() for part in _split(named[1])] if named else []
+    return Problem(
+        prompt=prompt,
+        entry_point=entry,
+        parameters=", ".join(parts),
+        imports=published.imports_of(prompt),
+        scope=scope,
+        tests=tuple(tests),
+        shown=tuple(k for k, test in enumerate(tests) if test.text in shown),
+    )
+
+
+def _split(parameters: str) -> Iterator[str]:
+    """The parameters of a signature: cut at the commas outside brackets."""
+    depth, start = 0, 0
+    for i, sign in enumerate(parameters):
+        depth += (sign in "[{(") - (sign in "]})")
+        if sign == "," and depth == 0:
+            yield parameters[start:i]
+            start = i + 1
+    yield parameters[start:]
+
+
+def _line_test(line: str, entry: str) -> Assert:
+    try:
+        (statement,) = ast.parse(line).body
+    except (SyntaxError, ValueError):
+        return Assert(line, broken=True)
+    if _names(statement) <= {entry, *vars(builtins)}:
+        return Assert(line)
+    return Assert(line, f"def check({entry}):\n    {line}\n")
+
+
+def _parsed_tests(test: str, entry: str) -> Iterator[Assert]:
+    try:
+        tree = ast.parse(test)
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"test: need Python with a check(candidate), got {error}") from None
+    checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
+    if not checks or len(checks[-1].args.args) != 1:
+        raise ValueError("test: need a function `def check(candidate):` with asserts, got none")
+    check = checks[-1]
+    candidate = check.args.args[0].arg
+    computed = {candidate, *(n.id for n in ast.walk(check) if isinstance(n, ast.Name) and _stores(n))}
+    for node in (node for node in ast.walk(check) if isinstance(node, ast.Assert)):
+        names = _names(node)
+        if not names & computed:
+            continue
+        complete = node in check.body and names <= {candidate, *vars(builtins)}
+        module = "" if complete else ast.unparse(_Only(node).visit(ast.parse(test)))
+        for name in (n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == candidate):
+            name.id = entry
+        yield Assert(ast.unparse(ast.Assert(test=node.test, msg=None)), module)
+
+
+def _stores(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
+
+
+def _names(node: ast.AST) -> set[str]:
+    """The names a statement reads, less those it binds itself (in comprehensions)."""
+    found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return {n.id for n in found if not _stores(n)} - {n.id for n in found if _stores(n)}
+
+
+class _Only(ast.NodeTransformer):
+    """Replaces every assert but one, found by its place in the text, by `pass`."""
+
+    def __init__(self, kept: ast.Assert):
+        self.place = (kept.lineno, kept.col_offset)
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        return node if (node.lineno, node.col_offset) == self.place else ast.Pass()
