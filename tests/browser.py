@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
+import select
 import shutil
-import subprocess
+import signal
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --remote-debugging-pipe"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+]
+TIMEOUT_S = 60
 
 
 class Browser:
@@ -22,13 +33,17 @@ class Browser:
 
     def __init__(self, folder: Path):
         assert CHROMIUM
-        inward, outward = os.pipe(), os.pipe()
-        self._process = subprocess.Popen(
+        inward, outward = _pipe(), _pipe()
+        self._process = os.posix_spawn(
+            CHROMIUM,
             [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
-            preexec_fn=lambda: _as_3_and_4(inward[0], outward[1]),
-            close_fds=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, inward[0], 3),
+                (os.POSIX_SPAWN_DUP2, outward[1], 4),
+            ],
         )
         os.close(inward[0])
         os.close(outward[1])
@@ -55,16 +70,24 @@ class Browser:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return answer["result"]
 
-    def open(self, path: Path, width: int = 1300, height: int = 900, dark: bool = False) -> None:
-        """Load a file and wait for it."""
+    def open(
+        self, path: Path, width: int = 1300, height: int = 900, dark: bool = False, scripts: bool = True
+    ) -> None:
+        """Load a file and wait for it; `scripts` says whether the page may run its own."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self._loaded = False
         self.call("Page.navigate", url=Path(path).resolve().as_uri())
         while not self._loaded:
             self._read()
+        if scripts:
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page has painted what it was told to."""
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def run(self, script: str) -> Any:
@@ -84,11 +107,13 @@ class Browser:
     def close(self) -> None:
         os.close(self._to)
         os.close(self._from)
-        self._process.terminate()
-        self._process.wait(10)
+        os.kill(self._process, signal.SIGTERM)
+        os.waitpid(self._process, 0)
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
+            if not select.select([self._from], [], [], TIMEOUT_S)[0]:
+                raise TimeoutError(f"the browser has said nothing for {TIMEOUT_S} seconds")
             part = os.read(self._from, 1 << 20)
             if not part:
                 raise RuntimeError("the browser has gone")
@@ -112,7 +137,10 @@ class Browser:
                 self.errors.append(f"a request for {url}")
 
 
-def _as_3_and_4(first: int, second: int) -> None:
-    low, high = os.dup(first), os.dup(second)
-    os.dup2(low, 3)
-    os.dup2(high, 4)
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are above 4, so that neither is in the way when it becomes 3 or 4."""
+    ends = os.pipe()
+    low, high = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return low, high

@@ -30,15 +30,15 @@ def escape(text: str) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A number for reading: whole ones bare, others with `digits` decimals; a true minus sign."""
-    text = f"{value:.0f}" if value == round(value, digits) // 1 else f"{value:.{digits}f}"
-    return text.replace("-", "−")
+    value = round(value, digits) + 0.0  # no negative zero
+    return f"{value:.{0 if value == value // 1 else digits}f}".replace("-", "−")
 
 
 def aligned(values: Sequence[float | None], digits: int = 3) -> list[str]:
     """The values of one row or column: all bare if all are whole, else all with `digits` decimals."""
-    known = [value for value in values if value is not None]
-    whole = all(value == value // 1 for value in known if isfinite(value))
-    return ["–" if v is None else f"{v:.{0 if whole else digits}f}".replace("-", "−") for v in values]
+    known = [value for value in values if value is not None and isfinite(value)]
+    places = 0 if all(value == value // 1 for value in known) else digits
+    return ["–" if v is None else f"{round(v, places) + 0.0:.{places}f}".replace("-", "−") for v in values]
 
 
 def data(name: str, value: Any) -> str:
