@@ -1,0 +1,1 @@
+"""What the algorithms share: rollouts, packing, formulas, language-model policies, the runner."""

@@ -1,0 +1,88 @@
+"""Checkpoints: whole, or not there.  A run killed at any moment goes on from the last whole one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STATE, DIGEST = "state.pt", "sha256"
+
+
+def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write `folder/step-<n>`, then forget all but the newest `keep`.
+
+    The state goes to a draft folder, is flushed to the disk and renamed into place, so a reader never meets
+    half of it.  Raises OSError (a full disk) with what stands unharmed; older checkpoints are only removed
+    after the new one is in place.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step-{step:08d}"
+    draft = folder / f".draft-{step:08d}"
+    shutil.rmtree(draft, ignore_errors=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getbuffer()
+    try:
+        draft.mkdir()
+        _write(draft / STATE, data)
+        _write(draft / DIGEST, hashlib.sha256(data).hexdigest().encode())
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise OSError(
+            error.errno,
+            f"checkpoint of step {step} could not be written ({error.strerror}); the checkpoints before it "
+            f"are untouched in {folder}",
+        ) from error
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(draft, target)
+    _flush(folder)
+    for old in steps(folder)[:-keep]:
+        shutil.rmtree(folder / f"step-{old:08d}", ignore_errors=True)
+    return target
+
+
+def load_last(folder: Path) -> dict[str, Any] | None:
+    """The newest whole checkpoint, or None; damaged ones are named in a warning and passed over."""
+    for step in reversed(steps(folder)):
+        path = folder / f"step-{step:08d}"
+        try:
+            data = (path / STATE).read_bytes()
+            if hashlib.sha256(data).hexdigest() == (path / DIGEST).read_text():
+                return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            problem = "its checksum does not match"
+        except OSError as error:
+            problem = str(error)
+        warnings.warn(
+            f"checkpoint {path} is damaged ({problem}); going back to the one before it", stacklevel=2
+        )
+    return None
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps checkpoints stand for, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name[5:]) for path in folder.glob("step-*"))
+
+
+def _write(path: Path, data: bytes | memoryview) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,249 @@
+"""Token by token: key-value memory that outlives a turn, and two engines that read it.
+
+Rows of a batch share columns.  A row that has nothing to say in a column holds a hole there: the column is
+not `seen` by it, and positions count only what is.  So histories of different lengths grow side by side, rows
+can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
+
+`engine_for(model)` gives the own forward pass for plain Llama-shaped models (Llama, Qwen2, Qwen3) and the
+model's own modules for everything else; both return the same logits (a test compares them).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.cache_utils import Cache, DynamicLayer
+
+
+class Slab(DynamicLayer):
+    """One layer's keys and values, (B, heads, capacity, head_dim), written in place and doubled when full."""
+
+    keys: Any
+    values: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        stop = self.length + key_states.shape[-2]
+        if self.keys.numel() == 0 or stop > self.keys.shape[-2]:
+            self.keys = self._grown(self.keys, key_states, stop)
+            self.values = self._grown(self.values, value_states, stop)
+        self.keys[..., self.length : stop, :] = key_states
+        self.values[..., self.length : stop, :] = value_states
+        self.length = stop
+        return self.keys[..., :stop, :], self.values[..., :stop, :]
+
+    def _grown(self, old: Tensor, new: Tensor, stop: int) -> Tensor:
+        B, heads, _, head_dim = new.shape
+        capacity = max(64, stop + stop // 2)
+        grown = new.new_zeros(B, heads, capacity, head_dim)  # zeros: a hole must never hold a NaN
+        if self.length:
+            grown[..., : self.length, :] = old[..., : self.length, :]
+        return grown
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def pick(self, rows: Tensor) -> Slab:
+        """A copy with these rows, in this order."""
+        twin = Slab()
+        if self.is_initialized:
+            twin.lazy_initialization(self.keys, self.values)
+            twin.keys = self.keys[..., : self.length, :].index_select(0, rows)
+            twin.values = self.values[..., : self.length, :].index_select(0, rows)
+            twin.length = self.length
+        return twin
+
+    def put(self, rows: Tensor, other: Slab, start: int) -> None:
+        """Write the columns of `other` from `start` on into these rows."""
+        if other.length > self.keys.shape[-2]:
+            self.keys = self._grown(self.keys, self.keys, other.length)
+            self.values = self._grown(self.values, self.values, other.length)
+        self.keys[rows, :, start : other.length] = other.keys[..., start : other.length, :]
+        self.values[rows, :, start : other.length] = other.values[..., start : other.length, :]
+
+
+class Memory:
+    """The key-value memory of a batch of rows; `seen` (B, C) tells which columns a row has really read."""
+
+    def __init__(self, layers: list[Slab], seen: Tensor):
+        self.layers = layers
+        self.seen = seen
+
+    @classmethod
+    def empty(cls, rows: int, layers: int, device: torch.device) -> Memory:
+        return cls([Slab() for _ in range(layers)], torch.zeros(rows, 0, dtype=torch.bool, device=device))
+
+    def pick(self, rows: Tensor) -> Memory:
+        """A copy with these rows, in this order."""
+        return Memory([layer.pick(rows) for layer in self.layers], self.seen.index_select(0, rows))
+
+    def put(self, rows: Tensor, other: Memory, start: int) -> None:
+        """Take over the columns that `other`, a copy of these rows, has gained from `start` on."""
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.put(rows, theirs, start)
+        gained = other.seen.shape[1] - self.seen.shape[1]
+        if gained > 0:
+            self.seen = F.pad(self.seen, (0, gained))
+            for layer, theirs in zip(self.layers, other.layers, strict=True):
+                layer.length = theirs.length
+        self.seen[rows, start:] = other.seen[:, start:]
+
+
+class Engine(Protocol):
+    """Reads a chunk of new tokens and says what may come next."""
+
+    layers: int
+
+    def forward(self, ids: Tensor, real: Tensor, memory: Memory) -> Tensor:
+        """Logits after the last column.   ids: (B, T); real: (B, T) False for padding -> (B, V)
+
+        Every row's last column must be real, or its logits mean nothing.  `memory` gains T columns.
+        """
+        ...
+
+
+def _positions_and_mask(real: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    """Positions (B, T) of new tokens among what each row has seen, and who may attend to what."""
+    B, T = real.shape
+    past = memory.seen
+    positions = (past.sum(1, keepdim=True) + real.cumsum(1) - 1).clamp(min=0)
+    memory.seen = torch.cat([past, real], dim=1)
+    if T == 1:
+        return positions, memory.seen[:, None, None, :]
+    causal = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
+    new = causal & real[:, None, :]
+    new = new | torch.eye(T, dtype=torch.bool, device=real.device)  # a padding token sees itself: no NaN
+    mask = torch.cat([past[:, None, :].expand(B, T, past.shape[1]), new], dim=2)
+    return positions, mask[:, None]
+
+
+class ModuleEngine:
+    """The model's own modules, whatever its architecture, as long as all its layers attend."""
+
+    def __init__(self, model: Any):
+        config = model.config.get_text_config()
+        self.model = model
+        self.layers = config.num_hidden_layers
+        window = getattr(config, "sliding_window", None)
+        default = "full_attention" if window is None else "sliding_attention"
+        self.kinds = set(getattr(config, "layer_types", None) or [default])
+        self.window: Any = window
+        if not self.kinds <= {"full_attention", "sliding_attention"}:
+            raise ValueError(
+                f"{type(model).__name__}: layers of the kinds {sorted(self.kinds)} keep no key-value memory; "
+                "models whose layers all attend are supported"
+            )
+
+    def forward(self, ids: Tensor, real: Tensor, memory: Memory) -> Tensor:
+        positions, full = _positions_and_mask(real, memory)
+        masks = {"full_attention": full}
+        if "sliding_attention" in self.kinds:
+            keys = (memory.seen.cumsum(1) - 1).clamp(min=0)
+            near = positions[:, None, :, None] - keys[:, None, None, :] < self.window
+            masks["sliding_attention"] = full & near
+        out = self.model(
+            input_ids=ids,
+            attention_mask=masks[next(iter(self.kinds))] if len(self.kinds) == 1 else masks,
+            position_ids=positions,
+            past_key_values=Cache(layers=[*memory.layers]),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return out.logits[:, -1]
+
+
+class LlamaEngine:
+    """The forward pass of Llama-shaped models with few, large operations.
+
+    Reads the live weights of the model's modules.  Small models are bound by the number of operations, not
+    by their size, so projections that read the same input are joined; the joined copies are made anew by
+    `refresh` after each update of the weights.
+    """
+
+    MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+
+    def __init__(self, model: Any):
+        config = model.config
+        self.model = model
+        self.layers = config.num_hidden_layers
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.head_dim = model.model.layers[0].self_attn.head_dim
+        self.eps = config.rms_norm_eps
+        self.versions: tuple[int, ...] = ()
+        self.refresh()
+
+    @classmethod
+    def serves(cls, model: Any) -> bool:
+        """Plain, unquantised, without adapters and without sliding windows."""
+        if type(model).__name__ not in cls.MODELS:
+            return False
+        kinds = getattr(model.config, "layer_types", None) or ["full_attention"]
+        linears = [m for name, m in model.named_modules() if name.endswith("_proj")]
+        return set(kinds) == {"full_attention"} and all(type(m) is nn.Linear for m in linears)
+
+    def refresh(self) -> None:
+        """Join the weights again if any parameter has changed since the last time."""
+        versions = tuple(p._version for p in self.model.parameters())
+        if versions == self.versions:
+            return
+        self.versions = versions
+        self.joined = []
+        for layer in self.model.model.layers:
+            a, m = layer.self_attn, layer.mlp
+            qkv = torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
+            bias = None
+            if a.q_proj.bias is not None:
+                bias = torch.cat([a.q_proj.bias, a.k_proj.bias, a.v_proj.bias])
+            norm = None
+            if hasattr(a, "q_norm"):
+                norm = torch.cat(
+                    [a.q_norm.weight.expand(self.heads, -1), a.k_norm.weight.expand(self.kv_heads, -1)]
+                )
+            self.joined.append((qkv, bias, norm, torch.cat([m.gate_proj.weight, m.up_proj.weight])))
+
+    def forward(self, ids: Tensor, real: Tensor, memory: Memory) -> Tensor:
+        positions, mask = _positions_and_mask(real, memory)
+        inner = self.model.model
+        x = inner.embed_tokens(ids)
+        cos, sin = inner.rotary_emb(x, positions)
+        half = self.head_dim // 2
+        cos = cos.unsqueeze(2)
+        sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1).unsqueeze(2)
+        for layer, slab, joined in zip(inner.layers, memory.layers, self.joined, strict=True):
+            x = self._layer(x, layer, slab, joined, cos, sin, mask)
+        x = F.rms_norm(x[:, -1], x.shape[-1:], inner.norm.weight, self.eps)
+        return self.model.lm_head(x)
+
+    def _layer(
+        self, x: Tensor, layer: Any, slab: Slab, joined: Any, cos: Tensor, sin: Tensor, mask: Tensor
+    ) -> Tensor:
+        B, T, d = x.shape
+        qkv_weight, bias, norm, gate_up_weight = joined
+        h = F.rms_norm(x, (d,), layer.input_layernorm.weight, self.eps)
+        qkv = F.linear(h, qkv_weight, bias).view(B, T, -1, self.head_dim)
+        qk, v = qkv.split([self.heads + self.kv_heads, self.kv_heads], dim=2)
+        if norm is not None:
+            qk = F.rms_norm(qk, (self.head_dim,), None, self.eps) * norm
+        qk = torch.addcmul(qk * cos, qk.roll(self.head_dim // 2, -1), sin)
+        q, k = qk.split([self.heads, self.kv_heads], dim=2)
+        keys, values = slab.update(k.transpose(1, 2), v.transpose(1, 2))
+        attended = F.scaled_dot_product_attention(
+            q.transpose(1, 2), keys, values, attn_mask=mask, enable_gqa=self.heads != self.kv_heads
+        )
+        x = x + layer.self_attn.o_proj(attended.transpose(1, 2).reshape(B, T, -1))
+        h = F.rms_norm(x, (d,), layer.post_attention_layernorm.weight, self.eps)
+        gate, up = F.linear(h, gate_up_weight).chunk(2, dim=-1)
+        return x + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
+
+
+def engine_for(model: Any) -> Engine:
+    """The fastest engine that computes this model's logits."""
+    return LlamaEngine(model) if LlamaEngine.serves(model) else ModuleEngine(model)

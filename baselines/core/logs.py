@@ -1,0 +1,133 @@
+"""Where a run's numbers go: JSON lines, a progress bar; TensorBoard and Weights & Biases on request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from baselines.core.settings import Settings
+
+
+class Sink(Protocol):
+    """Another place for numbers."""
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Logs:
+    """A context that writes `metrics.jsonl` and `eval.jsonl` and shows how far a run is.
+
+    Lines of steps after `step` are dropped first: a resumed run writes them again.
+    """
+
+    def __init__(self, out: Path, name: str, config: Settings, step: int, quiet: bool):
+        self.metrics = _Lines(out / "metrics.jsonl", step)
+        self.evals = _Lines(out / "eval.jsonl", step)
+        self.sinks = _sinks(out, name, config)
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, quiet=quiet),
+        )
+        self.bar = self.progress.add_task(name, total=config.steps, completed=step, numbers="")
+        self.last_eval = ""
+
+    def __enter__(self) -> Logs:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        for sink in self.sinks:
+            sink.close()
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.metrics.write({"step": step, **metrics})
+        for sink in self.sinks:
+            sink.write(step, metrics)
+        numbers = f"return {metrics['return']:.3f}  loss {metrics['policy_loss']:+.3f}"
+        numbers += f"  {metrics['tokens_per_s']:,.0f} tok/s{self.last_eval}"
+        self.progress.update(self.bar, completed=step, numbers=numbers)
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.evals.write({"step": step, **metrics})
+        for sink in self.sinks:
+            sink.write(step, {f"eval/{key}": value for key, value in metrics.items()})
+        self.last_eval = f"  eval {metrics['return']:.3f}"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a JSON-lines file; a line cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+class _Lines:
+    """A file of JSON lines, opened for each: what was written stays written."""
+
+    def __init__(self, path: Path, step: int):
+        self.path = path
+        kept = [line for line in read(path) if line["step"] <= step and step > 0]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+class _TensorBoard:
+    def __init__(self, out: Path):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(out / "tensorboard"))
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        for key, value in metrics.items():
+            self.writer.add_scalar(key, value, step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class _WandB:
+    def __init__(self, out: Path, name: str, config: Settings):
+        import wandb  # pyright: ignore[reportMissingImports]  (optional, imported on request)
+
+        self.run = wandb.init(
+            project=config.wandb,
+            name=out.name,
+            group=name,
+            config=config.to_dict(),
+            dir=str(out),
+            resume="allow",
+        )
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.run.log(dict(metrics), step=step)
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def _sinks(out: Path, name: str, config: Settings) -> list[Sink]:
+    sinks: list[Sink] = []
+    if config.tensorboard:
+        sinks.append(_TensorBoard(out))
+    if config.wandb:
+        sinks.append(_WandB(out, name, config))
+    return sinks

@@ -1,0 +1,73 @@
+"""The actor's and the critic's loss, once for all algorithms: pure functions of log-probabilities.
+
+Shapes: M moves, T tokens of all moves laid end to end; `owner` (T,) names the move of each token.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Ratio = Literal["turn", "token"]
+Length = Literal["sum", "mean"]
+
+
+def per_move(tokens: Tensor, owner: Tensor, moves: int) -> Tensor:
+    """Sum of each move's tokens.   tokens: (T,), owner: (T,) -> (M,)"""
+    return torch.zeros(moves, dtype=tokens.dtype, device=tokens.device).index_add(0, owner, tokens)
+
+
+def surrogate(log_ratio: Tensor, advantage: Tensor, clip: float | None) -> Tensor:
+    """-min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = pi / pi_old (Schulman et al. 2017, eq. 7).
+
+    Without `clip` it is -rho A, whose gradient at rho = 1 is REINFORCE's -A grad log pi.   all: (N,) -> (N,)
+    """
+    rho = log_ratio.exp()
+    if clip is None:
+        return -rho * advantage
+    return -torch.minimum(rho * advantage, rho.clamp(1 - clip, 1 + clip) * advantage)
+
+
+def policy_loss(
+    logp: Tensor,
+    old: Tensor,
+    advantage: Tensor,
+    owner: Tensor,
+    *,
+    clip: float | None = None,
+    ratio: Ratio = "turn",
+    length: Length = "sum",
+) -> Tensor:
+    """Loss of each move.   logp, old, owner: (T,); advantage: (M,) -> (M,)
+
+    ratio="turn": one rho_{i,t} = pi(a_{i,t} | h_{i,t}) / pi_old(...) for the whole text, the paper's macro
+    action; with length="mean" its exponent is divided by the number of tokens (GSPO's ratio).
+    ratio="token": PPO's per-token ratio, summed or averaged over the tokens.
+    """
+    moves = advantage.shape[0]
+    lengths = per_move(torch.ones_like(logp), owner, moves).clamp(min=1)
+    if ratio == "turn":
+        log_ratio = per_move(logp - old, owner, moves)
+        if length == "mean":
+            log_ratio = log_ratio / lengths
+        return surrogate(log_ratio, advantage, clip)
+    loss = per_move(surrogate(logp - old, advantage[owner], clip), owner, moves)
+    return loss / lengths if length == "mean" else loss
+
+
+def kl_k3(logp: Tensor, reference: Tensor) -> Tensor:
+    """k3 = e^(ref - logp) - (ref - logp) - 1 of each token: estimates KL(pi || ref) without bias and is never
+    negative (Schulman 2020, "Approximating KL divergence").   (T,) -> (T,)"""
+    gap = reference - logp
+    return gap.exp() - gap - 1
+
+
+def value_loss(value: Tensor, target: Tensor, old: Tensor | None = None, clip: float | None = None) -> Tensor:
+    """(V - target)^2, or with `clip` PPO's max of the plain and the clipped one.   (N,) -> (N,)"""
+    loss = (value - target).square()
+    if clip is None or old is None:
+        return loss
+    clipped = old + (value - old).clamp(-clip, clip)
+    return torch.maximum(loss, (clipped - target).square())

@@ -1,0 +1,94 @@
+"""Loading and saving models: a folder or hub name to a causal language model and tokenizer; LoRA."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load(
+    name: str, device: str, *, dtype: torch.dtype = torch.float32, gradient_checkpointing: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model and tokenizer of a `save_pretrained` folder or hub name, without dropout.
+
+    A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
+    folder and what is missing in it.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        _check_folder(folder)
+    elif name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise ValueError(f"model {name!r}: no such folder")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        base = _adapter_base(folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(base or name, dtype=dtype)
+    except OSError as error:
+        raise ValueError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if base is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, name).merge_and_unload()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    model.config.attention_dropout = 0.0
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.to(device)
+    return model, tokenizer
+
+
+def pick_device(device: str) -> str:
+    """`auto` is cuda where there is one, else cpu.  Raises ValueError for a cuda that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: torch sees no GPU here; use device='cpu' or 'auto'")
+    return device
+
+
+def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha: int) -> Any:
+    """One LoRA adapter (Hu et al. 2022, arXiv:2106.09685) per name on one frozen base."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    wrapped = get_peft_model(model, config, adapter_name=names[0])
+    for name in names[1:]:
+        wrapped.add_adapter(name, config)
+    return wrapped
+
+
+def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere."""
+    if adapter is None:
+        model.save_pretrained(folder)
+    else:
+        model.save_pretrained(folder, selected_adapters=[adapter])
+        for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
+            shutil.move(file, folder / file.name)
+        (folder / adapter).rmdir()
+    tokenizer.save_pretrained(folder)
+
+
+def _check_folder(folder: Path) -> None:
+    files = {file.name for file in folder.iterdir()}
+    if not files & {"config.json", "adapter_config.json"}:
+        raise ValueError(f"model folder {folder}: has neither config.json nor adapter_config.json")
+    if not files & {"tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model"}:
+        raise ValueError(f"model folder {folder}: has no tokenizer; save one there with save_pretrained")
+
+
+def _adapter_base(folder: Path) -> str | None:
+    """The base model's name where `folder` holds a peft adapter."""
+    if not (folder / "adapter_config.json").is_file():
+        return None
+    from peft import PeftConfig
+
+    return PeftConfig.from_pretrained(str(folder)).base_model_name_or_path

@@ -1,0 +1,155 @@
+"""Playing a task with policies: all episodes in lockstep, one batched sample per turn and policy.
+
+States are pure, so a branch of a tree needs no copy of an environment: it plays on from the same state, and
+its agents read on from the same key-value memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from random import Random
+from typing import Any, Literal, Protocol
+
+import torch
+
+from baselines.core.episode import Move, Node, episodes, walk
+from collm_envs import Item, Task
+
+Start = tuple[Item, int]
+"""an item and the seed of the episode"""
+
+
+class Policy(Protocol):
+    """What a rollout needs of whoever writes texts."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it samples."""
+        ...
+
+    def converse(self, n: int, generator: torch.Generator) -> Any:
+        """`n` empty histories with the verbs read(messages), write() -> moves, pick(indices)."""
+        ...
+
+
+def play(
+    task: Task,
+    starts: Sequence[Start],
+    policies: Mapping[str, Policy],
+    seed: str,
+    *,
+    copies: Sequence[int] | int = 1,
+    joint: Literal["aligned", "cross"] = "aligned",
+) -> list[Node]:
+    """Play every start to the end of the task; returns the turn-1 nodes, start by start.
+
+    Before turn t each history is continued `copies[t]` times (an int: at turn 1 only, so that every start
+    is a group of that many episodes).  aligned: the g-th texts of all agents are played together; cross:
+    every combination is.  Agents that share a policy object are sampled in one batch.  All randomness comes
+    from `seed`: the same seed, policies and starts give the same texts.
+    """
+    groups: dict[int, list[str]] = {}
+    for agent in task.agents:
+        groups.setdefault(id(policies[agent]), []).append(agent)
+    talks = {}
+    for agents in groups.values():
+        policy = policies[agents[0]]
+        generator = torch.Generator(device=policy.device).manual_seed(_number(f"{seed}/{agents[0]}"))
+        talks[tuple(agents)] = policy.converse(len(agents) * len(starts), generator)
+    # a place is a history of the joint turn to come: (item, seed, state, node before)
+    places = [(item, number, task.start(item, number), None) for item, number in starts]
+    roots: list[Node] = []
+    turn = 0
+    while places:
+        many = copies[turn] if isinstance(copies, Sequence) else copies if turn == 0 else 1
+        prompts = {agent: [task.prompt(place[2], agent) for place in places] for agent in task.agents}
+        written: dict[str, list[Move]] = {}
+        for agents, talk in talks.items():
+            talk.read([prompt for agent in agents for prompt in prompts[agent]])
+            if many > 1:
+                talk = talk.pick([k for k in range(len(agents) * len(places)) for _ in range(many)])
+            talks[agents] = talk
+            moves, size = talk.write(), len(places) * many
+            for a, agent in enumerate(agents):
+                written[agent] = moves[a * size : (a + 1) * size]
+        nodes, sources = _joint_turn(task, places, prompts, written, many, joint)
+        if turn == 0:
+            roots = nodes
+        live = [k for k, node in enumerate(nodes) if not task.done(node.after)]
+        size = len(places) * many
+        for agents, talk in talks.items():
+            talks[agents] = talk.pick(
+                [a * size + sources[k][agent] for a, agent in enumerate(agents) for k in live]
+            )
+        places = [(nodes[k].item, nodes[k].seed, nodes[k].after, nodes[k]) for k in live]
+        turn += 1
+    return roots
+
+
+def starts(task: Task, seed: int, step: int, n: int) -> list[Start]:
+    """The `n` train items and episode seeds of a step: a function of the run's seed and the step alone."""
+    rng = Random(f"{seed}/starts/{step}")
+    items = task.items("train")
+    order = (
+        [rng.randrange(len(items)) for _ in range(n)] if n > len(items) else rng.sample(range(len(items)), n)
+    )
+    return [(items[k], rng.getrandbits(31)) for k in order]
+
+
+def eval_starts(task: Task, n: int) -> list[Start]:
+    """`n` eval episodes, the same in every run: the items in order, over and over, with seeds 0, 1, ..."""
+    items = task.items("eval")
+    return [(items[k % len(items)], k) for k in range(n)]
+
+
+def summary(roots: Sequence[Node]) -> dict[str, float]:
+    """What these episodes earned and cost: mean return, metrics of the last turn, texts and tokens."""
+    paths = episodes(roots)
+    moves = {id(move): move for node in walk(roots) for move in node.moves.values()}
+    out = {
+        "return": sum(node.reward for path in paths for node in path) / len(paths),
+        "turns": sum(len(path) for path in paths) / len(paths),
+        "text_tokens": sum(len(move.ids) for move in moves.values()) / len(moves),
+        "closed": sum(move.closed for move in moves.values()) / len(moves),
+        "tokens": float(sum(len(move.ids) for move in moves.values())),
+    }
+    for name in paths[0][-1].score.metrics:
+        out[f"metric/{name}"] = sum(path[-1].score.metrics[name] for path in paths) / len(paths)
+    return out
+
+
+def _joint_turn(
+    task: Task,
+    places: Sequence[tuple[Item, int, Any, Node | None]],
+    prompts: Mapping[str, Sequence[str]],
+    written: Mapping[str, Sequence[Move]],
+    many: int,
+    joint: Literal["aligned", "cross"],
+) -> tuple[list[Node], list[dict[str, int]]]:
+    """The joint turns these texts make, and for each the index of every agent's text in `written`."""
+    nodes, sources = [], []
+    for p, (item, number, state, parent) in enumerate(places):
+        for choice in _combinations(len(task.agents), many, joint):
+            source = {agent: p * many + g for agent, g in zip(task.agents, choice, strict=True)}
+            moves = {agent: written[agent][k] for agent, k in source.items()}
+            after = task.play(state, {agent: move.text for agent, move in moves.items()})
+            read = {agent: prompts[agent][p] for agent in task.agents}
+            node = Node(item, number, state, read, moves, after, task.score(after), parent)
+            if parent is not None:
+                parent.children.append(node)
+            nodes.append(node)
+            sources.append(source)
+    return nodes, sources
+
+
+def _combinations(agents: int, many: int, joint: Literal["aligned", "cross"]) -> Iterable[tuple[int, ...]]:
+    if joint == "aligned":
+        return ((g,) * agents for g in range(many))
+    return product(range(many), repeat=agents)
+
+
+def _number(seed: str) -> int:
+    """A 63-bit seed from words: stable across runs and machines."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") >> 1

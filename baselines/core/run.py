@@ -1,0 +1,164 @@
+"""Runs an algorithm: progress, metrics, evaluation, checkpoints.  What is learned is the algorithm's own.
+
+A run's folder holds `config.json`, `metrics.jsonl` (one line a step), `eval.jsonl` (one line an evaluation),
+`checkpoints/` and, at the end, one folder per agent that `from_pretrained` loads anywhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from baselines.core import checkpoint
+from baselines.core.logs import Logs
+from baselines.core.rollout import eval_starts, play, summary
+from baselines.core.settings import Settings
+from baselines.core.team import Team
+from collm_envs import TextEnv, make
+
+ALGORITHMS = {
+    "maac": "baselines.maac",
+    "magrpo": "baselines.magrpo",
+    "reinforce": "baselines.reinforce",
+}
+"""name on the command line -> module with Config, team(config, task) and train(config, task, team)"""
+
+
+def algorithm(name: str) -> ModuleType:
+    """The module of an algorithm.  Raises ValueError for a name that is none."""
+    if name not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
+    return importlib.import_module(ALGORITHMS[name])
+
+
+def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
+    """A run from its beginning to its end; returns its folder.
+
+    Raises ValueError where the folder holds a run already: resume that, or give another `out`.
+    """
+    out = Path(config.out or f"runs/{name}-{config.env}-seed{config.seed}")
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
+    config.out = str(out)
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
+    draft = out / ".config.json"
+    draft.write_text(text)
+    os.replace(draft, out / "config.json")
+    return _go(name, config, out, quiet)
+
+
+def resume(out: Path, *, quiet: bool = False) -> Path:
+    """Go on with a run from its last whole checkpoint, to the same end it would have had."""
+    name, config = load_config(out)
+    return _go(name, config, out, quiet)
+
+
+def load_config(out: Path) -> tuple[str, Settings]:
+    """The algorithm and settings of a run's folder.  Raises ValueError where there is no run."""
+    try:
+        stored = json.loads((out / "config.json").read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{out} holds no run: there is no config.json in it") from None
+    module = algorithm(stored["algorithm"])
+    known = {field.name for field in fields(module.Config)}
+    unknown = sorted(set(stored["config"]) - known)
+    if unknown:
+        raise ValueError(f"{out}/config.json: unknown settings {unknown}; it is from another version")
+    stored["config"]["models"] = tuple(stored["config"]["models"])
+    return stored["algorithm"], module.Config(**stored["config"])
+
+
+def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
+    """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation."""
+    roots = play(env.task, eval_starts(env.task, config.eval_episodes), team.policies, f"eval/{config.seed}")
+    return summary(roots)
+
+
+def _go(name: str, config: Settings, out: Path, quiet: bool) -> Path:
+    module = algorithm(name)
+    env = make(config.env, **config.env_kwargs)
+    config = with_models(config)
+    team = module.team(config, env.task)
+    saved = checkpoint.load_last(out / "checkpoints")
+    if saved is not None:
+        team.load_state_dict(saved)
+    with Logs(out, name, config, team.step, quiet) as logs, _until_safe() as interrupted:
+        if team.step == 0:
+            logs.evaluation(0, evaluate(env, team, config))
+        for metrics in _timed(module.train(config, env.task, team), config):
+            step, last = team.step, team.step == config.steps
+            logs.step(step, metrics)
+            if last or (config.eval_every and step % config.eval_every == 0):
+                logs.evaluation(step, evaluate(env, team, config))
+            if last or interrupted() or (config.save_every and step % config.save_every == 0):
+                checkpoint.save(out / "checkpoints", step, team.state_dict(), config.keep)
+            if interrupted() and not last:
+                raise KeyboardInterrupt(f"stopped at step {step}; `collm train --resume {out}` goes on")
+    team.save_pretrained(out)
+    return out
+
+
+def with_models(config: Settings) -> Settings:
+    """The same settings with `tiny` replaced by the folder of the warm-started embedded model."""
+    if "tiny" not in (config.model, *config.models):
+        return config
+    from baselines import tiny
+
+    folder = str(tiny.folder(config.env, config.env_kwargs))
+    return replace(
+        config,
+        model=folder if config.model == "tiny" else config.model,
+        models=tuple(folder if model == "tiny" else model for model in config.models),
+    )
+
+
+def _timed(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict[str, float]]:
+    """The same metrics with `seconds` and `tokens_per_s`; running out of memory names what to lower."""
+    while True:
+        start = time.perf_counter()
+        try:
+            metrics = next(steps)
+        except StopIteration:
+            return
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(
+                f"out of memory: lower micro_batch_tokens={config.micro_batch_tokens} if it happened in an "
+                f"update, episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while "
+                f"texts were sampled ({str(error).splitlines()[0]})"
+            ) from error
+        seconds = time.perf_counter() - start
+        yield {**metrics, "seconds": seconds, "tokens_per_s": metrics["tokens"] / seconds}
+
+
+@contextmanager
+def _until_safe() -> Iterator[Callable[[], bool]]:
+    """Holds the first Ctrl-C back until the step is done and saved; the second one stops at once."""
+    hit = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal hit
+        if hit:
+            raise KeyboardInterrupt
+        hit = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # signals can only be caught in the main thread
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: hit
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,123 @@
+"""The settings every text trainer shares.  An algorithm's `Config` adds its own few below these."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from baselines.core.lm import Context
+from baselines.core.losses import Length, Ratio
+from baselines.core.optim import Schedule
+from baselines.core.sampling import Sampling
+
+
+@dataclass
+class Settings:
+    """What is trained on what, how texts are sampled, how a policy steps, what is kept."""
+
+    env: str = "StrBuild-v0"
+    """environment id"""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    """keywords of `collm_envs.make` for it (on the command line: JSON)"""
+    model: str = "tiny"
+    """tiny (the embedded model, warm-started once), a `save_pretrained` folder, or a hub name"""
+    models: tuple[str, ...] = ()
+    """one model per agent where they differ; overrides `model`"""
+    shared: bool = False
+    """one set of weights for all agents"""
+    lora_rank: int = 0
+    """0 trains all weights; otherwise one adapter of this rank per agent on one frozen base"""
+    lora_alpha: int = 32
+    """LoRA's scale is lora_alpha / lora_rank"""
+    device: str = "auto"
+    """auto (cuda where there is one), cpu, cuda, cuda:1"""
+    bf16: bool = False
+    """run the models in bfloat16 (weights and optimizer stay in float32)"""
+    gradient_checkpointing: bool = False
+    """recompute activations in the backward pass: less memory, more time"""
+
+    temperature: float = 1.0
+    """of sampling, and of the probabilities that are trained"""
+    top_p: float = 1.0
+    """of sampling, and of the probabilities that are trained"""
+    top_k: int = 0
+    """of sampling, and of the probabilities that are trained; 0 keeps all tokens"""
+    max_new_tokens: int = 256
+    """a text longer than this is cut"""
+    history: Literal["full", "last turn"] = "full"
+    """what an agent reads: all it has read and written, or the newest message alone"""
+    max_context: int = 4096
+    """tokens of one history, the text to be written included"""
+    overflow: Literal["raise", "drop"] = "raise"
+    """beyond max_context: stop with an error, or drop the oldest turns"""
+    thinking: bool = False
+    """let models with a thinking mode think before they answer"""
+
+    steps: int = 100
+    """optimizer steps of each policy"""
+    episodes: int = 64
+    """complete episodes per step (for trees: episodes' starts times the group)"""
+    lr: float = 5e-6
+    """AdamW's learning rate"""
+    schedule: Schedule = "constant"
+    """of the learning rate, over all steps"""
+    warmup: int = 0
+    """steps over which the learning rate rises"""
+    max_grad_norm: float = 1.0
+    """gradients longer than this are shortened to it"""
+    epochs: int = 1
+    """passes over the episodes of a step; more than one needs `clip`"""
+    clip: float | None = None
+    """PPO's clip of the importance ratio; None leaves it unclipped"""
+    ratio: Ratio = "turn"
+    """importance ratio of a whole text (the papers) or of each token (PPO)"""
+    length: Length = "sum"
+    """a text's log-probability: the sum of its tokens' (the papers) or their mean"""
+    kl: float = 0.0
+    """weight of the KL to the untrained model, k3 estimator"""
+    entropy: float = 0.0
+    """weight of an entropy bonus"""
+    normalize: bool = False
+    """scale each agent's advantages of a step to mean 0 and deviation 1"""
+    micro_batch_tokens: int = 16_384
+    """tokens of one forward pass, padding included; lower it when memory runs out"""
+
+    seed: int = 0
+    """fixes items, episodes, texts and weights"""
+    out: str = ""
+    """folder of the run; empty: runs/<algorithm>-<env>-seed<seed>"""
+    eval_every: int = 10
+    """steps between evaluations on the eval split; 0 evaluates at the start and the end alone"""
+    eval_episodes: int = 64
+    """episodes of an evaluation; the same items and episode seeds each time"""
+    save_every: int = 50
+    """steps between checkpoints; 0 saves at the end alone"""
+    keep: int = 2
+    """checkpoints to keep"""
+    tensorboard: bool = False
+    """also write TensorBoard files"""
+    wandb: str = ""
+    """also log to this Weights & Biases project"""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "episodes", "max_new_tokens", "epochs", "eval_episodes", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.epochs > 1 and self.clip is None:
+            raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
+        if self.shared and self.models:
+            raise ValueError("shared and models exclude each other: shared agents are one model")
+        if self.bf16 and self.device == "cpu":
+            raise ValueError("bf16 is for devices that have it; on cpu it is slower, leave it off")
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens)
+
+    @property
+    def context(self) -> Context:
+        return Context(self.history, self.max_context, self.overflow, self.thinking)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values."""
+        return asdict(self)

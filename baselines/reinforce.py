@@ -1,0 +1,85 @@
+"""MA-REINFORCE (arXiv:2601.21972; Williams 1992).  With one agent: REINFORCE, and RLOO (Ahmadian et al. 2024,
+arXiv:2402.14740) with the leave-one-out baseline.
+
+G whole episodes are played from every start.  With R_{t,g} the return-to-go of episode g at turn t:
+
+    R_{t,g}  = sum_{k >= t} gamma^(k-t) r_{k,g}
+    A_{t,g}  = R_{t,g} - b(R_{t,1}, ..., R_{t,G})       b: none 0 | mean | leave-one-out | max of the group
+    grad J_i = E[ sum_t  A_{t,g}  grad log pi_i(a_{i,t,g} | h_{i,t}) ]                each agent by itself
+
+Where we differ from the paper:
+- Nothing is re-centred or divided by a deviation after the baseline: that would cancel the baseline and make
+  all four of these one algorithm.
+- The group's mean holds the sample's own return, so its gradient is (1 - 1/G) of the true one; leave-one-out
+  is unbiased; the maximum only shifts returns (never above zero) and adds variance.
+- At later turns the group's episodes have different pasts: the baseline depends on the start and the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from baselines.core.advantages import Baseline, group_baseline, returns_to_go
+from baselines.core.episode import Node, episodes, table
+from baselines.core.improve import Lesson, improve_team
+from baselines.core.rollout import play, starts, summary
+from baselines.core.settings import Settings
+from baselines.core.team import Team, build
+from collm_envs import Task
+
+
+@dataclass
+class Config(Settings):
+    """Settings of MA-REINFORCE."""
+
+    group: int = 4
+    """G: episodes from each start"""
+    baseline: Baseline = "none"
+    """subtracted from a return: nothing, its group's mean, the mean of the others, the best"""
+    gamma: float = 1.0
+    """discount between turns"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = 1 if self.baseline == "none" else 2
+        if self.group < least:
+            raise ValueError(
+                f"group must be at least {least} for baseline={self.baseline!r}, got {self.group}"
+            )
+
+
+def team(config: Config, task: Task) -> Team:
+    """Actors alone."""
+    return build(config, task.agents)
+
+
+def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
+    """Take `config.steps` steps; yields what to log after each."""
+    while team.step < config.steps:
+        nodes = play(
+            task,
+            starts(task, config.seed, team.step, max(1, config.episodes // config.group)),
+            team.policies,
+            f"{config.seed}/{team.step}",
+            copies=config.group,
+        )
+        paths = episodes(nodes)
+        lessons = {agent: Lesson() for agent in task.agents}
+        for k in range(0, len(paths), config.group):
+            collect(paths[k : k + config.group], config, lessons, 1 / len(paths))
+        metrics = improve_team(team, lessons, config)
+        team.step += 1
+        yield {**summary(nodes), **metrics}
+
+
+def collect(group: Sequence[list[Node]], config: Config, lessons: dict[str, Lesson], weight: float) -> None:
+    """Learn from a group of episodes, turn by turn; every move weighs `weight`."""
+    R = returns_to_go(table(group, lambda node: node.reward), config.gamma)
+    for t in range(R.shape[1]):
+        playing = [g for g, path in enumerate(group) if t < len(path)]  # the others have ended: no text
+        some = R[playing, t][None]
+        A = some - group_baseline(some, config.baseline if len(playing) > 1 else "none")
+        for agent, lesson in lessons.items():
+            for g, advantage in zip(playing, A[0].tolist(), strict=True):
+                lesson.add(group[g][t].moves[agent], advantage, weight)

@@ -1,0 +1,138 @@
+"""The embedded language model: small enough to learn our tasks on one CPU core, an ordinary model otherwise.
+
+A Qwen3-shaped causal model of about 0.2M parameters, a byte-level tokenizer in which digits and grid glyphs
+are tokens of their own and nothing is unknown, and a supervised warm start on the `noisy` scripted player of
+an environment.  The result is a `save_pretrained` folder, loaded like any other: `--model <folder>`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from baselines.core.episode import Message, Move
+from baselines.core.lm import LM, Context
+from baselines.core.optim import learning_rate
+from baselines.core.render import Renderer
+from baselines.core.sampling import Sampling
+from baselines.tiny.tokenizer import load_tokenizer
+from collm_envs import Task, make
+
+STEPS, BATCH, LR = 250, 32, 3e-3
+REVISION = 1
+"""raised with every change that makes other weights: part of the cache's key"""
+
+
+def config(vocab_size: int) -> Qwen3Config:
+    """About 0.2M parameters: hidden 64, 2 layers, 4 heads on 2 key-value heads, tied embeddings."""
+    return Qwen3Config(
+        vocab_size=vocab_size,
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=8192,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+        tie_word_embeddings=True,
+        bos_token_id=None,
+    )
+
+
+def fresh(seed: int) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """A tiny model with random weights, a function of `seed`, and its tokenizer."""
+    tokenizer = load_tokenizer()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Qwen3ForCausalLM(config(len(tokenizer)))
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
+
+
+def folder(env: str, env_kwargs: dict[str, Any], *, seed: int = 0, steps: int = STEPS) -> Path:
+    """The warm-started tiny model for an environment: from the cache, or made in well under a minute.
+
+    The cache is `$COLLM_CACHE`, by default ~/.cache/collm; its key is everything the weights depend on.
+    """
+    made = make(env, **env_kwargs)
+    key = [REVISION, env, made.spec.content_hash, made.task.max_turns, seed, steps]
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
+    if not target.is_dir():
+        model, tokenizer = fresh(seed)
+        warm_start(model, tokenizer, made.task, seed=seed, steps=steps)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as draft:
+            model.save_pretrained(draft)
+            tokenizer.save_pretrained(draft)
+            if not target.is_dir():
+                shutil.copytree(draft, f"{target}.part", dirs_exist_ok=True)
+                os.replace(f"{target}.part", target)
+    return target
+
+
+def warm_start(
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    batch: int = BATCH,
+    lr: float = LR,
+) -> list[float]:
+    """Supervised steps on whole conversations of the `noisy` player; returns each step's loss in nats."""
+    lm = LM("warm start", model, tokenizer, Sampling(), Context())
+    adam = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
+    rng = Random(f"{seed}/warm-start")
+    out = []
+    for step in range(steps):
+        moves = [
+            move
+            for _ in range(max(1, batch // len(task.agents)))
+            for move in noisy_moves(task, lm.renderer, rng)
+        ]
+        tokens = sum(len(move.ids) for move in moves)
+        adam.zero_grad(set_to_none=True)
+        total = 0.0
+        for scores in lm.logp(moves):
+            loss = -scores.logp.sum() / tokens
+            loss.backward()
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in adam.param_groups:
+            group["lr"] = learning_rate(lr, step, steps, "cosine", 10)
+        adam.step()
+        out.append(total)
+    return out
+
+
+def noisy_moves(task: Task, renderer: Renderer, rng: Random) -> list[Move]:
+    """Every agent's moves of one episode of the `noisy` player on a train item, as tokens."""
+    items = task.items("train")
+    state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
+    heads: dict[str, Move] = {}
+    moves = []
+    eos = renderer.tokenizer.eos_token_id
+    while True:
+        texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}
+        for agent, text in texts.items():
+            prompt, head = task.prompt(state, agent), heads.get(agent)
+            ids = renderer.first(prompt) if head is None else renderer.following(prompt, True)
+            said = [*renderer.tokenizer(text, add_special_tokens=False)["input_ids"], eos]
+            heads[agent] = Move(Message(head, ids, prompt), said, text=text)
+            moves.append(heads[agent])
+        state = task.play(state, texts)
+        if task.done(state):
+            return moves
