@@ -14,11 +14,11 @@ is executed; mixer and state are training only.  Every mixer trains with the sam
 the same settings and as many turns and steps: only the field `mixer` differs.
 
 Where we differ.  All: the clock running out is no end of the task, so its last state is bootstrapped;
-target networks follow by Polyak averaging; lambda > 0 is uncorrected for off-policy actions, as in the
-code of these papers.  QLLM: its published code multiplies by N too, uses other settings for it than for
-its baselines, and lets weights vanish; here a weight below the floor, negative, not finite or stale is
-refused.  At a state that the agents see it can represent just what VDN can: it sets the pace at which
-each agent learns.  QLLM with uniform weights is VDN bit for bit.
+targets follow by Polyak averaging; lambda > 0 is not corrected for off-policy actions.  QLLM: its code
+runs what the model wrote in the trainer, lets weights vanish, and gives its baselines other settings;
+here a function is pinned (core/pinned.py), and a weight that is negative, not finite or below the floor
+is refused.  The factor N is as in its code.  At a state that the agents see, QLLM can represent just what
+VDN can: it sets the pace at which each agent learns.  With uniform weights it is VDN bit for bit.
 """
 
 from __future__ import annotations
@@ -75,6 +75,14 @@ class Config:
     seed: int = 0
     """fixes initial weights, episodes, exploration and replay"""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= self.capacity:
+            raise ValueError(f"batch must be 1 to capacity = {self.capacity}, got {self.batch}")
+        if self.updates < 1 or self.epsilon_turns < 1:
+            raise ValueError(
+                f"updates and epsilon_turns must be at least 1, got {self.updates} and {self.epsilon_turns}"
+            )
+
 
 class Learner:
     """Everything that training changes.  `agents` is what is executed; the rest is training only."""
@@ -118,18 +126,19 @@ def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[d
     """Train `learner` until it has made `config.steps` steps; metrics after every optimizer step.
 
     Each round plays one episode in every game, side by side, then makes `config.updates` steps.
-    Raises FloatingPointError for a loss that is not finite, `Refused` for weights that must not be used.
+    Raises FloatingPointError for a gradient that is not finite, `Refused` for weights that must not be used.
     """
     while learner.steps < config.steps:
         if learner.steps % config.updates == 0:
             gather(config, games, learner)
         batch = learner.replay.sample(config.batch, learner.rng)
         loss, metrics = td_loss(config, learner, batch)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"{config.mixer}, step {learner.steps}: the loss is {loss.item()}")
         learner.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(learner.weights, config.max_grad_norm)
+        if not torch.isfinite(norm):  # as it is where the loss is not
+            where = f"{config.mixer}, step {learner.steps}"
+            raise FloatingPointError(f"{where}: the loss is {loss.item()}, its gradient's norm {norm.item()}")
         learner.optimizer.step()
         with torch.no_grad():
             follow(learner.target_agents, learner.agents, config.tau)

@@ -279,9 +279,19 @@ def test_a_saved_learner_goes_on_bit_for_bit(stop):
     assert first + list(train(config, played, again)) == whole
 
 
-def test_a_loss_that_is_not_finite_raises():
+def test_a_loss_that_is_not_finite_raises_before_any_weight_changes():
+    config, game = Config(steps=1, batch=4, reward_scale=float("nan")), games.make("climbing")
+    learner = Learner(config, game.layout)
+    before = [weight.clone() for weight in learner.weights]
     with pytest.raises(FloatingPointError, match="vdn, step 0: the loss is nan"):
-        trained("climbing", Config(steps=1, batch=4, reward_scale=float("nan")))
+        list(train(config, [game], learner))
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.weights, strict=True))
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 9, "capacity": 8}, {"updates": 0}, {"epsilon_turns": 0}])
+def test_settings_that_could_never_train_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}.* must be"):
+        Config(**wrong)
 
 
 def test_an_unknown_mixer_is_named():
@@ -313,3 +323,14 @@ def test_targets_follow_by_the_share_tau():
         fast.weight.fill_(2.0)
         mixing.follow(slow, fast, 0.25)
     assert slow.weight.item() == 1.25
+
+
+def test_strbuild_with_texts_to_pick_from_is_learned():
+    config = dataclasses.replace(SMALL, steps=200, batch=32, gamma=0.5, epsilon_turns=3000)
+    learner, _ = trained("StrBuild-v0", config)
+    untrained = Learner(config, games.make("StrBuild-v0").layout)
+    before, after = (
+        np.mean(evaluate(each.agents, [games.make("StrBuild-v0")], 16, seed=0))
+        for each in (untrained, learner)
+    )
+    assert before < 5 < 6.5 < after <= 8  # four turns of at most 2

@@ -23,7 +23,7 @@ from baselines.core.discrete import Fields, Layout
 from baselines.core.pinned import Pinned, Refused, check_reads, check_weights, load
 
 EMBED = 32
-"""hidden width of QMIX's mixing network and of every network that reads the state (QMIX, section 6)"""
+"""hidden width of QMIX's mixing network, as published, and of all two-layer networks of the state"""
 
 
 def vdn(q: Tensor) -> Tensor:

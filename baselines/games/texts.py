@@ -88,7 +88,7 @@ class TextChoice(ParallelEnv):
         return {agent: self._seen() for agent in self.possible_agents}
 
 
-def word_texts(task: Any, item: Item) -> dict[str, list[str]]:
+def word_texts(task: Any, item: Item) -> dict[str, Sequence[str]]:
     """StrBuild: nothing, all cells in one's first block, every other cell in all of one's blocks (2 ways).
 
     With two agents the best turn, worth 2, is one agent on the even cells and the other on the odd ones.
@@ -105,7 +105,26 @@ def _set(cells: Sequence[tuple[int, int, int]], blocks: Sequence[str]) -> str:
     return "\n".join(f"/setblock {x} {y} {z} {blocks[k % len(blocks)]}" for k, (x, y, z) in enumerate(cells))
 
 
-LISTS: Mapping[str, Lists] = {"StrBuild-v0": word_texts}
+def house_texts(task: Any, item: Item) -> dict[str, Sequence[str]]:
+    """HouseBuild: nothing, only the spiders, the left half, the right half, the left half and the spiders.
+
+    With two agents the best turn, worth 1, is one agent on the last and the other on the right half; one
+    agent alone has not the blocks for both.
+    """
+    scene = task.scene(task.start(item, 0))
+    left, right = (
+        "\n".join(
+            f"/fill {x} {y} {z} {x} {y} {z} {block}"
+            for (x, y, z), block in sorted(scene.target.items())
+            if (2 * x < scene.size[0]) == first
+        )
+        for first in (True, False)
+    )
+    texts = ("", "/kill", left, right, f"{left}\n/kill")
+    return dict.fromkeys(task.agents, texts)
+
+
+LISTS: Mapping[str, Lists] = {"StrBuild-v0": word_texts, "HouseBuild-v0": house_texts}
 
 
 def text_game(id: str) -> Game:
