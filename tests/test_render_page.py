@@ -139,6 +139,15 @@ def test_texts_of_a_scene_are_shown_once():
     assert "paragraph 1" not in html
 
 
+def test_verdicts_are_a_table_and_not_told_twice():
+    verdicts = {"0: assert f(1) == 2": "ok", "1: assert f(2) == 3": "timeout"}
+    told = Scene(texts={"tests": "ok 0: assert f(1) == 2\ntimeout 1: assert f(2) == 3", "note": "slow"})
+    html = page(record(turn(verdicts=verdicts)), [Scene(), told])
+    assert html.count("assert f(2) == 3") == 1
+    assert ">slow</pre>" in html
+    assert '<td class="bad">timeout</td>' in html
+
+
 def test_a_wrong_number_of_scenes_is_refused():
     with pytest.raises(ValueError, match="need 3 scenes for 2 turns, got 2"):
         page(record(), [WALL, WALL])
@@ -176,6 +185,20 @@ def test_short_forms_are_shown_with_the_command_they_stand_for():
         Line("12 3s", "ok", "/setblock 12 3 0 stone"),
     ]
     assert others == []
+
+
+def test_a_text_that_counts_or_fails_as_a_whole_is_marked_as_a_whole():
+    text = "My cat ate it.\n\nAll of it, and then it slept the whole long afternoon."
+    assert annotate(text, [text], [])[0] == [
+        Line("My cat ate it.", "ok"),
+        Line(""),
+        Line("All of it, and then it slept the whole long afternoon.", "ok"),
+    ]
+    long = "word " * 40
+    lines, others = annotate(long, [], [{"line": long[:80], "why": "too long"}])
+    assert lines == [Line(long, "no", "too long")]
+    assert others == []
+    assert annotate("short", [], [{"line": "sho", "why": "no"}])[1] == [Line("sho", "no", "no")]
 
 
 def test_the_same_line_twice_is_accepted_once_and_rejected_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+from functools import lru_cache
 from typing import NamedTuple
 
 from collm_envs.task import Cell, Scene
@@ -129,6 +130,7 @@ _OTHERS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def look(block: str) -> Look:
     """The look of a block id without `minecraft:`; "" is any block.  Unknown ids get a colour of their own,
     the same in every process."""

@@ -96,7 +96,8 @@ def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) 
     """One bar a turn: positive parts stacked up from zero, negative ones down, a dot at the reward."""
     names = list(dict.fromkeys(name for turn in parts for name in turn))
     stacked = [sum(v for v in turn.values() if (v > 0) == up) for turn in parts for up in (True, False)]
-    frame = Frame(36, 396, 10, 190, (0, max(1, len(rewards))), round_ticks([0.0, *stacked, *rewards], 5))
+    ticks = round_ticks([0.0, *stacked, *rewards] if any((*stacked, *rewards)) else [0.0, 1.0], 5)
+    frame = Frame(36, 396, 10, 190, (0, max(1, len(rewards))), ticks)
     drawn = [_across(frame)]
     for t, (reward, turn) in enumerate(zip(rewards, parts, strict=True)):
         up = down = 0.0

@@ -10,6 +10,10 @@ from collm_envs.render.markup import escape, number
 
 SHOWN_CHARS, SHOWN_LINES = 700, 14
 """a longer prompt is folded"""
+CLIPPED = 40
+"""characters of the shortest entry that may stand for a longer line"""
+PROSE = 120
+"""characters of a line that no command or program has"""
 _MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
 
 
@@ -55,24 +59,30 @@ def _wrote(text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, s
     if not text.strip():
         return '<pre class="text"><span class="nothing">nothing</span></pre>'
     if not accepted and not rejected:
-        kind = "text writing" if _is_prose(text) else "text"
-        return f'<pre class="{kind}">{escape(text)}</pre>'
+        return shown(text)
+    kind = _kind(text)
     lines, others = annotate(text, accepted, rejected)
-    rows = "".join(map(_row, lines))
     rest = "".join(map(_row, others))
-    return f'<pre class="text">{rows}</pre>' + (
-        f'<div class="label">as they were read</div><pre class="text">{rest}</pre>' if rest else ""
+    return f'<pre class="{kind}">{"".join(map(_row, lines))}</pre>' + (
+        f'<div class="label">as they were read</div><pre class="{kind}">{rest}</pre>' if rest else ""
     )
 
 
-def _is_prose(text: str) -> bool:
-    """Whether a text without commands reads better in a book's letters than in a terminal's."""
-    return "```" not in text and not re.search(r"^(?:    |\t|def |import |from )", text, re.MULTILINE)
+def shown(text: str) -> str:
+    """A text as it is, in a box."""
+    return f'<pre class="{_kind(text)}">{escape(text)}</pre>'
+
+
+def _kind(text: str) -> str:
+    """Long lines that are no program read better in a book's letters than in a terminal's."""
+    prose = "```" not in text and max(map(len, text.splitlines()), default=0) > PROSE
+    return "text writing" if prose else "text"
 
 
 def _row(line: Line) -> str:
     note = f"<i>{escape(line.note)}</i>" if line.note else ""
-    return f'<span class="line {line.status}"><b>{escape(line.text)}</b>{note}</span>'
+    text = f"<b>{escape(line.text)}</b>"
+    return f'<span class="line {line.status}">{note + text if len(line.text) > PROSE else text + note}</span>'
 
 
 def annotate(
@@ -83,6 +93,8 @@ def annotate(
     A record lists what counted and what did not, each in the order of the text, but not on which line.
     """
     lines = [Line(raw) for raw in text.splitlines()]
+    if [_plain(entry) for entry in accepted] == [_plain(text)]:  # the text counted as a whole
+        return [Line(line.text, "ok" if _plain(line.text) else "") for line in lines], []
     refused = _place(lines, [_plain(entry["line"]) for entry in rejected])
     for k, n in refused.items():
         lines[k] = Line(lines[k].text, "no", rejected[n]["why"])
@@ -104,10 +116,15 @@ def _place(lines: Sequence[Line], entries: Sequence[str]) -> dict[int, int]:
     found: dict[int, int] = {}
     n = 0
     for k, line in enumerate(lines):
-        if n < len(entries) and not line.status and entries[n] and _plain(line.text) == entries[n]:
+        if n < len(entries) and not line.status and _is(_plain(line.text), entries[n]):
             found[k] = n
             n += 1
     return found
+
+
+def _is(line: str, entry: str) -> bool:
+    """Whether a line is an entry of a record, which may be its beginning alone."""
+    return line == entry != "" or (len(entry) >= CLIPPED and line.startswith(entry))
 
 
 def _plain(line: str) -> str:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collm_envs.render import svg
 from collm_envs.render.chart import colour, reward_bars
 from collm_envs.render.episodes import episodes_page as episodes_page
-from collm_envs.render.lanes import lane
+from collm_envs.render.lanes import lane, shown
 from collm_envs.render.markup import aligned, document, escape, number
 from collm_envs.render.stage import pair, stage
 from collm_envs.task import Scene
@@ -25,21 +26,28 @@ Row = Mapping[str, Any]
 def page(record: Row, scenes: Sequence[Scene] = ()) -> str:
     """The episode of a record.
 
-    `scenes` are the start and one scene after each turn; without them the page shows no world.  Raises
-    ValueError for another number of scenes.
+    `scenes` are the start and one scene after each turn, all with one target; without them the page shows
+    no world.  Raises ValueError for another number of scenes.
     """
     turns = record["turns"]
     if scenes and len(scenes) != len(turns) + 1:
         raise ValueError(f"page: need {len(turns) + 1} scenes for {len(turns)} turns, got {len(scenes)}")
     voxels = bool(scenes) and all(scenes[-1].size)
     parts = [_header(record), _reward(turns) if turns else ""]
-    parts.append(stage(scenes) if voxels else "")
+    target = svg.target(scenes[-1], "the target") if voxels else ""
+    parts.append(stage(scenes, target) if voxels else "")
     parts.append(_texts(scenes[0].texts) if scenes else "")
     for t, turn in enumerate(turns):
         before, after = (scenes[t], scenes[t + 1]) if scenes else (Scene(), Scene())
         known = {text.strip() for text in (*before.texts.values(), *turn["texts"].values())}
-        fresh = {title: text for title, text in after.texts.items() if text.strip() not in known}
-        parts.append(_turn(record, t, pair(after, f"after turn {t + 1}") if voxels else "", _texts(fresh)))
+        fresh = {
+            title: text
+            for title, text in after.texts.items()
+            if text.strip() not in known and not _restates(text, turn["verdicts"])
+        }
+        parts.append(
+            _turn(record, t, pair(after, target, f"after turn {t + 1}") if voxels else "", _texts(fresh))
+        )
     parts.append(_provenance(record))
     title = f"{record['item']} · {record['env']}"
     return document(title, "".join(parts), ("world.js",) if voxels else ())
@@ -58,10 +66,10 @@ def _header(record: Row) -> str:
         tiles["return"] = number(sum(turn["reward"] for turn in turns))
         tiles["last reward"] = number(turns[-1]["reward"])
         tiles |= {_named(name): number(value) for name, value in [*turns[-1]["metrics"].items()][:4]}
-    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
+    listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
     return (
         f'<header><p class="eyebrow">{escape(where)}</p><h1>{escape(record["item"])}</h1>'
-        f'<ul class="who">{who}</ul><dl class="tiles">{shown}</dl></header>'
+        f'<ul class="who">{who}</ul><dl class="tiles">{listed}</dl></header>'
     )
 
 
@@ -86,8 +94,7 @@ def _rows(turns: Sequence[Row], kind: str) -> str:
 
 
 def _measured(name: str, values: Sequence[float | None], kind: str = "") -> str:
-    shown = aligned(values)
-    cells = "".join(f'<td class="n">{value}</td>' for value in shown)
+    cells = "".join(f'<td class="n">{value}</td>' for value in aligned(values))
     return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'
 
 
@@ -109,19 +116,27 @@ def _turn(record: Row, t: int, world: str, texts: str) -> str:
 
 def _verdicts(verdicts: Mapping[str, str]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(v)}</td><td><code>{escape(k)}</code></td></tr>" for k, v in verdicts.items()
+        f'<tr><td class="{"good" if verdict == "ok" else "bad"}">{escape(verdict)}</td>'
+        f"<td><code>{escape(test)}</code></td></tr>"
+        for test, verdict in verdicts.items()
     )
     if not rows:
         return ""
     head = '<tr><th scope="col">verdict</th><th scope="col">test</th></tr>'
-    return f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    table = f'<table class="measured"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
+
+
+def _restates(text: str, verdicts: Mapping[str, str]) -> bool:
+    """Whether every line of a text tells of a test that stands in the table of verdicts."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(verdicts) and all(any(test in line for test in verdicts) for line in lines)
 
 
 def _texts(texts: Mapping[str, str]) -> str:
     """Titled texts of a scene that stand nowhere else on the page."""
     return "".join(
-        f"<section><header><h3>{escape(title)}</h3></header>"
-        f'<pre class="text writing">{escape(text)}</pre></section>'
+        f"<section><header><h3>{escape(title)}</h3></header>{shown(text)}</section>"
         for title, text in texts.items()
         if text.strip()
     )

@@ -13,7 +13,7 @@ from collm_envs.render.markup import data, escape
 from collm_envs.task import Scene
 
 
-def stage(scenes: Sequence[Scene]) -> str:
+def stage(scenes: Sequence[Scene], target: str) -> str:
     """The last world beside the target.  `world.js` makes both turn and step through the episode."""
     last, turns = scenes[-1], len(scenes) - 1
     steps = "".join(
@@ -25,18 +25,18 @@ def stage(scenes: Sequence[Scene]) -> str:
         '<section id="stage"><header><h2>World</h2><span class="quiet" id="hint"></span></header>'
         f'<div class="turning" hidden><span>turn <span class="steps" role="group">{steps}</span></span>'
         '<label><input type="checkbox" id="marks" checked> mark what differs from the target</label></div>'
-        f"{pair(last, f'after turn {turns}' if turns else 'at the start')}{svg.legend(scenes)}"
+        f"{pair(last, target, f'after turn {turns}' if turns else 'at the start')}{svg.legend(scenes)}"
         f'<details class="fold"><summary>the same as text</summary><pre class="plan">{escape(plan)}</pre>'
         f"</details>{data('worlds', _worlds(scenes))}</section>"
     )
 
 
-def pair(scene: Scene, when: str) -> str:
-    """The world beside its target, each under a line that says what it is."""
+def pair(scene: Scene, target: str, when: str) -> str:
+    """The world beside the picture of its target, each under a line that says what it is."""
     stands = count(scene)
     drawn = [(f"{when}: {stands}", svg.world(scene, f"the world {when}: {stands}"))]
     if scene.target:
-        drawn.append((f"target: {len(scene.target)} blocks", svg.target(scene, "the target")))
+        drawn.append((f"target: {len(scene.target)} blocks", target))
     figures = "".join(f"<figure><figcaption>{escape(name)}</figcaption>{it}</figure>" for name, it in drawn)
     return f'<div class="pair world">{figures}</div>'
 
