@@ -78,6 +78,10 @@ class VecEnv:
         """Start episode `k` anew; the others go on."""
         return self.envs[k].reset(seed=seed, options=options)
 
+    def drop(self, k: int) -> None:
+        """End episode `k` where it stands, without a result."""
+        self.envs[k].agents = []
+
     def step(
         self, actions: Sequence[Mapping[str, str] | None]
     ) -> tuple[

@@ -95,6 +95,14 @@ def test_a_wrong_action_is_refused_before_any_episode_is_played_on():
     assert [len(env.turns) for env in vec.envs] == [0, 0, 0]
 
 
+def test_a_dropped_episode_is_over_and_the_others_go_on():
+    vec = collm_envs.make_vec("Adding-v0", 2)
+    vec.reset(seed=0)
+    vec.drop(0)
+    assert vec.live == [1]
+    assert vec.step([None, both("1")])[0][0] == {}
+
+
 def test_text_for_an_ended_episode_is_refused():
     vec = collm_envs.make_vec("Adding-v0", 2, turns=1)
     vec.reset(seed=0)
