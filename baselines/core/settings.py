@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from baselines.core.lm import Context
 from baselines.core.losses import Length, Ratio
 from baselines.core.optim import Schedule
 from baselines.core.sampling import Sampling
+
+Json = Annotated[
+    dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=lambda args: json.loads(args[0]),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""a dict that is JSON on the command line"""
 
 
 @dataclass
@@ -17,7 +32,7 @@ class Settings:
 
     env: str = "StrBuild-v0"
     """environment id"""
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    env_kwargs: Json = field(default_factory=dict)
     """keywords of `collm_envs.make` for it (on the command line: JSON)"""
     model: str = "tiny"
     """tiny (the embedded model, warm-started once), a `save_pretrained` folder, or a hub name"""
