@@ -11,6 +11,7 @@ from typing import Any
 from . import compare
 from .inside import wire
 
+ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes))
 FORMS = (
     {"input", "expected"},
     {"input", "expected", "tolerance"},
@@ -23,8 +24,8 @@ FORMS = (
 class Case:
     """One test: a call and what its value must be, or (`text`) a statement for the grader process."""
 
-    call: tuple[str | int, ...] = ()
-    """the arguments, encoded"""
+    call: tuple[Any, ...] = ()
+    """the arguments, as exact builtins that nothing else refers to"""
     expected: Any = None
     """exact builtins only"""
     tolerance: float | None = None
@@ -33,20 +34,24 @@ class Case:
     size: int = 0
     """number of tokens of `expected`"""
 
-    def judge(self, reply: list[Any]) -> str:
+    def judge(self, reply: list[str]) -> str:
         """ "ok" or "wrong" for a `returned` frame.  Raises BadFrame for tokens that are not a value."""
         if self.truth is not None:
             return "ok" if compare.truth(reply, 2) is self.truth else "wrong"
         return "ok" if compare.equal(self.expected, reply, 2, self.tolerance) else "wrong"
 
 
-def _plain(what: str, value: Any) -> tuple[list[str | int], Any]:
-    """(tokens, exact builtins) of a value the caller gave, or ValueError."""
+def _plain(what: str, value: Any) -> tuple[int, Any]:
+    """(number of tokens, copy in exact builtins) of a value the caller gave, or ValueError."""
+    if type(value) in ATOMS:
+        return 1, value
+    if type(value) is list and ATOMS.issuperset(map(type, value)):
+        return 1 + len(value), value.copy()
     try:
         tokens = wire.encode(value)
     except wire.Unserialisable as error:
         raise ValueError(f"{what}: need plain data, got something {error}") from None
-    return tokens, wire.decode(tokens)
+    return len(tokens), wire.decode(tokens)
 
 
 def read_test(test: Mapping[str, Any], name: str, entry_point: str) -> Case:
@@ -59,14 +64,14 @@ def read_test(test: Mapping[str, Any], name: str, entry_point: str) -> Case:
         return read_assert(test["assert"], name, entry_point)
     if isinstance(test["input"], (str, bytes)) or not isinstance(test["input"], Sequence):
         raise TypeError(f"{name}: input is the list of arguments, got {type(test['input']).__name__}")
-    call, _ = _plain(f"{name}: input", list(test["input"]))
+    _, call = _plain(f"{name}: input", list(test["input"]))
     if "truth" in test:
         return Case(call=tuple(call), truth=bool(test["truth"]))
-    tokens, expected = _plain(f"{name}: expected", test["expected"])
+    size, expected = _plain(f"{name}: expected", test["expected"])
     tolerance = test.get("tolerance")
     if tolerance is not None and not (isinstance(tolerance, (int, float)) and 0 <= tolerance < math.inf):
         raise ValueError(f"{name}: tolerance: need a number of at least 0, got {tolerance!r}")
-    return Case(call=tuple(call), expected=expected, tolerance=tolerance, size=len(tokens))
+    return Case(call=tuple(call), expected=expected, tolerance=tolerance, size=size)
 
 
 def read_assert(text: str, name: str, entry_point: str) -> Case:

@@ -13,13 +13,14 @@ from typing import Any
 from .inside import wire
 
 TAGS = {list: "l", tuple: "t", dict: "d", set: "SZ", frozenset: "SZ"}
+"""tags that a container of this class may have come with"""
 
 
 class _Differs(Exception):
     """The reply is not what was expected from here on."""
 
 
-def equal(expected: Any, tokens: list[Any], start: int, tolerance: float | None = None) -> bool:
+def equal(expected: Any, tokens: list[str], start: int, tolerance: float | None = None) -> bool:
     """Whether the value at `tokens[start:]` equals `expected`, which is made of exact builtins.
 
     With a tolerance, numbers may differ by at most that, inside containers too (but not as keys); NaN and
@@ -31,12 +32,12 @@ def equal(expected: Any, tokens: list[Any], start: int, tolerance: float | None 
         return False
 
 
-def truth(tokens: list[Any], start: int) -> bool:
+def truth(tokens: list[str], start: int) -> bool:
     """bool() of the value at `tokens[start:]`, without asking the program."""
     if start >= len(tokens):
         raise wire.BadFrame("no value")
     size = wire.container_size(tokens[start])
-    return bool(wire.read_scalar(tokens[start])) if size is None else size[1] > 0
+    return bool(wire.read_scalar(tokens[start])) if size < 0 else size > 0
 
 
 def _close(expected: Any, value: Any, tolerance: float) -> bool:
@@ -49,21 +50,22 @@ def _close(expected: Any, value: Any, tolerance: float) -> bool:
         return False
 
 
-def _walk(expected: Any, tokens: list[Any], at: int, tolerance: float | None) -> int:
+def _walk(expected: Any, tokens: list[str], at: int, tolerance: float | None) -> int:
     """The place after the value at `at`, or _Differs."""
     if at >= len(tokens):
         raise wire.BadFrame("value cut short")
-    size = wire.container_size(tokens[at])
+    token = tokens[at]
     tags = TAGS.get(type(expected))
     if tags is None:
-        if size is not None:
+        if token[:1] in wire.CONTAINERS:
             raise _Differs
-        value = wire.read_scalar(tokens[at])
+        value = wire.read_scalar(token)
         same = expected == value if tolerance is None else _close(expected, value, tolerance)
         if not same:
             raise _Differs
         return at + 1
-    if size is None or size[0] not in tags or size[1] != len(expected):
+    pairs = 2 if type(expected) is dict else 1
+    if wire.container_size(token) != len(expected) * pairs or token[0] not in tags:
         raise _Differs
     at += 1
     if tags in ("l", "t"):
@@ -73,7 +75,7 @@ def _walk(expected: Any, tokens: list[Any], at: int, tolerance: float | None) ->
     return _walk_hashed(expected, tokens, at, tolerance)
 
 
-def _walk_hashed(expected: Any, tokens: list[Any], at: int, tolerance: float | None) -> int:
+def _walk_hashed(expected: Any, tokens: list[str], at: int, tolerance: float | None) -> int:
     """A dict or set of the right size: every key of the reply is looked up among the expected ones."""
     places = {key: place for place, key in enumerate(expected)}
     seen = bytearray(len(places))
@@ -94,7 +96,7 @@ def _walk_hashed(expected: Any, tokens: list[Any], at: int, tolerance: float | N
     return at
 
 
-def _span(tokens: list[Any], at: int, most: int) -> int:
+def _span(tokens: list[str], at: int, most: int) -> int:
     """The place after the value at `at`; _Differs where it has more than `most` nodes."""
     missing, end = 1, at
     while missing:
@@ -102,7 +104,6 @@ def _span(tokens: list[Any], at: int, most: int) -> int:
             raise wire.BadFrame("value cut short")
         if end - at >= most:
             raise _Differs
-        size = wire.container_size(tokens[end])
-        missing += -1 if size is None else size[1] * (2 if size[0] == "d" else 1) - 1
+        missing += max(wire.container_size(tokens[end]), 0) - 1
         end += 1
     return end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 from . import remote
 from .cases import Case
 from .inside import wire
-from .run import Program, Run, run
+from .run import WALL, Program, Run, run
 from .worker import Worker
 
 MAX_CHILDREN = 3
@@ -38,15 +39,17 @@ def _all(stretch: Callable[[int, float], Run], n: int, cpu_s: float) -> Run:
     `stretch(start, cpu_s)` runs the cases from `start` on, as far as one child gets.
     """
     whole = Run("ok")
+    began, left = time.monotonic(), cpu_s
     for _ in range(MAX_CHILDREN):
-        part = stretch(len(whole.verdicts), cpu_s - whole.cpu_s)
+        part = stretch(len(whole.verdicts), left)
         whole.verdicts += part.verdicts
         whole.cpu_s += part.cpu_s
         whole.error = whole.error or part.error
         if whole.status == "ok":
             whole.status = part.status
         died_in_a_call = part.status == "died" and part.verdicts
-        if not died_in_a_call or len(whole.verdicts) == n or cpu_s - whole.cpu_s < LEAST_S:
+        left = cpu_s - max(whole.cpu_s, (time.monotonic() - began) / WALL)
+        if not died_in_a_call or len(whole.verdicts) == n or left < LEAST_S:
             break
     whole.verdicts += [("not_run", "")] * (n - len(whole.verdicts))
     return whole
@@ -83,14 +86,14 @@ def values(
 ) -> tuple[Run, list[Any]]:
     """What a program's calls returned, as exact builtins; None where there is no value."""
     found: list[Any] = [None] * len(calls)
-    encoded = [wire.encode(list(arguments)) for arguments in calls]
+    plain = [wire.decode(wire.encode(list(arguments))) for arguments in calls]
 
     def stretch(start: int, budget: float) -> Run:
-        def keep(i: int, frame: list[Any]) -> str:
+        def keep(i: int, frame: list[str]) -> str:
             found[start + i] = wire.decode(frame, 2)
             return "ok"
 
-        rest = encoded[start:]
+        rest = plain[start:]
         return run(slot.programs, program, rest, [0] * len(rest), budget, keep)
 
     return _all(stretch, len(calls), cpu_s), found

@@ -102,10 +102,10 @@ def admit(worker: Worker, require: Level) -> Level:
     if LEVELS.index(level) < LEVELS.index(require):
         raise unavailable(level, require, missing(worker.features, require))
     if level != "process":
-        calls = [wire.encode([name]) for name in ATTACKS]
+        calls = [[name] for name in ATTACKS]
         held: list[bool] = []
 
-        def judge(i: int, frame: list[Any]) -> str:
+        def judge(i: int, frame: list[str]) -> str:
             held.append(wire.decode(frame, 2) is True)
             return "ok"
 
@@ -119,12 +119,10 @@ def admit(worker: Worker, require: Level) -> Level:
 
 def stops_loops(worker: Worker) -> None:
     """Raises SandboxUnavailable where an endless loop is not ended by its limit."""
-    outcome = run(
-        worker, Program("def f():\n    while True: pass\n", "f"), [wire.encode([])], [0], LOOP_S, _never
-    )
+    outcome = run(worker, Program("def f():\n    while True: pass\n", "f"), [[]], [0], LOOP_S, _never)
     if outcome.status != "timeout":
         raise SandboxUnavailable(f"an endless loop ended with {outcome.status!r} instead of its time limit")
 
 
-def _never(i: int, frame: list[Any]) -> str:
+def _never(i: int, frame: list[str]) -> str:
     raise wire.BadFrame("an endless loop returned")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from .inside import wire
 from .result import SandboxError
-from .run import Child, Program, Run, clean
+from .run import Child, Program, Run, clean, job_frame
 from .worker import Hung, Worker
 
 GRADER_FACTOR = 2.0
@@ -17,12 +15,6 @@ GRADER_LEAST_S = 2.0
 
 class UnusableTest(SandboxError, ValueError):
     """The tests themselves, or their prompt, cannot be run: nothing was learnt about the program."""
-
-
-def _job(program: Program, prompt: str, check: str, texts: Sequence[str], cpu_s: float) -> bytes:
-    job = {"entry": program.entry, "prompt": prompt, "check": check, "tests": list(texts), "cpu_s": cpu_s}
-    body = json.dumps(job).encode()
-    return wire.HEADER.pack(len(body)) + body
 
 
 def run(
@@ -45,7 +37,15 @@ def run(
             return early
         child.channel.sock.setblocking(True)  # the grader inherits this mode with the socket
         grader_s = max(GRADER_FACTOR * cpu_s, GRADER_LEAST_S)
-        job = _job(program, prompt, check, texts, grader_s)
+        job = job_frame(
+            {
+                "entry": program.entry,
+                "prompt": prompt,
+                "check": check,
+                "tests": list(texts),
+                "cpu_s": grader_s,
+            }
+        )
         with Child(tests, b"g", job, grader_s, child.channel.sock) as grader:
             child.channel.sock.close()  # or the program would not see the grader's end
             result = _verdicts(child, grader, len(texts))
@@ -61,14 +61,14 @@ def _verdicts(child: Child, grader: Child, n: int) -> Run:
         except Hung:
             return Run("timeout", [*verdicts, ("timeout", "")])
         match frame:
-            case ["verdict", int(_), "died" | "protocol_error" as lost, "", ""]:
+            case ["verdict", _, "died" | "protocol_error" as lost, "", ""]:
                 status = child.why_gone() if lost == "died" else "protocol_error"
                 return Run(status, [*verdicts, ("timeout" if status == "timeout" else "died", "")])
-            case ["verdict", int(_), str(verdict), str(name), str(message)]:
+            case ["verdict", _, verdict, name, message]:
                 verdicts.append(
                     (f"raised:{clean(name, 60)}" if verdict == "raised" else verdict, clean(message))
                 )
-            case ["unusable", str(name), str(message)]:
+            case ["unusable", name, message]:
                 raise UnusableTest(f"the tests do not run: {name}: {clean(message)}")
             case _:  # a value the program returned was more than the tests could bear
                 status = grader.why_gone()

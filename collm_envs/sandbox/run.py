@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +24,12 @@ class KilledFromOutside(InfraError):
     """A child got a SIGKILL that neither we nor its limits sent: the out-of-memory killer, an operator."""
 
 
+def job_frame(job: dict[str, Any]) -> bytes:
+    """A job of trusted plain data, as the zygote's children read it: same interpreter, so marshal will do."""
+    body = marshal.dumps(job)
+    return wire.HEADER.pack(len(body)) + body
+
+
 @dataclass(frozen=True)
 class Program:
     """Texts that nobody has read, and the names they are to define."""
@@ -32,7 +38,7 @@ class Program:
     entry: str
     helpers: tuple[tuple[str, str], ...] = ()
 
-    def frame(self, calls: Sequence[Sequence[str | int]], serve: bool, cpu_s: float) -> bytes:
+    def frame(self, calls: Sequence[Sequence[Any]], serve: bool, cpu_s: float) -> bytes:
         """The job as the child reads it: no expected value, no test."""
         job = {
             "helpers": self.helpers,
@@ -42,8 +48,7 @@ class Program:
             "serve": serve,
             "cpu_s": cpu_s,
         }
-        body = json.dumps(job).encode()
-        return wire.HEADER.pack(len(body)) + body
+        return job_frame(job)
 
     def unfit(self) -> LoadError | None:
         """What forbids these texts before anybody parses them: size, NUL, lone surrogates."""
@@ -72,10 +77,14 @@ class Run:
     cpu_s: float = 0.0
 
 
-def clean(claim: Any, most: int = MAX_TEXT) -> str:
+def clean(claim: str, most: int = MAX_TEXT) -> str:
     """A program's word as text that is safe to print: cut, without control characters."""
-    text = claim[:most] if isinstance(claim, str) else ""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in claim[:most])
+
+
+def number(claim: str) -> int:
+    """A program's word as a line or column, 0 where it is none."""
+    return int(claim) if claim.isascii() and claim.isdigit() and len(claim) < 8 else 0
 
 
 class Child:
@@ -87,12 +96,12 @@ class Child:
     def __init__(
         self, worker: Worker, command: bytes, frame: bytes, cpu_s: float, *more: socket.socket
     ) -> None:
-        """Fork, send the job, see the child locked down: nothing untrusted has run yet.  Raises InfraError."""
+        """Fork, send the job, see it locked down: nothing untrusted has run yet.  Raises InfraError."""
         self.worker, self.cpu_s = worker, cpu_s
         self._ending: Ending | None = None
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours)
-        first: list[Any] | None = None
+        first: list[str] | None = None
         try:
             worker.begin(command, theirs, *more)
             theirs.close()
@@ -146,25 +155,25 @@ class Child:
                 return Run(self.why_gone())
             case ["loaded"]:
                 return None
-            case ["load_error", str(part), str(kind), str(message), int(line), int(column)]:
-                error = LoadError(clean(part), clean(kind, 60), clean(message), line, column)
+            case ["load_error", part, kind, message, line, column]:
+                error = LoadError(clean(part), clean(kind, 60), clean(message), number(line), number(column))
                 return Run("load_error", error=error)
         return Run("protocol_error")
 
 
-def read_reply(frame: list[Any], i: int, judge: Callable[[int, list[Any]], str]) -> tuple[str, str]:
+def read_reply(frame: list[str], i: int, judge: Callable[[int, list[str]], str]) -> tuple[str, str]:
     """(verdict, message) for the reply to call i.  Raises BadFrame for anything else."""
     match frame:
-        case ["returned", int(at), *_] if at == i:
+        case ["returned", at, *_] if at == str(i):
             return judge(i, frame), ""
-        case ["raised", int(at), str(name), str(message)] if at == i:
+        case ["raised", at, name, message] if at == str(i):
             return f"raised:{clean(name, 60)}", clean(message)
-        case ["unserialisable", int(at), str(name)] if at == i:
+        case ["unserialisable", at, name] if at == str(i):
             return "unserialisable", clean(name, 60)
     raise wire.BadFrame("not the reply to this call")
 
 
-def _answers(child: Child, sizes: Sequence[int], judge: Callable[[int, list[Any]], str]) -> Run:
+def _answers(child: Child, sizes: Sequence[int], judge: Callable[[int, list[str]], str]) -> Run:
     verdicts: list[tuple[str, str]] = []
     for i, size in enumerate(sizes):
         try:
@@ -187,10 +196,10 @@ def _answers(child: Child, sizes: Sequence[int], judge: Callable[[int, list[Any]
 def run(
     worker: Worker,
     program: Program,
-    calls: Sequence[Sequence[str | int]],
+    calls: Sequence[Sequence[Any]],
     sizes: Sequence[int],
     cpu_s: float,
-    judge: Callable[[int, list[Any]], str],
+    judge: Callable[[int, list[str]], str],
 ) -> Run:
     """Make the calls in order in one fresh child, and judge each reply as it comes.
 

@@ -46,7 +46,7 @@ class Channel:
         except TimeoutError:
             raise Hung from None
 
-    def read(self, deadline: float, most: int = MAX_FRAME) -> list[Any] | None:
+    def read(self, deadline: float, most: int = MAX_FRAME) -> list[str] | None:
         """The next frame's tokens, None at the end.  Raises Hung or wire.BadFrame."""
         while True:
             if len(self._buffer) >= wire.HEADER.size:

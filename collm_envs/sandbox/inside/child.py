@@ -8,22 +8,17 @@ ever in this process, so there is nothing to forge and nothing to find.
 from __future__ import annotations
 
 import builtins
-import contextlib
-import ctypes
-import json
-import math
+import marshal
 import os
 import random
-import resource
-import struct
 import sys
 import types
 from typing import Any
 
-from . import seccomp, syscalls, wire
+from . import wire
+from .lock import Lock
 
 JOB = 3
-CPU_CLOCK = 2
 MAX_MESSAGE = 200
 BUILTIN_ERRORS = frozenset(
     kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)
@@ -53,42 +48,10 @@ def read_body(fd: int, most: int = 1 << 30) -> bytes:
     return read_exactly(fd, size)
 
 
-def say(fd: int, tokens: list[Any]) -> None:
+def say(fd: int, tokens: list[str]) -> None:
     frame = memoryview(wire.pack(tokens))
     while frame:
         frame = frame[os.write(fd, frame) :]
-
-
-def _cpu_timer(cpu_s: float) -> None:
-    """A kernel timer on this process's CPU time that sends SIGKILL: no handler can catch it."""
-    event = ctypes.create_string_buffer(struct.pack("=Qii", 0, 9, 0), 64)
-    timer = ctypes.create_string_buffer(8)
-    syscalls.call("timer_create", CPU_CLOCK, event, timer)
-    fraction, whole = math.modf(cpu_s)
-    setting = struct.pack("=qqqq", 0, 0, int(whole), int(fraction * 1e9))
-    syscalls.call(
-        "timer_settime",
-        int.from_bytes(timer.raw[:4], "little"),
-        0,
-        ctypes.create_string_buffer(setting),
-        None,
-    )
-
-
-def lock_down(zygote: int, cpu_s: float, lock: seccomp.Filter | None) -> None:
-    """Limits, the watch on the parent, then seccomp.  Raises OSError where any of it fails."""
-    net = math.ceil(cpu_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (net, net))
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    if sys.platform == "linux":
-        syscalls.prctl(1, 9)
-        if os.getppid() != zygote:
-            raise OSError("the zygote is gone")
-    with contextlib.suppress(OSError):  # without it the whole seconds of RLIMIT_CPU hold
-        _cpu_timer(cpu_s)
-    if lock is not None:
-        lock.install()
 
 
 def describe(error: BaseException) -> tuple[str, str]:
@@ -146,26 +109,26 @@ def load(job: dict[str, Any]) -> Any:
     return _define("solution", main, given, job["entry"])
 
 
-def answer(function: Any, i: int, arguments: list[Any], named: dict[str, Any]) -> list[Any]:
+def answer(function: Any, i: int, arguments: list[Any], named: dict[str, Any]) -> list[str]:
     """The frame about one call."""
     try:
         value = function(*arguments, **named)
     except BaseException as error:
-        return ["raised", i, *describe(error)]
+        return ["raised", str(i), *describe(error)]
     try:
-        return ["returned", i, *wire.encode(value)]
+        return ["returned", str(i), *wire.encode(value)]
     except wire.Unserialisable as error:
-        return ["unserialisable", i, str(error.args[0])]
+        return ["unserialisable", str(i), str(error.args[0])]
 
 
 def _run(job: dict[str, Any]) -> None:
     try:
         function = load(job)
     except LoadFailed as error:
-        return say(JOB, ["load_error", *error.args])
+        return say(JOB, ["load_error", *map(str, error.args)])
     say(JOB, ["loaded"])
-    for i, tokens in enumerate(job["calls"]):
-        say(JOB, answer(function, i, wire.decode(tokens), {}))
+    for i, arguments in enumerate(job["calls"]):
+        say(JOB, answer(function, i, arguments, {}))
     i = len(job["calls"])
     while job["serve"]:
         arguments, named = wire.decode(wire.unpack(read_body(JOB)))
@@ -174,16 +137,21 @@ def _run(job: dict[str, Any]) -> None:
     return None
 
 
-def main(zygote: int, lock: seccomp.Filter | None) -> None:
-    """Entered in the freshly forked child; does not return."""
-    os.closerange(JOB + 1, 16)
-    job = json.loads(read_body(JOB))
+def begin(zygote: int, lock: Lock) -> dict[str, Any]:
+    """The job of this freshly forked process, which is locked down when this returns."""
+    job = marshal.loads(read_body(JOB))
     random.seed(0)
     try:
-        lock_down(zygote, job["cpu_s"], lock)
-    except OSError as error:
+        lock.close(zygote, job["cpu_s"])
+    except (OSError, ValueError) as error:
         say(JOB, ["infra", str(error)])
         os._exit(1)
     say(JOB, ["ready"])
-    _run(job)
+    return job
+
+
+def main(zygote: int, lock: Lock) -> None:
+    """Entered in the freshly forked child; does not return."""
+    os.closerange(JOB + 1, 8)
+    _run(begin(zygote, lock))
     os._exit(0)

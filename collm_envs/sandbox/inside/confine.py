@@ -139,6 +139,16 @@ def landlock() -> int:
     return 0
 
 
+def limit(name: str, value: int) -> None:
+    """Set a resource limit for good, or a lower one that is in force already.  Raises OSError, ValueError."""
+    number = getattr(resource, f"RLIMIT_{name}", None)
+    if number is None:
+        raise OSError(f"no RLIMIT_{name} here")
+    _, hard = resource.getrlimit(number)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(number, (value, value))
+
+
 def limits(memory: int) -> list[str]:
     """Limits that children inherit; `memory` in bytes of address space.  Returns the names that hold.
 
@@ -147,11 +157,8 @@ def limits(memory: int) -> list[str]:
     wanted = {"AS": memory, "CORE": 0, "FSIZE": 0, "NOFILE": 8, "STACK": 8 << 20, "MEMLOCK": 0, "MSGQUEUE": 0}
     held = []
     for name, value in wanted.items():
-        number = getattr(resource, f"RLIMIT_{name}", None)
         try:
-            if number is None:
-                raise OSError(f"no RLIMIT_{name} here")
-            resource.setrlimit(number, (value, value))
+            limit(name, value)
             held.append(name)
         except (OSError, ValueError):
             if name in ("AS", "CORE", "FSIZE", "NOFILE") and sys.platform == "linux":
@@ -167,7 +174,7 @@ def confine(kernel: bool, memory: int) -> dict[str, Any]:
     if kernel:
         features |= namespaces(unused)
     features["uid"] = drop_user(unused)
-    if sys.platform == "linux":
+    if syscalls.MACHINE is not None:
         drop_capabilities()
         if os.getpid() != started:
             syscalls.prctl(SET_PDEATHSIG, 9)  # only now: a change of user clears it

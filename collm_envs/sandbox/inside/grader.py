@@ -8,12 +8,11 @@ other end of a socket and can only ever return plain values of a bounded size.
 from __future__ import annotations
 
 import builtins
-import json
 import os
-import random
 from typing import Any, NoReturn
 
-from . import child, seccomp, wire
+from . import child, wire
+from .lock import Lock
 
 CANDIDATE = 4
 MAX_REPLY = 4 << 20
@@ -36,17 +35,17 @@ class Proxy:
         self._calls = 0
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        i = self._calls
+        i = str(self._calls)
         self._calls += 1
         try:
             child.say(CANDIDATE, wire.encode((list(arguments), named)))
             reply = wire.unpack(child.read_body(CANDIDATE, MAX_REPLY))
             match reply:
-                case ["returned", int(at), *_] if at == i:
+                case ["returned", at, *_] if at == i:
                     return wire.decode(reply, 2)
-                case ["raised", int(at), str(name), str(message)] if at == i:
+                case ["raised", at, name, message] if at == i:
                     raise _raised(name, message)
-                case ["unserialisable", int(at), str(name)] if at == i:
+                case ["unserialisable", at, name] if at == i:
                     raise CandidateError(f"unserialisable {name}")
         except (OSError, child.Gone):
             raise Lost("died") from None
@@ -65,7 +64,7 @@ def _raised(name: str, message: str) -> Exception:
         return CandidateError(name)
 
 
-def _verdict(error: BaseException) -> list[Any]:
+def _verdict(error: BaseException) -> list[str]:
     """What one test came to, as [verdict, class, message]."""
     if isinstance(error, Lost):
         return [str(error), "", ""]
@@ -93,16 +92,9 @@ def _unusable(error: BaseException) -> NoReturn:
     os._exit(0)
 
 
-def main(zygote: int, lock: seccomp.Filter | None) -> None:
+def main(zygote: int, lock: Lock) -> None:
     """Entered in the freshly forked grader; does not return."""
-    job = json.loads(child.read_body(child.JOB))
-    random.seed(0)
-    try:
-        child.lock_down(zygote, job["cpu_s"], lock)
-    except OSError as error:
-        child.say(child.JOB, ["infra", str(error)])
-        os._exit(1)
-    child.say(child.JOB, ["ready"])
+    job = child.begin(zygote, lock)
     proxy = Proxy(job["entry"])
     try:
         scope = _scope(job, proxy)
@@ -116,7 +108,7 @@ def main(zygote: int, lock: seccomp.Filter | None) -> None:
             verdict = ["ok", "", ""]
         except BaseException as error:
             verdict = _verdict(error)
-        child.say(child.JOB, ["verdict", i, *verdict])
+        child.say(child.JOB, ["verdict", str(i), *verdict])
         if verdict[0] in ("died", "protocol_error"):
             break
     os._exit(0)

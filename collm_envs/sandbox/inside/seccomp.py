@@ -7,12 +7,9 @@ and x32 numbers kill.  The filter is assembled by hand because no library for it
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 from collections.abc import Mapping
-
-from . import syscalls
 
 ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
@@ -85,18 +82,3 @@ def program(machine: str, table: Mapping[str, int]) -> bytes:
     steps += ["missing", (RETURN, ERRNO | errno.ENOSYS, 0, 0)]
     steps += ["kill", (RETURN, KILL, 0, 0)]
     return _assemble(steps)
-
-
-class Filter:
-    """The filter of this machine, built once and installed in every child."""
-
-    def __init__(self) -> None:
-        if syscalls.MACHINE is None:
-            raise OSError(errno.ENOSYS, "no seccomp filter for this machine")
-        code = program(syscalls.MACHINE, syscalls.TABLES[syscalls.MACHINE])
-        self._code = ctypes.create_string_buffer(code, len(code))
-        self._prog = struct.pack("=HxxxxxxQ", len(code) // 8, ctypes.addressof(self._code))
-
-    def install(self) -> None:
-        """Confine this process for good.  Needs no_new_privs.  Raises OSError."""
-        syscalls.call("seccomp", 1, 0, ctypes.create_string_buffer(self._prog, len(self._prog)))

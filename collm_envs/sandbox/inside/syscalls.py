@@ -7,6 +7,7 @@ import errno
 import os
 import struct
 import sys
+from collections.abc import Callable
 
 NUMBERS = """
     read 0 63   write 1 64   close 3 57   fstat 5 80   poll 7 -   lseek 8 62   mmap 9 222
@@ -21,9 +22,10 @@ NUMBERS = """
     kexec_load 246 104   add_key 248 217   request_key 249 218   keyctl 250 219   pselect6 270 72
     ppoll 271 73   unshare 272 97   set_robust_list 273 99   perf_event_open 298 241   prlimit64 302 261
     setns 308 268   process_vm_readv 310 270   process_vm_writev 311 271   finit_module 313 273
-    seccomp 317 277   getrandom 318 278   kexec_file_load 320 294   bpf 321 280   userfaultfd 323 282
-    rseq 334 293   io_uring_setup 425 425   io_uring_enter 426 426   io_uring_register 427 427
-    clone3 435 435   landlock_create_ruleset 444 444   landlock_restrict_self 446 446
+    seccomp 317 277   getrandom 318 278   prctl 157 167   kexec_file_load 320 294   bpf 321 280
+    userfaultfd 323 282   rseq 334 293   io_uring_setup 425 425   io_uring_enter 426 426
+    io_uring_register 427 427   clone3 435 435
+    landlock_create_ruleset 444 444   landlock_restrict_self 446 446
 """
 """name, number on x86_64, number on aarch64"""
 
@@ -49,6 +51,9 @@ MACHINE = _machine()
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+Word = int | ctypes.Array[ctypes.c_char] | None
+
+
 def checked(what: str, value: int) -> int:
     """`value` as libc returned it, or OSError with its errno where that means failure."""
     if value < 0:
@@ -57,15 +62,28 @@ def checked(what: str, value: int) -> int:
     return value
 
 
-def call(name: str, *arguments: int | ctypes.Array[ctypes.c_char] | None) -> int:
-    """One system call by name.  Raises OSError with the kernel's errno."""
+def prepared(name: str, *arguments: Word) -> Callable[[], int]:
+    """A system call by name, ready to be made: making it later touches as little memory as can be.
+
+    Raises OSError here where there is no such call, and with the kernel's errno when it is made.
+    """
     if MACHINE is None:
         raise OSError(errno.ENOSYS, f"no system call table for {sys.platform}")
-    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    return checked(name, LIBC.syscall(ctypes.c_long(TABLES[MACHINE][name]), *words))
+    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in (TABLES[MACHINE][name], *arguments)]
+    door = LIBC.syscall
+
+    def make() -> int:
+        value = door(*words)
+        return value if value >= 0 else checked(name, value)
+
+    return make
+
+
+def call(name: str, *arguments: Word) -> int:
+    """One system call by name.  Raises OSError with the kernel's errno."""
+    return prepared(name, *arguments)()
 
 
 def prctl(option: int, *arguments: int) -> int:
     """prctl(2).  Raises OSError with the kernel's errno."""
-    words = [ctypes.c_ulong(a) for a in (*arguments, 0, 0, 0, 0)[:4]]
-    return checked(f"prctl {option}", LIBC.prctl(ctypes.c_int(option), *words))
+    return call("prctl", option, *(*arguments, 0, 0, 0, 0)[:4])

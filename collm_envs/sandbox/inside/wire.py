@@ -1,26 +1,25 @@
 """Plain values as flat frames, for a reader that trusts nothing.
 
-A frame is a 4-byte big-endian length and an ASCII JSON array that holds only strings and small integers:
-`[` occurs once and `{` never, so no depth of nesting can reach the JSON parser.  A value is its pre-order
-walk; one token a node:
+A frame is a 4-byte big-endian length and lines of UTF-8, one token a line: nothing in it nests, so no depth
+can hurt whoever reads it.  A value is its pre-order walk, one token a node:
 
-    5            an int below 2**53 in size          "I-0x1f.."   any other int
-    "n" "T" "F"  None, True, False                   "f0x1.8p+1"  a float, "c<hex> <hex>" a complex
-    "stext"      a str                               "y00ff"      bytes or bytearray
-    "l3" "t3"    a list or tuple, 3 values follow    "S3" "Z3"    a set or frozenset, 3 values follow
-    "d3"         a dict, 3 pairs follow
+    n T F        None, True, False                 i5         an int below 2**53 in size, in decimal
+    ftext        a float, as float.hex             I0x1f      any other int, in hexadecimal
+    stext        a str (backslash and line end     ctext text a complex, as two float.hex
+                 are escaped)                      d3         a dict, 3 pairs follow
+    y00ff        bytes or bytearray                S3 Z3      a set or frozenset, 3 values follow
+    l3 t3        a list or tuple, 3 values follow
 
 Subclasses travel as their base and by the base's own methods, so nothing of theirs is ever asked.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from typing import Any
 
-CONTAINERS = ("l", "t", "S", "Z", "d")
+CONTAINERS = frozenset("ltSZd")
 MAX_TOKENS = 1_000_000
 MAX_DEPTH = 200
 """larger and deeper values are refused by the sender"""
@@ -43,7 +42,7 @@ def class_name(kind: type) -> str:
     return type.__dict__["__name__"].__get__(kind)
 
 
-def _scalar(value: Any, kind: type) -> str | int | None:
+def _scalar(value: Any, kind: type) -> str | None:
     """The token of a scalar, or None for anything else."""
     if value is None:
         return "n"
@@ -51,7 +50,7 @@ def _scalar(value: Any, kind: type) -> str | int | None:
         return "T" if value else "F"
     if issubclass(kind, int):
         plain = int.__index__(value)
-        return plain if -SMALL < plain < SMALL else "I" + hex(plain)
+        return f"i{plain}" if -SMALL < plain < SMALL else f"I{plain:#x}"
     if issubclass(kind, str):
         return "s" + str.__str__(value)
     if issubclass(kind, float):
@@ -86,9 +85,9 @@ def _container(value: Any, kind: type) -> tuple[str, Iterator[Any]]:
     raise Unserialisable(class_name(kind))
 
 
-def encode(value: Any) -> list[str | int]:
+def encode(value: Any) -> list[str]:
     """The tokens of a plain value; Unserialisable for anything else, for cycles and for giants."""
-    tokens: list[str | int] = []
+    tokens: list[str] = []
     stack = [iter((value,))]
     while stack:
         for node in stack[-1]:
@@ -109,10 +108,17 @@ def encode(value: Any) -> list[str | int]:
     return tokens
 
 
+def _small(text: str) -> int:
+    if len(text) > 17:
+        raise ValueError("long integer")
+    return int(text)
+
+
 SCALARS = {
     "n": lambda text: None,
     "T": lambda text: True,
     "F": lambda text: False,
+    "i": _small,
     "I": lambda text: int(text, 16),
     "s": str,
     "f": float.fromhex,
@@ -121,25 +127,24 @@ SCALARS = {
 }
 
 
-def read_scalar(token: Any) -> Any:
+def read_scalar(token: str) -> Any:
     """The value of a scalar's token; BadFrame for any other token."""
-    if type(token) is int:
-        return token
-    if type(token) is not str or token[:1] not in SCALARS:
+    read = SCALARS.get(token[:1])
+    if read is None:
         raise BadFrame("not a scalar")
     try:
-        return SCALARS[token[0]](token[1:])
+        return read(token[1:])
     except (ValueError, TypeError, OverflowError) as error:
         raise BadFrame("malformed scalar") from error
 
 
-def container_size(token: Any) -> tuple[str, int] | None:
-    """(tag, number of elements) of a container's token, None for a scalar's."""
-    if type(token) is not str or token[:1] not in CONTAINERS:
-        return None
-    if not token[1:].isdecimal() or len(token) > 9:
+def container_size(token: str) -> int:
+    """Number of tokens' worth of values that follow a container's token (two for a pair); -1 for a scalar."""
+    if token[:1] not in CONTAINERS:
+        return -1
+    if len(token) > 9 or not (token[1:].isascii() and token[1:].isdigit()):
         raise BadFrame("malformed container")
-    return token[0], int(token[1:])
+    return int(token[1:]) * (2 if token[0] == "d" else 1)
 
 
 def _build(tag: str, values: list[Any]) -> Any:
@@ -157,63 +162,47 @@ def _build(tag: str, values: list[Any]) -> Any:
         raise BadFrame("unhashable key") from error
 
 
-def decode(tokens: list[Any], start: int = 0) -> Any:
+def decode(tokens: list[str], start: int = 0) -> Any:
     """The value that begins at `tokens[start]` and ends with the list, made of exact builtins only."""
-    stack: list[tuple[str, int, list[Any]]] = []
-    at = start
-    while True:
-        if at >= len(tokens):
-            raise BadFrame("value cut short")
-        size = container_size(tokens[at])
-        if size is None:
-            value = read_scalar(tokens[at])
-        else:
-            tag, count = size
-            stack.append((tag, count * 2 if tag == "d" else count, []))
-        at += 1
-        if size is not None and stack[-1][1]:
+    open_: list[tuple[str, int, list[Any]]] = []
+    for at in range(start, len(tokens)):
+        token = tokens[at]
+        size = container_size(token)
+        if size > 0:
+            open_.append((token[0], size, []))
             continue
-        if size is not None:
-            value = _build(stack.pop()[0], [])
-        while stack:
-            tag, count, values = stack[-1]
+        value = read_scalar(token) if size < 0 else _build(token[0], [])
+        while open_:
+            tag, size, values = open_[-1]
             values.append(value)
-            if len(values) < count:
+            if len(values) < size:
                 break
-            stack.pop()
+            open_.pop()
             value = _build(tag, values)
         else:
-            break
-    if at != len(tokens):
-        raise BadFrame("more than one value")
-    return value
+            if at + 1 != len(tokens):
+                raise BadFrame("more than one value")
+            return value
+    raise BadFrame("value cut short")
 
 
-def pack(tokens: list[Any]) -> bytes:
-    """One frame, ready to send.  `[` and `{` inside strings are escaped."""
-    text = json.dumps(tokens, separators=(",", ":"))
-    body = "[" + text[1:].replace("[", "\\u005b").replace("{", "\\u007b")
-    return HEADER.pack(len(body)) + body.encode("ascii")
+def pack(tokens: list[str]) -> bytes:
+    """One frame, ready to send."""
+    if any("\n" in token or "\\" in token for token in tokens):
+        tokens = [token.replace("\\", "\\\\").replace("\n", "\\n") for token in tokens]
+    body = "\n".join(tokens).encode("utf-8", "surrogatepass")
+    return HEADER.pack(len(body)) + body
 
 
-def _small_int(text: str) -> int:
-    if len(text) > 17:
-        raise BadFrame("long integer")
-    return int(text)
+def _unescape(token: str) -> str:
+    return "\\".join(part.replace("\\n", "\n") for part in token.split("\\\\"))
 
 
-def _refuse(text: str) -> Any:
-    raise BadFrame(f"no {text[:20]} in a frame")
-
-
-_DECODER = json.JSONDecoder(parse_int=_small_int, parse_float=_refuse, parse_constant=_refuse)
-
-
-def unpack(body: bytes) -> list[Any]:
+def unpack(body: bytes) -> list[str]:
     """The tokens of a frame's body, or BadFrame.  Safe on any bytes."""
-    if not body.startswith(b"[") or body.count(b"[") != 1 or b"{" in body:
-        raise BadFrame("not a flat array")
     try:
-        return _DECODER.decode(body.decode("ascii"))
-    except ValueError as error:
-        raise BadFrame("not JSON") from error
+        text = body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise BadFrame("not UTF-8") from error
+    tokens = text.split("\n")
+    return [_unescape(token) for token in tokens] if "\\" in text else tokens

@@ -11,6 +11,7 @@ The end of the control socket is the end of the trainer, and so of this process 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -20,7 +21,8 @@ import sys
 import time
 from typing import Any
 
-from . import child, confine, facts, grader, seccomp, wire
+from . import child, confine, facts, grader, wire
+from .lock import Lock
 
 MEMORY = 512 << 20
 GRACE_S = 0.05
@@ -28,11 +30,12 @@ SPEAK = 3
 """descriptor of the control socket here, of the job socket in a child"""
 
 PRELOADED = """
-    abc array ast base64 binascii bisect calendar cmath codecs collections collections.abc colorsys contextlib
-    copy csv dataclasses datetime _strptime decimal difflib enum fnmatch fractions functools graphlib hashlib
-    heapq hmac html inspect io itertools json keyword locale math numbers operator os.path pathlib pickle
-    pprint queue random re secrets statistics string struct textwrap threading time timeit token tokenize
-    traceback types typing unicodedata uuid warnings weakref zlib
+    __future__ abc array ast base64 binascii bisect calendar cmath codecs collections collections.abc
+    colorsys contextlib contextvars copy csv dataclasses datetime _strptime decimal difflib enum errno
+    fnmatch fractions functools gc graphlib hashlib heapq hmac html inspect io itertools json keyword
+    locale logging math numbers operator os.path pathlib pickle pprint queue random re reprlib secrets
+    shlex statistics string struct textwrap threading time timeit token tokenize traceback types typing
+    unicodedata urllib.parse uuid warnings weakref zlib
 """
 CODECS = """
     ascii latin-1 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 cp1252 cp437 idna punycode
@@ -44,6 +47,7 @@ PARSER = facts.__name__
 
 def _preload() -> None:
     """Import what programs may import: afterwards there is no file system to import from."""
+    os.register_at_fork = lambda **_: None  # no module may make every fork dearer: locks are free here
     for name in PRELOADED.split():
         importlib.import_module(name)
     for name in CODECS.split():
@@ -67,7 +71,7 @@ def _reap(pid: int, grace: bool) -> bytes:
     return wire.ENDING.pack(by_itself, status, usage.ru_utime + usage.ru_stime)
 
 
-def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: seccomp.Filter | None) -> int:
+def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: Lock) -> int:
     """Start the child of one job.  Returns its process id, or -1."""
     zygote = os.getpid()
     try:
@@ -87,7 +91,7 @@ def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: secc
     return pid
 
 
-def _serve(control: socket.socket, lock: seccomp.Filter | None) -> None:
+def _serve(control: socket.socket, lock: Lock) -> None:
     """Until the trainer hangs up."""
     pid = -1
     while True:
@@ -103,13 +107,14 @@ def _serve(control: socket.socket, lock: seccomp.Filter | None) -> None:
         _reap(pid, False)
 
 
-def _filter_holds(lock: seccomp.Filter) -> bool:
+def _filter_holds(lock: Lock) -> bool:
     """Whether the filter really refuses, seen by trying in a child."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            lock.install()
+            assert lock.confine is not None
+            lock.confine()
             os.open("/", os.O_RDONLY)
         except PermissionError:
             code = _cannot_fork()
@@ -129,19 +134,22 @@ def _cannot_fork() -> int:
 
 def main(control_fd: int, kernel: bool) -> None:
     """Prepare, report the features, serve.  With `kernel` false, no kernel layer is used at all."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a trainer that ignores it would hide deaths from us
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where memory runs out, this goes before the trainer
     os.dup2(control_fd, SPEAK)
     os.closerange(SPEAK + 1, 1024)
     control = socket.socket(fileno=SPEAK)
     _preload()
     features: dict[str, Any] = confine.confine(kernel, MEMORY)
-    lock = None
+    lock = Lock()
     if kernel:
-        try:
-            lock = seccomp.Filter()
-            lock = lock if _filter_holds(lock) else None
-        except OSError:
-            lock = None
-    features["seccomp"] = lock is not None
+        with contextlib.suppress(OSError):
+            lock.add_filter()
+    if lock.confine is not None and not _filter_holds(lock):
+        lock.confine = None
+    features["seccomp"] = lock.confine is not None
     os.environ.clear()
     control.sendall(wire.pack(wire.encode(features)))
     os.dup2(1, 2)  # from here on, nobody reads complaints
