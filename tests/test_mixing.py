@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import itertools
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -334,3 +336,12 @@ def test_strbuild_with_texts_to_pick_from_is_learned():
         for each in (untrained, learner)
     )
     assert before < 5 < 6.5 < after <= 8  # four turns of at most 2
+
+
+def test_the_study_gives_every_mixer_the_same_settings():
+    pytest.importorskip("matplotlib")
+    study = runpy.run_path(str(Path(__file__).parent.parent / "studies" / "mixing.py"))
+    for game in study["GAMES"]:
+        configs = [study["settings"](game, mixer, 0) for mixer in study["MIXERS"]]
+        assert len({config.mixer for config in configs}) == 4
+        assert len({dataclasses.replace(config, mixer="") for config in configs}) == 1

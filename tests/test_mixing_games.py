@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     from pettingzoo.test import parallel_api_test
 
 FORAGING, LARGER = "Foraging-8x8-2p-2f-coop-v3", "Foraging-2s-10x10-3p-3f-v3"
-NAMES = [*PAYOFFS, "two-step", "StrBuild-v0", FORAGING, LARGER, "simple-spread"]
+NAMES = [*PAYOFFS, "two-step", "StrBuild-v0", "HouseBuild-v0", FORAGING, LARGER, "simple-spread"]
 
 
 def make(name):
@@ -137,6 +137,20 @@ def test_even_and_odd_cells_together_build_the_word_of_strbuild():
     assert max(reward for joint, reward in earned.items() if joint not in ((2, 3), (3, 2))) < 2.0
     assert earned[0, 0] == pytest.approx(-0.5)
     assert game.step(np.array([1, 3])).view.state[game.layout.fields["choices"]].argmax(1).tolist() == [1, 3]
+
+
+def test_two_halves_and_one_kill_build_every_house_of_housebuild():
+    game, seen = make("HouseBuild-v0"), set()
+    for seed in range(12):
+        earned = {}
+        for joint in itertools.product(range(5), repeat=2):
+            view = game.reset(seed)
+            earned[joint] = game.step(np.array(joint)).reward
+        assert earned[4, 3] == earned[3, 4] == pytest.approx(1.0)
+        assert earned[2, 3] == earned[3, 2] == pytest.approx(0.9, abs=0.05)  # whole, and bitten
+        assert sorted(earned.values())[-3] < 0.95
+        seen.add(view.state[game.layout.fields["item"]].argmax())
+    assert len(seen) > 4
 
 
 class Uneven(ParallelEnv):

@@ -108,8 +108,7 @@ def _set(cells: Sequence[tuple[int, int, int]], blocks: Sequence[str]) -> str:
 def house_texts(task: Any, item: Item) -> dict[str, Sequence[str]]:
     """HouseBuild: nothing, only the spiders, the left half, the right half, the left half and the spiders.
 
-    With two agents the best turn, worth 1, is one agent on the last and the other on the right half; one
-    agent alone has not the blocks for both.
+    With two agents the best turn, worth 1, is one agent on the last of these and the other on the right half.
     """
     scene = task.scene(task.start(item, 0))
     left, right = (
