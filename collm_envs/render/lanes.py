@@ -95,31 +95,23 @@ def annotate(
     lines = [Line(raw) for raw in text.splitlines()]
     if [_plain(entry) for entry in accepted] == [_plain(text)]:  # the text counted as a whole
         return [Line(line.text, "ok" if _plain(line.text) else "") for line in lines], []
-    refused = _place(lines, [_plain(entry["line"]) for entry in rejected])
-    for k, n in refused.items():
-        lines[k] = Line(lines[k].text, "no", rejected[n]["why"])
+    counted, refused = 0, 0
+    for k, (raw, _, _) in enumerate(lines):
+        plain = _plain(raw)
+        if counted < len(accepted) and _is(plain, _plain(accepted[counted])):
+            lines[k] = Line(raw, "ok")
+            counted += 1
+        elif refused < len(rejected) and _is(plain, _plain(rejected[refused]["line"])):
+            lines[k] = Line(raw, "no", rejected[refused]["why"])
+            refused += 1
     free = [k for k, line in enumerate(lines) if not line.status and _plain(line.text)]
-    counted = _place(lines, [_plain(entry) for entry in accepted])
-    if len(counted) < len(accepted) == len(free):  # other spellings, and every line is accounted for
-        counted = {k: n for n, k in enumerate(free)}
-    for k, n in counted.items():
-        same = _plain(lines[k].text) == _plain(accepted[n])
-        lines[k] = Line(lines[k].text, "ok", "" if same else accepted[n])
-    placed = {*counted.values()}, {*refused.values()}
-    others = [Line(entry, "ok") for n, entry in enumerate(accepted) if n not in placed[0]]
-    others += [Line(e["line"], "no", e["why"]) for n, e in enumerate(rejected) if n not in placed[1]]
+    if len(free) == len(accepted) - counted:  # another spelling: every line is accounted for
+        for k in free:
+            lines[k] = Line(lines[k].text, "ok", accepted[counted])
+            counted += 1
+    others = [Line(entry, "ok") for entry in accepted[counted:]]
+    others += [Line(entry["line"], "no", entry["why"]) for entry in rejected[refused:]]
     return lines, others
-
-
-def _place(lines: Sequence[Line], entries: Sequence[str]) -> dict[int, int]:
-    """Index of a line -> index of the entry it is, in order; lines that have a status are taken."""
-    found: dict[int, int] = {}
-    n = 0
-    for k, line in enumerate(lines):
-        if n < len(entries) and not line.status and _is(_plain(line.text), entries[n]):
-            found[k] = n
-            n += 1
-    return found
 
 
 def _is(line: str, entry: str) -> bool:

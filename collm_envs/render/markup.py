@@ -30,15 +30,20 @@ def escape(text: str) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A number for reading: whole ones bare, others with `digits` decimals; a true minus sign."""
-    value = round(value, digits) + 0.0  # no negative zero
-    return f"{value:.{0 if value == value // 1 else digits}f}".replace("-", "−")
+    value = round(value, digits)
+    return _written(value, 0 if value == value // 1 else digits)
 
 
 def aligned(values: Sequence[float | None], digits: int = 3) -> list[str]:
     """The values of one row or column: all bare if all are whole, else all with `digits` decimals."""
     known = [value for value in values if value is not None and isfinite(value)]
     places = 0 if all(value == value // 1 for value in known) else digits
-    return ["–" if v is None else f"{round(v, places) + 0.0:.{places}f}".replace("-", "−") for v in values]
+    return ["–" if value is None else _written(value, places) for value in values]
+
+
+def _written(value: float, places: int) -> str:
+    value = round(value, places) + 0.0  # no negative zero
+    return f"{value:.{places}f}".replace("-", "−") if abs(value) < 1e15 else f"{value:.3g}"
 
 
 def data(name: str, value: Any) -> str:

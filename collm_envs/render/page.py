@@ -37,17 +37,10 @@ def page(record: Row, scenes: Sequence[Scene] = ()) -> str:
     target = svg.target(scenes[-1], "the target") if voxels else ""
     parts.append(stage(scenes, target) if voxels else "")
     parts.append(_texts(scenes[0].texts) if scenes else "")
-    for t, turn in enumerate(turns):
-        before, after = (scenes[t], scenes[t + 1]) if scenes else (Scene(), Scene())
-        known = {text.strip() for text in (*before.texts.values(), *turn["texts"].values())}
-        fresh = {
-            title: text
-            for title, text in after.texts.items()
-            if text.strip() not in known and not _restates(text, turn["verdicts"])
-        }
-        parts.append(
-            _turn(record, t, pair(after, target, f"after turn {t + 1}") if voxels else "", _texts(fresh))
-        )
+    for t in range(len(turns)):
+        before, after = scenes[t : t + 2] if scenes else (Scene(), Scene())
+        world = pair(after, target, f"after turn {t + 1}") if voxels else ""
+        parts.append(_turn(record, t, world, _texts(_fresh(before, after, turns[t]))))
     parts.append(_provenance(record))
     title = f"{record['item']} · {record['env']}"
     return document(title, "".join(parts), ("world.js",) if voxels else ())
@@ -125,6 +118,16 @@ def _verdicts(verdicts: Mapping[str, str]) -> str:
     head = '<tr><th scope="col">verdict</th><th scope="col">test</th></tr>'
     table = f'<table class="measured"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     return f'<div class="scroll">{table}</div>'
+
+
+def _fresh(before: Scene, after: Scene, turn: Row) -> dict[str, str]:
+    """The texts of a scene that the page does not show already: as written, as verdicts, or a turn before."""
+    known = {text.strip() for text in (*before.texts.values(), *turn["texts"].values())}
+    return {
+        title: text
+        for title, text in after.texts.items()
+        if text.strip() not in known and not _restates(text, turn["verdicts"])
+    }
 
 
 def _restates(text: str, verdicts: Mapping[str, str]) -> bool:
