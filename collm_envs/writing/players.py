@@ -1,0 +1,127 @@
+"""Scripted players of the writing tasks: `random`, `expert` (the largest reward on any source), `noisy`.
+
+All three know the rules, which no agent is told: they are yardsticks and warm starts, not agents.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate, chain, cycle, islice
+from random import Random
+from typing import Any
+
+from collm_envs.task import Player
+from collm_envs.writing.paragraphs import DELIMITER, REACHABLE, Rules, score
+from collm_envs.writing.state import State
+
+_PLAIN = """
+friend work home money phone week story plan school car mother brother house night job dog letter room
+family question boss year problem answer street doctor teacher garden kitchen party train winter
+"""
+PLAIN = tuple(_PLAIN.split())
+"""what `random` and `noisy` write with; none of it holds a transition"""
+LINKS = ("also", "overall", "clearly", "however", "then", "likewise", "if", "when", "namely")
+"""nine words that hold all 12 kinds of transition"""
+FILLER = (
+    "This text tells one clear story in plain words and gives its reader enough detail to follow every "
+    "point from beginning to close. It names who took part, where things happened, which choices were "
+    "open, how each choice turned out, and why that outcome matters to people beyond those directly "
+    "involved. It weighs costs against benefits, separates known facts from guesses, admits gaps, and "
+    "points toward questions which remain open for anyone willing to look further. Small details carry "
+    "weight here: dates, places, numbers, names, habits, doubts, hopes, and mistakes all add colour. "
+    "Nothing important hides behind vague language; claims come with reasons, and reasons come with "
+    "evidence that others could check. Readers may disagree about what should happen next, yet they share "
+    "enough common ground to talk about it calmly."
+)
+"""words of our own for sources too short to fill a paragraph"""
+FIRST = "In plain words, the text opens like this: {}"
+LATER = (
+    "Overall, the text clearly opens like this: {}. It also goes on, for example, like this: {}. However, "
+    "if it is read when there is time, it then likewise says: {}."
+)
+"""holds all 12 kinds of transition"""
+MAX_WORD_CHARS = 24
+"""longer source words (links, scripts without blanks) would upset the lengths"""
+
+
+def random(task: Any, state: State, agent: str, rng: Random) -> str:
+    """Plain words and links by lot, of any length the token gate allows or somewhat more."""
+    longest = task.rules.tokens[1] * 5 // 4
+
+    def paragraph(k: int) -> str:
+        return " ".join(rng.choices(PLAIN + LINKS, k=rng.randint(1, longest)))
+
+    return _speak(task, agent, paragraph)
+
+
+def noisy(task: Any, state: State, agent: str, rng: Random) -> str:
+    """Short paragraphs of mixed quality from few words: often near the rules, not often within all."""
+
+    def paragraph(k: int) -> str:
+        tokens = rng.randint(*task.practice_tokens[min(k, 1)])
+        links = rng.sample(LINKS, rng.randint(0, len(LINKS))) if k else []
+        plain = islice(chain.from_iterable(_shuffled(rng)), max(0, tokens - len(links)))
+        some = [*plain, *links]
+        rng.shuffle(some)
+        return " ".join(some)
+
+    return _speak(task, agent, paragraph)
+
+
+def expert(task: Any, state: State, agent: str, rng: Random) -> str:
+    """Quotes of the source in frames that hold all kinds of transition, cut to the lengths wanted."""
+    texts = _best(state.source, task.rules)
+    return _speak(task, agent, lambda k: texts[min(k, 1)])
+
+
+PLAYERS: dict[str, Player] = {"random": random, "expert": expert, "noisy": noisy}
+
+
+def _speak(task: Any, agent: str, paragraph: Callable[[int], str]) -> str:
+    """What `agent` writes when paragraph k reads `paragraph(k)`; a lone agent writes two."""
+    if len(task.agents) == 1:
+        return f"{paragraph(0)}\n{DELIMITER}\n{paragraph(1)}"
+    return paragraph(task.agents.index(agent))
+
+
+def _shuffled(rng: Random) -> Iterator[list[str]]:
+    """PLAIN in a new order again and again, so that a short text repeats nothing."""
+    while True:
+        yield rng.sample(PLAIN, len(PLAIN))
+
+
+@lru_cache(maxsize=512)
+def _best(source: str, rules: Rules) -> tuple[str, str]:
+    """The shortest pair of paragraphs that earns all that can be earned."""
+    # labels such as POST: are not part of the story
+    own = [w for w in source.split() if len(w) <= MAX_WORD_CHARS and not w.endswith(":")]
+    spare = FILLER.split()
+    for supply in ([*own, *spare], spare):  # the second serves a source like "the the the"
+        for pair in _pairs(supply, rules):
+            if score(source, pair, ("first", "later"), rules).reward > REACHABLE - 1e-9:
+                return pair
+    raise AssertionError(f"no filler reaches {REACHABLE} under {rules}")
+
+
+def _pairs(supply: Sequence[str], rules: Rules) -> Iterator[tuple[str, str]]:
+    """Pairs of more and more words of the supply, the later one at several places in the length band."""
+    words = list(islice(cycle(supply), rules.tokens[1]))
+    ends = list(accumulate(len(word) + 1 for word in words))
+    full, till = rules.length.full, rules.length.till
+    opening = LATER if rules.transitions_in == "both" else FIRST
+    for n in range(1, rules.tokens[1]):
+        first = _quote(opening, words[:n])
+        if len(first.split()) < rules.tokens[0]:
+            continue
+        for ratio in (0.5 * full + 0.5 * till, 0.9 * full + 0.1 * till, 0.1 * full + 0.9 * till):
+            m = bisect_left(ends, ratio * len(first) - len(LATER))
+            yield first, _quote(LATER, words[:m])
+
+
+def _quote(frame: str, words: Sequence[str]) -> str:
+    """The words in as many quotes as the frame has gaps."""
+    gaps = frame.count("{}")
+    ends = [len(words) * k // gaps for k in range(gaps + 1)]
+    return frame.format(*(" ".join(words[ends[k] : ends[k + 1]]) for k in range(gaps)))

@@ -1,0 +1,46 @@
+"""One turn of writing: what stands before it, what stands after it, and how a picture of it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from collm_envs.task import Scene
+from collm_envs.writing.paragraphs import split_paragraphs
+
+HEAD_WORDS = 12
+"""how much of the source a terse prompt quotes"""
+
+
+@dataclass(frozen=True)
+class State:
+    """A source text and the paragraphs written about it."""
+
+    source: str
+    paragraphs: tuple[str, ...] = ()
+    """empty before the turn; a lone agent's text is two paragraphs"""
+
+
+def written(state: State, texts: Mapping[str, str], agents: Sequence[str]) -> State:
+    """The state after the turn."""
+    if len(agents) == 1:
+        return replace(state, paragraphs=split_paragraphs(texts[agents[0]]))
+    return replace(state, paragraphs=tuple(texts[agent] for agent in agents))
+
+
+def owners(agents: Sequence[str]) -> tuple[str, ...]:
+    """Who wrote each paragraph."""
+    return (agents[0], agents[0]) if len(agents) == 1 else tuple(agents)
+
+
+def head(source: str) -> str:
+    """The first words of the source, on one line."""
+    return " ".join(source.split()[:HEAD_WORDS])
+
+
+def scene(state: State, agents: Sequence[str], title: str) -> Scene:
+    """The source under `title`, then each paragraph under its number and writer."""
+    titled = {title: state.source}
+    for k, (agent, text) in enumerate(zip(owners(agents), state.paragraphs, strict=False), start=1):
+        titled[f"paragraph {k}, {agent}"] = text
+    return Scene(texts=titled)
