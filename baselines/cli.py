@@ -1,0 +1,56 @@
+"""`collm`: a table of verbs.  What a verb needs is imported when it is called, so that most need no torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    function: str
+    """"module:function", called with the arguments after the verb; what it returns is the exit status"""
+    summary: str
+
+
+VERBS = {
+    "envs": Verb("baselines.console:envs", "the environments; one environment's page"),
+    "play": Verb("baselines.console:play", "play an episode at the terminal"),
+    "eval": Verb("baselines.console:evaluate", "play many episodes, write records and a table"),
+    "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
+}
+USER_ERRORS = (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb that `argv` names; a wrong argument is one line and status 2."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        width = max(map(len, VERBS))
+        print("usage: collm VERB ...      collm VERB --help says more\n")
+        print("\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()))
+        return 0
+    if args[0] not in VERBS:
+        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    try:
+        return _load(VERBS[args[0]].function)(args[1:]) or 0
+    except KeyboardInterrupt:
+        print("\ncollm: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `collm envs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except USER_ERRORS as error:
+        if "COLLM_TRACEBACK" in os.environ:
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"collm {args[0]}: {message}  (COLLM_TRACEBACK=1 shows where)", file=sys.stderr)
+        return 2
+
+
+def _load(function: str) -> Callable[[Sequence[str]], int | None]:
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)

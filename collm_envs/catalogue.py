@@ -1,0 +1,118 @@
+"""Every environment's page, made from its docstring, its constructor and its first prompt.
+
+A task's docstring is a summary line and paragraphs that open with a heading in bold (`**Reward.** ...`);
+indented blocks are shown as they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from collm_envs.env import TextEnv
+from collm_envs.registry import make, registry, task_class
+from collm_envs.render.markup import escape
+from collm_envs.render.report import code, prose, report, section, table
+
+_HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
+
+
+class Block(NamedTuple):
+    kind: Literal["text", "code"]
+    heading: str
+    """"" where the paragraph has none"""
+    body: str
+
+
+def blocks(id: str) -> Iterator[Block]:
+    """The paragraphs of the environment's docstring; ValueError where there is none."""
+    text = task_class(id).__doc__
+    if not text:
+        raise ValueError(f"{id}: its class has no docstring to make a page of")
+    for part in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+        if all(line.startswith("    ") for line in part.split("\n")):
+            yield Block("code", "", textwrap.dedent(part))
+        elif headed := _HEADED.fullmatch(part):
+            heading, goes_on, body = headed.groups()
+            yield Block("text", heading, body[:1].upper() + body[1:] if goes_on else body)
+        else:
+            yield Block("text", "", part)
+
+
+def facts(env: TextEnv) -> list[tuple[str, str]]:
+    """(name, value) of what an environment is when made without keywords."""
+    task, spec = env.task, env.spec
+    low, high = task.reward_range
+    return [
+        ("made by", f"`collm_envs.make({spec.id!r})`"),
+        ("agents", ", ".join(task.agents)),
+        ("turns", str(task.max_turns)),
+        ("reward a turn", f"{low:g} to {high:g}, the same for all agents"),
+        ("items", " + ".join(f"{len(env.items(split))} {split}" for split in ("train", "eval"))),
+        ("scripted players", ", ".join(task.players)),
+        ("class", f"`{spec.entry_point}`"),
+        ("content hash", f"`{(spec.content_hash or '')[:16]}`"),
+    ]
+
+
+def keywords(id: str) -> list[tuple[str, str]]:
+    """(name, default) of every keyword of `make` that is the task's own."""
+    parameters = inspect.signature(task_class(id)).parameters.values()
+    return [(one.name, "required" if one.default is one.empty else repr(one.default)) for one in parameters]
+
+
+def first_prompt(env: TextEnv) -> tuple[str, str]:
+    """(where it comes from, what the first agent reads there)."""
+    item = env.items("eval")[0].id
+    observations, _ = env.reset(seed=0, options={"item": item})
+    agent = env.possible_agents[0]
+    return f"what {agent} reads first on item {item}", observations[agent]
+
+
+def markdown(ids: Sequence[str] = ()) -> str:
+    """The pages of `ids` (default: all) as one Markdown text."""
+    return "\n\n".join(_markdown_page(id) for id in ids or registry) + "\n"
+
+
+def _markdown_page(id: str) -> str:
+    env = make(id)
+    where, prompt = first_prompt(env)
+    parts = [f"# {id}"]
+    for block in blocks(id):
+        if block.kind == "code":
+            parts.append(textwrap.indent(block.body, "    "))
+        else:
+            parts.append(f"**{block.heading}.** {block.body}" if block.heading else block.body)
+    parts.append(_markdown_table(("", "by default"), facts(env)))
+    parts.append(_markdown_table(("keyword", "default"), [(f"`{n}`", f"`{d}`") for n, d in keywords(id)]))
+    parts.append(f"{where[0].upper()}{where[1:]}:\n\n{textwrap.indent(prompt, '    ')}")
+    return "\n\n".join(parts)
+
+
+def _markdown_table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> str:
+    lines = [" | ".join(head), "--- | ---", *(" | ".join(row) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def html(ids: Sequence[str] = ()) -> str:
+    """The pages of `ids` (default: all) as one self-contained HTML page."""
+    ids = list(ids or registry)
+    overview = "".join(f'<li><a href="#{id}">{id}</a> {escape(registry[id].summary)}</li>' for id in ids)
+    sections = [f"<ul>{overview}</ul>", *(f'<div id="{id}">{_html_page(id)}</div>' for id in ids)]
+    return report("Environments" if len(ids) > 1 else ids[0], sections, about="collm")
+
+
+def _html_page(id: str) -> str:
+    env = make(id)
+    parts = []
+    for block in blocks(id):
+        heading = f"<h3><b>{escape(block.heading)}</b></h3>" if block.heading else ""
+        parts.append(heading + (prose if block.kind == "text" else code)(block.body))
+    where, prompt = first_prompt(env)
+    plain = [(name, value.strip("`")) for name, value in facts(env)]
+    parts += [table(("", "by default"), plain), table(("keyword", "default"), keywords(id))]
+    parts += [f"<h3><b>{escape(where[0].upper() + where[1:])}</b></h3>", code(prompt)]
+    return section(id, *parts, note=registry[id].summary)
