@@ -87,6 +87,7 @@ class CoopHE:
     """
 
     revision = 1
+    parallel_play = True
     players = PLAYERS
     best = 4.0
     best_alone = 2.1

@@ -41,6 +41,8 @@ class Limits(NamedTuple):
     """CPU seconds for a program with all its calls"""
     max_timeouts: int
     """tests that may time out before the rest is given up"""
+    retry: bool = True
+    """whether the first time-out is repeated with twice the limit before it counts"""
 
 
 class Trial(NamedTuple):
@@ -70,9 +72,9 @@ def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux
     """Every test of the problem on one program, hangs and all.
 
     A program that hangs in a test is begun again for the tests after it, until `max_timeouts` tests have
-    hung.  The first time-out is repeated with twice the limit before it counts.
+    hung.
     """
-    program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": aux or None}
+    program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": dict(aux) or None}
     found: dict[int, tuple[str, str]] = {
         k: ("raised:SyntaxError", "") for k, test in enumerate(problem.tests) if test.broken
     }
@@ -80,9 +82,8 @@ def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux
     waiting = [k for k, test in enumerate(problem.tests) if not test.broken]
     while waiting and timeouts < limits.max_timeouts and error is None:
         batch = _next_batch(problem.tests, waiting)
-        result = _grade(
-            sandbox, problem, batch, timeout_s=limits.timeout_s, retry_timeouts=timeouts == 0, **program
-        )
+        retry = limits.retry and timeouts == 0
+        result = _grade(sandbox, problem, batch, timeout_s=limits.timeout_s, retry_timeouts=retry, **program)
         error, hung = result.error, result.status == "timeout"
         said = dict(zip(batch, zip(result.tests, result.messages, strict=True), strict=True))
         if hung:  # what it did not come to is asked again
@@ -162,18 +163,21 @@ def _credited(
     if not (verdict.passed and verdict.calls):
         return verdict
     main, entry = verdict.parts[-1].code, problem.entry_point
-    once = limits._replace(max_timeouts=1)
+    once = limits._replace(max_timeouts=1, retry=False)
 
-    def passed(code: str, aux: Mapping[str, str]) -> int:
-        return try_tests(sandbox, problem, once, code, aux).passed
+    def compared(code: str, aux: Mapping[str, str]) -> str:
+        trial = try_tests(sandbox, problem, once, code, aux)
+        return "ok" if trial.passed >= verdict.passed else "timeout" if trial.timeouts else "wrong"
 
-    used = tuple(
-        name
-        for name in helpers
-        if any(passed(main, {**helpers, name: s.format(name=name)}) < verdict.passed for s in STUBS)
-    )
-    alone = any(passed(ALIAS.format(entry=entry, name=name), helpers) >= verdict.passed for name in used)
-    return replace(verdict, used=used, wrapper=alone)
+    without = {}
+    for name in helpers:
+        stubs = ({**helpers, name: stub.format(name=name)} for stub in STUBS)
+        without[name] = next((word for aux in stubs if (word := compared(main, aux)) != "ok"), "ok")
+    used = tuple(name for name, word in without.items() if word != "ok")
+    alone = {name: compared(ALIAS.format(entry=entry, name=name), helpers) for name in used}
+    credit = {f"without {name}": word for name, word in without.items()}
+    credit |= {f"{name} alone": word for name, word in alone.items()}
+    return replace(verdict, used=used, wrapper="ok" in alone.values(), credit=credit)
 
 
 def _tried(verdict: Verdict, trial: Trial) -> Verdict:

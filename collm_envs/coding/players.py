@@ -90,7 +90,7 @@ def _column(item: Any, name: str) -> str:
 def _alone(aux: str, main: str) -> str:
     """One function out of two, for a lone agent: the line rules of v0 would drop the second."""
     head, _, body = main.partition("\n")
-    return f"{head}\n    space = {{}}\n    exec({aux!r}, space)\n    aux = space['aux']\n{body}"
+    return f"{head}\n    _team = {{}}\n    exec({aux!r}, _team)\n    aux = _team['aux']\n{body}"
 
 
 def _squeezed(code: str) -> str:

@@ -35,7 +35,6 @@ _SISTERS = {
 }
 """published data sets of the same layout: pinned revision and slices"""
 _HELPER = re.compile(r"aux(_\d+)?")
-_PARAMETERS = re.compile(r"def\s+\w+\s*\(([^)]+)\)")
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,10 @@ def _problem(row: Mapping[str, Any], scope: str, tests: list[Assert], shown: set
     prompt, entry = row["prompt"], row["entry_point"]
     if not entry.isidentifier() or keyword.iskeyword(entry) or _HELPER.fullmatch(entry):
         raise ValueError(f"entry_point: need the name of a function other than a helper's, got {entry!r}")
-    named = _PARAMETERS.search(prompt[prompt.find(f"def {entry}") :] if f"def {entry}" in prompt else prompt)
-    parts = [part.split("=")[0].split(":")[0].strip() for part in _split(named[1])] if named else []
     return Problem(
         prompt=prompt,
         entry_point=entry,
-        parameters=", ".join(parts),
+        parameters=", ".join(_parameters(prompt, entry)),
         imports=published.imports_of(prompt),
         scope=scope,
         tests=tuple(tests),
@@ -127,15 +124,20 @@ def _problem(row: Mapping[str, Any], scope: str, tests: list[Assert], shown: set
     )
 
 
-def _split(parameters: str) -> Iterator[str]:
-    """The parameters of a signature: cut at the commas outside brackets."""
-    depth, start = 0, 0
-    for i, sign in enumerate(parameters):
+def _parameters(prompt: str, entry: str) -> Iterator[str]:
+    """The names in the entry point's signature, without annotations and defaults."""
+    found = re.search(rf"\bdef\s+{entry}\s*\(", prompt)
+    depth, name = 0, ""
+    for sign in prompt[found.end() :] if found else "":
         depth += (sign in "[{(") - (sign in "]})")
-        if sign == "," and depth == 0:
-            yield parameters[start:i]
-            start = i + 1
-    yield parameters[start:]
+        if (sign == "," and depth == 0) or depth < 0:
+            if name.strip():
+                yield re.split("[:=]", name)[0].strip()
+            name = ""
+        else:
+            name += sign
+        if depth < 0:
+            return
 
 
 def _line_test(line: str, entry: str) -> Assert:

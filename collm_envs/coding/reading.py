@@ -46,18 +46,18 @@ def _choose(text, name):
         if not _error(block) and name in _bound(ast.parse(block)):
             whole = "\n".join(blocks[: i + 1])
             return block if _error(whole) else whole
-    return "\n".join(blocks) if blocks else _without_prose(text)
+    return "\n".join(blocks) if blocks else _without_prose(text, name)
 
 
-def _without_prose(text):
-    if not _error(text):
-        return text
+def _without_prose(text, name):
     start = _CODE.search(text)
-    code = text[start.start() :] if start else text
+    if not start or not _error(text):
+        return text
+    code = text[start.start() :]
     for _ in range(TRIES):
         error = _error(code)
         if not error:
-            return code
+            return code if name in _bound(ast.parse(code)) else text
         code = "\n".join(code.split("\n")[: max(0, error[0] - 1)])
     return text
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 
 from collm_envs.coding.problem import Problem
@@ -54,6 +55,8 @@ class Verdict:
     """published detector of unused values"""
     used: tuple[str, ...] = ()
     """helpers without whose value fewer tests pass"""
+    credit: Mapping[str, str] = field(default_factory=dict)
+    """"without aux", "aux alone" -> ok where as many tests pass, else wrong or timeout"""
 
     @property
     def passed(self) -> int:
@@ -118,7 +121,8 @@ def named_verdicts(problem: Problem, verdict: Verdict) -> dict[str, str]:
     """Test -> verdict.  Tests given up after time-outs say "timeout" too: time decided them."""
     given_up = "timeout" if verdict.timeouts else "not_run"
     words = (given_up if word == "not_run" else word for word in verdict.tests)
-    return {f"{k}: {problem.tests[k].text[:SHOWN_CHARS]}": word for k, word in enumerate(words)}
+    tests = {f"{k}: {problem.tests[k].text[:SHOWN_CHARS]}": word for k, word in enumerate(words)}
+    return {**tests, **verdict.credit}
 
 
 def sorted_lines(text: str, part: Part) -> tuple[list[str], list[Rejected]]:
