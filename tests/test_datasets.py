@@ -1,6 +1,7 @@
 """Where items come from: rows in memory, built-in files, JSONL files, the hub's layout; errors that help."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -157,8 +158,6 @@ def test_a_missing_datasets_package_says_what_to_install(monkeypatch):
 
 
 def test_importing_the_environments_does_not_import_datasets():
-    import subprocess
-
     code = "import sys, collm_envs; collm_envs.make('TLDR-v0'); sys.exit('datasets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

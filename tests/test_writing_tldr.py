@@ -123,6 +123,13 @@ def test_the_expert_reaches_the_maximum_on_any_post(post):
     assert task.score(task.play(state, texts)).reward == pytest.approx(REACHABLE, abs=1e-9)
 
 
+def test_the_expert_is_not_misled_by_a_delimiter_in_the_post():
+    task = collm_envs.make_task("TLDR-v0", items=[{"prompt": "cut [PARAGRAPH_SPLIT] here"}], num_agents=1)
+    state = task.start(task.items("train")[0], 0)
+    text = task.players["expert"](task, state, "agent_0", Random(0))
+    assert task.score(task.play(state, {"agent_0": text})).reward == pytest.approx(REACHABLE, abs=1e-9)
+
+
 def test_noisy_play_is_short_of_mixed_quality_and_from_few_words():
     task = collm_envs.make_task("TLDR-v0")
     state, rng, rewards, used = task.start(task.items("train")[0], 0), Random(0), [], set()

@@ -42,6 +42,8 @@ LATER = (
     "if it is read when there is time, it then likewise says: {}."
 )
 """holds all 12 kinds of transition"""
+FEWEST_QUOTED = 8
+"""words of the source in the expert's first paragraph; later ones quote no fewer"""
 MAX_WORD_CHARS = 24
 """longer source words (links, scripts without blanks) would upset the lengths"""
 
@@ -95,8 +97,8 @@ def _shuffled(rng: Random) -> Iterator[list[str]]:
 @lru_cache(maxsize=512)
 def _best(source: str, rules: Rules) -> tuple[str, str]:
     """The shortest pair of paragraphs that earns all that can be earned."""
-    # labels such as POST: are not part of the story
-    own = [w for w in source.split() if len(w) <= MAX_WORD_CHARS and not w.endswith(":")]
+    # labels such as POST: are no part of the story, and a delimiter would cut a lone agent's text
+    own = [w for w in source.split() if len(w) <= MAX_WORD_CHARS and w[-1] != ":" and DELIMITER not in w]
     spare = FILLER.split()
     for supply in ([*own, *spare], spare):  # the second serves a source like "the the the"
         for pair in _pairs(supply, rules):
@@ -111,13 +113,12 @@ def _pairs(supply: Sequence[str], rules: Rules) -> Iterator[tuple[str, str]]:
     ends = list(accumulate(len(word) + 1 for word in words))
     full, till = rules.length.full, rules.length.till
     opening = LATER if rules.transitions_in == "both" else FIRST
-    for n in range(1, rules.tokens[1]):
+    for n in range(max(FEWEST_QUOTED, rules.tokens[0] - len(opening.split())), rules.tokens[1]):
         first = _quote(opening, words[:n])
-        if len(first.split()) < rules.tokens[0]:
-            continue
         for ratio in (0.5 * full + 0.5 * till, 0.9 * full + 0.1 * till, 0.1 * full + 0.9 * till):
             m = bisect_left(ends, ratio * len(first) - len(LATER))
-            yield first, _quote(LATER, words[:m])
+            if m >= n:
+                yield first, _quote(LATER, words[:m])
 
 
 def _quote(frame: str, words: Sequence[str]) -> str:
