@@ -69,7 +69,7 @@ class TLDR:
            ("so" in "also"); j = min(J, 0.03) / 0.03 for the Jaccard index J of the words but stopwords
 
     Worked example: 12 and 40 tokens; r = 3 gives 1; q = 1.65 gives 0.25; K = 5 gives t = 0.6; J = 0.015
-    gives j = 0.5. 0.5 + 1 + 0.25 + 0.4 * 0.6 + 0.6 * 0.5 = 2.29.
+    gives j = 0.5; together 0.5 + 1 + 0.25 + 0.4 * 0.6 + 0.6 * 0.5 = 2.29.
 
     Metrics: `score` = reward / 3, as published; `score_reachable` = reward / 2.98; every measured quantity,
     gates open or not.  Beside the reward, which never reads the post: `source_covered`, the share of the
