@@ -45,7 +45,7 @@ class Fake:
 def test_tests_after_a_hang_are_run_again_without_the_one_that_hung():
     fake = Fake([result("ok", "timeout", "not_run", status="timeout"), result("wrong")])
     trial = try_tests(fake, problem("a", "b", "c"), LIMITS, "main", {})
-    assert trial == (("ok", "timeout", "wrong"), ("", "", ""), 1, None)
+    assert trial == (("ok", "timeout", "wrong"), ("", "", ""), 1, True, None)
     assert [asked["tests"] for asked in fake.asked] == [
         [{"assert": "a"}, {"assert": "b"}, {"assert": "c"}],
         [{"assert": "c"}],
@@ -96,8 +96,28 @@ def test_the_last_turn_runs_no_program_that_nothing_depends_on():
         assert sum("tests" in asked for asked in fake.asked) == gradings
 
 
+def test_a_program_that_ran_is_read_only_where_feedback_needs_reasons():
+    for main, reasons, reads in (
+        ("return x", True, 0),
+        ("return aux(x) + 1", True, 1),
+        ("return aux(x)", False, 0),
+    ):
+        fake = Fake([result("ok")], value=[None, []])
+        judge_lines(fake, problem("a"), LIMITS, ["", f"def f(x):\n    {main}\n"], reasons)
+        assert sum(type(asked) is tuple for asked in fake.asked) == reads
+
+
+def test_a_program_that_ran_nothing_is_read():
+    fake = Fake(value=[[2, 1, "invalid syntax"], []])
+    verdict = judge_lines(
+        fake, problem(Assert("(", broken=True)), LIMITS, ["", "def f(x):\n    return x\n"], False
+    )
+    assert (verdict.parses, verdict.tests) == (False, ())
+
+
 def test_a_text_that_breaks_the_parser_is_a_syntax_error():
-    fake = Fake(value=CallFailed("died", ""))
+    error = LoadError("main", "MemoryError", "too deeply nested or too large", 0, 0)
+    fake = Fake([result("not_run", status="load_error", error=error)], value=CallFailed("died", ""))
     verdict = judge_lines(fake, problem("a"), LIMITS, ["", "def f(x):\n    return x\n"], True)
     assert (verdict.parses, verdict.error) == (False, "too much for the parser")
     verdict = judge_modules(fake, problem("a"), LIMITS, ["", ""], ["aux", "f"])

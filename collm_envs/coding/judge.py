@@ -51,6 +51,8 @@ class Trial(NamedTuple):
     tests: tuple[str, ...]
     messages: tuple[str, ...]
     timeouts: int
+    loaded: bool = False
+    """whether any test came to run"""
     error: LoadError | None = None
 
     @property
@@ -75,9 +77,7 @@ def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux
     hung.
     """
     program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": dict(aux) or None}
-    found: dict[int, tuple[str, str]] = {
-        k: ("raised:SyntaxError", "") for k, test in enumerate(problem.tests) if test.broken
-    }
+    found: dict[int, tuple[str, str]] = {}
     timeouts, error = 0, None
     waiting = [k for k, test in enumerate(problem.tests) if not test.broken]
     while waiting and timeouts < limits.max_timeouts and error is None:
@@ -93,8 +93,10 @@ def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux
         timeouts += hung
         if not said:  # it did not even load in time
             break
+    loaded = error is None and any(word != "not_run" for word, _ in found.values())
+    found.update((k, ("raised:SyntaxError", "")) for k, test in enumerate(problem.tests) if test.broken)
     verdicts = [found.get(k, ("not_run", "")) for k in range(len(problem.tests))]
-    return Trial(tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts), timeouts, error)
+    return Trial(tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts), timeouts, loaded, error)
 
 
 def judge_lines(
@@ -111,20 +113,24 @@ def judge_lines(
     if last:
         parts[0] = Part("aux", aux, published.is_defined(aux))
     parts[-1] = Part(problem.entry_point, main, published.is_defined(main))
-    program = published.merge(problem.imports, aux, main)
-    error, misuses = _read(sandbox, "line_program", program, main) or (UNREADABLE, [])
     verdict = Verdict(
         tuple(parts),
-        error=_place(error) if error else "",
-        parses=not error,
+        parses=True,
         calls=bool(last) and published.calls_aux(main),
-        misuses=tuple(misuses),
         wrapper=bool(last) and published.is_thin_wrapper(main),
         ignored=bool(last) and published.ignores_aux(main),
     )
-    if error or not (parts[-1].defined or (reasons and main)):
-        return verdict
-    return _tried(verdict, try_tests(sandbox, problem, limits, program, {}))
+    program = published.merge(problem.imports, aux, main)
+    if parts[-1].defined or (reasons and main):
+        verdict = _tried(verdict, try_tests(sandbox, problem, limits, program, {}))
+    if verdict.loads and not (reasons and verdict.calls):
+        return verdict  # what ran is Python: no need to read it
+    error, misuses = _read(sandbox, "line_program", program, main) or (UNREADABLE, [])
+    if error:
+        return replace(
+            verdict, error=_place(error), parses=False, loads=False, tests=(), messages=(), timeouts=0
+        )
+    return replace(verdict, misuses=tuple(misuses))
 
 
 def judge_modules(
@@ -182,12 +188,13 @@ def _credited(
 
 def _tried(verdict: Verdict, trial: Trial) -> Verdict:
     """The verdict with the outcome of the tests."""
-    error = _said(trial.error) if trial.error else verdict.error
-    loads = trial.error is None and any(test != "not_run" for test in trial.tests)
+    error = _said(trial.error) if trial.error else ""
+    if not error and not trial.loaded and trial.timeouts:
+        error = "it does not load in time"
     return replace(
         verdict,
-        error=error or ("" if loads or not trial.tests else "it does not load in time"),
-        loads=loads,
+        error=error,
+        loads=trial.loaded,
         tests=trial.tests,
         messages=trial.messages,
         timeouts=trial.timeouts,
