@@ -15,7 +15,7 @@ MACHINES = sorted(syscalls.TABLES)
 def verdict(machine, number, *arguments, arch=None):
     """What the filter answers to one system call."""
     arch = seccomp.ARCHES[machine] if arch is None else arch
-    data = struct.pack("=IIQ6Q", number, arch, 0, *(a & (2**64 - 1) for a in (*arguments, 0, 0, 0, 0, 0, 0)[:6]))
+    data = struct.pack("=IIQ6Q", number, arch, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
     code = seccomp.program(machine, syscalls.TABLES[machine])
     steps = list(struct.iter_unpack("=HBBI", code))
     at = value = 0
@@ -81,6 +81,7 @@ def test_foreign_entries_kill_and_clone3_is_missing(machine):
 
 def test_nothing_that_opens_starts_signals_or_connects_is_on_the_list():
     named = set(seccomp.ALLOWED.split())
-    assert not named & {"open", "openat", "openat2", "socket", "clone", "execve", "kill", "tgkill", "ioctl", "fcntl"}
-    assert not named & {"prctl", "seccomp", "pipe2", "dup", "memfd_create", "timer_settime", "sendmsg", "stat"}
+    forbidden = "open openat openat2 stat socket sendmsg clone execve kill tgkill ioctl fcntl dup"
+    forbidden += " prctl seccomp pipe2 memfd_create timer_settime timer_delete setitimer setrlimit"
+    assert not named & set(forbidden.split())
     assert named <= set(syscalls.TABLES["x86_64"])

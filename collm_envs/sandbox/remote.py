@@ -10,7 +10,7 @@ from .worker import Hung, Worker
 
 GRADER_FACTOR = 2.0
 """CPU seconds the tests themselves may use per second of the program's limit"""
-GRADER_LEAST_S = 2.0
+GRADER_LEAST_S = 1.0
 
 
 class UnusableTest(SandboxError, ValueError):
@@ -57,7 +57,7 @@ def _verdicts(child: Child, grader: Child, n: int) -> Run:
     verdicts: list[tuple[str, str]] = []
     while len(verdicts) < n:
         try:
-            frame = grader.channel.read(grader.deadline)
+            frame = grader.read()
         except Hung:
             return Run("timeout", [*verdicts, ("timeout", "")])
         match frame:

@@ -17,6 +17,10 @@ MAX_SOURCE = 64 << 10
 """bytes of one text"""
 WALL = 3.0
 """wall-clock seconds allowed per CPU second"""
+BUSY = 0.1
+MAX_EXTENSIONS = 3
+"""a program that still used this share of a processor gets the wall time again, so often: the machine is
+overloaded, and its CPU limit will end it anyway; one that sleeps does not"""
 MAX_TEXT = 200
 
 
@@ -116,7 +120,9 @@ class Child:
             theirs.close()
             if first != ["ready"]:
                 ours.close()
-        self.deadline = time.monotonic() + WALL * cpu_s
+        self._wall_s = WALL * cpu_s
+        self.deadline = time.monotonic() + self._wall_s
+        self._extensions, self._cpu_seen = 0, 0.0
 
     def __enter__(self) -> Child:
         return self
@@ -126,11 +132,31 @@ class Child:
         if kind is None:
             self.end()
 
+    def read(self, most: int = MAX_FRAME) -> list[str] | None:
+        """The next frame, None where it hung up.  Raises Hung at its limit of wall time, or BadFrame."""
+        while True:
+            try:
+                return self.channel.read(self.deadline, most)
+            except Hung:
+                if not self.starved():
+                    raise
+
+    def starved(self) -> bool:
+        """Whether it ran out of wall time while computing; then it has more of it."""
+        if self._extensions == MAX_EXTENSIONS:
+            return False
+        used = self.worker.cpu_so_far()
+        busy = used - self._cpu_seen >= BUSY * self._wall_s
+        if busy:
+            self._extensions += 1
+            self._cpu_seen = used
+            self.deadline += self._wall_s
+        return busy
+
     def end(self, grace: bool = False) -> Ending:
         """Kill it if need be, and tell how it went."""
         if self._ending is None:
-            self.worker.end(grace)
-            self._ending = self.worker.ending()
+            self._ending = self.worker.end(grace)
         return self._ending
 
     def why_gone(self) -> Status:
@@ -145,7 +171,7 @@ class Child:
     def load(self) -> Run | None:
         """Wait for the program to be defined.  None where it is, else the run that ends here."""
         try:
-            frame = self.channel.read(self.deadline)
+            frame = self.read()
         except Hung:
             return Run("timeout")
         except wire.BadFrame:
@@ -177,7 +203,7 @@ def _answers(child: Child, sizes: Sequence[int], judge: Callable[[int, list[str]
     verdicts: list[tuple[str, str]] = []
     for i, size in enumerate(sizes):
         try:
-            frame = child.channel.read(child.deadline, MAX_FRAME + 32 * size)
+            frame = child.read(MAX_FRAME + 32 * size)
             status = "ok" if frame is not None else child.why_gone()
             if frame is not None:
                 verdicts.append(read_reply(frame, i, judge))

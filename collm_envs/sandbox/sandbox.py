@@ -49,11 +49,13 @@ class Sandbox:
         kernel = backend != "process"
         self._pool = Pool(workers, kernel, require if kernel else "process")
         self._finalizer = weakref.finalize(self, self._pool.close)
+        self._proven = False
         try:
             self._with_slot(lambda slot: levels.stops_loops(slot.programs))
         except BaseException:
             self.close()
             raise
+        self._proven = True
 
     def __enter__(self) -> Sandbox:
         return self
@@ -178,6 +180,10 @@ class Sandbox:
                     return work(slot)
             except InfraError as error:
                 failure = error
+            except SandboxUnavailable as error:
+                if not self._proven:
+                    raise
+                failure = InfraError(f"what worked before does not start again: {error}")
         assert failure is not None
         raise failure
 

@@ -17,7 +17,7 @@ from .result import InfraError, Level, SandboxUnavailable
 
 START_S = 60.0
 """how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
-REPORT_S = 5.0
+REPORT_S = 10.0
 MAX_FRAME = 1 << 20
 BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), p[1]]; "
 BOOT += "from inside import zygote; zygote.main(int(p[2]), p[3] == 'kernel')"
@@ -90,7 +90,6 @@ class Worker:
         self._kernel, self._admit = kernel, admit
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._owed = False
         self.features: dict[str, Any] = {}
         self.level: Level = "process"
 
@@ -100,7 +99,7 @@ class Worker:
         complaints, write_end = os.pipe()
         folder = str(Path(__file__).parent)
         mode = "kernel" if self._kernel else "plain"
-        keep = {key: os.environ[key] for key in ("LD_LIBRARY_PATH", "SYSTEMROOT") if key in os.environ}
+        libraries = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-s", "-S", "-B", "-c", BOOT, folder, str(theirs.fileno()), mode],
@@ -110,7 +109,7 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
                 cwd="/",
-                env={**keep, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                env={**libraries, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
             )
             self._control = ours
             theirs.close()
@@ -148,30 +147,26 @@ class Worker:
             self.start()
             self.level = self._admit(self)
         assert self._control is not None
-        if self._owed:
-            self.ending()
         try:
             self._control.settimeout(REPORT_S)
             socket.send_fds(self._control, [command], [sock.fileno() for sock in sockets])
         except OSError as error:
             raise InfraError(f"the sandbox process is gone: {error}") from error
 
-    def end(self, grace: bool = False) -> None:
-        """Have the child killed; `ending` tells how it went."""
-        assert self._control is not None
-        try:
-            self._control.settimeout(REPORT_S)
-            self._control.sendall(b"w" if grace else b"e")
-        except OSError as error:
-            raise InfraError(f"the sandbox process is gone: {error}") from error
-        self._owed = True
+    def end(self, grace: bool = False) -> Ending:
+        """Have the child killed, after a moment to end by itself; how it went.  Raises InfraError."""
+        return self._report(b"w" if grace else b"e")
 
-    def ending(self) -> Ending:
-        """How the child that was told to end went.  Raises InfraError."""
+    def cpu_so_far(self) -> float:
+        """CPU seconds the running child has used, -1 where the kernel will not say.  Raises InfraError."""
+        return self._report(b"t").cpu_s
+
+    def _report(self, command: bytes) -> Ending:
         assert self._control is not None
         report = b""
         try:
             self._control.settimeout(REPORT_S)
+            self._control.sendall(command)
             while len(report) < wire.ENDING.size:
                 part = self._control.recv(wire.ENDING.size - len(report))
                 if not part:
@@ -179,7 +174,6 @@ class Worker:
                 report += part
         except OSError as error:
             raise InfraError(f"the sandbox process does not answer: {error}") from error
-        self._owed = False
         return Ending(*wire.ENDING.unpack(report))
 
     def kill(self) -> None:
@@ -194,7 +188,7 @@ class Worker:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._control, self._process, self._owed = None, None, False
+        self._control = self._process = None
 
     def forget(self) -> None:
         """In a forked copy of the trainer: let go of the parent's zygote without ending it."""
@@ -202,4 +196,4 @@ class Worker:
             self._control.close()
         if self._process is not None:
             self._process.returncode = 0  # not ours to wait for
-        self._control, self._process, self._owed = None, None, False
+        self._control = self._process = None

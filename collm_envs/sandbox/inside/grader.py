@@ -100,6 +100,8 @@ def main(zygote: int, lock: Lock) -> None:
         scope = _scope(job, proxy)
         codes = [compile(text, "<test>", "exec", dont_inherit=True) for text in job["tests"]]
         exec(compile(job["check"], "<check>", "exec", dont_inherit=True), scope)
+        if job["check"] and not callable(scope.get("check")):
+            raise NameError("no function check in them")
     except Exception as error:
         _unusable(error)
     for i, code in enumerate(codes):

@@ -4,7 +4,8 @@
                                            "g" + 2 sockets   run trusted tests against the second socket
                                            "e"               kill the child, report how it went
                                            "w"               the same, after a grace for it to end by itself
-                    to the trainer         one frame at start: the features; then an ENDING for each e or w
+                                           "t"               report the child's CPU seconds so far
+                    to the trainer         one frame at start: the features; then an ENDING for each e, w, t
 
 The end of the control socket is the end of the trainer, and so of this process and its child.
 """
@@ -71,6 +72,14 @@ def _reap(pid: int, grace: bool) -> bytes:
     return wire.ENDING.pack(by_itself, status, usage.ru_utime + usage.ru_stime)
 
 
+def _cpu_so_far(pid: int) -> float:
+    """CPU seconds of the running child, -1 where the kernel will not say."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # the CPU clock of another process, see clock_getres(2)
+    except OSError:
+        return -1.0
+
+
 def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: Lock) -> int:
     """Start the child of one job.  Returns its process id, or -1."""
     zygote = os.getpid()
@@ -100,6 +109,8 @@ def _serve(control: socket.socket, lock: Lock) -> None:
             break
         if command in (b"p", b"g"):
             pid = _fork(control, command, sockets, lock)
+        elif command == b"t":
+            control.sendall(wire.ENDING.pack(False, 0, _cpu_so_far(pid)))
         else:
             control.sendall(_reap(pid, command == b"w") if pid > 0 else wire.ENDING.pack(False, -1, 0.0))
             pid = -1

@@ -1,0 +1,239 @@
+"""A sandbox's own life: threads, asyncio, forks, Ctrl-C, killed processes, and nothing left behind."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sandbox_corpus.host import descendants
+
+from collm_envs.sandbox import InfraError, Sandbox
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes the way Linux shows them")
+
+TWICE = [{"input": [x], "expected": 2 * x} for x in range(4)]
+GOOD = {"main": "def f(x): return 2 * x\n", "entry_point": "f", "tests": TWICE}
+ENDLESS = {"main": "def f(x):\n    while True: pass\n", "entry_point": "f", "tests": TWICE, "timeout_s": 60.0}
+SLOW = "import time\ndef f(x):\n    t = time.process_time() + 0.15\n    while time.process_time() < t: pass\n"
+SLOW += "    return 2 * x\n"
+ROOT = Path(__file__).parent.parent
+
+
+def below(pid=None):
+    return [child for child, _ in descendants(os.getpid() if pid is None else pid)]
+
+
+def gone(pids, within_s=5.0):
+    """The processes of a list that are still there after a while, zombies included."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
+        time.sleep(0.02)
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_leaving_the_context_ends_every_process_and_returns_every_descriptor():
+    before, descriptors = below(), len(os.listdir("/proc/self/fd"))
+    with Sandbox(workers=2) as sandbox:
+        sandbox.grade_many([GOOD] * 6)
+        sandbox.check(main=GOOD["main"], entry_point="f", test="def check(f):\n    assert f(1) == 2\n")
+        started = set(below()) - set(before)
+        assert started
+    assert below() == before
+    assert gone(started) == []
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_a_forgotten_sandbox_is_closed_with_it():
+    before = below()
+    sandbox = Sandbox()
+    assert set(below()) > set(before)
+    del sandbox
+    gc.collect()
+    assert below() == before
+
+
+def test_threads_and_asyncio_share_a_sandbox():
+    with Sandbox(workers=2) as sandbox:
+        with ThreadPoolExecutor(6) as executor:
+            passed = list(executor.map(lambda _: sandbox.grade(**GOOD).passed, range(24)))
+        assert passed == [4] * 24
+
+        async def many():
+            return await asyncio.gather(*(asyncio.to_thread(sandbox.grade, **GOOD) for _ in range(12)))
+
+        assert [result.passed for result in asyncio.run(many())] == [4] * 12
+
+
+@pytest.mark.parametrize("victim", ["outer", "zygote", "program"])
+def test_a_killed_process_is_replaced_and_the_grading_repeated(victim):
+    with Sandbox() as sandbox:
+        outcome = []
+        idle = below()
+        job = {**GOOD, "main": SLOW, "timeout_s": 5.0}
+        thread = threading.Thread(target=lambda: outcome.append(sandbox.grade(**job)))
+        thread.start()
+        until = time.monotonic() + 20
+        while len(below()) <= len(idle) and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        new = [pid for pid in below() if pid not in idle]
+        os.kill({"outer": idle[0], "zygote": idle[-1], "program": new[0]}[victim], signal.SIGKILL)
+        thread.join(60)
+        assert outcome[0].tests == ("ok",) * 4
+        assert gone([*new, *(idle if victim != "program" else [])]) == []
+        assert sandbox.grade(**GOOD).passed == 4
+
+
+def test_a_machine_that_keeps_failing_is_an_error_and_no_score():
+    with Sandbox() as sandbox:
+        idle = below()
+        done = threading.Event()
+
+        def assassin():
+            while not done.is_set():
+                for pid in below():
+                    if pid not in idle:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                time.sleep(0.005)
+
+        thread = threading.Thread(target=assassin)
+        thread.start()
+        try:
+            with pytest.raises(InfraError):
+                sandbox.grade(**{**GOOD, "main": SLOW, "timeout_s": 10.0})
+        finally:
+            done.set()
+            thread.join()
+        assert sandbox.grade(**GOOD).passed == 4
+
+
+def test_ctrl_c_stops_a_grading_and_the_sandbox_goes_on():
+    with Sandbox() as sandbox:
+        before = below()
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.grade(**ENDLESS)
+        assert time.monotonic() - began < 20
+        assert gone(before) == []
+        assert sandbox.grade(**GOOD).passed == 4
+
+
+def test_ctrl_c_of_the_terminal_does_not_reach_the_zygote():
+    with Sandbox():
+        assert all(os.getsid(pid) != os.getsid(0) for pid in below())
+
+
+def run_script(body: str) -> subprocess.Popen[str]:
+    """A trainer of its own, with `sandbox`, GOOD and ENDLESS at hand; prints a line when it is busy."""
+    text = f"""
+import os, sys, threading, time
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from collm_envs.sandbox import Sandbox
+GOOD, ENDLESS = {GOOD!r}, {ENDLESS!r}
+sandbox = Sandbox(workers=2)
+{body}
+"""
+    return subprocess.Popen([sys.executable, "-W", "error", "-c", text], stdout=subprocess.PIPE, text=True)
+
+
+BUSY = """
+for _ in range(2):
+    threading.Thread(target=lambda: sandbox.grade(**ENDLESS), daemon=True).start()
+time.sleep(0.7)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BUSY + "print('busy', flush=True)\ntime.sleep(100)",
+        BUSY + "pid = os.fork()\nif pid: print(pid, flush=True)\ntime.sleep(100)",
+        "pid = os.fork()\n" + BUSY + "if pid: print(pid, flush=True)\ntime.sleep(100)",
+    ],
+    ids=["alone", "forked while busy", "busy in both copies"],
+)
+def test_nothing_outlives_a_trainer_that_is_killed(body):
+    trainer = run_script(body)
+    try:
+        word = trainer.stdout.readline().strip()
+        copy = int(word) if word.isdigit() else None
+        time.sleep(0.3)
+        others = descendants(copy) if copy else []
+        mine = [pid for pid, _ in descendants(trainer.pid) if pid != copy and pid not in dict(others)]
+        assert len(mine) >= 3  # zygotes and endless programs
+        trainer.kill()
+        trainer.wait()
+        assert gone(mine) == []
+        if copy:
+            os.kill(copy, signal.SIGKILL)
+            assert gone([pid for pid, _ in others]) == []
+    finally:
+        trainer.kill()
+        trainer.wait()
+        trainer.stdout.close()
+
+
+def test_a_fork_of_the_trainer_opens_its_own_and_leaves_the_parents_alone():
+    trainer = run_script(
+        """
+assert sandbox.grade(**GOOD).passed == 4
+pid = os.fork()
+if pid == 0:
+    ok = sandbox.grade(**GOOD).passed == 4
+    sandbox.close()
+    os._exit(0 if ok else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+assert sandbox.grade(**GOOD).passed == 4
+sandbox.close()
+print("done")
+"""
+    )
+    out, _ = trainer.communicate(timeout=120)
+    assert (trainer.returncode, out) == (0, "done\n")
+
+
+def test_a_trainer_that_ignores_its_children_is_served_too():
+    trainer = run_script(
+        """
+import signal
+sandbox.close()
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+with Sandbox() as other:
+    assert other.grade(**GOOD).passed == 4
+    assert other.grade(**{**ENDLESS, "timeout_s": 0.2}).status == "timeout"
+print("done")
+"""
+    )
+    out, _ = trainer.communicate(timeout=120)
+    assert (trainer.returncode, out) == (0, "done\n")
+
+
+def memory_kb(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+@pytest.mark.parametrize("rounds", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_gradings_leave_memory_flat_and_no_zombie_and_no_descriptor(rounds):
+    with Sandbox(workers=2) as sandbox:
+        sandbox.grade_many([GOOD] * 200)
+        pids = below()
+        before = sum(memory_kb(pid) for pid in (os.getpid(), *pids))
+        descriptors = len(os.listdir("/proc/self/fd"))
+        for _ in range(rounds // 500):
+            results = sandbox.grade_many([GOOD] * 500)
+            assert all(result.passed == 4 for result in results)
+        assert below() == pids
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert sum(memory_kb(pid) for pid in (os.getpid(), *pids)) - before < 4_000
