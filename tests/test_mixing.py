@@ -113,8 +113,8 @@ def test_two_step_on_epsilon_greedy_data_gives_8_to_all(mixer):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mixer", ["vdn", "qllm:two_step", "learned", "qmix"])
-def test_two_step_values_hold_for_five_seeds(mixer):
-    for seed in range(5):
+def test_two_step_values_hold_for_three_more_seeds(mixer):
+    for seed in (1, 2, 3):
         for config, value in ((UNIFORM, 8 if mixer == "qmix" else 7), (SMALL, 8)):
             config = dataclasses.replace(config, mixer=mixer, steps=600, seed=seed)
             learner, _ = trained("two-step", config)
