@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .inside import wire
-from .result import Level, SandboxUnavailable
+from .result import InfraError, Level, SandboxUnavailable
 from .run import Program, run
 from .worker import Worker
 
@@ -112,8 +112,11 @@ def admit(worker: Worker, require: Level) -> Level:
         outcome = run(worker, Program(CANARY, "attack"), calls, [0] * len(calls), 2.0, judge)
         # the last attack kills the process that tries it
         open_ = [name for name, ok in zip(ATTACKS, [*held, True], strict=False) if not ok]
-        if open_ or len(outcome.verdicts) < len(ATTACKS):
-            raise unavailable(level, require, f"a test program could {open_ or outcome.status}")
+        if open_:
+            could = f"a test program could {', '.join(open_)}"
+            raise SandboxUnavailable(f"level {level!r} does not hold: {could}.\n{REMEDIES}")
+        if len(outcome.verdicts) < len(ATTACKS):
+            raise InfraError(f"the test program ended with {outcome.status!r}")
     return level
 
 
