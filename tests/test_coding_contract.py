@@ -145,6 +145,24 @@ def test_a_difference_confined_to_tests_that_timed_out_is_inconclusive(id, slow)
         assert replay(replace(hung, turns=[{**hung.turns[0], "verdicts": wrong}])).status == "differs"
 
 
+@pytest.mark.parametrize("id", IDS)
+def test_a_vector_grades_in_threads_what_one_grades_in_turn(id):
+    texts = [
+        {"agent_0": ROW["aux"], "agent_1": ROW["main"].replace("x > 0", f"x > {limit}")}
+        for limit in range(-2, 4)
+    ]
+    vec = collm_envs.make_vec(id, len(texts), **QUICK)
+    vec.reset(seed=0)
+    rewards = [one["agent_0"] for one in vec.step(texts)[1]]
+    alone = []
+    for some in texts:
+        env = collm_envs.make(id, **QUICK)
+        env.reset(seed=0)
+        alone.append(env.step(some)[1]["agent_0"])
+    assert rewards == alone
+    assert len(set(rewards)) == 2
+
+
 def test_two_environments_share_a_sandbox_and_nothing_else():
     envs = [collm_envs.make(id, **QUICK) for id in IDS]
     for env in envs:

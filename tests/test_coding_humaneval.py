@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -179,6 +180,13 @@ def test_terse_prompts_say_the_same_in_fewer_characters():
     assert all(len(terse[agent]) < len(full[agent]) / 2 for agent in full)
 
 
+def test_terse_prompts_keep_the_last_letter_before_the_quotes():
+    prompt = "def running_even_sum(nums):\n    r'''Sum in order'''\n"
+    assert make(items=[{**ROW, "prompt": prompt}], prompts="terse").reset(seed=0)[0]["agent_0"] == (
+        "1/2 aux\ndef running_even_sum(nums):\nSum in order"
+    )
+
+
 def test_level_feedback_tells_each_agent_what_it_needs():
     env = make()
     broken = main_with("return [len(n) for n in nums]")
@@ -346,3 +354,14 @@ def test_the_scene_shows_the_problem_the_parts_and_the_tests():
     assert list(scene.texts) == ["problem", "aux (agent_0)", "running_even_sum (agent_1)", "tests"]
     assert scene.texts["tests"].split("\n")[0].startswith("ok       0: assert")
     assert "def aux" in env.render()
+
+
+def test_every_published_problem_runs(real_data):
+    rows = json.loads((real_data / "CoopHumanEval.json").read_text())
+    task = collm_envs.make_task("CoopHE-v0", items=rows, max_turns=1)
+    for item in task.items("train"):
+        state = task.start(item, 0)
+        chance = {agent: task.players["random"](task, state, agent, Random(0)) for agent in task.agents}
+        score = task.play(state, chance).score
+        assert score.metrics["total_tests"] == len(state.problem.tests) > 3
+        assert set(score.verdicts.values()) <= {"ok", "wrong", "raised:TypeError"}, item.id

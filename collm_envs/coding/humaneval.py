@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from collm_envs.coding import wording
-from collm_envs.coding.judge import Backend, Limits, judge_lines, judge_modules, shared
+from collm_envs.coding.judge import Backend, Limits, judge_lines, shared
 from collm_envs.coding.players import PLAYERS
-from collm_envs.coding.problem import COOPHUMANEVAL, Problem, line_problem, parsed_problem, source
-from collm_envs.coding.verdict import Verdict, honest_reward, named_verdicts, published_reward, sorted_lines
+from collm_envs.coding.problem import COOPHUMANEVAL, Problem, line_problem, source
+from collm_envs.coding.verdict import Verdict, named_verdicts, published_reward, sorted_lines
 from collm_envs.coding.wording import Feedback, Prompts, Seat
 from collm_envs.datasets import load
 from collm_envs.settings import choice, frame, real_number, whole_number
@@ -66,16 +66,17 @@ class CoopHE:
     `call_rate` (whether main calls aux), `timeouts` and the parts.
 
     **Grading.**  Programs run in a sandbox (`sandbox="auto"`; "process": see collm_envs.sandbox), each with
-    `timeout_s` CPU seconds for all its asserts.  One that hangs is begun again after the assert it hung in,
-    `max_timeouts` times in all.  `Score.verdicts` holds every assert's verdict; "timeout" is the only one
-    that a slower machine may change.
+    `timeout_s` CPU seconds for all its asserts; the first time-out counts once twice the time was not enough
+    either.  A program that hangs is begun again after the assert it hung in, until `max_timeouts` have hung.
+    `Score.verdicts` holds every assert's verdict; "timeout" is the only one a slower machine may change.
 
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
 
     **Data and licence.**  Built in: 96 problems to train on and 32 to evaluate on, ours (MIT), each with a
     reference helper and main function.  `data="hub"`: OpenMLRL/CoopHumanEval (its card says Apache-2.0),
     "hub:openai/openai_humaneval" (MIT), "hub:OpenMLRL/MBPP" (MBPP sanitized, CC BY 4.0), with the published
-    slices; a path: your JSONL.  `items=[{"task_id": ..., "prompt": ..., "test": ..., "entry_point": ...}]`.
+    slices; only HumanEval's revision is known and pinned, `hub_revision` pins the others.  A path: your
+    JSONL.  `items=[{"task_id": ..., "prompt": ..., "test": ..., "entry_point": ...}]`: your own rows.
 
     **Source and where we differ.**  arXiv:2601.21972 and OpenMLRL/LLM_Collab_Code_Generation at e5b008e.
     There the program runs in the trainer's own process and grades itself; here it cannot win by an `__eq__`
@@ -201,6 +202,11 @@ class CoopHE:
         texts["tests"] = "\n".join([state.verdict.error, *tests]).strip()
         return Scene(texts=texts)
 
+    def names(self, problem: Problem) -> tuple[str, ...]:
+        """The function each agent writes; "" for those whose texts are not read."""
+        n = len(self.agents)
+        return ("aux", *[""] * (n - 2), problem.entry_point) if n > 1 else (problem.entry_point,)
+
     def _problem(self, item: Item) -> Problem:
         row = tuple(item.data[column] for column in COOPHUMANEVAL.columns)
         if row not in self._problems:
@@ -216,72 +222,9 @@ class CoopHE:
         helpers = ("aux",) if is_main and k else ()
         return Seat(k + 1, len(names), names[k], helpers, is_main, modules=False)
 
-    def names(self, problem: Problem) -> tuple[str, ...]:
-        """The function each agent writes; "" for those whose texts are not read."""
-        n = len(self.agents)
-        return ("aux", *[""] * (n - 2), problem.entry_point) if n > 1 else (problem.entry_point,)
-
     def _judge(self, state: State, texts: Sequence[str]) -> Verdict:
         reasons = self.feedback == "level" and state.turn + 1 < self.max_turns
         return judge_lines(shared(self.backend), state.problem, self.limits, texts, reasons)
 
     def _earned(self, problem: Problem, verdict: Verdict) -> tuple[dict[str, float], dict[str, float]]:
         return published_reward(verdict, len(problem.tests))
-
-
-class HonestCoopHE(CoopHE):
-    """CoopHE without the published accidents: real parsing, own namespaces, honest credit.
-
-    **What each agent sees.**  As in v0: turn 1 the problem and its own part, turn 2 the `feedback`, and the
-    same options.  With two agents the first writes `aux`; with n agents agent k writes `aux_k` for k < n,
-    and may call the helpers of those before it; the last one writes the main function and may call all.
-
-    **What each agent writes.**  Python: imports, classes, nested and further functions live.  With fences,
-    the blocks up to the first that binds the agent's function count; without, prose before and after the
-    code is left out.  Every text is a module of its own, of which the others see the one function.  A
-    helper that does not load is left out.
-
-    **Terse prompts.**  As in v0.
-
-    **Reward**, shared, each turn; range 0 to 4 (3.1 for one agent):
-
-        R = 0.4 defined/helpers + 0.6 [main defined]    and no more unless main is
-          + 0.5 [every text that there is loads]
-          + 2 passed/total
-          + passed/total (0.25 used/helpers + 0.25 [main adds to them])
-
-    A helper is used if fewer tests pass once its value is replaced by None or by its first argument; main
-    adds something if no used helper under main's name passes as many tests; it must use one.  The credit of
-    cooperation is small, grows with the tests and reads no text.  A main function that looks for the
-    replacement and fails on purpose can still feign use.  Example: all defined and loaded, 5 of 10 pass,
-    aux used, main adds: 0.4 + 0.6 + 0.5 + 1.0 + 0.5 * 0.5 = 2.75.  Metrics as in v0, and `used_rate`.
-
-    **Tests.**  Every assert of check(candidate), in loops too, counts once; repeated ones count once;
-    vacuous ones, which name nothing that the candidate returned, do not count.
-
-    **Grading, End, Data and licence.**  As in v0.
-
-    **Source and where we differ.**  Ours.  From v0: parsing, namespaces, tests and credit as above.
-
-    **Versions.**  v1.
-    """
-
-    best = 4.0
-    best_alone = 3.1
-    read = staticmethod(parsed_problem)
-
-    def _seat(self, problem: Problem, k: int) -> Seat:
-        names = self.names(problem)
-        return Seat(k + 1, len(names), names[k], names[:k], k == len(names) - 1, modules=True)
-
-    def names(self, problem: Problem) -> tuple[str, ...]:
-        n = len(self.agents)
-        helpers = ("aux",) if n == 2 else tuple(f"aux_{k}" for k in range(1, n))
-        return (*helpers, problem.entry_point)
-
-    def _judge(self, state: State, texts: Sequence[str]) -> Verdict:
-        names = self.names(state.problem)
-        return judge_modules(shared(self.backend), state.problem, self.limits, texts, names)
-
-    def _earned(self, problem: Problem, verdict: Verdict) -> tuple[dict[str, float], dict[str, float]]:
-        return honest_reward(verdict, len(problem.tests))

@@ -11,7 +11,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from collm_envs.coding import published
@@ -71,10 +71,7 @@ def source(data: str) -> Source:
     name = data.removeprefix("hub:")
     if data.startswith("hub:") and name in _SISTERS:
         revision, slices = _SISTERS[name]
-        sister = COOPHUMANEVAL
-        return Source(
-            sister.task, sister.columns, sister.extra, sister.id_column, {}, (name,), revision, slices
-        )
+        return replace(COOPHUMANEVAL, builtin={}, hub=(name,), revision=revision, slices=slices)
     return COOPHUMANEVAL
 
 

@@ -1,7 +1,7 @@
 """Two texts to one program by the published line rules: regular expressions and indentation, no parsing.
 
-What the rules lose stays lost (design.md: v0 is the published task): imports, classes, decorators and
-globals outside a function, whatever follows a nested function, signatures over several lines, sentences in
+What the rules lose stays lost, because v0 is the published task: imports, classes, decorators and globals
+outside a function, whatever follows a nested function, signatures over several lines, sentences in
 docstrings.  All of it is string work in time linear in the text; nothing of a model is parsed here.
 """
 

@@ -108,7 +108,7 @@ def _common(verdict: Verdict, passed: int, total: int) -> dict[str, float]:
         "pass_rate": passed / total if total else 0.0,
         "fully_passed": float(0 < total == passed),
         "call_rate": float(verdict.calls),
-        "timeouts": float(verdict.timeouts),
+        "timeouts": float(verdict.timeouts if total else 0),
         "passed_tests": float(passed),
         "total_tests": float(total),
         "aux_defined": float(any(part.defined for part in helpers)),

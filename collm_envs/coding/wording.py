@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from collm_envs.coding.problem import Problem
-from collm_envs.coding.published import QUOTES
 from collm_envs.coding.verdict import Verdict
 
 Feedback = Literal["level", "plain", "none"]
 Prompts = Literal["full", "terse"]
 MAX_MISUSES = 2
+_QUOTES = re.compile(r"(\br)?(\"{3}|'{3})")
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,8 @@ def terse_opening(problem: Problem, seat: Seat) -> str:
     who = f"{seat.number}/{seat.of} {seat.name}"
     if seat.helpers:
         who += " uses " + " ".join(seat.helpers)
-    text = problem.prompt
-    for quotes in QUOTES:
-        text = text.replace("r" + quotes, "").replace(quotes, "")
-    return "\n".join([who, *(line.strip() for line in text.split("\n") if line.strip())])
+    lines = (_QUOTES.sub("", line).strip() for line in problem.prompt.split("\n"))
+    return "\n".join([who, *(line for line in lines if line)])
 
 
 def turn(place: str, problem: Problem, seat: Seat, feedback: Feedback, verdict: Verdict) -> str:
