@@ -19,9 +19,20 @@ VERBS = {
     "envs": Verb("baselines.console:envs", "the environments; one environment's page"),
     "play": Verb("baselines.console:play", "play an episode at the terminal"),
     "eval": Verb("baselines.console:evaluate", "play many episodes, write records and a table"),
+    "train": Verb("baselines.core.commands:train", "train agents; go on with an interrupted run"),
+    "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
 }
-USER_ERRORS = (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError)
+USER_ERRORS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    OSError,
+    RuntimeError,
+    ImportError,
+    ArithmeticError,
+    MemoryError,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,7 +35,6 @@ WORDS = {
     "length": [1, 2],
     "n": 600,
     "max_turns": 2,
-    "feedback": "score",
 }
 SHARED: dict[str, Any] = {
     "env": "StrBuild-v0",
