@@ -174,6 +174,7 @@ def test_two_environments_share_a_sandbox_and_nothing_else():
     assert [env.turns[0].score.reward for env in envs] == pytest.approx([4.0, 4.0])
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # threads are about: that is the point
 def test_a_forked_process_opens_a_sandbox_of_its_own():
     env = collm_envs.make("CoopHE-v0", **QUICK)
     env.reset(seed=0)

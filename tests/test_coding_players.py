@@ -47,9 +47,6 @@ def test_every_prompt_is_the_signature_with_two_examples_that_hold():
         examples = re.findall(r">>> (.*)\n    (.*)\n", row["prompt"])
         assert len(examples) == 2, row["entry_point"]
         for call, answer in examples:
-            call, answer = (
-                text.encode().decode("unicode_escape") if "\\\\" in text else text for text in (call, answer)
-            )
             assert repr(eval(call, names)) == answer, call
         assert row["main"].split("\n")[0] == row["prompt"].split("\n")[0]
         compile(row["prompt"], row["entry_point"], "exec")
@@ -103,7 +100,7 @@ def test_three_experts_earn_the_full_reward(env):
 def test_noisy_lies_between_random_and_expert():
     task = collm_envs.make_task("CoopHE-v0", timeout_s=0.2, max_timeouts=1)
     noisy, chance = (
-        [play(task, item, name)[0].reward for item in task.items("train")] for name in ("noisy", "random")
+        [play(task, item, name)[0].reward for item in task.items("eval")] for name in ("noisy", "random")
     )
     assert 1.0 < mean(chance) < 2.0 < mean(noisy) < 3.5
     assert sum(reward == pytest.approx(4.0) for reward in noisy) > 5
@@ -126,9 +123,20 @@ def test_players_draw_from_the_given_generator_only():
         assert twice[0] == twice[1], name
 
 
+PLAIN = {
+    "task_id": "t/9",
+    "prompt": "def f(x):\n    '''Do it.'''\n",
+    "entry_point": "f",
+    "test": "def check(candidate):\n    assert candidate(1) == 2\n",
+}
+
+
 def test_the_expert_names_an_item_without_a_reference():
-    row = {"task_id": "t/9", "prompt": "def f(x):\n    '''Do it.'''\n", "entry_point": "f",
-           "test": "def check(candidate):\n    assert candidate(1) == 1\n"}  # fmt: skip
-    task = collm_envs.make_task("CoopHE-v0", items=[row])
+    task = collm_envs.make_task("CoopHE-v0", items=[PLAIN])
     with pytest.raises(KeyError, match="'t/9' has no column 'aux'"):
         play(task, task.items("train")[0], "expert")
+
+
+def test_the_expert_plays_a_row_with_a_canonical_solution():
+    task = collm_envs.make_task("CoopHE-v0", items=[{**PLAIN, "canonical_solution": "    return x + 1\n"}])
+    assert play(task, task.items("train")[0], "expert")[0].reward == pytest.approx(2.5)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from collm_envs.task import Player
+from collm_envs.task import Item, Player
 
 RIGHT = 0.4
 """share of the noisy player's texts that are the reference"""
@@ -36,22 +36,20 @@ VALUES = ("0", "1", "None", "True", "[]", "''", "{}")
 
 
 def expert(task: Any, state: Any, agent: str, rng: Random) -> str:
-    """The reference solution.  Raises KeyError that names the item where its data has none."""
-    data, names = state.item.data, task.names(state.problem)
-    k = task.agents.index(agent)
+    """The reference solution.  Raises KeyError that names the item where its data has none.
+
+    Of several helpers the first does the work and the others hand it on.
+    """
+    names, k = task.names(state.problem), task.agents.index(agent)
+    helpers = [name for name in names[:-1] if name]
     if not names[k]:
         return ""
-    *helpers, _ = [name for name in names if name]
-    if k < len(names) - 1:
-        earlier = helpers[k - 1] if k else ""
-        code = f"def {names[k]}(*some):\n    return {earlier}(*some)\n" if k else _column(state.item, "aux")
-        code = re.sub(r"\baux\b", names[k], code) if not k else code
-    elif "main" not in data and "canonical_solution" in data:
-        code = data["prompt"] + data["canonical_solution"]
-    elif helpers:
-        code = re.sub(r"\baux\b", helpers[-1], _column(state.item, "main"))
+    if k == len(names) - 1:
+        code = _main(state.item, helpers)
+    elif k == 0:
+        code = _renamed(_aux(state.item), names[0])
     else:
-        code = _alone(_column(state.item, "aux"), _column(state.item, "main"))
+        code = f"def {names[k]}(*some):\n    return {names[k - 1]}(*some)\n"
     return _squeezed(code) if task.prompts == "terse" else code
 
 
@@ -81,10 +79,29 @@ def chance(task: Any, state: Any, agent: str, rng: Random) -> str:
 PLAYERS: Mapping[str, Player] = {"random": chance, "expert": expert, "noisy": noisy}
 
 
-def _column(item: Any, name: str) -> str:
+def _aux(item: Item) -> str:
+    """The reference helper; where there is a whole solution instead, one that nobody needs."""
+    if "canonical_solution" in item.data:
+        return "def aux(x):\n    return x\n"
+    return _column(item, "aux")
+
+
+def _main(item: Item, helpers: Sequence[str]) -> str:
+    if "canonical_solution" in item.data:
+        return item.data["prompt"] + item.data["canonical_solution"]
+    if helpers:
+        return _renamed(_column(item, "main"), helpers[-1])
+    return _alone(_column(item, "aux"), _column(item, "main"))
+
+
+def _column(item: Item, name: str) -> str:
     if name not in item.data:
         raise KeyError(f"item {item.id!r} has no column {name!r}: the expert needs a reference solution")
     return item.data[name]
+
+
+def _renamed(code: str, name: str) -> str:
+    return re.sub(r"\baux\b", name, code)
 
 
 def _alone(aux: str, main: str) -> str:
