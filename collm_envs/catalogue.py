@@ -29,10 +29,10 @@ class Block(NamedTuple):
 
 def blocks(id: str) -> Iterator[Block]:
     """The paragraphs of the environment's docstring; ValueError where there is none."""
-    text = task_class(id).__doc__
+    text = inspect.getdoc(task_class(id))
     if not text:
         raise ValueError(f"{id}: its class has no docstring to make a page of")
-    for part in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+    for part in re.split(r"\n\s*\n", text):
         if all(line.startswith("    ") for line in part.split("\n")):
             yield Block("code", "", textwrap.dedent(part))
         elif headed := _HEADED.fullmatch(part):
