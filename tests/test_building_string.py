@@ -296,8 +296,10 @@ def test_generated_words_use_only_the_given_letters_and_all_of_them():
     ("kwargs", "message"),
     [
         ({"items": []}, "empty"),
-        ({"items": [{"difficulty": 1}]}, "row 1"),
-        ({"items": [{"string": "A"}, {"string": 7}]}, "row 2"),
+        ({"items": [{"difficulty": 1}]}, "str_build_0001"),
+        ({"items": [{"string": "A"}, {"string": 7}]}, "str_build_0002"),
+        ({"items": ["A"]}, "mapping"),
+        ({"items": [{"string": "A", "task_id": "x"}] * 2}, "'x' occurs 2 times"),
         ({"items": [{"string": "A1"}]}, "'1'"),
         ({"items": [{"string": " "}]}, "one or more of the letters"),
         ({"items": [{"string": "A"}], "words": "generated"}, "not both"),

@@ -9,11 +9,12 @@ from typing import Any, Literal, get_args
 from collm_envs.building import string_text as say
 from collm_envs.building.feedback import reference_blocks, word_corrections
 from collm_envs.building.metrics import word_score
-from collm_envs.building.parser import Rules, SetBlock, parse
-from collm_envs.building.settings import choice, frame, truth, whole_number
+from collm_envs.building.parser import Rules, SetBlock, parse, read_setblock, unfold_row
+from collm_envs.building.seats import Seat, turn_sentence
 from collm_envs.building.string_players import PLAYERS
 from collm_envs.building.words import HEIGHT, LETTERS, PUBLISHED, Word, generate, lay_out, read_items
 from collm_envs.building.world import AIR, budgets, check_blocks
+from collm_envs.settings import choice, frame, truth, whole_number
 from collm_envs.task import Cell, Item, Rejected, Scene, Score, agent_names
 
 Feedback = Literal["position", "perfect", "score", "none"]
@@ -141,7 +142,7 @@ class StrBuild:
             tuple(block for block in palette if block not in AIR) for palette in self.palettes
         )
         self.seats = tuple(
-            say.Seat(k + 1, len(self.agents), self.blocks[k], limit) for k, limit in enumerate(limits)
+            Seat(k + 1, len(self.agents), self.blocks[k], limit) for k, limit in enumerate(limits)
         )
         self.wanted = tuple(frozenset(blocks) for blocks in self.blocks)
         ends = tuple(reward_scale * raw + reward_shift for raw in (-2.5 - 0.25 * len(self.agents), 2.0))
@@ -220,7 +221,9 @@ class StrBuild:
                 blocks=frozenset(self.palettes[k]) | {"air"},
                 low=(0, 0, word.z),
                 high=(word.width - 1, HEIGHT - 1, word.z),
-                letters=letters if self.prompts == "terse" else {},
+                read=read_setblock,
+                unfold=unfold_row if self.prompts == "terse" else None,
+                letters=letters,
             )
         return self._rules[word.width, k]
 
@@ -238,7 +241,7 @@ class StrBuild:
         return wrong, extra if k == len(self.agents) - 1 else None
 
     def _full_feedback(self, state: State, k: int) -> str:
-        lines = [say.full_turn(state.turn + 1, self.max_turns)]
+        lines = [turn_sentence(state.turn + 1, self.max_turns)]
         if self.feedback == "position":
             lines.append(say.full_position(state.word, self.seats[k]))
         elif self.feedback == "perfect":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from collm_envs.building.seats import Seat, team_sentence
 from collm_envs.building.words import HEIGHT, Word
 from collm_envs.task import Cell
 
@@ -12,31 +12,12 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 """names of an agent's blocks in terse prompts, in the order of its palette"""
 
 
-@dataclass(frozen=True)
-class Seat:
-    """One agent's place in the team."""
-
-    number: int
-    """1, 2, ... in the order in which commands are carried out"""
-    team: int
-    blocks: tuple[str, ...]
-    """its palette without air"""
-    limit: int
-    """commands that may count"""
-
-
 def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
     """The whole task in sentences."""
     right, top = word.width - 1, HEIGHT - 1
-    team = (
-        "You build alone."
-        if seat.team == 1
-        else f"You are builder {seat.number} of {seat.team}. All of you write at the same time, unseen by "
-        f"the others; then the commands of builder 1 are carried out, then those of builder 2, and so on. "
-        f"Where two of you set the same cell, the later block stays. Place some of the blocks, not all."
-    )
     lines = [
-        f"A word is to be built as a wall of letters, {HEIGHT} blocks high and 1 block deep. {team}",
+        f"A word is to be built as a wall of letters, {HEIGHT} blocks high and 1 block deep. "
+        f"{team_sentence(seat)}",
         "",
         f"x runs from 0 (left) to {right} (right), y from 0 (bottom) to {top} (top), z is always {word.z}. "
         f"Nothing can be placed outside. The world starts empty.",
@@ -70,11 +51,6 @@ def terse_wall(word: Word, filled: Iterable[Cell], cleared: Iterable[Cell] = ())
         f"{y} " + "".join(marks.get((x, y, word.z), ".") for x in range(word.width))
         for y in reversed(range(HEIGHT))
     )
-
-
-def full_turn(turn: int, turns: int) -> str:
-    """The first sentence of every later prompt."""
-    return f"Turn {turn} of {turns}. The world is empty again: write all your commands, not only changes."
 
 
 def full_position(word: Word, seat: Seat) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from collm_envs.building.settings import whole_number
-from collm_envs.task import Cell, Item, split_rows
+from collm_envs.building.rows import read_rows
+from collm_envs.settings import whole_number
+from collm_envs.task import Cell, Item
 
 HEIGHT = WIDTH = 5
 FONT: dict[str, tuple[str, ...]] = {
@@ -93,29 +94,15 @@ def lay_out(string: str, spacing: int, z: int) -> Word:
 
 
 def read_items(rows: Any) -> dict[str, tuple[Item, ...]]:
-    """The items of {"train": rows, "eval": rows} or of one list for both.
-
-    A row is {"string": letters, "difficulty": int, ...}; its id is its "task_id" or, as published,
-    str_build_<number of the row>.  Raises ValueError or TypeError for rows that are not like that.
-    """
-    shared = not isinstance(rows, Mapping)
-    items: dict[str, tuple[Item, ...]] = {}
-    count = 0
-    for split, some in split_rows(rows).items():
-        if shared and items:
-            return items | {split: items["train"]}
-        items[split] = tuple(_read_item(row, count + k) for k, row in enumerate(some, start=1))
-        count += len(some)
-    return items
+    """The items of rows {"string": letters, "difficulty": int}; the difficulty is kept and not used."""
+    return read_rows(rows, "str_build_", _read_row)
 
 
-def _read_item(row: Any, number: int) -> Item:
-    if not isinstance(row, Mapping) or not isinstance(row.get("string"), str):
-        raise ValueError(
-            f'items: row {number} must be like {{"string": "ICML", "difficulty": 3}}, got {row!r}'
-        )
+def _read_row(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(row.get("string"), str):
+        raise ValueError(f'items: {name} must be like {{"string": "ICML", "difficulty": 3}}, got {row!r}')
     lay_out(row["string"], 0, 0)
-    return Item(str(row.get("task_id", f"str_build_{number:04d}")), dict(row))
+    return dict(row)
 
 
 def generate(n: int, n_eval: int, length: Any, letters: str, seed: int) -> dict[str, tuple[Item, ...]]:

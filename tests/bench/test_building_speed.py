@@ -41,3 +41,30 @@ def test_strbuild_takes_5000_steps_a_second(player, kwargs, capsys):
     with capsys.disabled():
         print(f"\nStrBuild-v0 {kwargs} {player}: {rate:,.0f} steps/s, {rate / 5000:.1f} times the target")
     assert rate > 5000
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("player", ["expert", "noisy", "random"])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"prompts": "terse"},
+        *(
+            {"feedback": f}
+            for f in (
+                "position",
+                "perfect",
+                "position_modification",
+                "rect_modification",
+                "resource_schedule",
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_housebuild_takes_5000_steps_a_second(player, kwargs, capsys):
+    rate = steps_per_second(collm_envs.make("HouseBuild-v0", **kwargs), player)
+    with capsys.disabled():
+        print(f"\nHouseBuild-v0 {kwargs} {player}: {rate:,.0f} steps/s, {rate / 5000:.1f} times the target")
+    assert rate > 5000

@@ -1,0 +1,34 @@
+"""One agent's place in a team of builders, and the sentences that every building task says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One agent's place in the team."""
+
+    number: int
+    """1, 2, ... in the order in which commands are carried out"""
+    team: int
+    blocks: tuple[str, ...]
+    """its blocks without air"""
+    limit: int
+    """commands that may count"""
+
+
+def team_sentence(seat: Seat) -> str:
+    """Who builds, and whose block stays."""
+    if seat.team == 1:
+        return "You build alone."
+    return (
+        f"You are builder {seat.number} of {seat.team}. All of you write at the same time, unseen by the "
+        f"others; then the commands of builder 1 are carried out, then those of builder 2, and so on. "
+        f"Where two of you set the same cell, the later block stays. Place some of the blocks, not all."
+    )
+
+
+def turn_sentence(turn: int, turns: int) -> str:
+    """The first sentence of every prompt but the first."""
+    return f"Turn {turn} of {turns}. The world is empty again: write all your commands, not only changes."
