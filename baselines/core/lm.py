@@ -22,6 +22,7 @@ from baselines.core.episode import Message, Move, Segment
 from baselines.core.render import Renderer
 from baselines.core.sampling import Sampling, draw, log_probs
 
+History = Literal["full", "last turn"]
 SHRINK = 0.75
 """finished rows leave the batch when no more than this share of it still writes"""
 
@@ -30,7 +31,7 @@ SHRINK = 0.75
 class Context:
     """How much of the past a policy reads."""
 
-    history: Literal["full", "last turn"] = "full"
+    history: History = "full"
     """last turn: each message is read by itself, so it should be self-contained"""
     max_context: int = 4096
     """tokens of one history, replies included"""
@@ -55,7 +56,7 @@ class LM:
         context: Context,
         *,
         adapter: str | None = None,
-        micro_batch_tokens: int = 16_384,
+        micro_batch_tokens: int = 4096,
         autocast: torch.dtype | None = None,
     ):
         self.name = name

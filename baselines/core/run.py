@@ -117,7 +117,7 @@ def with_models(config: Settings) -> Settings:
         return config
     from baselines import tiny
 
-    folder = str(tiny.folder(config.env, config.env_kwargs))
+    folder = str(tiny.folder(config.env, config.env_kwargs, config.history))
     return replace(
         config,
         model=folder if config.model == "tiny" else config.model,

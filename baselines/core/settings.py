@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from baselines.core.lm import Context
+from baselines.core.lm import Context, History
 from baselines.core.losses import Length, Ratio
 from baselines.core.optim import Schedule
 from baselines.core.sampling import Sampling
@@ -59,7 +59,7 @@ class Settings:
     """of sampling, and of the probabilities that are trained; 0 keeps all tokens"""
     max_new_tokens: int = 256
     """a text longer than this is cut"""
-    history: Literal["full", "last turn"] = "full"
+    history: History = "full"
     """what an agent reads: all it has read and written, or the newest message alone"""
     max_context: int = 4096
     """tokens of one history, the text to be written included"""
@@ -94,7 +94,7 @@ class Settings:
     """weight of an entropy bonus"""
     normalize: bool = False
     """scale each agent's advantages of a step to mean 0 and deviation 1"""
-    micro_batch_tokens: int = 16_384
+    micro_batch_tokens: int = 4096
     """tokens of one forward pass, padding included; lower it when memory runs out"""
 
     seed: int = 0

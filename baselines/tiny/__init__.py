@@ -20,14 +20,14 @@ import torch
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from baselines.core.episode import Message, Move
-from baselines.core.lm import LM, Context
+from baselines.core.lm import LM, Context, History
 from baselines.core.optim import learning_rate
 from baselines.core.render import Renderer
 from baselines.core.sampling import Sampling
 from baselines.tiny.tokenizer import load_tokenizer
 from collm_envs import Task, make
 
-STEPS, BATCH, LR = 250, 32, 3e-3
+STEPS, BATCH, LR = 700, 8, 5e-3
 REVISION = 1
 """raised with every change that makes other weights: part of the cache's key"""
 
@@ -60,18 +60,20 @@ def fresh(seed: int) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     return model, tokenizer
 
 
-def folder(env: str, env_kwargs: dict[str, Any], *, seed: int = 0, steps: int = STEPS) -> Path:
+def folder(
+    env: str, env_kwargs: dict[str, Any], history: History = "full", *, seed: int = 0, steps: int = STEPS
+) -> Path:
     """The warm-started tiny model for an environment: from the cache, or made in well under a minute.
 
     The cache is `$COLLM_CACHE`, by default ~/.cache/collm; its key is everything the weights depend on.
     """
     made = make(env, **env_kwargs)
-    key = [REVISION, env, made.spec.content_hash, made.task.max_turns, seed, steps]
+    key = [REVISION, env, made.spec.content_hash, made.task.max_turns, history, seed, steps]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
     if not target.is_dir():
         model, tokenizer = fresh(seed)
-        warm_start(model, tokenizer, made.task, seed=seed, steps=steps)
+        warm_start(model, tokenizer, made.task, history, seed=seed, steps=steps)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as draft:
             model.save_pretrained(draft)
@@ -86,6 +88,7 @@ def warm_start(
     model: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerBase,
     task: Task,
+    history: History = "full",
     *,
     seed: int = 0,
     steps: int = STEPS,
@@ -101,7 +104,7 @@ def warm_start(
         moves = [
             move
             for _ in range(max(1, batch // len(task.agents)))
-            for move in noisy_moves(task, lm.renderer, rng)
+            for move in noisy_moves(task, lm.renderer, history, rng)
         ]
         tokens = sum(len(move.ids) for move in moves)
         adam.zero_grad(set_to_none=True)
@@ -118,7 +121,7 @@ def warm_start(
     return out
 
 
-def noisy_moves(task: Task, renderer: Renderer, rng: Random) -> list[Move]:
+def noisy_moves(task: Task, renderer: Renderer, history: History, rng: Random) -> list[Move]:
     """Every agent's moves of one episode of the `noisy` player on a train item, as tokens."""
     items = task.items("train")
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
@@ -128,7 +131,8 @@ def noisy_moves(task: Task, renderer: Renderer, rng: Random) -> list[Move]:
     while True:
         texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}
         for agent, text in texts.items():
-            prompt, head = task.prompt(state, agent), heads.get(agent)
+            prompt = task.prompt(state, agent)
+            head = heads.get(agent) if history == "full" else None
             ids = renderer.first(prompt) if head is None else renderer.following(prompt, True)
             said = [*renderer.tokenizer(text, add_special_tokens=False)["input_ids"], eos]
             heads[agent] = Move(Message(head, ids, prompt), said, text=text)
