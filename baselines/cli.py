@@ -22,8 +22,6 @@ VERBS = {
     "train": Verb("baselines.core.commands:train", "train agents; go on with an interrupted run"),
     "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
-    "train": Verb("baselines.core.commands:train", "train agents with an algorithm, or go on with a run"),
-    "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word, in minutes"),
 }
 USER_ERRORS = (
     ValueError,

@@ -1,8 +1,8 @@
 """Text environments in which language models learn to work together.
 
-    env = collm_envs.make("StrBuild-v0")
-    observations, infos = env.reset(seed=0)
-    observations, rewards, terminations, truncations, infos = env.step({"agent_0": ..., "agent_1": ...})
+env = collm_envs.make("StrBuild-v0")
+observations, infos = env.reset(seed=0)
+observations, rewards, terminations, truncations, infos = env.step({"agent_0": ..., "agent_1": ...})
 """
 
 from collm_envs.env import TextEnv

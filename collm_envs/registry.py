@@ -22,9 +22,7 @@ _TABLE = (
     EnvSpec("TLDR-v0", "collm_envs.writing.tldr:TLDR", {}, "sum up a post briefly and in detail"),
     EnvSpec("ArXiv-v0", "collm_envs.writing.arxiv:ArXiv", {}, "expand an abstract in two halves"),
     EnvSpec("CoopHE-v0", "collm_envs.coding.humaneval:CoopHE", {}, "a helper and the function that calls it"),
-    EnvSpec(
-        "CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"
-    ),
+    EnvSpec("CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"),
 )
 _specs: dict[str, EnvSpec] = {}
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
