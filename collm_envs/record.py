@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache, lru_cache
@@ -76,7 +77,7 @@ class Record:
         """The record of a line; ValueError that names the field for anything else."""
         try:
             data = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"record: not JSON ({error})") from error
         if not isinstance(data, dict):
             raise ValueError(f"record: need a JSON object, got {type(data).__name__}")
@@ -134,9 +135,9 @@ def _fits(value: Any, want: Any) -> bool:
     if isinstance(want, list):
         return isinstance(value, list) and all(_fits(some, want[0]) for some in value)
     if want is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
     if want is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return type(value) is int
     return isinstance(value, want)
 
 

@@ -56,7 +56,8 @@ def check_env(env_fn: Callable[[], TextEnv], *, seeds: Iterable[int] = (0, 1, 2)
     _check_items(env)
     _check_names(env, env_fn())
     for text in JUNK:
-        _check_determinism(env_fn, seeds[0], [text])
+        same = f"the same junk, {text[:40]!r}, gave two different episodes"
+        _same(_episode(env_fn(), seeds[0], [text]), _episode(env_fn(), seeds[0], [text]), same)
     for seed in seeds:
         _check_players(env_fn(), seed)
         _check_determinism(env_fn, seed, ["x", "", *JUNK])

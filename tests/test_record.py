@@ -259,6 +259,9 @@ def test_states_and_scenes_are_the_start_and_one_after_each_turn():
         (lambda d: d["turns"][1]["texts"].update(agent_0=3), "turn 2: field 'texts' is malformed"),
         (lambda d: d["turns"][0].update(reward="1"), "turn 1: field 'reward' is malformed"),
         (lambda d: d["turns"][0].update(reward=True), "turn 1: field 'reward' is malformed"),
+        (lambda d: d["turns"][0].update(reward=10**400), "turn 1: field 'reward' is malformed"),
+        (lambda d: d["turns"][0]["metrics"].update(gap=float("nan")), "turn 1: field 'metrics' is malformed"),
+        (lambda d: d.update(seconds=float("inf")), "field 'seconds' is malformed: inf"),
     ],
 )
 def test_a_malformed_record_is_refused_with_file_line_and_field(change, match, tmp_path):
