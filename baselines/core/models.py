@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils import logging as transformers_logging
+
+transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 
 
 def load(
@@ -40,7 +46,7 @@ def load(
             module.p = 0.0
     model.config.attention_dropout = 0.0
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        _recompute(model)
     model.to(device)
     return model, tokenizer
 
@@ -75,6 +81,19 @@ def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, fo
             shutil.move(file, folder / file.name)
         (folder / adapter).rmdir()
     tokenizer.save_pretrained(folder)
+
+
+def _recompute(model: nn.Module) -> None:
+    """Run every layer anew in the backward pass.  transformers' own switch works in training mode alone."""
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.forward = partial(_recomputed, layer.forward)
+
+
+def _recomputed(forward: Any, *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():  # decoding: nothing to save, and the key-value memory is written once
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
 
 def _check_folder(folder: Path) -> None:
