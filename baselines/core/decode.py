@@ -141,6 +141,12 @@ class ModuleEngine:
                 f"{type(model).__name__}: layers of the kinds {sorted(self.kinds)} keep no key-value memory; "
                 "models whose layers all attend are supported"
             )
+        self.attention = config._attn_implementation
+        if self.attention not in ("sdpa", "eager"):
+            raise ValueError(
+                f"{type(model).__name__}: attn_implementation must be sdpa or eager, which take any mask; "
+                f"got {self.attention!r}"
+            )
 
     def forward(self, ids: Tensor, real: Tensor, memory: Memory) -> Tensor:
         positions, full = _positions_and_mask(real, memory)
@@ -149,6 +155,12 @@ class ModuleEngine:
             keys = (memory.seen.cumsum(1) - 1).clamp(min=0)
             near = positions[:, None, :, None] - keys[:, None, None, :] < self.window
             masks["sliding_attention"] = full & near
+        if self.attention == "eager":  # it adds the mask to the scores
+            low = torch.finfo(self.model.dtype).min
+            masks = {
+                kind: torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, low)
+                for kind, mask in masks.items()
+            }
         out = self.model(
             input_ids=ids,
             attention_mask=masks[next(iter(self.kinds))] if len(self.kinds) == 1 else masks,
