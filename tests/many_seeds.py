@@ -1,0 +1,114 @@
+"""The two-step and the one-turn games played by many independent tabular policies at once.
+
+Runs of 20,000 steps and hundreds of seeds take hours one by one; here a tensor holds all seeds (S) and all
+episodes of a step.  Advantages and losses are the trainers' own functions; a test compares a step of this
+with a step of the trainers on the same words.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from toy_games import BRANCH_B
+
+from baselines.core import losses
+from baselines.core.advantages import Baseline, divide_by_std, gae, group_baseline, returns_to_go
+
+PAYOFF = torch.tensor(BRANCH_B, dtype=torch.float64)
+
+
+def draw(logits: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """n words of each seed.   logits: (S, K) -> (S, n)"""
+    return logits.softmax(-1).multinomial(n, replacement=True, generator=generator)
+
+
+def push(logits: Tensor, words: Tensor, advantage: Tensor) -> Tensor:
+    """The gradient ascent direction of each seed's mean over its texts.   (S, K), (S, n), (S, n) -> (S, K)"""
+    leaf = logits.detach().requires_grad_()
+    logp = leaf.log_softmax(-1).gather(-1, words).flatten()
+    loss = losses.policy_loss(logp, logp.detach(), advantage.flatten(), torch.arange(logp.numel()))
+    (grad,) = torch.autograd.grad(loss.sum() / words.shape[1], leaf)
+    return -grad
+
+
+def one_turn(
+    payoff: Tensor,
+    *,
+    steps: int,
+    lr: float,
+    seeds: int,
+    group: int = 16,
+    baseline: Baseline = "mean",
+    std: bool = False,
+) -> list[Tensor]:
+    """The two policies of every seed after training from uniform on a matrix game.   -> 2 x (S, K)"""
+    generator = torch.Generator().manual_seed(0)
+    tables = [torch.zeros(seeds, len(payoff), dtype=torch.float64) for _ in range(2)]
+    for _ in range(steps):
+        words = [draw(table, group, generator) for table in tables]
+        R = payoff[words[0], words[1]]
+        A = R - group_baseline(R, baseline)
+        if std:
+            A = divide_by_std(A)
+        tables = [table + lr * push(table, some, A) for table, some in zip(tables, words, strict=True)]
+    return [table.softmax(-1) for table in tables]
+
+
+class TwoStep:
+    """All seeds' policies of the two-step game: agent_0's first word, and both agents' words in branch B."""
+
+    def __init__(self, seeds: int, first: float = 0.0):
+        self.generator = torch.Generator().manual_seed(0)
+        self.first = torch.zeros(seeds, 2, dtype=torch.float64)
+        self.first[:, 1] = first
+        self.later = [torch.zeros(seeds, 2, dtype=torch.float64) for _ in range(2)]
+        self.values = torch.zeros(seeds, 3, dtype=torch.float64)
+        """V of the start, of branch A and of branch B"""
+
+    def chain_step(self, lr: float, *, n: int = 16, critic_lr: float | None = None, lam: float = 0.0) -> None:
+        """n episodes: MA-REINFORCE, or with `critic_lr` CoLLM-CC."""
+        branch = draw(self.first, n, self.generator)
+        words = [draw(table, n, self.generator) for table in self.later]
+        last = torch.where(branch == 1, PAYOFF[words[0], words[1]], 7.0)
+        rewards = torch.stack([torch.zeros_like(last), last], dim=-1)
+        if critic_lr is None:
+            A = returns_to_go(rewards, 1.0)
+        else:
+            V = torch.stack([self.values[:, :1].expand_as(last), self.values.gather(1, 1 + branch)], dim=-1)
+            A = gae(rewards, V, 1.0, lam)
+            place = torch.stack([torch.zeros_like(branch), 1 + branch], dim=-1).flatten(1)
+            pull = torch.zeros_like(self.values).scatter_add_(1, place, A.flatten(1))
+            visits = torch.zeros_like(pull).scatter_add_(1, place, torch.ones_like(A).flatten(1))
+            self.values += critic_lr * pull / visits.clamp(min=1)
+        in_b = (branch == 1).double()
+        self.first, self.later = (
+            self.first + lr * push(self.first, branch, A[..., 0]),
+            [t + lr * push(t, w, A[..., 1] * in_b) for t, w in zip(self.later, words, strict=True)],
+        )
+
+    def tree_step(self, lr: float, *, group: int = 4, std: bool = False) -> None:
+        """MAGRPO: `group` first words, and `group` joint words after each."""
+        S = len(self.first)
+        branch = draw(self.first, group, self.generator)
+        words = [draw(table, group * group, self.generator).view(S, group, group) for table in self.later]
+        last = torch.where(branch[..., None] == 1, PAYOFF[words[0], words[1]], 7.0)
+        advantages = []
+        for R in (last.view(S * group, group), last.mean(-1)):
+            A = R - group_baseline(R, "mean")
+            advantages.append(divide_by_std(A) if std else A)
+        in_b = advantages[0].view(S, group, group) * (branch == 1).double()[..., None]
+        self.first, self.later = (
+            self.first + lr * push(self.first, branch, advantages[1]),
+            [t + lr * push(t, w.flatten(1), in_b.flatten(1)) for t, w in zip(self.later, words, strict=True)],
+        )
+
+    def better_branch(self) -> Tensor:
+        """Which seeds prefer branch B.   -> (S,) bool"""
+        return self.first.softmax(-1)[:, 1] > 0.5
+
+    def expected_return(self) -> Tensor:
+        """(S,)"""
+        p = self.first.softmax(-1)[:, 1]
+        row, column = (table.softmax(-1) for table in self.later)
+        in_b = torch.einsum("sr,rc,sc->s", row, PAYOFF, column)
+        return (1 - p) * 7 + p * in_b
