@@ -5,6 +5,7 @@ import time
 from random import Random
 
 import pytest
+from test_building_fuzz import hostile
 
 import collm_envs
 
@@ -68,3 +69,20 @@ def test_housebuild_takes_5000_steps_a_second(player, kwargs, capsys):
     with capsys.disabled():
         print(f"\nHouseBuild-v0 {kwargs} {player}: {rate:,.0f} steps/s, {rate / 5000:.1f} times the target")
     assert rate > 5000
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("prompts", ["full", "terse"])
+@pytest.mark.parametrize("id", ["StrBuild-v0", "HouseBuild-v0"])
+def test_a_megabyte_of_text_costs_seconds_at_most(id, prompts, capsys):
+    task = collm_envs.make_task(id, prompts=prompts, feedback="perfect")
+    state = task.start(task.items("train")[4], 0)
+    seconds = {}
+    for kind, text in hostile(1_000_000).items():
+        start = time.process_time()
+        after = task.play(state, dict.fromkeys(task.agents, text))
+        task.prompt(after, "agent_0")
+        seconds[kind] = time.process_time() - start
+    with capsys.disabled():
+        print(f"\n{id} {prompts}: " + ", ".join(f"{kind} {s:.2f} s" for kind, s in seconds.items()))
+    assert max(seconds.values()) < 20
