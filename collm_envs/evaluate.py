@@ -86,8 +86,8 @@ def evaluate(
     """Play all of `todo`, `at_once` episodes at a time; `heard` is called with each as it ends.
 
     With `out`, what that folder already holds is not played again (but heard of first).  Raises
-    ValueError where it holds another evaluation, RuntimeError where no policy answers any more (what was
-    played is kept).
+    ValueError where it holds another evaluation, RuntimeError where a first round brings no text at all, or
+    two later ones in a row (what was played is kept).
     """
     done = Evaluation()
 
@@ -129,7 +129,7 @@ def _play(
     if not todo:
         return
     with closing(VecEnv(env, min(at_once, len(todo)))) as vec:
-        waiting, playing, silent_rounds = iter(todo), dict[int, _Episode](), 0
+        waiting, playing, silent_rounds = iter(todo), dict[int, _Episode](), 1
         while True:
             for k in range(len(vec)):
                 if k not in playing and (job := next(waiting, None)) is not None:
@@ -145,7 +145,7 @@ def _play(
                 vec.drop(k)
                 yield failure
                 if silent_rounds == 2:
-                    raise RuntimeError(f"two rounds without a text; {failure.agent}: {failure.error}")
+                    raise RuntimeError(f"no more texts from {failure.agent}: {failure.error}")
             if playing:
                 vec.step([_texts(replies.get(k, {})) for k in range(len(vec))])
             for k, some in replies.items():

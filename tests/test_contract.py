@@ -104,6 +104,8 @@ def test_every_prompt_of_a_self_contained_environment_stands_alone(id):
 
 @pytest.mark.parametrize("id", IDS)
 def test_pettingzoos_own_registry_makes_the_same_environment(id):
+    if not hasattr(pettingzoo, "register"):
+        pytest.skip("PettingZoo has a registry from 1.27 on")
     env = pettingzoo.make("parallel", f"collm/{id}", max_cycles=2)
     assert isinstance(env, collm_envs.TextEnv)
     assert env.spec == collm_envs.make(id).spec

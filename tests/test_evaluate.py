@@ -214,9 +214,19 @@ def test_an_endpoint_that_refuses_everything_ends_the_run_soon(tmp_path):
     env = adding()
     with serve(lambda body, seen: "status:401") as stub:
         both = dict.fromkeys(env.possible_agents, endpoint(stub.url))
-        with pytest.raises(RuntimeError, match="two rounds without a text; agent_0: HTTP 401"):
+        with pytest.raises(RuntimeError, match="no more texts from agent_0: HTTP 401"):
             evaluate(env, both, jobs(env, episodes=100), tmp_path, at_once=4)
-    assert sum(stub.seen.values()) == 2 * 4 * 2
+    assert sum(stub.seen.values()) == 4 * 2
+
+
+def test_an_endpoint_that_goes_away_ends_the_run_after_two_silent_rounds(tmp_path):
+    env = adding()
+    with serve(lambda body, seen: "good" if sum(stub.seen.values()) <= 8 else "status:404") as stub:
+        both = dict.fromkeys(env.possible_agents, endpoint(stub.url))
+        with pytest.raises(RuntimeError, match="no more texts from agent_0: HTTP 404"):
+            evaluate(env, both, jobs(env, episodes=100), tmp_path, at_once=4)
+    assert sum(stub.paid.values()) == 8
+    assert sum(stub.seen.values()) == 8 + 2 * 8
 
 
 def test_what_happened_to_each_call_stands_in_the_record(tmp_path):
