@@ -140,9 +140,7 @@ def hostile(size):
         "drawn rows": "4 abababab\n" * (size // 11),
         "a long drawn row": "4 " + "a" * size,
         "terse boxes": "00050A\n" * (size // 7),
-        "unicode": "\u2028".join(
-            ["/setblock ٠ ٠ ٠ stone", "𝟘" * size, "\x00\x0b\x1c", "/ｓｅｔｂｌｏｃｋ 0 0 0 air"]
-        ),
+        "unicode": "\u2028".join(odd),
     }
 
 
