@@ -23,7 +23,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 import collm_envs
 from collm_envs import TextEnv, catalogue
 from collm_envs import evaluate as evaluation
-from collm_envs.policies import KINDS, Policy, Scripted, Seat, seat, seat_seed
+from collm_envs.policies import KINDS, Policy, seat, take_seat
 from collm_envs.record import Record, read, record, scenes, write
 from collm_envs.render.episodes import episodes_page
 from collm_envs.render.page import page
@@ -127,7 +127,7 @@ def play(args: Sequence[str]) -> None:
     while env.agents:
         texts, usage = {}, {}
         for agent in list(env.agents):
-            (reply,) = policies[agent].act([_chair(env, agent, policies[agent])])
+            (reply,) = policies[agent].act([take_seat(env, agent, policies[agent])])
             if reply.error:
                 raise RuntimeError(f"{agent} has no text: {reply.error}")
             texts[agent], usage[agent] = reply.text, dict(reply.usage)
@@ -140,14 +140,6 @@ def play(args: Sequence[str]) -> None:
         names = {agent: policy.name for agent, policy in policies.items()}
         write([record(env, names, usage=said)], asked.out)
         out.print(f"record in {asked.out}; look at it with  collm view {asked.out}", soft_wrap=True)
-
-
-def _chair(env: TextEnv, agent: str, policy: Policy) -> Seat:
-    assert env.item is not None
-    seed = seat_seed(env.item.id, env.seed, 0, agent, len(env.turns))
-    if isinstance(policy, Scripted):
-        return Seat(agent, env.history(agent), seed, env.task, env.snapshot)
-    return Seat(agent, env.history(agent), seed)
 
 
 def _show_turn(env: TextEnv, policies: dict[str, Policy]) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO, runtime_checkable
 
 from collm_envs.env import TextEnv
-from collm_envs.policies import Policy, Reply, Scripted, Seat, seat_seed
+from collm_envs.policies import Policy, Reply, Seat, take_seat
 from collm_envs.record import Record, read, record
 from collm_envs.vector import VecEnv
 
@@ -86,9 +86,11 @@ def evaluate(
     """Play all of `todo`, `at_once` episodes at a time; `heard` is called with each as it ends.
 
     With `out`, what that folder already holds is not played again (but heard of first).  Raises
-    ValueError where it holds another evaluation, RuntimeError where a first round brings no text at all, or
-    two later ones in a row (what was played is kept).
+    ValueError where it holds another evaluation and where an agent has no policy, RuntimeError where a
+    first round brings no text at all, or two later ones in a row (what was played is kept).
     """
+    if set(policies) != set(env.possible_agents):
+        raise ValueError(f"need a policy for each of {env.possible_agents}, got {sorted(policies)}")
     done = Evaluation()
 
     def note(outcome: Record | Failure) -> None:
@@ -189,7 +191,7 @@ def _ask(
     replies: dict[int, dict[str, Reply]] = {k: {} for k in playing}
     for policy in {id(policy): policy for policy in policies.values()}.values():
         places = [(k, agent) for k in playing for agent in policies if policies[agent] is policy]
-        seats = [_seat(vec[k], playing[k].job, agent, policy) for k, agent in places]
+        seats = [take_seat(vec[k], agent, policy, playing[k].job.trial) for k, agent in places]
         began = time.perf_counter()
         answered = _act(policy, seats, journal)
         share = round((time.perf_counter() - began) / len(seats), 6)
@@ -198,13 +200,6 @@ def _ask(
         for (k, agent), reply in zip(places, answered, strict=True):
             replies[k][agent] = Reply(reply.text, {"seconds": share, **reply.usage}, reply.error)
     return {k: {agent: some[agent] for agent in policies} for k, some in replies.items()}
-
-
-def _seat(env: TextEnv, job: Job, agent: str, policy: Policy) -> Seat:
-    seed = seat_seed(job.item, job.seed, job.trial, agent, len(env.turns))
-    if isinstance(policy, Scripted):
-        return Seat(agent, env.history(agent), seed, env.task, env.snapshot)
-    return Seat(agent, env.history(agent), seed)
 
 
 def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list[Reply]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from collm_envs.env import TextEnv
 from collm_envs.record import read
 from collm_envs.task import Task
 
@@ -131,6 +132,16 @@ class Human:
                 break
             lines.append(line)
         return "\n".join(lines)
+
+
+def take_seat(env: TextEnv, agent: str, policy: Policy, trial: int = 0) -> Seat:
+    """The seat of `agent` in the running episode of `env`, with what `policy` may know."""
+    if env.item is None:
+        raise RuntimeError(f"{env.spec.id}: no episode is running; call reset() first")
+    seed = seat_seed(env.item.id, env.seed, trial, agent, len(env.turns))
+    if isinstance(policy, Scripted):
+        return Seat(agent, env.history(agent), seed, env.task, env.snapshot)
+    return Seat(agent, env.history(agent), seed)
 
 
 def seat_seed(item: str, seed: int, trial: int, agent: str, turn: int) -> int:

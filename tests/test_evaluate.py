@@ -210,6 +210,12 @@ def test_an_episode_without_a_text_is_no_score_and_is_tried_again_by_the_next_ru
     assert len(list(read(tmp_path / "records.jsonl"))) == 4
 
 
+def test_an_agent_without_a_policy_is_refused_before_anything_is_played():
+    env = adding()
+    with pytest.raises(ValueError, match=r"need a policy for each of .*, got \['agent_0'\]"):
+        evaluate(env, {"agent_0": Numbers()}, jobs(env))
+
+
 def test_an_endpoint_that_refuses_everything_ends_the_run_soon(tmp_path):
     env = adding()
     with serve(lambda body, seen: "status:401") as stub:
