@@ -27,7 +27,7 @@ from baselines.core.sampling import Sampling
 from baselines.tiny.tokenizer import load_tokenizer
 from collm_envs import Task, make
 
-STEPS, BATCH, LR = 700, 8, 5e-3
+STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 1
 """raised with every change that makes other weights: part of the cache's key"""
 
@@ -43,7 +43,7 @@ def config(vocab_size: int) -> Qwen3Config:
         num_key_value_heads=2,
         head_dim=16,
         max_position_embeddings=8192,
-        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         bos_token_id=None,
     )

@@ -77,7 +77,7 @@ def expert(task: Any, state: Any, agent: str, rng: Random) -> str:
 def noisy(task: Any, state: Any, agent: str, rng: Random) -> str:
     """The expert's part with mistakes: cells left out, cells of others, wrong blocks, wrong cells."""
     k = task.agents.index(agent)
-    share, skill = _share(task, state, k), rng.uniform(0.2, 1.0)
+    share, skill = _share(task, state, k), rng.uniform(0.0, 0.8)
     placed: dict[Cell, str] = {}
     for cell in state.word.cells:
         if rng.random() < skill:
