@@ -1,0 +1,176 @@
+"""Learning curves of the text trainers with the tiny model: every algorithm, three seeds, one budget.
+
+    python studies/learning.py [ENV ...]        make the runs that are missing, then draw and tabulate
+
+A run is CPU_S seconds of one thread.  All algorithms of an environment begin with the same warm start, play
+64 episodes a step at one learning rate and have the same CPU seconds.  The rates were chosen on MA-REINFORCE
+and CoLLM-CC with seed 0, a handful of runs each.  Rows of docs/studies/learning.csv are evaluations on items
+that were not trained on; a run's rows are written together when it is done, so the script can be stopped at
+any time.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from baselines.core import run
+from baselines.core.rollout import eval_starts, play, summary
+from collm_envs import make
+from collm_envs.render.report import chart, prose, report, section, spread, table
+
+FOLDER = Path(__file__).parent.parent / "docs" / "studies"
+ROWS = FOLDER / "learning.csv"
+FIELDS = ("env", "algorithm", "seed", "step", "cpu_s", "return", "metric")
+CPU_S = 75
+"""of training a run, evaluations not counted"""
+EVALUATIONS = 8
+SEEDS = (0, 1, 2)
+ENVS: dict[str, dict[str, Any]] = {
+    "StrBuild-v0": {
+        "kwargs": {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "max_turns": 1},
+        "metric": "iou",
+        "max_new_tokens": 100,
+    },
+    "HouseBuild-v0": {
+        "kwargs": {"prompts": "terse", "houses": "generated", "max_turns": 1},
+        "metric": "iou",
+        "max_new_tokens": 160,
+    },
+    "TLDR-v0": {"kwargs": {"prompts": "terse"}, "metric": "score", "max_new_tokens": 64},
+}
+CRITIC = {"critic_lr": 1e-3, "critic_epochs": 4, "normalize": True, "lam": 1.0}
+ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "MA-REINFORCE": ("reinforce", {"group": 8, "baseline": "leave-one-out"}),
+    "MAGRPO": ("magrpo", {"group": 8}),
+    "CoLLM-CC": ("maac", {"critic": "central", **CRITIC}),
+    "CoLLM-DC": ("maac", {"critic": "decentral", **CRITIC}),
+}
+
+
+def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
+    """The rows of one run: before the first step, then at equal shares of its CPU seconds."""
+    setting, (kind, own) = ENVS[env], ALGORITHMS[name]
+    module = run.algorithm(kind)
+    config = run.with_models(
+        module.Config(
+            env=env,
+            env_kwargs=setting["kwargs"],
+            max_new_tokens=setting["max_new_tokens"],
+            steps=10_000,
+            lr=1e-3,
+            seed=seed,
+            **own,
+        )
+    )
+    task = make(env, **setting["kwargs"]).task
+    team = module.team(config, task)
+    rows: list[dict[str, Any]] = []
+    spent = 0.0
+
+    def measure() -> None:
+        seen = summary(play(task, eval_starts(task, 128), team.policies, "study"))
+        values = (
+            env,
+            name,
+            seed,
+            team.step,
+            round(spent, 1),
+            seen["return"],
+            seen[f"metric/{setting['metric']}"],
+        )
+        rows.append(dict(zip(FIELDS, values, strict=True)))
+
+    measure()
+    steps, start = module.train(config, task, team), time.process_time()
+    while len(rows) <= EVALUATIONS:
+        next(steps)
+        if spent + time.process_time() - start >= CPU_S * len(rows) / EVALUATIONS:
+            spent += time.process_time() - start
+            measure()
+            start = time.process_time()
+    return rows
+
+
+def read() -> list[dict[str, Any]]:
+    """All rows so far, numbers as numbers."""
+    if not ROWS.exists():
+        return []
+    with ROWS.open(newline="") as file:
+        return [
+            {k: v if k in FIELDS[:2] else float(v) for k, v in row.items()} for row in csv.DictReader(file)
+        ]
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Append the rows of one run."""
+    new = not ROWS.exists()
+    with ROWS.open("a", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def of(rows: list[dict[str, Any]], env: str, name: str, field: str) -> list[list[float]]:
+    """A field over the evaluations, one list for each seed."""
+    mine = [row for row in rows if row["env"] == env and row["algorithm"] == name]
+    return [
+        [row[field] for row in mine if row["seed"] == seed] for seed in sorted({row["seed"] for row in mine})
+    ]
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """docs/studies/learning.html: a chart and a table for each environment."""
+    sections = []
+    for env in dict.fromkeys(row["env"] for row in rows):
+        names = [name for name in ALGORITHMS if of(rows, env, name, "return")]
+        x = [CPU_S * k / EVALUATIONS for k in range(EVALUATIONS + 1)]
+        curves = [spread(name, x, of(rows, env, name, "return")) for name in names]
+        lines = [
+            [name, *ends(of(rows, env, name, "return")), *ends(of(rows, env, name, "metric"))]
+            for name in names
+        ]
+        metric = ENVS[env]["metric"]
+        columns = [
+            "",
+            "return before",
+            "after",
+            "least",
+            "most",
+            f"{metric} before",
+            "after",
+            "least",
+            "most",
+        ]
+        sections.append(section(env, chart(curves, "CPU seconds", "return"), table(columns, lines)))
+    note = prose(__doc__.split("\n\n")[2])
+    return report("Learning curves of the tiny model", [note, *sections], about="collm · studies/learning.py")
+
+
+def ends(runs: list[list[float]]) -> list[float]:
+    """First mean, last mean, least and most of the last, over seeds."""
+    last = [values[-1] for values in runs]
+    return [sum(values[0] for values in runs) / len(runs), sum(last) / len(last), min(last), max(last)]
+
+
+def main(envs: list[str]) -> None:
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    done = {(row["env"], row["algorithm"], int(row["seed"])) for row in read()}
+    for env, seed, name in itertools.product(envs or ENVS, SEEDS, ALGORITHMS):
+        if (env, name, seed) not in done:
+            rows = one_run(env, name, seed)
+            write(rows)
+            print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
+    (FOLDER / "learning.html").write_text(page(read()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,80 @@
+"""CoMLRL's own trainers on the same model and reward, run by a Python that has `comlrl` installed.
+
+    <that python> peer_comlrl.py ALGORITHM MODEL_FOLDER TURNS GROUP THREADS
+
+prints one JSON line: joint samples, CPU and wall seconds of training, peak memory.  Buffers stay at the
+library's defaults (2 prompts, 8 samples); its early termination is off, or turn 2 would never be played.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+import warnings
+
+os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TRANSFORMERS_VERBOSITY="error")
+warnings.filterwarnings("ignore")
+
+
+def main(algorithm: str, folder: str, turns: int, group: int, threads: int) -> None:
+    import torch
+    from comlrl.trainers.actor_critic import IACConfig, IACTrainer, MAACConfig, MAACTrainer
+    from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
+    from datasets import Dataset
+    from speed_task import PROMPTS, LengthRatio, State
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    task = LengthRatio()
+
+    def reward(*texts, batch_items=None, prompts=None):
+        return [task.score(State("", 1, row)).reward for row in zip(*texts, strict=True)]
+
+    def transition(prompt, agent_completions, num_agents, prompt_history_per_agent=None, response_history_per_agent=None):
+        return [f"{prompt}\n{text}\nNow revise it:" for text in agent_completions]
+
+    settings = {
+        "num_train_epochs": 1,
+        "num_agents": 2,
+        "num_turns": turns,
+        "num_generations": group,
+        "max_new_tokens": 64,
+        "temperature": 0.6,
+        "top_p": 0.6,
+        "top_k": 50,
+        "early_termination_threshold": None,
+        "eval_interval": 0,
+        "agent_learning_rate": 1e-5,
+    }
+    given = {
+        "agent_model": folder,
+        "reward_func": reward,
+        "train_dataset": Dataset.from_dict({"prompt": PROMPTS}),
+        "external_transition": transition if turns > 1 else None,
+    }
+    if algorithm == "magrpo":
+        trainer = MAGRPOTrainer(num_agents=2, args=MAGRPOConfig(**settings), **given)
+    elif algorithm == "iac":
+        trainer = IACTrainer(args=IACConfig(**settings), critic_model=folder, **given)
+    else:
+        trainer = MAACTrainer(args=MAACConfig(**settings), critic_model=folder, **given)
+    trainer.verbose = False
+    cpu, wall = time.process_time(), time.perf_counter()
+    trainer.train()
+    print(
+        json.dumps(
+            {
+                "samples": trainer.env_step,
+                "cpu_s": time.process_time() - cpu,
+                "wall_s": time.perf_counter() - wall,
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))
