@@ -14,6 +14,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 _USER, _REPLY, _NEXT = "Say one.", "Reply-7519-one.", "Say-7519-two."
+_THOUGHT = "<think>\nWell.\n</think>\n\n"
 
 
 class Renderer:
@@ -47,9 +48,12 @@ class Renderer:
         if ids and ids[-1] in eos:
             ids = ids[:-1]
         text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if self.thinking:
-            text = text.rpartition("</think>")[2].lstrip("\n")
-        return text
+        if not self.thinking:
+            return text
+        _, ended, answer = text.rpartition("</think>")
+        if not ended:  # cut while it thought, or it never began
+            answer = "" if self.after.rstrip().endswith("<think>") else text.partition("<think>")[0]
+        return answer.lstrip("\n")
 
     def _ids(self, text: str, special: bool = False) -> list[int]:
         return self.tokenizer(text, add_special_tokens=special)["input_ids"]
@@ -63,10 +67,11 @@ class Renderer:
         """The text between a reply and the next message, and between that message and the next reply."""
         if not self.chat:
             return "\n", "\n"
-        user, reply = {"role": "user", "content": _USER}, {"role": "assistant", "content": _REPLY}
+        said = _THOUGHT + _REPLY if self.thinking else _REPLY
+        user, reply = {"role": "user", "content": _USER}, {"role": "assistant", "content": said}
         opening = self._template([user], True)
         whole = self._template([user, reply, {"role": "user", "content": _NEXT}], True)
-        held, between, after = opening + _REPLY, "", ""
+        held, between, after = opening + said, "", ""
         if whole.startswith(held) and _NEXT in whole:
             between, _, after = whole[len(held) :].partition(_NEXT)
             return between, after
@@ -76,4 +81,5 @@ class Renderer:
             stacklevel=3,
         )
         eos = self.tokenizer.eos_token or ""
-        return f"{eos}\n\nUser: ", "\n\nAssistant: "
+        thinks = "<think>\n" if opening.rstrip().endswith("<think>") else ""
+        return f"{eos}\n\nUser: ", f"\n\nAssistant: {thinks}"
