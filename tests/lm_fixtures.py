@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -25,22 +25,6 @@ from baselines.core.lm import LM, Context
 from baselines.core.sampling import Sampling
 
 END, PAD = "<end>", "<pad>"
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<end> {% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
-)
-"""every message between markers; a reply ends with the tokenizer's end token"""
-FORGETFUL = (
-    "{% for m in messages %}<|im_start|>{{ m.role }} "
-    "{% if m.role == 'assistant' and not loop.last %}{{ m.content.split('</think>')[-1] }}"
-    "{% elif m.role == 'assistant' %}<think></think>{{ m.content }}"
-    "{% else %}{{ m.content }}{% endif %}<end> {% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant "
-    "{% if not enable_thinking %}<think></think>{% endif %}{% endif %}"
-)
-"""a template that drops the thinking of earlier replies, with the empty one it put there itself"""
-MARKS = ("<|im_start|>", "<think>", "</think>", "user", "assistant")
-
 _SHAPE: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -67,16 +51,13 @@ CONFIGS = {
 """architecture -> its configuration class and a tiny shape; windows are 6 tokens where there are any"""
 
 
-def words_tokenizer(
-    words: Sequence[str], *, chat: str | None = None, pad: str = PAD, marks: Sequence[str] = MARKS
-) -> PreTrainedTokenizerFast:
+def words_tokenizer(words: Sequence[str], *, chat: str | None = None) -> PreTrainedTokenizerFast:
     """One token a word, blanks between words; what it does not know is `<unk>`."""
-    known = dict.fromkeys([END, pad, "<unk>", "<bos>", *marks, *words])
+    known = dict.fromkeys([END, PAD, "<unk>", *words])
     inner = Tokenizer(models.WordLevel({word: k for k, word in enumerate(known)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    inner.decoder = decoders.Sequence([decoders.Fuse()])
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token=END, pad_token=pad, unk_token="<unk>", chat_template=chat
+        tokenizer_object=inner, eos_token=END, pad_token=PAD, unk_token="<unk>", chat_template=chat
     )
 
 
