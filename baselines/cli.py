@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] not in VERBS:
         print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}", file=sys.stderr)
         return 2
+    if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
+        sys.path.append(os.getcwd())
     try:
         return _load(VERBS[args[0]].function)(args[1:]) or 0
     except KeyboardInterrupt:

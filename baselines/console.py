@@ -139,7 +139,8 @@ def play(args: Sequence[str]) -> None:
     if asked.out is not None:
         names = {agent: policy.name for agent, policy in policies.items()}
         write([record(env, names, usage=said)], asked.out)
-        out.print(f"record in {asked.out}; look at it with  collm view {asked.out}", soft_wrap=True)
+        where = f"record in {asked.out}; look at it with  {_viewing(asked.env, asked.out)}"
+        out.print(where, soft_wrap=True)
 
 
 def _show_turn(env: TextEnv, policies: dict[str, Policy]) -> None:
@@ -189,9 +190,8 @@ def evaluate(args: Sequence[str]) -> int:
     rows = table(done.records)
     (folder / "table.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
     out.print(_results(env, policies, rows))
-    out.print(
-        f"{len(done.records)} episodes in {folder}; look at them with  collm view {folder}", soft_wrap=True
-    )
+    said = f"{len(done.records)} episodes in {folder}; look at them with  {_viewing(asked.env, folder)}"
+    out.print(said, soft_wrap=True)
     if done.failures:
         first = done.failures[0]
         out.print(
@@ -199,6 +199,10 @@ def evaluate(args: Sequence[str]) -> int:
             f"{first.agent}: {first.error}\nThe same command tries them again, and only them."
         )
     return 1 if done.failures else 0
+
+
+def _viewing(env: str, path: Path) -> str:
+    return f"collm view {path}" + f" --env {env}" * (":" in env)
 
 
 def _slug(policies: dict[str, Policy]) -> str:
@@ -246,12 +250,16 @@ class View:
     """folder for the pages; default: pages/ beside the records"""
     first: int = 500
     """make pages of so many episodes"""
+    env: str | None = None
+    """package.module:Id of an environment of your own, to be imported first"""
     open: bool = True
     """open the browser"""
 
 
 def view(args: Sequence[str]) -> None:
     asked = tyro.cli(View, args=args, prog="collm view")
+    if asked.env is not None:
+        collm_envs.spec(asked.env)
     path = asked.records / "records.jsonl" if asked.records.is_dir() else asked.records
     folder = asked.out or path.parent / "pages"
     folder.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def spec(id: str) -> EnvSpec:
     if id in _specs:
         return _specs[id]
     by_fold = {known.lower(): known for known in _specs}
-    near = difflib.get_close_matches(str(id).lower(), by_fold, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(id).lower(), by_fold, n=1)
     hint = f"did you mean {by_fold[near[0]]!r}?" if near else f"there are {', '.join(_specs)}"
     raise KeyError(f"no environment {id!r}; {hint}")
 

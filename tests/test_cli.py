@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import toy_task
@@ -155,6 +156,23 @@ def test_view_makes_a_list_and_a_page_an_episode(capsys, tmp_path, monkeypatch):
     assert opened == [(tmp_path / "pages/index.html").as_uri()]
     assert "00002.html" in (tmp_path / "pages/index.html").read_text()
     assert "str_build_0010" in (tmp_path / "pages/00002.html").read_text()
+
+
+def test_what_eval_says_to_look_with_works_for_an_environment_of_ones_own(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from collm_envs import register\nregister('Mine-v0', 'collm_envs.building.string:StrBuild')\n"
+    )
+
+    def installed(*args):
+        line = [str(Path(sys.executable).parent / "collm"), *args]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = installed("eval", "mine:Mine-v0", "--out", "runs").split("look at them with  collm ")[1].split()
+    assert told == ["view", "runs", "--env", "mine:Mine-v0"]
+    installed(*told, "--no-open")
+    assert (tmp_path / "runs/pages/00002.html").exists()
 
 
 def test_a_person_plays_with_a_policy_and_keeps_the_record(capsys, tmp_path, monkeypatch):
