@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -167,9 +169,11 @@ def generate(n: int, n_eval: int, size: Any, seed: int) -> dict[str, tuple[Item,
     too few different houses.
     """
     ranges = _ranges(size)
+    if whole_number("n", n, 1) + whole_number("n_eval", n_eval, 1) > (most := _at_most(ranges)):
+        raise ValueError(f"n, n_eval: at most {most} different houses of size {size}, need {n + n_eval}")
     seen: set[str] = set()
     items: dict[str, tuple[Item, ...]] = {}
-    for split, count in (("eval", whole_number("n_eval", n_eval, 1)), ("train", whole_number("n", n, 1))):
+    for split, count in (("eval", n_eval), ("train", n)):
         rng = Random(f"collm/HouseBuild/houses/{seed}/{split}")
         rows: list[dict[str, Any]] = []
         for _ in range(200 + 50 * count):
@@ -187,6 +191,15 @@ def generate(n: int, n_eval: int, size: Any, seed: int) -> dict[str, tuple[Item,
             )
         items[split] = tuple(Item(row["task_id"], row) for row in rows)
     return {"train": items["train"], "eval": items["eval"]}
+
+
+def _at_most(ranges: Sequence[tuple[int, int]]) -> int:
+    """A bound on the number of different houses of these sizes, without making them."""
+    shapes = 0
+    for width, height, depth in product(*(range(low, high + 1) for low, high in ranges)):
+        roofs = sum(min(height - 4, _highest(roof, width, depth)) for roof in get_args(Roof))
+        shapes += roofs * ((width - 2) + (width - 3))  # doors of one and of two blocks
+    return shapes * prod(len(some) for some in CHOICES.values())
 
 
 def _draw(ranges: Sequence[tuple[int, int]], rng: Random) -> House:
