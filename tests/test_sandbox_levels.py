@@ -14,7 +14,7 @@ from collm_envs.sandbox.levels import LEVELS, level_of, missing
 
 ALONE = Path(__file__).parent / "sandbox_corpus" / "alone.py"
 GOOD = {"main": "def f(x): return 2 * x\n", "entry_point": "f", "tests": [{"input": [2], "expected": 4}]}
-ALL = {"seccomp": True, "landlock": 7, "namespaces": True, "empty_root": True}
+ALL = {"wasm": False, "seccomp": True, "landlock": 7, "namespaces": True, "empty_root": True}
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from . import levels
 from .grading import Slot
 from .result import Level
-from .worker import Worker
+from .worker import Kind, Worker
 
 
 class Pool:
     """`workers` slots.  Each is started when it is first needed, and again after any doubt about it."""
 
-    def __init__(self, workers: int, kernel: bool, require: Level) -> None:
-        self._workers, self._kernel = workers, kernel
+    def __init__(self, workers: int, kind: Kind, require: Level) -> None:
+        self._workers = workers
+        self._kind: Kind = kind
         self._require: Level = require
         self._closed = False
         self._fresh()
@@ -26,11 +27,15 @@ class Pool:
 
     def _fresh(self) -> None:
         self._changed = threading.Condition()
-        self._slots = [Slot(self._worker(), self._worker()) for _ in range(self._workers)]
+        trusted: Kind = "plain" if self._kind == "plain" else "kernel"
+        self._slots = [
+            Slot(
+                Worker(self._kind, lambda worker: levels.admit(worker, self._require)),
+                Worker(trusted, lambda worker: levels.admit(worker, "process")),
+            )
+            for _ in range(self._workers)
+        ]
         self._idle = list(self._slots)
-
-    def _worker(self) -> Worker:
-        return Worker(self._kernel, lambda worker: levels.admit(worker, self._require))
 
     @contextmanager
     def slot(self) -> Iterator[Slot]:

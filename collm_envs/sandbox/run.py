@@ -17,7 +17,7 @@ MAX_SOURCE = 64 << 10
 """bytes of one text"""
 WALL = 3.0
 """wall-clock seconds allowed per CPU second"""
-BUSY = 0.1
+BUSY = 0.05
 MAX_EXTENSIONS = 3
 """a program that still used this share of a processor gets the wall time again, so often: the machine is
 overloaded, and its CPU limit will end it anyway; one that sleeps does not"""

@@ -16,9 +16,16 @@ from .grading import Slot
 from .pool import Pool
 from .result import CallFailed, InfraError, Level, Result, SandboxUnavailable
 from .run import Program, Run
+from .worker import Kind
 
 ATTEMPTS = 3
 """how often a grading is begun before a failing machine is reported"""
+BACKENDS: dict[str, tuple[Kind, Level | None]] = {
+    "auto": ("kernel", None),
+    "wasm": ("wasm", "wasm"),
+    "process": ("plain", "process"),
+}
+"""backend -> what its zygotes are, and the level that naming it accepts"""
 FACTS = Program("from inside.facts import facts", "facts")
 T = TypeVar("T")
 
@@ -27,7 +34,8 @@ class Sandbox:
     """Runs and grades programs nobody has read; see the package's docstring.
 
     `workers` programs run at the same time; `require` is the weakest isolation that is accepted ("full",
-    "no-ns" or "seccomp").  `backend="process"` accepts, by name, a bare process with limits.  Raises
+    "no-ns" or "seccomp").  Two backends are had by name only, whatever `require` says: "wasm" runs programs
+    in WebAssembly (see `collm_envs.sandbox.wasm`), "process" in a bare process with limits.  Raises
     SandboxUnavailable where the machine cannot give that.
     """
 
@@ -35,19 +43,19 @@ class Sandbox:
         self,
         workers: int = 1,
         require: Level = "seccomp",
-        backend: Literal["auto", "process"] = "auto",
+        backend: Literal["auto", "wasm", "process"] = "auto",
     ) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
             raise ValueError(f"workers: need an int of at least 1, got {workers!r}")
         if require not in levels.LEVELS:
             raise ValueError(f"require: need one of {list(levels.LEVELS)}, got {require!r}")
-        if backend not in ("auto", "process"):
-            raise ValueError(f'backend: need "auto" or "process", got {backend!r}')
+        if backend not in BACKENDS:
+            raise ValueError(f"backend: need one of {list(BACKENDS)}, got {backend!r}")
         if sys.platform == "win32":
             raise SandboxUnavailable(f"the sandbox needs fork, which Windows lacks.\n{levels.REMEDIES}")
         self.workers = workers
-        kernel = backend != "process"
-        self._pool = Pool(workers, kernel, require if kernel else "process")
+        kind, named = BACKENDS[backend]
+        self._pool = Pool(workers, kind, named or require)
         self._finalizer = weakref.finalize(self, self._pool.close)
         self._proven = False
         try:

@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from . import wasm
 from .inside import wire
 from .result import InfraError, Level, SandboxUnavailable
 
@@ -19,8 +20,8 @@ START_S = 60.0
 """how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
 REPORT_S = 10.0
 MAX_FRAME = 1 << 20
-BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), p[1]]; "
-BOOT += "from inside import zygote; zygote.main(int(p[2]), p[3] == 'kernel')"
+BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), *p[1].split('|')]; "
+BOOT += "from inside import zygote; zygote.main(int(p[2]), *p[3:])"
 
 
 class Hung(Exception):
@@ -73,6 +74,10 @@ class Channel:
             self._buffer += part
 
 
+Kind = Literal["kernel", "plain", "wasm"]
+"""what a zygote puts around its children: see `inside.zygote.main`"""
+
+
 class Ending(NamedTuple):
     """How a child went, as its parent saw it."""
 
@@ -85,9 +90,10 @@ class Ending(NamedTuple):
 class Worker:
     """Not safe from several threads: the pool hands it to one at a time."""
 
-    def __init__(self, kernel: bool, admit: Callable[[Worker], Level]) -> None:
+    def __init__(self, kind: Kind, admit: Callable[[Worker], Level]) -> None:
         """`admit` looks at a freshly started worker and returns its level, or raises."""
-        self._kernel, self._admit = kernel, admit
+        self._kind: Kind = kind
+        self._admit = admit
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self.features: dict[str, Any] = {}
@@ -95,14 +101,27 @@ class Worker:
 
     def start(self) -> None:
         """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""
+        folders, arguments = [str(Path(__file__).parent)], []
+        if self._kind == "wasm":
+            build, packages = wasm.find()
+            folders, arguments = [*folders, str(packages)], [str(build)]
         ours, theirs = socket.socketpair()
         complaints, write_end = os.pipe()
-        folder = str(Path(__file__).parent)
-        mode = "kernel" if self._kernel else "plain"
         libraries = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-B", "-c", BOOT, folder, str(theirs.fileno()), mode],
+                [
+                    sys.executable,
+                    "-s",
+                    "-S",
+                    "-B",
+                    "-c",
+                    BOOT,
+                    "|".join(folders),
+                    str(theirs.fileno()),
+                    self._kind,
+                    *arguments,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=write_end,

@@ -11,12 +11,12 @@ import builtins
 import os
 from typing import Any, NoReturn
 
-from . import child, wire
+from . import child, program, wire
 from .lock import Lock
 
 CANDIDATE = 4
 MAX_REPLY = 4 << 20
-ERRORS = {wire.class_name(kind): kind for kind in child.BUILTIN_ERRORS if issubclass(kind, Exception)}
+ERRORS = {wire.class_name(kind): kind for kind in program.BUILTIN_ERRORS if issubclass(kind, Exception)}
 
 
 class CandidateError(Exception):
@@ -74,8 +74,8 @@ def _verdict(error: BaseException) -> list[str]:
             return ["unserialisable", name.removeprefix("unserialisable "), ""]
         return ["raised", name, ""]
     if type(error) is AssertionError:
-        return ["wrong", "AssertionError", str(error)[: child.MAX_MESSAGE]]
-    return ["raised", *child.describe(error)]
+        return ["wrong", "AssertionError", str(error)[: program.MAX_MESSAGE]]
+    return ["raised", *program.describe(error)]
 
 
 def _scope(job: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _scope(job: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
 
 
 def _unusable(error: BaseException) -> NoReturn:
-    child.say(child.JOB, ["unusable", type(error).__name__, str(error)[: child.MAX_MESSAGE]])
+    child.say(child.JOB, ["unusable", type(error).__name__, str(error)[: program.MAX_MESSAGE]])
     os._exit(0)
 
 

@@ -14,48 +14,23 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import os
 import signal
 import socket
-import sys
 import time
 from typing import Any
 
-from . import child, confine, facts, grader, wire
+from . import child, confine, facts, grader, program, wire
 from .lock import Lock
+from .preload import preload
 
 MEMORY = 512 << 20
 GRACE_S = 0.05
 SPEAK = 3
 """descriptor of the control socket here, of the job socket in a child"""
 
-PRELOADED = """
-    __future__ abc array ast base64 binascii bisect calendar cmath codecs collections collections.abc
-    colorsys contextlib contextvars copy csv dataclasses datetime _strptime decimal difflib enum errno
-    fnmatch fractions functools gc graphlib hashlib heapq hmac html inspect io itertools json keyword
-    locale logging math numbers operator os.path pathlib pickle pprint queue random re reprlib secrets
-    shlex statistics string struct textwrap threading time timeit token tokenize traceback types typing
-    unicodedata urllib.parse uuid warnings weakref zlib
-"""
-CODECS = """
-    ascii latin-1 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 cp1252 cp437 idna punycode
-    hex base64 rot13 zlib unicode-escape raw-unicode-escape
-"""
 PARSER = facts.__name__
 """not used here, but imported by the program of `Sandbox.parse`"""
-
-
-def _preload() -> None:
-    """Import what programs may import: afterwards there is no file system to import from."""
-    os.register_at_fork = lambda **_: None  # no module may make every fork dearer: locks are free here
-    for name in PRELOADED.split():
-        importlib.import_module(name)
-    for name in CODECS.split():
-        importlib.import_module("codecs").lookup(name)
-    sys.path[:] = []
-    sys.path_importer_cache.clear()
-    sys.meta_path[:] = sys.meta_path[:2]  # built-in and frozen modules
 
 
 def _reap(pid: int, grace: bool) -> bytes:
@@ -80,7 +55,7 @@ def _cpu_so_far(pid: int) -> float:
         return -1.0
 
 
-def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: Lock) -> int:
+def _fork(command: bytes, sockets: list[int], lock: Lock, box: child.Box) -> int:
     """Start the child of one job.  Returns its process id, or -1."""
     zygote = os.getpid()
     try:
@@ -91,8 +66,10 @@ def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: Lock
         try:
             for to, descriptor in enumerate(sockets, SPEAK):
                 os.dup2(descriptor, to) if to != descriptor else None
-            run = child.main if command == b"p" else grader.main
-            run(zygote, lock)
+            if command == b"p":
+                child.main(zygote, lock, box)
+            else:
+                grader.main(zygote, lock)
         finally:
             os._exit(1)
     for descriptor in sockets:
@@ -100,7 +77,7 @@ def _fork(control: socket.socket, command: bytes, sockets: list[int], lock: Lock
     return pid
 
 
-def _serve(control: socket.socket, lock: Lock) -> None:
+def _serve(control: socket.socket, lock: Lock, box: child.Box) -> None:
     """Until the trainer hangs up."""
     pid = -1
     while True:
@@ -108,7 +85,7 @@ def _serve(control: socket.socket, lock: Lock) -> None:
         if not command:
             break
         if command in (b"p", b"g"):
-            pid = _fork(control, command, sockets, lock)
+            pid = _fork(command, sockets, lock, box)
         elif command == b"t":
             control.sendall(wire.ENDING.pack(False, 0, _cpu_so_far(pid)))
         else:
@@ -143,17 +120,9 @@ def _cannot_fork() -> int:
     return 1
 
 
-def main(control_fd: int, kernel: bool) -> None:
-    """Prepare, report the features, serve.  With `kernel` false, no kernel layer is used at all."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a trainer that ignores it would hide deaths from us
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # where memory runs out, this goes before the trainer
-    os.dup2(control_fd, SPEAK)
-    os.closerange(SPEAK + 1, 1024)
-    control = socket.socket(fileno=SPEAK)
-    _preload()
-    features: dict[str, Any] = confine.confine(kernel, MEMORY)
+def _confined_as(kernel: bool, memory: int) -> tuple[Lock, dict[str, Any]]:
+    """Give up what can be given up.  Returns the lock for children, and the features that hold."""
+    features = confine.confine(kernel, memory)
     lock = Lock()
     if kernel:
         with contextlib.suppress(OSError):
@@ -162,8 +131,31 @@ def main(control_fd: int, kernel: bool) -> None:
         lock.confine = None
     features["seccomp"] = lock.confine is not None
     os.environ.clear()
-    control.sendall(wire.pack(wire.encode(features)))
+    return lock, features
+
+
+def main(control_fd: int, kind: str, build: str = "") -> None:
+    """Prepare, report the features, serve.
+
+    `kind` is "kernel" (every layer the machine allows), "plain" (none of them), or "wasm" (the same layers,
+    and programs run in the WebAssembly `build`).
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a trainer that ignores it would hide deaths from us
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")  # where memory runs out, this goes before the trainer
+    os.dup2(control_fd, SPEAK)
+    os.closerange(SPEAK + 1, 1024)
+    control = socket.socket(fileno=SPEAK)
+    box, memory = program.Program(), MEMORY
+    if kind == "wasm":
+        from . import vm  # its package is there for those who ask for it only
+
+        box, memory = vm.Machine(build, MEMORY), vm.ADDRESS_SPACE
+    preload()
+    lock, features = _confined_as(kind != "plain", memory)
+    control.sendall(wire.pack(wire.encode({**features, "wasm": kind == "wasm"})))
     os.dup2(1, 2)  # from here on, nobody reads complaints
     gc.collect()
     gc.freeze()
-    _serve(control, lock)
+    _serve(control, lock, box)

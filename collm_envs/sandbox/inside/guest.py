@@ -1,0 +1,44 @@
+"""What `componentize-py` turns into a WebAssembly build: `program`, with bytes in and bytes out."""
+
+import io
+import marshal
+import sys
+import time
+
+import wit_world  # type: ignore[import-not-found]  # written by componentize-py
+
+from . import facts, preload, program
+
+PARSER = facts.__name__
+"""imported by the program of `Sandbox.parse`"""
+
+
+class Nowhere(io.TextIOBase):
+    """What is printed is lost: WASI's own streams would need threads outside, which are not there."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def wait(seconds: float) -> None:
+    """In place of time.sleep, which needs threads outside too."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+preload.preload()
+sys.maxsize = 2**63 - 1  # this interpreter has 32 bits, but programs take it for infinity
+sys.stdin, sys.stdout, sys.stderr = io.StringIO(), Nowhere(), Nowhere()
+time.sleep = wait
+PROGRAM = program.Program()
+
+
+class WitWorld(wit_world.WitWorld):
+    """The exports of `vm.WORLD`; every call comes to a new object of this class."""
+
+    def load(self, job: bytes) -> bytes:
+        return PROGRAM.load(marshal.loads(job))
+
+    def call(self, call: bytes) -> bytes:
+        return PROGRAM.call(*marshal.loads(call))

@@ -1,0 +1,102 @@
+"""A program's texts to a function, and a call to the frame about it.  Imports nothing of the machine's: the
+same file runs in a child and inside a WebAssembly build."""
+
+from __future__ import annotations
+
+import builtins
+import random
+import sys
+import types
+from typing import Any
+
+from . import wire
+
+MAX_MESSAGE = 200
+BUILTIN_ERRORS = frozenset(
+    kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)
+)
+LOADED = wire.pack(["loaded"])
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """(class name, message) of an exception, asking no code of the program."""
+    kind = type(error)
+    name = wire.class_name(kind)
+    if kind not in BUILTIN_ERRORS:
+        return name, ""
+    arguments = BaseException.args.__get__(error)  # type: ignore[attr-defined]
+    if len(arguments) == 1 and type(arguments[0]) in (str, int, float, bool, type(None)):
+        text = arguments[0] if type(arguments[0]) is str and kind is not KeyError else repr(arguments[0])
+        return name, text[:MAX_MESSAGE]
+    return name, ""
+
+
+class LoadFailed(Exception):
+    """A text that does not become a function; the arguments are the load_error frame's."""
+
+
+def _compile(part: str, text: str) -> types.CodeType:
+    try:
+        return compile(text, f"<{part}>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line, column, message = error.lineno or 0, error.offset or 0, str(error.msg)
+        raise LoadFailed(part, type(error).__name__, message, line, column) from None
+    except (MemoryError, RecursionError, ValueError, OverflowError) as error:
+        raise LoadFailed(part, type(error).__name__, "too deeply nested or too large", 0, 0) from None
+
+
+def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -> Any:
+    """Execute one text in a module of its own and return the one function it exports."""
+    module = types.ModuleType(part)
+    sys.modules[part] = module
+    scope = module.__dict__
+    scope.update(given)
+    try:
+        exec(code, scope)
+    except BaseException as error:
+        raise LoadFailed(part, *describe(error), 0, 0) from None
+    own = scope.get(name)
+    if name not in scope or (name in given and own is given[name]):
+        raise LoadFailed(part, "NameError", f"name {name!r} is not defined", 0, 0)
+    if not callable(own):
+        raise LoadFailed(part, "TypeError", f"{name!r} is not callable", 0, 0)
+    return own
+
+
+def _load(job: dict[str, Any]) -> Any:
+    """The entry point of a job's program.  All texts are compiled before any of them runs."""
+    codes = [(name, _compile(name, text)) for name, text in job["helpers"]]
+    main = _compile("main", job["main"])
+    given: dict[str, Any] = {}
+    for name, code in codes:
+        given[name] = _define(name, code, given, name)
+    return _define("solution", main, given, job["entry"])
+
+
+def _answer(function: Any, i: int, arguments: list[Any], named: dict[str, Any]) -> list[str]:
+    """The frame about one call."""
+    try:
+        value = function(*arguments, **named)
+    except BaseException as error:
+        return ["raised", str(i), *describe(error)]
+    try:
+        return ["returned", str(i), *wire.encode(value)]
+    except wire.Unserialisable as error:
+        return ["unserialisable", str(i), str(error.args[0])]
+
+
+class Program:
+    """The program that runs in this very interpreter.  Every method returns a frame."""
+
+    def load(self, job: dict[str, Any]) -> bytes:
+        """Define the texts; LOADED where that works."""
+        random.seed(0)
+        try:
+            self._function = _load(job)
+        except LoadFailed as error:
+            return wire.pack(["load_error", *map(str, error.args)])
+        return LOADED
+
+    def call(self, i: int, arguments: list[Any], named: dict[str, Any]) -> bytes:
+        """Call the entry point for the i-th time."""
+        return wire.pack(_answer(self._function, i, arguments, named))
