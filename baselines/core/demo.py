@@ -6,7 +6,7 @@ import random
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def study(name: str) -> Outcome:
     chosen = two_letters(env.task)
     return Outcome(
         name,
-        command(kind, config),
+        command(kind, replace(config, out="")),
         read(out / "eval.jsonl"),
         unseen,
         to_record(env, best_of(env.task, before, chosen), dict.fromkeys(env.task.agents, "warm start")),
@@ -147,19 +147,17 @@ def results_table(outcomes: Sequence[Outcome], expert: float) -> Table:
     for column in ("", "before", "after", "expert", "IoU before", "IoU after", "seconds"):
         shown.add_column(column, justify="left" if not column else "right")
     for row in rows(outcomes, expert):
-        shown.add_row(str(row[0]), *(f"{cell:.2f}" for cell in row[1:6]), f"{row[6]:.0f}")
+        shown.add_row(*row)
     return shown
 
 
-def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[Any]]:
-    """One line for each algorithm."""
+def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
+    """One line for each algorithm, as it is shown."""
     out = []
     for outcome in outcomes:
-        first, last = outcome.curve[0], outcome.curve[-1]
-        iou = "metric/iou"
-        out.append(
-            [outcome.name, first["return"], last["return"], expert, first[iou], last[iou], outcome.seconds]
-        )
+        first, last, iou = outcome.curve[0], outcome.curve[-1], "metric/iou"
+        numbers = (first["return"], last["return"], expert, first[iou], last[iou])
+        out.append([outcome.name, *(f"{number:.2f}" for number in numbers), f"{outcome.seconds:.0f}"])
     return out
 
 
