@@ -26,8 +26,9 @@ class Row(NamedTuple):
 
 
 def measures(record: Record) -> dict[str, float]:
-    """What one episode counts for: score (the last turn's reward), return, last metrics, time and cost.
+    """What one episode counts for: score, return, the metrics of its last turn, time and cost.
 
+    The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
     Time is that of the policies, one agent after the other (sequential) or all at once (parallel); cost is
     in tokens, where the policies know them.
     """

@@ -265,6 +265,13 @@ def test_measures_of_an_episode_by_hand():
     }
 
 
+def test_a_tasks_own_metric_named_score_is_the_score():
+    env = collm_envs.make("TLDR-v0")
+    (one,) = evaluate(env, players(env, "expert"), jobs(env, episodes=1)).records
+    last = one.turns[-1]
+    assert measures(one)["score"] == last["metrics"]["score"] == pytest.approx(last["reward"] / 3, abs=1e-9)
+
+
 def test_a_measure_that_a_policy_does_not_know_is_left_out():
     env = adding()
     policies = {"agent_0": Numbers(), "agent_1": Scripted("expert")}
