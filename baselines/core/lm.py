@@ -56,7 +56,7 @@ class LM:
         context: Context,
         *,
         adapter: str | None = None,
-        micro_batch_tokens: int = 4096,
+        micro_batch_tokens: int = 1024,
         autocast: torch.dtype | None = None,
     ):
         self.name = name

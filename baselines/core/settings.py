@@ -94,8 +94,8 @@ class Settings:
     """weight of an entropy bonus"""
     normalize: bool = False
     """scale each agent's advantages of a step to mean 0 and deviation 1"""
-    micro_batch_tokens: int = 4096
-    """tokens of one forward pass, padding included; lower it when memory runs out"""
+    micro_batch_tokens: int = 0
+    """tokens of one forward pass, padding included; lower it when memory runs out; 0: 1024 on cpu, else 8192"""
 
     seed: int = 0
     """fixes items, episodes, texts and weights"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ def build(
     critic_model: str = "",
     critic_on_actor: bool = False,
     critic_lr: float = 0.0,
+    critic_epochs: int = 1,
     critic_max_context: int = 0,
 ) -> Team:
     """The team of a fresh run: models loaded, adapters and critics made, optimizers empty.
@@ -100,47 +101,50 @@ def build(
     torch.manual_seed(settings.seed)  # adapters and value heads are the only random weights
     if settings.models and len(settings.models) != len(agents):
         raise ValueError(f"models: need one for each of {list(agents)}, got {len(settings.models)}")
-    own = [] if critic_on_actor else [f"critic_{name}" for name in critics]
-    policies, spare = _load(settings, agents, own if settings.lora_rank else [])
+    judged = {name: agents[0] if name == "central" else name for name in critics}
+    trunks = {
+        f"critic_{name}": critic_model or _source(settings, agents, agent)
+        for name, agent in judged.items()
+        if not critic_on_actor
+    }
+    policies, spare = _load(settings, agents, trunks if settings.lora_rank else {})
     team = Team(policies, {}, {})
     for name in team.members():
         policy = team.policy(name)
-        team.optimizers[name] = _optimizer(policy.parameters(), settings, settings.lr)
+        team.optimizers[name] = _optimizer(policy.parameters(), settings, settings.lr, settings.epochs)
         if settings.kl:
             team.references[name] = policy if policy.adapter else _frozen(settings, agents, policy)
-    for name in critics:
-        actor = policies[agents[0] if name == "central" else name]
+    for name, agent in judged.items():
+        actor = policies[agent]
         if critic_on_actor:
             team.critics[name] = critic = Critic(actor, critic_max_context)
             both = [*actor.parameters(), *critic.head.parameters()]
             team.optimizers[actor.name] = team.critic_optimizers[name] = _optimizer(
-                both, settings, critic_lr, 2
+                both, settings, critic_lr, settings.epochs + critic_epochs
             )
             continue
         if settings.lora_rank:
             lm = spare[f"critic_{name}"]
         else:
-            lm = _lm(settings, f"critic_{name}", critic_model or _source(settings, agents, actor))
+            lm = _lm(settings, f"critic_{name}", trunks[f"critic_{name}"])
         team.critics[name] = critic = Critic(lm, critic_max_context)
-        team.critic_optimizers[name] = _optimizer(critic.parameters(), settings, critic_lr)
+        team.critic_optimizers[name] = _optimizer(critic.parameters(), settings, critic_lr, critic_epochs)
     return team
 
 
 def _load(
-    settings: Settings, agents: Sequence[str], spare: Sequence[str]
+    settings: Settings, agents: Sequence[str], spare: Mapping[str, str]
 ) -> tuple[dict[str, LM], dict[str, LM]]:
-    """The policies by agent, and with LoRA the further adapters `spare` on the first agent's base."""
+    """The policies by agent, and with LoRA the further adapters `spare` (name -> where its base is)."""
     names = ["shared"] if settings.shared else list(agents)
-    sources = settings.models or (settings.model,) * len(names)
+    sources = {name: _source(settings, agents, name) for name in names} | dict(spare)
     made: dict[str, LM] = {}
     if not settings.lora_rank:
-        for name, source in zip(names, sources, strict=True):
+        for name, source in sources.items():
             made[name] = _lm(settings, name, source)
     else:
-        for source in dict.fromkeys(sources):
-            here = [name for name, of in zip(names, sources, strict=True) if of == source]
-            here += list(spare) if source == sources[0] else []
-            made |= _adapted(settings, source, here)
+        for source in dict.fromkeys(sources.values()):
+            made |= _adapted(settings, source, [name for name, of in sources.items() if of == source])
     policies = {agent: made["shared" if settings.shared else agent] for agent in agents}
     return policies, {name: made[name] for name in spare}
 
@@ -164,6 +168,8 @@ def _adapted(settings: Settings, source: str, names: Sequence[str]) -> dict[str,
 
 
 def _wrapped(settings: Settings, name: str, model: Any, tokenizer: Any, adapter: str | None) -> LM:
+    # small batches stay in a CPU's cache; a GPU wants large ones
+    tokens = settings.micro_batch_tokens or (1024 if str(model.device) == "cpu" else 8192)
     return LM(
         name,
         model,
@@ -171,27 +177,28 @@ def _wrapped(settings: Settings, name: str, model: Any, tokenizer: Any, adapter:
         settings.sampling,
         settings.context,
         adapter=adapter,
-        micro_batch_tokens=settings.micro_batch_tokens,
+        micro_batch_tokens=tokens,
         autocast=torch.bfloat16 if settings.bf16 else None,
     )
 
 
-def _source(settings: Settings, agents: Sequence[str], policy: LM) -> str:
-    """Where a policy's model came from."""
-    return settings.models[list(agents).index(policy.name)] if settings.models else settings.model
+def _source(settings: Settings, agents: Sequence[str], name: str) -> str:
+    """Where the model of an agent, or of all that share one, comes from."""
+    return settings.models[list(agents).index(name)] if settings.models else settings.model
 
 
 def _frozen(settings: Settings, agents: Sequence[str], policy: LM) -> LM:
-    lm = _lm(settings, f"reference_{policy.name}", _source(settings, agents, policy))
+    lm = _lm(settings, f"reference_{policy.name}", _source(settings, agents, policy.name))
     lm.model.requires_grad_(False)
     return lm
 
 
-def _optimizer(parameters: Sequence[nn.Parameter], settings: Settings, lr: float, uses: int = 1) -> Optimizer:
+def _optimizer(parameters: Sequence[nn.Parameter], settings: Settings, lr: float, passes: int) -> Optimizer:
+    """`passes` times it steps in every step of the run: its schedule ends with the run."""
     return Optimizer(
         parameters,
         lr,
-        steps=settings.steps * settings.epochs * uses,
+        steps=settings.steps * passes,
         schedule=settings.schedule,
         warmup=settings.warmup,
         max_grad_norm=settings.max_grad_norm,

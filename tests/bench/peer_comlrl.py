@@ -33,7 +33,9 @@ def main(algorithm: str, folder: str, turns: int, group: int, threads: int) -> N
     def reward(*texts, batch_items=None, prompts=None):
         return [task.score(State("", 1, row)).reward for row in zip(*texts, strict=True)]
 
-    def transition(prompt, agent_completions, num_agents, prompt_history_per_agent=None, response_history_per_agent=None):
+    def transition(
+        prompt, agent_completions, num_agents, prompt_history_per_agent=None, response_history_per_agent=None
+    ):
         return [f"{prompt}\n{text}\nNow revise it:" for text in agent_completions]
 
     settings = {

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from collm_envs import Item, Scene, Score
@@ -56,7 +57,7 @@ class LengthRatio:
         lengths = [len(text) for text in state.texts]
         if len(lengths) == 1:
             return Score(math.exp(-abs(lengths[0] - 120) / 60))
-        ratios = [b / a if a else 0.0 for a, b in zip(lengths, lengths[1:], strict=False)]
+        ratios = [b / a if a else 0.0 for a, b in pairwise(lengths)]
         gaps = [max(2 - ratio, 0.0) + max(ratio - 3, 0.0) for ratio in ratios]
         return Score(sum(math.exp(-gap) for gap in gaps) / len(gaps))
 
@@ -91,7 +92,7 @@ def build_model(
     embeddings: int = 2048,
     dtype: str = "float32",
 ) -> None:
-    """A random Qwen3-shaped model (1.05M parameters by default) and a BPE tokenizer made of the stdlib's text."""
+    """A random Qwen3-shaped model (1.05M parameters by default) and a BPE tokenizer of the stdlib's text."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
