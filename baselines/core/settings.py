@@ -95,7 +95,7 @@ class Settings:
     normalize: bool = False
     """scale each agent's advantages of a step to mean 0 and deviation 1"""
     micro_batch_tokens: int = 0
-    """tokens of one forward pass, padding included; lower it when memory runs out; 0: 1024 on cpu, else 8192"""
+    """tokens of a forward pass; lower it when memory runs out; 0 is 1024 on a CPU and 8192 elsewhere"""
 
     seed: int = 0
     """fixes items, episodes, texts and weights"""
