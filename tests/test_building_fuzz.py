@@ -17,7 +17,7 @@ LINES = st.lists(st.sampled_from(WORDS), max_size=10).map(" ".join)
 NUMBER, NAME = st.integers(-1, 6).map(str), st.sampled_from(NAMES)
 SETBLOCK = st.tuples(st.just("/setblock"), NUMBER, NUMBER, st.just("0"), NAME).map(" ".join)
 FILL = st.tuples(st.just("/fill"), *[NUMBER] * 6, NAME).map(" ".join)
-DRAWN = st.from_regex(r"\A[0-9] [a-c.-]{0,14}\Z") | st.from_regex(r"\A[0-7]{5}[A-F-]\Z")
+DRAWN = st.from_regex(r"\A[0-9] [1-3a-c.-]{0,14}\Z") | st.from_regex(r"\A[0-7]{5}[A-F-]\Z")
 ANY = LINES | SETBLOCK | FILL | DRAWN | st.text(max_size=30) | st.just("/kill")
 PREFIX = st.sampled_from(["", "- ", "1. ", "  ", "```", "/", "> "])
 TEXTS = st.text(max_size=300) | st.lists(st.builds(str.__add__, PREFIX, ANY), max_size=40).map("\n".join)
@@ -137,8 +137,8 @@ def hostile(size):
         "digits": "1" * size + ".",
         "fences": "```" * (size // 3),
         "a long language": "```" + "a" * (size // 2) + " " * (size // 2) + "b```",
-        "drawn rows": "4 abababab\n" * (size // 11),
-        "a long drawn row": "4 " + "a" * size,
+        "drawn rows": "4 12121212\n" * (size // 11),
+        "a long drawn row": "4 " + "1" * size,
         "terse boxes": "00050A\n" * (size // 7),
         "unicode": "\u2028".join(odd),
     }

@@ -168,7 +168,7 @@ def test_docstring_example_is_right():
         ("/setblock -1 0 0 stone", "outside"),
         ("/setblock 5 0 0 stone", "outside"),
         (f"/setblock {10**4298} 0 0 stone", "outside"),
-        ("4 a", "unsupported command"),
+        ("4 1", "unsupported command"),
     ],
 )
 def test_lines_are_accepted_or_rejected_for_the_published_reason(line, kind):
@@ -342,13 +342,13 @@ def test_target_is_shown_unless_hidden():
     ]
     assert other == hidden
     terse = collm_envs.make("StrBuild-v0", items=[{"string": "L"}], show_target=False, prompts="terse")
-    assert terse.reset(seed=0)[0]["agent_1"] == "2/2 150 a=white_concrete b=obsidian\n5x5"
+    assert terse.reset(seed=0)[0]["agent_1"] == "2/2 150 1=white_concrete 2=obsidian\n5x5"
 
 
 def test_terse_prompt_of_a_word():
     env = collm_envs.make("StrBuild-v0", items=[{"string": "TL"}], prompts="terse", local_z=3, spacing=1)
     assert env.reset(seed=0)[0]["agent_0"].splitlines() == [
-        "1/2 150 a=oak_planks b=stone z=3",
+        "1/2 150 1=oak_planks 2=stone z=3",
         "4 #####.#....",
         "3 ..#...#....",
         "2 ..#...#....",
@@ -358,7 +358,7 @@ def test_terse_prompt_of_a_word():
 
 
 def test_drawn_rows_build_the_same_world_as_commands():
-    drawn = "4 ...a\n2) 0 -b.........a\n3 ....\n/setblock 1 1 0 stone"
+    drawn = "4 ...1\n2) 0 -2.........1\n3 ....\n/setblock 1 1 0 stone"
     commands = ["3 4 0 oak_planks", "0 0 0 air", "1 0 0 stone", "11 0 0 oak_planks", "1 1 0 stone"]
     task = collm_envs.make_task("StrBuild-v0", items=[{"string": "TT"}], prompts="terse")
     state = task.start(task.items("train")[0], 0)
@@ -375,13 +375,13 @@ def test_drawn_rows_build_the_same_world_as_commands():
     [
         ("4 .c", [("/setblock 1 4 0 c", "not allowed")]),
         ("4 c.d", [("/setblock 0 4 0 c", "not allowed"), ("/setblock 2 4 0 d", "not allowed")]),
-        ("5 a", [("/setblock 0 5 0 oak_planks", "outside")]),
+        ("5 1", [("/setblock 0 5 0 oak_planks", "outside")]),
         ("9 c", [("/setblock 0 9 0 c", "not allowed")]),
         ("4 ......", [("4 ......", "unsupported")]),
-        ("4  a", [("4  a", "unsupported")]),
-        ("04 a", [("04 a", "unsupported")]),
-        ("٤ a", [("٤ a", "unsupported")]),
-        ("4 aA", [("4 aA", "unsupported")]),
+        ("4  1", [("4  1", "unsupported")]),
+        ("04 1", [("04 1", "unsupported")]),
+        ("٤ 1", [("٤ 1", "unsupported")]),
+        ("4 1A", [("4 1A", "unsupported")]),
     ],
 )
 def test_drawn_cells_are_checked_as_commands(row, rejected):
@@ -392,14 +392,14 @@ def test_drawn_cells_are_checked_as_commands(row, rejected):
 
 
 def test_drawn_cells_count_towards_the_limit():
-    accepted, rejected = rejected_of("4 abab\n3 b", max_commands=6, prompts="terse")
+    accepted, rejected = rejected_of("4 1212\n3 2", max_commands=6, prompts="terse")
     assert accepted == [f"/setblock {k} 4 0 {b}" for k, b in enumerate(["oak_planks", "stone", "oak_planks"])]
     assert [line for line, _ in rejected] == ["/setblock 3 4 0 stone", "/setblock 0 3 0 stone"]
     assert all("exceeds" in why for _, why in rejected)
 
 
 def test_rows_are_not_read_in_the_published_grammar():
-    assert rejected_of("4 a.b") == ([], [("4 a.b", "unsupported command '4'")])
+    assert rejected_of("4 1.2") == ([], [("4 1.2", "unsupported command '4'")])
 
 
 @pytest.mark.parametrize("feedback", ["position", "perfect", "score", "none"])
@@ -416,7 +416,7 @@ def test_full_and_terse_prompts_earn_the_same(feedback):
 
 
 def test_terse_feedback_by_hand():
-    texts = ["2 ..b", "2 .a\n4 ...b"]
+    texts = ["2 ..2", "2 .1\n4 ...2"]
     wants = {
         "perfect": [
             "2\n4 #.#.#\n3 .....\n2 ..#..\n1 .....\n0 #.#.#",

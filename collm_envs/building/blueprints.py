@@ -35,6 +35,8 @@ CHOICES = {
     "A": ("air",),
 }
 """what generated houses choose from"""
+PATIENCE = 1000
+"""draws in a row without a new house, after which there are taken to be no more"""
 _VARIANTS: dict[str, tuple[Roof, str | None]] = {
     "house_build_0002": ("gable", None),
     "house_build_0101": ("flat", "flat_north"),
@@ -176,12 +178,12 @@ def generate(n: int, n_eval: int, size: Any, seed: int) -> dict[str, tuple[Item,
     for split, count in (("eval", n_eval), ("train", n)):
         rng = Random(f"collm/HouseBuild/houses/{seed}/{split}")
         rows: list[dict[str, Any]] = []
-        for _ in range(200 + 50 * count):
-            if len(rows) == count:
-                break
+        misses = 0
+        while len(rows) < count and misses < PATIENCE:
             house = _draw(ranges, rng)
             look = repr((layers(house), house.blocks))
-            if look not in seen:
+            misses = misses + 1 if look in seen else 0
+            if not misses:
                 seen.add(look)
                 name = f"house_{split}_{len(rows) + 1:04d}"
                 rows.append(row(house, task_id=name, bbox=None, variant=house.roof))

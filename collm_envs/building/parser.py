@@ -22,7 +22,7 @@ MAX_DIGITS = 4300
 """longer coordinates are refused, as Python's own `int` does by default"""
 _LANGUAGE = re.compile(r"[A-Za-z0-9_-]+\s*\n")
 _MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
-_ROW = re.compile(r"([0-9]) ([a-z.-]+)")
+_ROW = re.compile(r"([0-9]) ([0-9a-z.-]+)")
 _RECTANGLE = re.compile(r"([0-9])([0-9])([0-9])([0-9])([0-9])([A-Z-])|(\S+) (\S+) (\S+) (\S+) (\S+) ([A-Z-])")
 
 
@@ -72,8 +72,8 @@ class Rules:
     """how many cells may be filled with a block; blocks that are not named are unlimited"""
     unfold: Callable[[str, Rules], list[str] | None] | None = None
     """lines for a line in short form, None for any other line"""
-    letters: Mapping[str, str] = field(default_factory=dict)
-    """letter -> block of the short form"""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """character -> block of the short form"""
 
 
 def parse(text: str, rules: Rules) -> tuple[list[Any], list[Rejected]]:
@@ -173,12 +173,12 @@ def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
 
 
 def unfold_row(line: str, rules: Rules) -> list[str] | None:
-    """`4 a.b` as one /setblock for each cell of row y=4 that is not `.`, if the row is not too long."""
+    """`4 1.2` as one /setblock for each cell of row y=4 that is not `.`, if the row is not too long."""
     row = _ROW.fullmatch(line)
     if not row or len(row[2]) > rules.high[0] - rules.low[0] + 1:
         return None
     return [
-        f"/setblock {rules.low[0] + k} {row[1]} {rules.low[2]} {rules.letters.get(mark, mark)}"
+        f"/setblock {rules.low[0] + k} {row[1]} {rules.low[2]} {rules.marks.get(mark, mark)}"
         for k, mark in enumerate(row[2])
         if mark != "."
     ]
@@ -190,7 +190,7 @@ def unfold_rectangle(line: str, rules: Rules) -> list[str] | None:
     if not match:
         return None
     y, x1, z1, x2, z2, letter = (part for part in match.groups() if part is not None)
-    return [f"/fill {x1} {y} {z1} {x2} {y} {z2} {rules.letters.get(letter, letter)}"]
+    return [f"/fill {x1} {y} {z1} {x2} {y} {z2} {rules.marks.get(letter, letter)}"]
 
 
 def cell_of(words: Sequence[str]) -> Cell | None:

@@ -91,7 +91,7 @@ def read_site(
             read=read_fill,
             stock=stock,
             unfold=unfold_rectangle if terse else None,
-            letters=short,
+            marks=short,
         )
         for k in range(n)
     ]

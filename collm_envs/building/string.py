@@ -58,11 +58,11 @@ class StrBuild:
     empty at the start of every turn, and the later block stays.  Lines that cannot be used cost nothing.
 
     **Terse prompts.**  `prompts="terse"` says the same in few characters, for small models: a line
-    `1/2 150 a=oak_planks b=stone` (agent 1 of 2, 150 commands, a letter for each block, `z=` where that is
+    `1/2 150 1=oak_planks 2=stone` (agent 1 of 2, 150 commands, a mark for each block, `z=` where that is
     not 0), then the wall, a line for each row from the top: y, a blank, `#` or `.` for each column.
     Feedback is the turn's number and the wall ("position"), the wall with `#` at own cells to mend and `-`
     at cells to leave empty ("perfect"), or the reward ("score").  Answers may be drawn in the same way:
-    `4 a.b` means `/setblock 0 4 0 oak_planks` and `/setblock 2 4 0 stone` (`-` places air), and each of
+    `4 1.2` means `/setblock 0 4 0 oak_planks` and `/setblock 2 4 0 stone` (`-` places air), and each of
     these is checked and counted as if it had been written; a row longer than the wall is no row.
 
     **Reward**, shared, each turn; range -2.5 - 0.25 n to 2 for n agents:
@@ -215,7 +215,7 @@ class StrBuild:
 
     def _rules_of(self, word: Word, k: int) -> Rules:
         if (word.width, k) not in self._rules:
-            letters = dict(zip(say.LETTERS, self.blocks[k], strict=False)) | {"-": "air"}
+            marks = dict(zip(say.MARKS, self.blocks[k], strict=False)) | {"-": "air"}
             self._rules[word.width, k] = Rules(
                 limit=self.seats[k].limit,
                 blocks=frozenset(self.palettes[k]) | {"air"},
@@ -223,7 +223,7 @@ class StrBuild:
                 high=(word.width - 1, HEIGHT - 1, word.z),
                 read=read_setblock,
                 unfold=unfold_row if self.prompts == "terse" else None,
-                letters=letters,
+                marks=marks,
             )
         return self._rules[word.width, k]
 

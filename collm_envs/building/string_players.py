@@ -8,7 +8,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from collm_envs.building.string_text import LETTERS
+from collm_envs.building.string_text import MARKS
 from collm_envs.building.words import HEIGHT, Word
 from collm_envs.building.world import texture
 from collm_envs.task import Cell, Player
@@ -116,8 +116,8 @@ def _write(task: Any, k: int, word: Word, placed: Mapping[Cell, str]) -> str:
     """The blocks as this task's prompts ask for them: one command a line, or drawn."""
     if task.prompts == "full":
         return "\n".join(f"/setblock {x} {y} {z} {block}" for (x, y, z), block in placed.items())
-    letters = dict(zip(task.blocks[k], LETTERS, strict=False))
+    marks = dict(zip(task.blocks[k], MARKS, strict=False))
     return "\n".join(
-        f"{y} " + "".join(letters.get(placed.get((x, y, word.z), ""), ".") for x in range(word.width))
+        f"{y} " + "".join(marks.get(placed.get((x, y, word.z), ""), ".") for x in range(word.width))
         for y in reversed(range(HEIGHT))
     )

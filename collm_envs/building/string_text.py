@@ -8,8 +8,8 @@ from collm_envs.building.seats import Seat, team_sentence
 from collm_envs.building.words import HEIGHT, Word
 from collm_envs.task import Cell
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-"""names of an agent's blocks in terse prompts, in the order of its palette"""
+MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
+"""names of an agent's blocks in terse prompts, in the order of its palette; tokenizers keep digits apart"""
 
 
 def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
@@ -38,7 +38,7 @@ def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
 
 def terse_opening(word: Word, seat: Seat, show_target: bool) -> str:
     """The same in few characters."""
-    blocks = " ".join(f"{letter}={block}" for letter, block in zip(LETTERS, seat.blocks, strict=False))
+    blocks = " ".join(f"{mark}={block}" for mark, block in zip(MARKS, seat.blocks, strict=False))
     z = f" z={word.z}" if word.z else ""
     head = f"{seat.number}/{seat.team} {seat.limit} {blocks}{z}"
     return f"{head}\n{terse_wall(word, word.filled) if show_target else f'{word.width}x{HEIGHT}'}"
