@@ -83,6 +83,7 @@ def team(config: Config, task: Task) -> Team:
         critic_model=config.critic_model,
         critic_on_actor=config.critic_on_actor,
         critic_lr=config.critic_lr,
+        critic_epochs=config.critic_epochs,
         critic_max_context=config.critic_max_context,
     )
 
