@@ -43,8 +43,9 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     os.replace(draft, target)
     _flush(folder)
-    for old in steps(folder)[:-keep]:
-        shutil.rmtree(folder / f"step-{old:08d}", ignore_errors=True)
+    whole = [at for at in steps(folder) if at <= step]  # later ones were damaged, or we would be past them
+    for at in set(steps(folder)) - set(whole[-keep:]):
+        shutil.rmtree(folder / f"step-{at:08d}", ignore_errors=True)
     return target
 
 
@@ -54,7 +55,7 @@ def load_last(folder: Path) -> dict[str, Any] | None:
         path = folder / f"step-{step:08d}"
         try:
             data = (path / STATE).read_bytes()
-            if hashlib.sha256(data).hexdigest() == (path / DIGEST).read_text():
+            if hashlib.sha256(data).hexdigest().encode() == (path / DIGEST).read_bytes():
                 return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             problem = "its checksum does not match"
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -83,7 +84,9 @@ class _Lines:
     def __init__(self, path: Path, step: int):
         self.path = path
         kept = [line for line in read(path) if line["step"] <= step and step > 0]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        draft = path.with_name(f".{path.name}")  # what was measured must outlive a full disk or a kill here
+        draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        os.replace(draft, path)
 
     def write(self, line: Mapping[str, Any]) -> None:
         with self.path.open("a") as file:

@@ -51,7 +51,7 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     out = Path(config.out or f"runs/{name}-{config.env}-seed{config.seed}")
     if (out / "config.json").exists():
         raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
-    config.out = str(out)
+    config = replace(config, out=str(out))
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
     draft = out / ".config.json"
@@ -103,9 +103,10 @@ def _go(name: str, config: Settings, out: Path, quiet: bool) -> Path:
             logs.step(step, metrics)
             if last or (config.eval_every and step % config.eval_every == 0):
                 logs.evaluation(step, evaluate(env, team, config))
-            if last or interrupted() or (config.save_every and step % config.save_every == 0):
+            stop = interrupted() and not last  # asked once: a Ctrl-C during the write waits for the next step
+            if last or stop or (config.save_every and step % config.save_every == 0):
                 checkpoint.save(out / "checkpoints", step, team.state_dict(), config.keep)
-            if interrupted() and not last:
+            if stop:
                 raise KeyboardInterrupt(f"stopped at step {step}; `collm train --resume {out}` goes on")
     team.save_pretrained(out)
     return out
