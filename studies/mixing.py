@@ -151,6 +151,8 @@ def draw(rows: list[dict]) -> None:
         by_chance = curves(rows, game, RANDOM)[1].mean()
         axis.axhline(by_chance, color="gray", linestyle=":", linewidth=1, label=RANDOM)
         axis.set(title=game, xlabel="optimizer steps (4 episodes each)")
+        if game.startswith("Foraging"):
+            axis.set_ylim(-0.03, 1.03)  # all that can be earned, or noise near 0 looks like learning
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("return, greedy")
     axes[0].legend(frameon=False)
