@@ -61,12 +61,18 @@ def fresh(seed: int) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
 
 
 def folder(
-    env: str, env_kwargs: dict[str, Any], history: History = "full", *, seed: int = 0, steps: int = STEPS
+    env: str,
+    env_kwargs: dict[str, Any],
+    history: History = "full",
+    *,
+    seed: int = 0,
+    steps: int | None = None,
 ) -> Path:
     """The warm-started tiny model for an environment: from the cache, or made in well under a minute.
 
     The cache is `$COLLM_CACHE`, by default ~/.cache/collm; its key is everything the weights depend on.
     """
+    steps = STEPS if steps is None else steps
     made = make(env, **env_kwargs)
     key = [REVISION, env, made.spec.content_hash, made.task.max_turns, history, seed, steps]
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]

@@ -1,0 +1,187 @@
+"""`collm sweep`: a comparison that is fair by construction.
+
+Every algorithm gets the same trials (learning rates drawn once for all), the same seeds and the same CPU
+seconds of training, from the same initial models.  A trial is chosen by its mean return on a validation split,
+held out of the train items; the eval split is played once per run and only reported.  Rows are appended as
+runs finish, so an interrupted sweep goes on where it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from baselines.core import run
+from baselines.core.rollout import eval_starts, play, summary
+from baselines.core.settings import Json
+from collm_envs import Task, make
+
+FIELDS: tuple[str, ...] = (
+    "algorithm",
+    "trial",
+    "seed",
+    "lr",
+    "critic_lr",
+    "steps",
+    "cpu_s",
+    "validation",
+    "eval",
+)
+
+
+@dataclass
+class Sweep:
+    """A sweep over algorithms, trials and seeds."""
+
+    env: str = "StrBuild-v0"
+    """environment id"""
+    env_kwargs: Json = field(default_factory=dict)
+    """keywords of `collm_envs.make` for it, as JSON"""
+    algorithms: tuple[str, ...] = ("maac", "magrpo", "reinforce")
+    """which to compare"""
+    settings: Json = field(default_factory=dict)
+    """settings of all of them, as JSON; one that an algorithm does not have is left out for it"""
+    trials: int = 4
+    """learning rates to try"""
+    seeds: int = 3
+    """runs of every trial"""
+    cpu_s: float = 60.0
+    """CPU seconds of training in a run; evaluations are not counted"""
+    lr: tuple[float, float] = (1e-4, 1e-2)
+    """trials draw the learning rate, and the critic's, log-uniformly from here"""
+    validation: float = 0.2
+    """share of the train items that is held out to choose the trial by"""
+    episodes: int = 128
+    """episodes of each evaluation"""
+    out: str = "runs/sweep"
+    """folder of the results"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation < 1 or not 0 < self.lr[0] <= self.lr[1]:
+            raise ValueError(f"sweep: need 0 < validation < 1 and 0 < lr[0] <= lr[1], got {self}")
+        for name in self.algorithms:
+            run.algorithm(name)
+
+
+def main(args: Sequence[str]) -> int:
+    """Run what is missing of the sweep, then print and write its table."""
+    sweep = tyro.cli(Sweep, args=list(args), prog="collm sweep", description=Sweep.__doc__)
+    file = Path(sweep.out) / "sweep.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    done = {(row["algorithm"], int(row["trial"]), int(row["seed"])) for row in read(file)}
+    todo = [
+        (name, trial, seed)
+        for seed in range(sweep.seeds)  # a whole seed of everything first: stopped early, it is still fair
+        for trial in range(sweep.trials)
+        for name in sweep.algorithms
+        if (name, trial, seed) not in done
+    ]
+    for name, trial, seed in track(todo, "sweep", console=Console(stderr=True)):
+        append(file, one_run(sweep, name, trial, seed))
+    Console().print(chosen_table(read(file)))
+    return 0
+
+
+def one_run(sweep: Sweep, name: str, trial: int, seed: int) -> dict[str, Any]:
+    """Train for the budget, then play the validation and the eval split."""
+    module, rates = run.algorithm(name), rates_of(trial, sweep.lr)
+    given = {**sweep.settings, **rates, "seed": seed, "steps": 10**9}
+    known = {k: v for k, v in given.items() if k in module.Config.__dataclass_fields__}
+    config = run.with_models(module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known))
+    task = make(sweep.env, **sweep.env_kwargs).task
+    held_out = hold_out(task, sweep.validation)
+    team = module.team(config, held_out)
+    start = time.process_time()
+    for _ in module.train(config, held_out, team):
+        if time.process_time() - start >= sweep.cpu_s:
+            break
+    spent = time.process_time() - start
+    scores = [
+        summary(play(some, eval_starts(some, sweep.episodes), team.policies, f"sweep/{seed}"))["return"]
+        for some in (held_out, task)
+    ]
+    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(spent, 1), *scores)
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def rates_of(trial: int, bounds: tuple[float, float]) -> dict[str, float]:
+    """The learning rates of a trial: the same for every algorithm and seed."""
+    rng, (low, high) = Random(f"sweep/{trial}"), bounds
+    draw = {name: low * (high / low) ** rng.random() for name in ("lr", "critic_lr")}
+    return {name: float(f"{value:.2g}") for name, value in draw.items()}
+
+
+def hold_out(task: Task, share: float) -> Task:
+    """The same task with the first part of its train items to train on and the rest of them as eval items.
+
+    Raises ValueError where there are too few items for both.
+    """
+    items = task.items("train")
+    cut = len(items) - max(1, round(share * len(items)))
+    if cut < 1:
+        raise ValueError(f"validation={share}: {len(items)} train items are too few to hold some out")
+    parts = {"train": items[:cut], "eval": items[cut:]}
+    view: Any = copy.copy(task)
+    view.items = parts.__getitem__
+    return view
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    """The rows so far."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def append(file: Path, row: dict[str, Any]) -> None:
+    """Add one finished run."""
+    new = not file.exists()
+    with file.open("a", newline="") as lines:
+        writer = csv.DictWriter(lines, FIELDS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def chosen(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """algorithm -> the runs of its best trial by mean validation return; trials that lack a seed wait."""
+    out: dict[str, list[dict[str, str]]] = {}
+    for name in dict.fromkeys(row["algorithm"] for row in rows):
+        trials: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            if row["algorithm"] == name:
+                trials.setdefault(row["trial"], []).append(row)
+        whole = max(len(runs) for runs in trials.values())
+        out[name] = max((runs for runs in trials.values() if len(runs) == whole), key=validation_mean)
+    return out
+
+
+def validation_mean(runs: Sequence[dict[str, str]]) -> float:
+    return sum(float(row["validation"]) for row in runs) / len(runs)
+
+
+def chosen_table(rows: Sequence[dict[str, str]]) -> Table:
+    """Each algorithm's chosen trial, on the split it was chosen by and on the one it never saw."""
+    shown = Table(title="the trial chosen on the validation split, mean over seeds (least to most)")
+    for column in ("algorithm", "lr", "critic lr", "seeds", "validation", "eval"):
+        shown.add_column(column, justify="left" if column == "algorithm" else "right")
+    for name, runs in chosen(rows).items():
+        cells = [spread([float(row[split]) for row in runs]) for split in ("validation", "eval")]
+        shown.add_row(name, runs[0]["lr"], runs[0]["critic_lr"], str(len(runs)), *cells)
+    return shown
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
