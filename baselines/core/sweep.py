@@ -1,9 +1,9 @@
 """`collm sweep`: a comparison that is fair by construction.
 
 Every algorithm gets the same trials (learning rates drawn once for all), the same seeds and the same CPU
-seconds of training, from the same initial models.  A trial is chosen by its mean return on a validation split,
-held out of the train items; the eval split is played once per run and only reported.  Rows are appended as
-runs finish, so an interrupted sweep goes on where it was.
+seconds of training, from the same initial models.  A trial is chosen by its mean return on a validation
+split, held out of the train items; the eval split is played once per run and only reported.  Rows are
+appended as runs finish, so an interrupted sweep goes on where it was.
 """
 
 from __future__ import annotations
