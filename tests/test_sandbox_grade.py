@@ -1,11 +1,10 @@
 """What a grading says: verdicts, statuses, messages, helpers that mattered, and errors for the caller."""
 
-import math
 import sys
 
 import pytest
 
-from collm_envs.sandbox import CallFailed, Result, Sandbox, UnusableTest
+from collm_envs.sandbox import Result, Sandbox
 
 SORT = [{"input": [xs], "expected": sorted(xs)} for xs in ([3, 1, 2], [], [2, 1], [5])]
 TWICE = [{"input": [x], "expected": 2 * x} for x in range(4)]
@@ -174,110 +173,6 @@ def f(x):
     assert 1 <= result.passed <= 2
 
 
-def test_asserts_of_every_shape_are_judged(sandbox):
-    shapes = {
-        "assert candidate(2) == 4": "ok",
-        "assert f(2) == 5": "wrong",
-        "assert 4 == candidate(2), 'the other way round'": "ok",
-        "assert candidate(0) == -0.0": "ok",
-        "assert candidate(2)": "ok",
-        "assert not candidate(0)": "ok",
-        "assert not candidate(1)": "wrong",
-        "assert candidate('ab') == 'abab'": "ok",
-        "assert candidate(None) is None": "raised:TypeError",
-        "assert abs(candidate(0.1) - 0.2) < 1e-9": "ok",
-        "assert abs(1 - candidate(0)) < 1": "wrong",
-        "assert abs(candidate(1) - 1) <= 1": "ok",
-        "assert str(candidate(3)) == '6'": "ok",
-        "assert sorted(f([1])) == [1, 1] and candidate(x=1) == 2": "ok",
-        "assert [candidate(i) for i in range(3)] == [0, 2, 4]": "ok",
-        "assert candidate(1) == 1 + 1": "ok",
-        "assert candidate(1) is True": "wrong",
-        "assert candidate({1: (2, [3])}['x'])": "raised:KeyError",
-    }
-    result = grade(sandbox, "def f(x): return x + x\n", [{"assert": text} for text in shapes])
-    assert dict(zip(shapes, result.tests, strict=True)) == shapes
-    assert result.status == "ok"
-
-
-def test_an_assert_that_code_must_judge_survives_a_program_that_dies(sandbox):
-    main = "import os\ndef f(x):\n    if x == 1: os._exit(0)\n    return x\n"
-    tests = [{"assert": f"assert str(candidate({x})) == '{x}'"} for x in range(3)]
-    result = grade(sandbox, main, tests)
-    assert result.tests == ("ok", "died", "ok")
-
-
-def test_values_that_explode_in_honest_tests_cost_the_program_not_the_grader(sandbox):
-    check = "def check(candidate):\n    assert sum(1 for _ in range(candidate(1))) == 5\n"
-    result = sandbox.check(main="def f(x): return 10**15", entry_point="f", test=check, timeout_s=0.3)
-    assert result.passed == 0
-
-
-def test_a_check_may_use_the_prompts_helpers_and_builtin_exceptions(sandbox):
-    prompt = "def encode(s): return s[::-1]\ndef f(s):\n    '''undo encode'''\n"
-    check = """
-def check(candidate):
-    for text in ("abc", "x"):
-        assert candidate(encode(text)) == text
-    try:
-        candidate(None)
-    except TypeError:
-        pass
-    else:
-        assert False
-"""
-    main = prompt + "    return s[::-1]\n"
-    assert sandbox.check(main=main, entry_point="f", prompt=prompt, test=check).tests == ("ok",)
-    cheat = "def encode(s): return ''\ndef f(s): return ''\n"
-    assert sandbox.check(main=cheat, entry_point="f", prompt=prompt, test=check).tests == ("wrong",)
-
-
-@pytest.mark.parametrize("test", ["def check(candidate:\n", "x = 1 / 0\n"])
-def test_tests_that_do_not_run_are_the_callers_error(sandbox, test):
-    with pytest.raises(UnusableTest, match="the tests do not run"):
-        sandbox.check(main="def f(x): return x", entry_point="f", test=test)
-
-
-def test_a_test_without_check_is_the_callers_error(sandbox):
-    with pytest.raises(UnusableTest, match="check"):
-        sandbox.check(main="def f(x): return x", entry_point="f", test="x = 1\n")
-
-
-def test_texts_are_parsed_without_being_run(sandbox):
-    text = "import os, re\nfrom math import *\nos._exit(1)\nclass C: pass\nasync def g(): pass\n"
-    text += "def f(a, /, b, *c, d=1, **e):\n    def inner(): return h(a)\n    return aux(1) + C().m()\n"
-    broken, whole, deep, nul = sandbox.parse("def f(:", text, "f" + "()" * 20_000, "\0")
-    assert not broken.parses
-    assert (broken.error.kind, broken.error.line, broken.error.column) == ("SyntaxError", 1, 7)
-    assert whole.parses
-    assert whole.imports == ("import os, re", "from math import *")
-    assert whole.classes == ("C",)
-    g, f = whole.functions
-    assert (g.name, g.returns) == ("g", False)
-    assert (f.line, f.end_line, f.returns, f.calls) == (6, 8, True, ("C", "aux", "h"))
-    assert f.parameters == ("a", "b", "c", "d", "e")
-    assert whole.function("f") is f
-    assert whole.function("nothing") is None
-    assert not deep.parses
-    assert not nul.parses
-
-
-def test_a_trusted_function_runs_on_hostile_data(sandbox):
-    program = """
-import ast
-def names(text):
-    return sorted(node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name))
-"""
-    assert sandbox.call(program, "names", "a + b(c)") == ["a", "b", "c"]
-    with pytest.raises(CallFailed, match="SyntaxError"):
-        sandbox.call(program, "names", "a +")
-    with pytest.raises(CallFailed, match="unserialisable") as failure:
-        sandbox.call("def g(): return object()", "g")
-    assert failure.value.status == "unserialisable"
-    with pytest.raises(CallFailed, match="timeout"):
-        sandbox.call("def g():\n    while True: pass", "g", timeout_s=0.1)
-
-
 def test_many_gradings_come_back_in_order(sandbox):
     jobs = [
         {
@@ -312,56 +207,6 @@ def test_the_same_program_gives_the_same_answer(sandbox):
     with Sandbox() as another:
         answers.append(another.call(main, "f"))
     assert all(answer == answers[0] for answer in answers)
-
-
-@pytest.mark.parametrize(
-    ("error", "match", "how"),
-    [
-        (ValueError, "timeout_s: need a positive number", {"timeout_s": 0}),
-        (ValueError, "timeout_s: need a positive number", {"timeout_s": math.nan}),
-        (ValueError, r"entry_point: need the name of a function, got 'f\(\)'", {"entry_point": "f()"}),
-        (ValueError, "aux: a helper cannot be called 'f'", {"aux": {"f": "def f(): pass"}}),
-        (TypeError, "main: need a str, got NoneType", {"main": None}),
-        (TypeError, r"tests\[0\]: need a mapping", {"tests": ["assert f(1)"]}),
-        (ValueError, r"tests\[0\]: need the keys of one of", {"tests": [{"input": [1]}]}),
-        (TypeError, "input is the list of arguments, got str", {"tests": [{"input": "x", "expected": 1}]}),
-        (
-            ValueError,
-            "need plain data, got something object",
-            {"tests": [{"input": [object()], "expected": 1}]},
-        ),
-        (ValueError, r"tests\[0\]: need one assert statement", {"tests": [{"assert": "f(1) == 1"}]}),
-        (
-            ValueError,
-            r"tests\[0\]: tolerance: need",
-            {"tests": [{"input": [1], "expected": 1, "tolerance": -1}]},
-        ),
-    ],
-)
-def test_wrong_arguments_are_named(sandbox, error, match, how):
-    with pytest.raises(error, match=match):
-        sandbox.grade(**{"main": "def f(x): return x", "entry_point": "f", "tests": SORT, **how})
-
-
-@pytest.mark.parametrize(
-    ("match", "how"),
-    [
-        ("workers: need an int of at least 1, got 0", {"workers": 0}),
-        ("require: need one of", {"require": "best"}),
-        ("backend: need", {"backend": "docker"}),
-    ],
-)
-def test_wrong_settings_are_named(match, how):
-    with pytest.raises(ValueError, match=match):
-        Sandbox(**how)
-
-
-def test_a_closed_sandbox_says_so():
-    sandbox = Sandbox()
-    sandbox.close()
-    sandbox.close()
-    with pytest.raises(ValueError, match="the sandbox is closed"):
-        grade(sandbox, "def f(x): return x")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes the way Linux shows them")

@@ -19,9 +19,17 @@
 
 What is promised: the program runs in a process of its own that may compute and nothing else (no files,
 network, processes, threads, signals), and the expected values never enter that process.  All a program can
-say is "call i returned this plain value"; whether that is right is decided outside.
+say is "call i returned this plain value"; whether that is right is decided outside.  What no sandbox stops:
+programs that know public tests by heart, and holes in the kernel itself.  Do not give a trainer that runs
+as root a container daemon's socket: any hole would then be the whole machine.
 
-Calls of a Sandbox (all blocking, all safe from several threads; from asyncio: `asyncio.to_thread`):
+Isolation, weakest first: "process" (limits only) < "wasm" < "seccomp" (allow-list of system calls) <
+"no-ns" (and Landlock) < "full" (and namespaces with an empty root).  Linux gives "seccomp" or better to any
+user in any container; what holds is found by attack at start and stands in every result.  Below `require`
+there is SandboxUnavailable, never a silent fallback; `backend="wasm"` and `backend="process"` are had by name.
+
+Calls of a Sandbox (all blocking and safe from several threads; from asyncio: `asyncio.to_thread`; a forked
+copy of the process opens workers of its own):
 
     grade(main=, entry_point=, tests=, aux=None, timeout_s=2.0, counterfactual=False, retry_timeouts=False)
         -> Result

@@ -68,7 +68,7 @@ def grade(slot: Slot, program: Program, cases: Sequence[Case], cpu_s: float) -> 
     def by_text(start: int, budget: float) -> Run:
         return remote.run(slot.programs, slot.tests, program, texts[start:], budget)
 
-    first = _all(by_data, len(data), cpu_s) if data else Run("ok")
+    first = _all(by_data, len(data), cpu_s) if data or not texts else Run("ok")
     if not texts:
         return first
     loaded = not data or any(verdict != "not_run" for verdict, _ in first.verdicts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from .result import SandboxError
-from .run import Child, Program, Run, clean, job_frame
+from .run import WALL, Child, Program, Run, clean, job_frame
 from .worker import Hung, Worker
 
 GRADER_FACTOR = 2.0
@@ -59,6 +60,9 @@ def _verdicts(child: Child, grader: Child, n: int) -> Run:
         try:
             frame = grader.read()
         except Hung:
+            if child.starved():
+                grader.deadline = time.monotonic() + WALL * child.cpu_s
+                continue
             return Run("timeout", [*verdicts, ("timeout", "")])
         match frame:
             case ["verdict", _, "died" | "protocol_error" as lost, "", ""]:

@@ -88,9 +88,10 @@ class Sandbox:
     ) -> Result:
         """Run one program against its tests.
 
-        `timeout_s` is CPU seconds for the program with all its calls; the wall clock allows three times
-        that.  `counterfactual` grades again with each helper replaced by stubs and fills `used` and
-        `aux_used`.  `retry_timeouts` repeats a program that ran out of time once, with twice the limit.
+        `timeout_s` is CPU seconds for the program with all its calls.  The wall clock allows three times
+        that, and more only to a program that an overloaded machine keeps waiting.  `counterfactual` grades
+        again with each helper replaced by stubs and fills `used` and `aux_used`.  `retry_timeouts` repeats
+        a program that ran out of time once, with twice the limit.
 
         Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
         InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
@@ -166,7 +167,7 @@ class Sandbox:
     def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
         """`function(*arguments)` of a trusted program, in a throw-away process: for work on hostile data.
 
-        Arguments and value are plain data.  Raises CallFailed where there is no value.
+        Arguments and value are plain data, the value at most 1 MiB.  Raises CallFailed where there is none.
         """
         trusted = Program(program, function)
         calls = [arguments]

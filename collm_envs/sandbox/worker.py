@@ -99,44 +99,36 @@ class Worker:
         self.features: dict[str, Any] = {}
         self.level: Level = "process"
 
-    def start(self) -> None:
-        """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""
+    def _command(self, control: int) -> list[str]:
         folders, arguments = [str(Path(__file__).parent)], []
         if self._kind == "wasm":
             build, packages = wasm.find()
             folders, arguments = [*folders, str(packages)], [str(build)]
+        python = [sys.executable, "-s", "-S", "-B", "-c", BOOT]
+        return [*python, "|".join(folders), str(control), self._kind, *arguments]
+
+    def start(self) -> None:
+        """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""
         ours, theirs = socket.socketpair()
         complaints, write_end = os.pipe()
         libraries = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
         try:
+            self._control = ours
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-s",
-                    "-S",
-                    "-B",
-                    "-c",
-                    BOOT,
-                    "|".join(folders),
-                    str(theirs.fileno()),
-                    self._kind,
-                    *arguments,
-                ],
+                self._command(theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=write_end,
                 pass_fds=[theirs.fileno()],
-                start_new_session=True,
+                start_new_session=True,  # the terminal's Ctrl-C is for the trainer
                 cwd="/",
                 env={**libraries, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
             )
-            self._control = ours
             theirs.close()
             os.close(write_end)
             write_end = -1
             self.features = self._hello(complaints)
         except BaseException:
-            ours.close()
             self.kill()
             raise
         finally:

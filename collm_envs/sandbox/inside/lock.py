@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import math
 import os
+import resource
 import struct
 from collections.abc import Callable
 
@@ -13,8 +13,13 @@ from . import confine, seccomp, syscalls
 
 CPU_CLOCK = 2
 SIGKILL = 9
+SPARE_S = 2
+"""whole seconds that the limit on CPU time leaves to the timer, which is exact"""
 SETTING = struct.Struct("=qqqq")
 """struct itimerspec: interval, then value, each in seconds and nanoseconds"""
+LIMIT = struct.Struct("=QQ")
+"""struct rlimit64: soft, hard"""
+Step = Callable[[], int]
 
 
 class Lock:
@@ -26,16 +31,34 @@ class Lock:
     """
 
     def __init__(self) -> None:
-        self.confine: Callable[[], int] | None = None
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        self._most_s = 1 << 62 if most == resource.RLIM_INFINITY else most
+        self._steps: list[Step] = []
+        self.confine: Step | None = None
         """installs the filter; None where there is none"""
+        self.timer = False
+        """whether CPU time is limited to fractions of a second"""
         if syscalls.MACHINE is None:
             return
-        event = ctypes.create_string_buffer(struct.pack("=Qii", 0, SIGKILL, 0), 64)
-        self._timer = ctypes.create_string_buffer(8)
+        self._limit = ctypes.create_string_buffer(LIMIT.size)
         self._setting = ctypes.create_string_buffer(SETTING.size)
-        self._watch = syscalls.prepared("prctl", confine.SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-        self._create = syscalls.prepared("timer_create", CPU_CLOCK, event, self._timer)
-        self._set = syscalls.prepared("timer_settime", 0, 0, self._setting, None)
+        nothing = ctypes.create_string_buffer(LIMIT.size)
+        self._steps = [
+            syscalls.prepared("prctl", confine.SET_PDEATHSIG, SIGKILL, 0, 0, 0),
+            syscalls.prepared("prlimit64", 0, resource.RLIMIT_CPU, self._limit, None),
+            syscalls.prepared("prlimit64", 0, resource.RLIMIT_NPROC, nothing, None),
+        ]
+        with contextlib.suppress(OSError):  # without a timer the whole seconds of the limit hold
+            self._add_timer()
+
+    def _add_timer(self) -> None:
+        event = ctypes.create_string_buffer(struct.pack("=Qii", 0, SIGKILL, 0), 64)
+        number = ctypes.create_string_buffer(8)
+        create = syscalls.prepared("timer_create", CPU_CLOCK, event, number)
+        create()
+        syscalls.call("timer_delete", int.from_bytes(number.raw[:4], "little"))
+        self._steps += [create, syscalls.prepared("timer_settime", 0, 0, self._setting, None)]
+        self.timer = True
 
     def add_filter(self) -> None:
         """Use seccomp too.  Raises OSError where there is no filter for this machine."""
@@ -48,16 +71,17 @@ class Lock:
 
     def close(self, zygote: int, cpu_s: float) -> None:
         """Lock this process in for good.  Raises OSError where any part that must hold does not."""
-        confine.limit("CPU", math.ceil(cpu_s) + 1)
-        with contextlib.suppress(OSError, ValueError):
+        whole = int(cpu_s)
+        most = min(whole + SPARE_S, self._most_s)
+        if not self._steps:
+            confine.limit("CPU", most)
             confine.limit("NPROC", 0)
-        if syscalls.MACHINE is not None:
-            self._watch()
-            if os.getppid() != zygote:
-                raise OSError("the zygote is gone")
-            SETTING.pack_into(self._setting, 0, 0, 0, int(cpu_s), int(cpu_s % 1 * 1e9))
-            with contextlib.suppress(OSError):  # without the timer the whole seconds of the limit hold
-                self._create()
-                self._set()
+            return
+        LIMIT.pack_into(self._limit, 0, most, most)
+        SETTING.pack_into(self._setting, 0, 0, 0, whole, int((cpu_s - whole) * 1e9))
+        for step in self._steps:
+            step()
+        if os.getppid() != zygote:
+            raise OSError("the zygote is gone")
         if self.confine is not None:
             self.confine()

@@ -18,14 +18,14 @@ NUMBERS = """
     getegid 108 177   getppid 110 173   capset 126 91   sigaltstack 131 132   pivot_root 155 41
     chroot 161 51   mount 165 40   umount2 166 39   init_module 175 105   delete_module 176 106
     gettid 186 178   futex 202 98   restart_syscall 219 128   timer_create 222 107   timer_settime 223 110
-    clock_gettime 228 113   clock_getres 229 114   clock_nanosleep 230 115   exit_group 231 94
-    kexec_load 246 104   add_key 248 217   request_key 249 218   keyctl 250 219   pselect6 270 72
-    ppoll 271 73   unshare 272 97   set_robust_list 273 99   perf_event_open 298 241   prlimit64 302 261
-    setns 308 268   process_vm_readv 310 270   process_vm_writev 311 271   finit_module 313 273
-    seccomp 317 277   getrandom 318 278   prctl 157 167   kexec_file_load 320 294   bpf 321 280
-    userfaultfd 323 282   rseq 334 293   io_uring_setup 425 425   io_uring_enter 426 426
-    io_uring_register 427 427   clone3 435 435
-    landlock_create_ruleset 444 444   landlock_restrict_self 446 446
+    timer_delete 226 111   clock_gettime 228 113   clock_getres 229 114   clock_nanosleep 230 115
+    exit_group 231 94   kexec_load 246 104   add_key 248 217   request_key 249 218   keyctl 250 219
+    pselect6 270 72   ppoll 271 73   unshare 272 97   set_robust_list 273 99   perf_event_open 298 241
+    prlimit64 302 261   setns 308 268   process_vm_readv 310 270   process_vm_writev 311 271
+    finit_module 313 273   seccomp 317 277   getrandom 318 278   prctl 157 167   kexec_file_load 320 294
+    bpf 321 280   userfaultfd 323 282   rseq 334 293   io_uring_setup 425 425   io_uring_enter 426 426
+    io_uring_register 427 427   clone3 435 435   landlock_create_ruleset 444 444
+    landlock_restrict_self 446 446
 """
 """name, number on x86_64, number on aarch64"""
 

@@ -13,6 +13,7 @@ The end of the control socket is the end of the trainer, and so of this process 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -29,6 +30,8 @@ GRACE_S = 0.05
 SPEAK = 3
 """descriptor of the control socket here, of the job socket in a child"""
 
+FORK = ctypes.PyDLL(None).fork
+"""os.fork touches twice the memory, to repair the locks of threads that are not here"""
 PARSER = facts.__name__
 """not used here, but imported by the program of `Sandbox.parse`"""
 
@@ -58,10 +61,7 @@ def _cpu_so_far(pid: int) -> float:
 def _fork(command: bytes, sockets: list[int], lock: Lock, box: child.Box) -> int:
     """Start the child of one job.  Returns its process id, or -1."""
     zygote = os.getpid()
-    try:
-        pid = os.fork()
-    except OSError:
-        pid = -1
+    pid = FORK()
     if pid == 0:
         try:
             for to, descriptor in enumerate(sockets, SPEAK):
@@ -129,7 +129,7 @@ def _confined_as(kernel: bool, memory: int) -> tuple[Lock, dict[str, Any]]:
             lock.add_filter()
     if lock.confine is not None and not _filter_holds(lock):
         lock.confine = None
-    features["seccomp"] = lock.confine is not None
+    features |= {"seccomp": lock.confine is not None, "cpu_timer": lock.timer}
     os.environ.clear()
     return lock, features
 
