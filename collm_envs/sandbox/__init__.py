@@ -26,7 +26,7 @@ as root a container daemon's socket: any hole would then be the whole machine.
 Isolation, weakest first: "process" (limits only) < "wasm" < "seccomp" (allow-list of system calls) <
 "no-ns" (and Landlock) < "full" (and namespaces with an empty root).  Linux gives "seccomp" or better to any
 user in any container; what holds is found by attack at start and stands in every result.  Below `require`
-there is SandboxUnavailable, never a silent fallback; `backend="wasm"` and `backend="process"` are had by name.
+there is SandboxUnavailable, never a silent fallback; the backends "wasm" and "process" are had by name.
 
 Calls of a Sandbox (all blocking and safe from several threads; from asyncio: `asyncio.to_thread`; a forked
 copy of the process opens workers of its own):
