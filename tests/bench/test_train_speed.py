@@ -1,11 +1,11 @@
-"""Joint samples a second of training, beside CoMLRL and beside a bare decode loop and backward pass.
+"""Joint samples a second of training, beside CoMLRL, TRL (one agent) and a bare decode and backward pass.
 
     COLLM_PEER_PYTHON=/path/to/python pytest -m bench -s tests/bench/test_train_speed.py
 
-The peer's Python has `comlrl==1.4.3` and collm; without it only our side and the bound are timed.  Every
-figure is a process of its own; the sides take turns, three times, and medians are shown.  Ours steps once for
-64 episodes, the peer at its defaults (2 prompts of 4, 8 samples); model, reward, sampling and threads are the
-same.
+The peer's Python has `comlrl==1.4.3`, `trl==1.16.0` and collm; without it only our side and the bound are
+timed.  Every figure is a process of its own; the sides take turns, three times, and medians are shown.  Ours
+steps once for 64 episodes, CoMLRL at its defaults (2 prompts of 4, 8 samples), TRL once for 64 texts; model,
+reward, sampling and threads are the same.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ def test_joint_samples_per_second_beside_the_peer_and_the_bound(tmp_path, thread
         for name, (algorithm, turns, group) in PEER.items() if peer else ():
             line = timed(peer, "peer_comlrl.py", algorithm, folder, turns, group, threads)
             runs.setdefault(("peer", name), []).append(line)
+        if peer:
+            line = timed(peer, "peer_trl.py", folder, 4, threads)
+            runs.setdefault(("peer", "MAGRPO, 1 agent"), []).append(line)
     clock = "cpu_s" if threads == 1 else "wall_s"  # two threads spin while they wait: only the wall tells
     rate = {key: statistics.median(r["samples"] / r[clock] for r in lines) for key, lines in runs.items()}
     memory = {key: max(r["peak_mb"] for r in lines) for key, lines in runs.items()}
