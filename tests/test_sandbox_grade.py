@@ -74,10 +74,10 @@ def test_a_program_that_dies_often_is_not_started_for_ever(sandbox):
     [
         ("def f(:\n", "main", "SyntaxError", 1),
         ("x = 1\n\ndef f(xs):\n  return 1\n return 2\n", "main", "IndentationError", 5),
-        ("import numpy\n", "solution", "ModuleNotFoundError", 0),
-        ("x = 1\n", "solution", "NameError", 0),
+        ("import numpy\ndef f(x): pass\n", "solution", "ModuleNotFoundError", 0),
+        ("x = 1\n", "main", "NameError", 0),
         ("f = 1\n", "solution", "TypeError", 0),
-        ("raise SystemExit\n", "solution", "SystemExit", 0),
+        ("def f(x): pass\nraise SystemExit\n", "solution", "SystemExit", 0),
         ("def f(x): return " + "-" * 30_000 + "1\n", "main", "MemoryError|RecursionError|SyntaxError", 0),
     ],
 )
@@ -112,8 +112,22 @@ def test_two_namespaces_export_one_name(sandbox):
     aux = "secret = 7\ndef other(x): return x\ndef aux(x): return sorted(other(x))\n"
     assert grade(sandbox, "def f(xs): return aux(xs)\n", aux=aux).passed == 4
     assert grade(sandbox, "def f(xs): return other(xs)\n", aux=aux).tests[0] == "raised:NameError"
-    missing = grade(sandbox, "x = 1\n", aux="def aux(x): return x\ndef f(xs): return sorted(xs)\n")
-    assert missing.status == "load_error"
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "def f(xs): return sorted(xs)\n",
+        "import builtins\nbuiltins.f = sorted\n",
+        "import sys\nsys.modules['solution'] = sys.modules['aux']\nf = sorted\n",
+        "import sys\nsys._getframe(2).f_locals['given']['f'] = sorted\n",
+        "import sys\nsys.settrace(lambda frame, event, arg: frame.f_globals.update(f=sorted))\n",
+    ],
+    ids=["by name", "builtins", "modules", "frames", "trace"],
+)
+def test_a_helper_cannot_ship_the_whole_solution(sandbox, trick):
+    result = grade(sandbox, "x = 1\n", aux=trick + "def aux(x): return x\n")
+    assert (result.status, result.passed) == ("load_error", 0)
 
 
 def test_helpers_see_the_helpers_before_them(sandbox):

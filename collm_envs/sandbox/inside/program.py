@@ -67,6 +67,8 @@ def _load(job: dict[str, Any]) -> Any:
     """The entry point of a job's program.  All texts are compiled before any of them runs."""
     codes = [(name, _compile(name, text)) for name, text in job["helpers"]]
     main = _compile("main", job["main"])
+    if job["entry"] not in main.co_names:  # a helper that runs first could still put it there
+        raise LoadFailed("main", "NameError", f"name {job['entry']!r} is not defined", 0, 0)
     given: dict[str, Any] = {}
     for name, code in codes:
         given[name] = _define(name, code, given, name)
