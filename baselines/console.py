@@ -23,12 +23,21 @@ from tyro.conf import Positional, UseAppendAction, arg
 import collm_envs
 from collm_envs import TextEnv, catalogue
 from collm_envs import evaluate as evaluation
-from collm_envs.policies import KINDS, Policy, seat, take_seat
+from collm_envs.policies import KINDS as WITHOUT_TORCH
+from collm_envs.policies import Policy, seat, take_seat
 from collm_envs.record import Record, read, record, scenes, write
 from collm_envs.render.episodes import episodes_page
 from collm_envs.render.page import page
 from collm_envs.table import Row, table
 
+
+def _hf(rest: str) -> Policy:
+    from baselines import hf
+
+    return hf.parse(rest)
+
+
+KINDS = {**WITHOUT_TORCH, "hf": _hf}
 out = Console(highlight=False)
 EnvId = Annotated[Positional[str], arg(metavar="ENV")]
 AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=POLICY")]
@@ -81,7 +90,7 @@ class _Seats:
     """id of the environment, or package.module:Id"""
     agent: AgentPolicies = ()
     """who plays an agent; may be given again: expert, random, noisy, replay:FILE, human,
-    openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512"""
+    hf:FOLDER_OR_NAME, openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512"""
     env_kwargs: str = "{}"
     """keywords of the environment, as JSON"""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import tabular
 import toy_games
 
 import collm_envs
@@ -74,7 +75,7 @@ def test_the_readme_lists_every_environment_and_every_algorithm():
     ours = [id for id, spec in collm_envs.registry.items() if spec.entry_point.startswith("collm_envs.")]
     assert [id for id in ours if f"| `{id}` |" not in README] == []
     files = [path.name for path in (ROOT / "baselines").glob("*.py")]
-    beside = {"__init__.py", "__main__.py", "cli.py", "console.py", "protocols.py"}
+    beside = {"__init__.py", "__main__.py", "cli.py", "console.py", "hf.py", "protocols.py"}
     assert [name for name in files if name not in beside and f"baselines/{name}" not in README] == []
 
 
@@ -101,7 +102,7 @@ def test_the_example_environment_and_its_tests_pass(tmp_path, monkeypatch):
 def test_the_example_algorithm_learns_a_matrix_game(tmp_path, monkeypatch):
     moving: ModuleType = saved(tmp_path, monkeypatch, "moving", code(CONTRIBUTING)[2])
     task = toy_games.matrix_game(((1, 0), (0, 0.2)))
-    team = toy_games.tabular_team(task, lr=0.5)
+    team = tabular.tabular_team(task, lr=0.5)
     config = moving.Config(steps=60, episodes=16, momentum=0.5)
     returns = [metrics["return"] for metrics in moving.train(config, task, team)]
     assert sum(returns[:3]) / 3 < 0.6
