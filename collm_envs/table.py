@@ -29,8 +29,9 @@ def measures(record: Record) -> dict[str, float]:
     """What one episode counts for: score, return, the metrics of its last turn, time and cost.
 
     The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
-    Time is that of the policies, one agent after the other (sequential) or all at once (parallel); cost is
-    in tokens, where the policies know them.
+    Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
+    answer of a turn, with what an agent `waited` for texts of others); cost is in tokens, where the policies
+    know them.
     """
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
@@ -40,7 +41,9 @@ def measures(record: Record) -> dict[str, float]:
     said = [turn["usage"].values() for turn in record.turns]
     if all("seconds" in one for turn in said for one in turn):
         found["seconds_sequential"] = sum(one["seconds"] for turn in said for one in turn)
-        found["seconds_parallel"] = sum(max(one["seconds"] for one in turn) for turn in said)
+        found["seconds_parallel"] = sum(
+            max(one["seconds"] + one.get("waited", 0.0) for one in turn) for turn in said
+        )
     for name in ("tokens_read", "tokens_written"):
         if all(name in one for turn in said for one in turn):
             found[name] = float(sum(one[name] for turn in said for one in turn))
