@@ -38,7 +38,7 @@ def _hf(rest: str) -> Policy:
 
 
 KINDS = {**WITHOUT_TORCH, "hf": _hf}
-out = Console(highlight=False)
+out = Console(highlight=False, markup=False)  # texts of others may hold brackets
 EnvId = Annotated[Positional[str], arg(metavar="ENV")]
 AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=POLICY")]
 
@@ -78,7 +78,7 @@ def _overview() -> Table:
         low, high = env.task.reward_range
         items = " + ".join(str(len(env.items(split))) for split in ("train", "eval"))
         turns, agents = str(env.task.max_turns), str(len(env.possible_agents))
-        shown.add_row(f"[cyan]{id}[/]", agents, turns, f"{low:g} to {high:g}", items, spec.summary)
+        shown.add_row(Text(id, style="cyan"), agents, turns, f"{low:g} to {high:g}", items, spec.summary)
     shown.caption = "items: to train on + to evaluate on.   collm envs ENV shows a page."
     shown.caption_justify = "left"
     return shown
@@ -144,7 +144,7 @@ def play(args: Sequence[str]) -> None:
         said.append(usage)
         _show_turn(env, policies)
     total = sum(turn.score.reward for turn in env.turns)
-    out.print(f"\nreturn [bold]{total:.3f}[/] over {len(env.turns)} turns")
+    out.print(f"\nreturn {total:.3f} over {len(env.turns)} turns", style="bold")
     if asked.out is not None:
         names = {agent: policy.name for agent, policy in policies.items()}
         write([record(env, names, usage=said)], asked.out)
@@ -204,8 +204,9 @@ def evaluate(args: Sequence[str]) -> int:
     if done.failures:
         first = done.failures[0]
         out.print(
-            f"[red]{len(done.failures)} episodes have no score[/]; the first, item {first.job.item}: "
-            f"{first.agent}: {first.error}\nThe same command tries them again, and only them."
+            f"{len(done.failures)} episodes have no score; the first, item {first.job.item}: "
+            f"{first.agent}: {first.error}\nThe same command tries them again, and only them.",
+            style="red",
         )
     return 1 if done.failures else 0
 

@@ -107,6 +107,7 @@ def _drip(handler: Handler, body: dict[str, Any], rest: str) -> None:
 
 BEHAVIOURS: dict[str, Callable[[Handler, dict[str, Any], str], None]] = {
     "status": lambda h, body, rest: h.send(int(rest), f'{{"error": "told to send {rest}"}}'),
+    "brackets": lambda h, body, rest: h.send(400, "a [key] in [/brackets]"),
     "wait": lambda h, body, rest: h.send(429, "slow down", Retry_After=rest),
     "wait_until": lambda h, body, rest: h.send(
         429, "slow down", Retry_After=formatdate(time.time() + float(rest), usegmt=True)

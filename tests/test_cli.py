@@ -131,14 +131,14 @@ def test_eval_says_which_episodes_have_no_score_and_ends_with_1(capsys, tmp_path
     plan = {"on": True}
 
     def behave(body, seen):
-        return "status:400" if plan["on"] and "Goal: 7." in body["messages"][0]["content"] else "good"
+        return "brackets" if plan["on"] and "Goal: 7." in body["messages"][0]["content"] else "good"
 
     with serve(behave) as stub:
         args = ("eval", ADDING, "--policy", f"openai:{stub.url}#m", "--episodes", "6", "--out", str(tmp_path))
         status, out, _ = collm(capsys, *args)
         assert status == 1
         assert "episodes have no score" in out
-        assert "HTTP 400" in out
+        assert "HTTP 400 Bad Request: a [key] in [/brackets]" in out
         plan["on"] = False
         status, out, _ = collm(capsys, *args)
     assert status == 0
