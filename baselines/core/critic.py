@@ -67,7 +67,7 @@ class Critic:
             loss = losses.value_loss(value, targets[index], was, clip).sum() / len(segments)
             if not torch.isfinite(loss):
                 raise FloatingPointError(
-                    f"{self.lm.name}: the value loss is {float(loss)}; nothing was changed"
+                    f"{self.lm.name}: the value loss is {loss.item()}; nothing was changed"
                 )
             (coef * loss).backward()
             total += float(loss.detach())

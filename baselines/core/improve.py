@@ -119,6 +119,6 @@ def _check_finite(policy: LM, loss: Tensor, moves: Sequence[Move], index: Sequen
     if not torch.isfinite(loss):
         texts = "\n".join(f"  {moves[k].text[:200]!r}" for k in index[:8])
         raise FloatingPointError(
-            f"{policy.name}: the loss of a micro-batch of {len(index)} moves is {float(loss)}; the weights "
+            f"{policy.name}: the loss of a micro-batch of {len(index)} moves is {loss.item()}; the weights "
             f"are as they were before this step.  The texts begin with\n{texts}"
         )
