@@ -1,0 +1,161 @@
+"""What an entry says of itself: `entry.json`, read strictly."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any, Literal, get_args
+
+from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
+from leaderboard.lists import LISTS
+from leaderboard.stats import Claim
+
+FORMAT = 1
+MAX_JSON_BYTES = 2**18
+MAX_TEXT_CHARS = 2000
+Kind = Literal["scripted", "prompted", "trained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What only the submitter knows."""
+
+    name: str
+    """of the entry: lower-case letters, digits and dashes"""
+    kind: Kind
+    """scripted: a program wrote the texts; prompted: untrained models; trained: trained on the task"""
+    method: str
+    """the protocol or algorithm, e.g. discussion, MAGRPO, CoLLM-CC"""
+    models: Sequence[str] = ()
+    """every model with its revision, e.g. Qwen/Qwen3-1.7B@70d244c"""
+    command: str = ""
+    """the training command, or the one that played the episodes"""
+    seeds: Sequence[int] = ()
+    """training seeds, one for each run"""
+    tokens: int | None = None
+    """tokens trained on, all runs together"""
+    hardware: str = ""
+    """what it was trained and played on"""
+    commit: str = ""
+    """of the code"""
+    licence: str = ""
+    """of the texts in the records"""
+    contact: str = ""
+    """whom to ask"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(About):
+    """A row of the board."""
+
+    format: int
+    env: str
+    list: str
+    """name of the public evaluation list"""
+    version: str
+    """of the collm package that played it"""
+    content_hash: str
+    """of the environment"""
+    date: str
+    runs: Mapping[str, str]
+    """{record file: its sha256}"""
+    claim: Claim
+    score_by_run: Sequence[float]
+
+    @property
+    def id(self) -> str:
+        """Its place under entries/."""
+        return f"{self.list}/{self.name}"
+
+    def to_json(self) -> str:
+        """The text of entry.json."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def check_about(about: About) -> None:
+    """ValueError that names what is missing or malformed."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", about.name):
+        raise ValueError(f"name must be lower-case letters, digits and dashes, got {about.name!r}")
+    if about.kind not in get_args(Kind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {about.kind!r}")
+    wanted = ["method", "licence", "contact", "command"]
+    wanted += ["models"] * (about.kind != "scripted") + ["seeds", "hardware", "commit"] * (
+        about.kind == "trained"
+    )
+    for name in wanted:
+        if not asdict(about)[name]:
+            raise ValueError(f"{name} is needed for an entry of kind {about.kind!r}")
+
+
+def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
+    """The entry and the bytes it was read from; Refused that names the field."""
+    with opened(bundle, ENTRY) as file:
+        raw = read(file, ENTRY, MAX_JSON_BYTES + 1)
+    if len(raw) > MAX_JSON_BYTES:
+        raise Refused(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
+    try:
+        data = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Refused(ENTRY, f"not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise Refused(ENTRY, f"need a JSON object, got {type(data).__name__}")
+    known = {field.name for field in fields(Entry)}
+    for name in sorted(known ^ set(data)):
+        raise Refused(ENTRY, f"field {name!r} is {'missing' if name in known else 'unknown'}")
+    for name, fits in _FIELDS.items():
+        if not fits(data[name]):
+            raise Refused(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
+    entry = Entry(**data)
+    try:
+        check_about(entry)
+    except ValueError as error:
+        raise Refused(ENTRY, str(error)) from error
+    if sorted(entry.runs) != sorted(bundle.runs()):
+        raise Refused(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
+    if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
+        raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+    return entry, raw
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT_CHARS
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63
+
+
+def _number(value: Any) -> bool:
+    return _whole(value) or (type(value) is float and isfinite(value))
+
+
+def _list_of(fits: Any) -> Any:
+    return lambda value: isinstance(value, list) and len(value) <= 256 and all(map(fits, value))
+
+
+def _dict_of(fits: Any) -> Any:
+    return lambda value: (
+        isinstance(value, dict)
+        and len(value) <= 256
+        and all(map(_text, value))
+        and all(map(fits, value.values()))
+    )
+
+
+_FIELDS = {
+    **dict.fromkeys(
+        ("name", "kind", "method", "command", "hardware", "commit", "licence", "contact", "env"), _text
+    ),
+    **dict.fromkeys(("version", "content_hash", "date"), _text),
+    "list": lambda value: isinstance(value, str) and value in LISTS,
+    "models": _list_of(_text),
+    "seeds": _list_of(_whole),
+    "tokens": lambda value: value is None or (_whole(value) and value >= 0),
+    "format": lambda value: value == FORMAT and type(value) is int,
+    "runs": _dict_of(_text),
+    "claim": _dict_of(_dict_of(lambda value: value is None or _number(value))),
+    "score_by_run": _list_of(_number),
+}

@@ -1,0 +1,88 @@
+"""An entry made from the folders that `collm eval` wrote, and verified before it stands anywhere."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+from leaderboard import lists
+from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.entry import FORMAT, About, Entry, check_about
+from leaderboard.stats import Tally
+from leaderboard.verify import verify
+
+
+def submit(folders: Sequence[Path], about: About, entries: Path) -> Path:
+    """The folder of the new entry under `entries`; each of `folders` is one run, i.e. one training seed.
+
+    Raises ValueError where something is missing or the entry would be refused, FileExistsError where the
+    name is taken.  Nothing is left behind then.
+    """
+    check_about(about)
+    claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8"))
+    name = lists.list_of(claim["env"], claim["kwargs"])
+    place = entries / name / about.name
+    if place.exists():
+        raise FileExistsError(f"{place} is there already; choose another name")
+    with tempfile.TemporaryDirectory() as made:
+        draft = Path(made)
+        for run, folder in enumerate(folders):
+            _compress(folder / "records.jsonl", draft / f"run-{run}.jsonl.gz")
+        (draft / ENTRY).write_text("{}")
+        bundle = open_bundle(draft)
+        (draft / ENTRY).write_text(_entry(bundle, about, name, claim).to_json(), encoding="utf-8")
+        verify(draft)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(draft, place)
+    place.chmod(0o755)
+    return place
+
+
+def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, str]) -> Entry:
+    pairs = list(dict.fromkeys((job.item, job.seed) for job in lists.jobs(name)))
+    runs = bundle.runs()
+    tally, version = Tally(pairs, len(runs)), ""
+    for run, file in enumerate(runs):
+        for place, one in records(bundle, file):
+            if (one.item, one.seed) not in pairs:
+                raise Refused(place, f"item {one.item}, seed {one.seed} is not on the list {name}")
+            tally.add(run, one)
+            version = one.version
+    numbers = tally.claim()
+    if "score" not in numbers:
+        raise ValueError(f"the records are not the whole list {name}; {how_to_play(name)} plays it")
+    return Entry(
+        **asdict(about),
+        format=FORMAT,
+        env=claim["env"],
+        list=name,
+        version=version,
+        content_hash=claim["content_hash"],
+        date=datetime.now(timezone.utc).date().isoformat(),
+        runs={file: digest(bundle, file) for file in runs},
+        claim=numbers,
+        score_by_run=tally.by_run("score"),
+    )
+
+
+def how_to_play(name: str) -> str:
+    """The command that plays a list."""
+    env, kwargs, _ = lists.find(name)
+    keywords = f" --env-kwargs '{json.dumps(dict(kwargs))}'" if kwargs else ""
+    return f"collm eval {env}{keywords} --episodes {lists.PAIRS} --seeds {lists.TRIALS}"
+
+
+def _compress(source: Path, target: Path) -> None:
+    """Byte for byte the same for the same records: no name and no time inside."""
+    with (
+        source.open("rb") as file,
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(file, packed)
