@@ -21,6 +21,7 @@ from rich.text import Text
 from tyro.conf import Positional, UseAppendAction, arg
 
 import collm_envs
+from baselines.protocols import Protocol, keywords, seated
 from collm_envs import TextEnv, catalogue
 from collm_envs import evaluate as evaluation
 from collm_envs.policies import KINDS as WITHOUT_TORCH
@@ -177,6 +178,9 @@ class Eval(_Seats):
 
     policy: str = "expert"
     """who plays the agents that --agent does not name"""
+    protocol: Protocol = "parallel"
+    """who reads whom before it answers: parallel (nobody), pipeline (the agents before it), discussion
+    (everybody's draft), single (one agent for all the work: num_agents=1)"""
     episodes: int | None = None
     """pairs of item and episode seed; default: every item once"""
     seeds: int = 1
@@ -191,11 +195,12 @@ class Eval(_Seats):
 
 def evaluate(args: Sequence[str]) -> int:
     asked = tyro.cli(Eval, args=args, prog="collm eval")
-    env = asked.make()
+    env = asked.make(**keywords(asked.protocol))
     policies = seat(env.task, asked.policy, asked.named(), KINDS)
     todo = evaluation.jobs(env, split=asked.split, episodes=asked.episodes, seeds=asked.seeds)
-    folder = asked.out or Path("runs/eval", env.spec.id, _slug(policies))
-    done = _with_progress(env, policies, todo, folder, asked.at_once)
+    folder = asked.out or Path("runs/eval", env.spec.id, f"{asked.protocol}-{_slug(policies)}")
+    with seated(asked.protocol, policies, folder) as policies:
+        done = _with_progress(env, policies, todo, folder, asked.at_once)
     rows = table(done.records)
     (folder / "table.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
     out.print(_results(env, policies, rows))

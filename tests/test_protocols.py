@@ -6,11 +6,12 @@ import pytest
 from chat_stub import serve
 
 import collm_envs
+from baselines import cli
 from baselines.protocols import KEPT, Discussion, Pipeline, keywords, seated
 from collm_envs.chat import OpenAI
 from collm_envs.evaluate import evaluate, jobs
 from collm_envs.policies import Reply, Scripted, Seat
-from collm_envs.record import replay
+from collm_envs.record import read, replay
 from collm_envs.table import measures
 
 ADDING = "toy_task:Adding-v0"
@@ -163,3 +164,31 @@ def test_after_a_kill_no_call_is_paid_again(protocol, tmp_path):
             again = evaluate(env, chairs, todo)
         assert len(stub.bodies) == calls == {"pipeline": 6, "discussion": 12}[protocol]
         assert [one.turns for one in again.records] == [one.turns for one in first.records]
+
+
+def test_the_command_line_plays_a_protocol_and_records_it(tmp_path, capsys):
+    with serve(lambda body, n: "good") as stub:
+        asked = [
+            "eval",
+            ADDING,
+            "--policy",
+            f"openai:{stub.url}#m",
+            "--episodes",
+            "2",
+            "--out",
+            str(tmp_path),
+        ]
+        assert cli.main([*asked, "--protocol", "discussion", "--env-kwargs", '{"turns": 1}']) == 0
+    assert "tokens written" in capsys.readouterr().out
+    for one in read(tmp_path / "records.jsonl"):
+        assert one.agents["agent_1"] == f"discussion:openai:{stub.url}#m"
+        assert one.turns[0]["usage"]["agent_0"]["tokens_written"] == 14
+        assert len(one.turns[0]["usage"]["agent_0"]["drafts"]) == 1
+
+
+def test_the_command_line_plays_single_and_refuses_scripted_players_that_cannot_talk(tmp_path, capsys):
+    asked = ["eval", ADDING, "--policy", "expert", "--episodes", "2", "--out", str(tmp_path)]
+    assert cli.main([*asked, "--protocol", "single"]) == 0
+    assert [list(one.agents) for one in read(tmp_path / "records.jsonl")] == [["agent_0"]] * 2
+    assert cli.main([*asked, "--protocol", "pipeline"]) == 2
+    assert "pipeline: 'expert' is a scripted player, which reads no messages" in capsys.readouterr().err
