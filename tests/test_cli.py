@@ -138,7 +138,7 @@ def test_eval_says_which_episodes_have_no_score_and_ends_with_1(capsys, tmp_path
         status, out, _ = collm(capsys, *args)
         assert status == 1
         assert "episodes have no score" in out
-        assert "HTTP 400 Bad Request: a [key] in [/brackets]" in out
+        assert "HTTP 400 Bad Request: a [key] in [/brackets]" in " ".join(out.split())
         plan["on"] = False
         status, out, _ = collm(capsys, *args)
     assert status == 0
