@@ -78,7 +78,7 @@ def main(args: Sequence[str] = ()) -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     env = make("StrBuild-v0", **WORDS)
     console.print("Two small language models, one word, blocks of their own each: StrBuild-v0.")
-    with console.status("warm start: a 0.13M-parameter model reads clumsy scripted play"):
+    with console.status("warm start: a 0.16M-parameter model reads clumsy scripted play"):
         tiny.folder("StrBuild-v0", WORDS)
     outcomes = [study(name) for name in RUNS]
     expert = scripted_return(env.task, "expert")
@@ -181,7 +181,7 @@ def write_report(outcomes: Sequence[Outcome], expert: float) -> str:
             section(
                 "Learning",
                 prose(
-                    "Each agent is a language model of 0.13 million parameters that reads its own messages "
+                    "Each agent is a language model of 0.16 million parameters that reads its own messages "
                     "only. It sees the word as rows of `#`, and may place two kinds of block that the other "
                     "has not. The reward is shared: cells covered, less blocks beside the word, less equal "
                     "blocks that touch. "
