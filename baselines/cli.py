@@ -23,6 +23,10 @@ VERBS = {
     "sweep": Verb("baselines.core.sweep:main", "compare algorithms on equal trials, seeds and CPU seconds"),
     "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
+    "report": Verb(
+        "baselines.core.report:main", "runs and evaluations side by side, with the paper's numbers"
+    ),
+    "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }
 USER_ERRORS = (
     ValueError,

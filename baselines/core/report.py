@@ -1,0 +1,203 @@
+"""`collm report DIR...`: training runs and evaluations side by side, with the paper's numbers beside ours.
+
+A DIR is a run of `collm train`, the folder of a `collm eval`, or a folder of such.  Written are a page with
+learning curves and command lines (index.html), its tables as Markdown and LaTeX, and every measure of every
+row as CSV.  What a row is, `baselines.core.rows` says.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional, arg
+
+from baselines.core.rows import Number, Row, collect
+from collm_envs.render.report import chart, code, prose, report, section, side_by_side, spread, table
+from leaderboard.paper import METHODS, PAPER
+
+METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score"}
+"""measure of the paper -> metric of ours, a share of 1"""
+REPORTED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    env: {
+        METRICS[one.measure]: {
+            method: value for (_, method), value in zip(METHODS, one.values, strict=True) if value is not None
+        }
+        for one in some
+    }
+    for env, some in PAPER.items()
+}
+"""environment -> metric -> the paper's row -> percent"""
+COSTS = {
+    "seconds_parallel": ("s, at once", 2),
+    "seconds_sequential": ("s, in turn", 2),
+    "tokens_read": ("tokens read", 0),
+    "tokens_written": ("tokens written", 0),
+}
+"""measure of an episode -> its column and decimals"""
+
+
+@dataclass
+class Report:
+    """Set runs and evaluations side by side, beside the paper's numbers."""
+
+    dirs: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR...")]
+    """runs of collm train, folders of collm eval, or folders of such"""
+    out: Path = Path("runs/report")
+    """folder for index.html, tables.md, tables.tex and measures.csv"""
+
+
+def main(args: Sequence[str]) -> None:
+    asked = tyro.cli(Report, args=args, prog="collm report")
+    if not asked.dirs:
+        raise ValueError("which folders? collm report DIR...")
+    rows = collect(asked.dirs)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    files = {"index.html": page, "tables.md": markdown, "tables.tex": latex, "measures.csv": measures_csv}
+    for name, write in files.items():
+        (asked.out / name).write_text(write(rows), encoding="utf-8")
+    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {asked.out / 'index.html'}")
+
+
+def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """(columns, cells) of an environment's table: ours, the paper's in columns of their own, time and cost.
+
+    The paper's rows that nobody has run yet stand below, with nothing but the paper's numbers.
+    """
+    reported = REPORTED.get(env, {})
+    costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
+    columns = ["method", "over", "return"]
+    for metric in reported:
+        columns += [f"{metric} %", f"{metric} % in the paper"]
+    columns += [COSTS[name][0] for name in costs]
+    if differ := len({row.keywords for row in rows}) > 1:
+        columns.append("keywords")
+    cells = []
+    for row in rows:
+        line = [row.name, row.units, _cell(row.numbers.get("return"), 3)]
+        for metric, values in reported.items():
+            line += [_cell(row.numbers.get(metric), 1, 100), _percent(values.get(row.paper))]
+        line += [_cell(row.numbers.get(name), COSTS[name][1]) for name in costs]
+        cells.append(line + [row.keywords] * differ)
+    for _, name in METHODS:
+        if name not in {row.paper for row in rows} and any(name in values for values in reported.values()):
+            line = [f"{name} (paper only)", "", ""]
+            for values in reported.values():
+                line += ["", _percent(values.get(name))]
+            cells.append(line + [""] * (len(columns) - len(line)))
+    return columns, cells
+
+
+def _cell(number: Number | None, digits: int, times: float = 1) -> str:
+    if number is None:
+        return ""
+    mean, low, high = (None if x is None else f"{x * times:.{digits}f}" for x in number)
+    return f"{mean}" if low is None else f"{mean} [{low}, {high}]"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _by_env(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    return {env: [row for row in rows if row.env == env] for env in dict.fromkeys(row.env for row in rows)}
+
+
+NOTE = (
+    "Mean and 95 % bootstrap interval over training seeds or over pairs of item and episode seed. "
+    "Columns in the paper: as reported by arXiv:2601.21972 with models of 1.7B to 4B parameters; "
+    "not measured here, and to be compared only with rows on the published data and keywords."
+)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The tables as Markdown."""
+    parts = []
+    for env, some in _by_env(rows).items():
+        columns, cells = wide(env, some)
+        lines = [columns, ["---"] * len(columns), *cells]
+        shown = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        parts.append(f"## {env}\n\n" + "\n".join(shown))
+    return "\n\n".join([*parts, NOTE]) + "\n"
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """The tables as LaTeX tabulars, for no package."""
+    escapes = str.maketrans(
+        {**{c: f"\\{c}" for c in "&%$#_{}"}, "\\": r"\textbackslash{}"}
+        | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    )
+    parts = []
+    for env, some in _by_env(rows).items():
+        columns, cells = wide(env, some)
+        lines = [" & ".join(cell.translate(escapes) for cell in line) + r" \\" for line in [columns, *cells]]
+        body = "\n".join([lines[0], r"\hline", *lines[1:]])
+        align = "ll" + "r" * (len(columns) - 2)
+        parts.append(f"% {env}\n\\begin{{tabular}}{{{align}}}\n\\hline\n{body}\n\\hline\n\\end{{tabular}}")
+    return "\n\n".join([f"% {NOTE}", *parts]) + "\n"
+
+
+def measures_csv(rows: Sequence[Row]) -> str:
+    """Every measure of every row, one a line, unscaled; the paper's number in percent."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = "env kwargs method over measure mean low high paper_percent folders"
+    writer.writerow(names.split())
+    for row in rows:
+        for measure, number in row.numbers.items():
+            reported = REPORTED.get(row.env, {}).get(measure, {}).get(row.paper)
+            where = " ".join(map(str, row.folders))
+            writer.writerow(
+                [
+                    row.env,
+                    json.dumps(dict(row.kwargs)),
+                    row.name,
+                    row.units,
+                    measure,
+                    *number,
+                    reported,
+                    where,
+                ]
+            )
+    return file.getvalue()
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The page: for each environment its table, learning curves and command lines."""
+    parts = []
+    for env, some in _by_env(rows).items():
+        columns, cells = wide(env, some)
+        commands = "\n\n".join(f"# {row.name}\n{row.command}" for row in some)
+        unbroken = [[cell.replace(", ", ",\u00a0") for cell in line] for line in cells]
+        shown = table(columns, unbroken, caption=NOTE)
+        alike = {row.keywords for row in some}
+        note = alike.pop() if len(alike) == 1 else ""
+        repeat = prose("To repeat these rows:"), code(commands)
+        parts.append(section(env, shown, *_charts(some), *repeat, note=note))
+    return report("Runs side by side", parts, about="collm report")
+
+
+def _charts(rows: Sequence[Row]) -> list[str]:
+    """Learning curves, one pair of charts for all runs on the same keywords: only their returns compare."""
+    out = []
+    for kwargs in dict.fromkeys(row.keywords for row in rows if row.curves):
+        here = [row for row in rows if row.keywords == kwargs]
+        levels = {row.name: row.numbers["return"].mean for row in here if not row.curves}
+        pair = []
+        for kind in ("evaluation", "training"):
+            curves = []
+            for row in here:
+                if row.curves:
+                    seeds = [{line["step"]: line["return"] for line in lines} for lines in row.curves[kind]]
+                    steps = sorted(set(seeds[0]).intersection(*seeds[1:]))
+                    curves.append(spread(row.name, steps, [[seed[step] for step in steps] for seed in seeds]))
+            caption = f"{kind}: mean of the seeds, band from the least to the most"
+            pair.append(chart(curves, "optimizer steps", "return", levels, caption))
+        out += [prose(f"Learning curves with `{kwargs}`:") if kwargs else "", side_by_side(*pair)]
+    return out

@@ -1,0 +1,153 @@
+"""Runs and evaluations side by side: who is one row, what stands in which column, the page in a browser."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Browser
+
+import collm_envs
+from baselines import cli, magrpo
+from baselines.core import report
+from baselines.core.commands import command
+from baselines.core.rows import collect
+from baselines.maac import Config
+from collm_envs.evaluate import evaluate, jobs
+from collm_envs.policies import Reply
+
+KWARGS = {"max_turns": 1}
+
+
+class Named:
+    """Writes nothing, under a name of one's choice."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def act(self, seats):
+        return [Reply("", {"tokens_written": 7, "seconds": 2.0}) for _ in seats]
+
+
+def write_run(folder, algorithm, config, returns, iou=0.5):
+    """A folder as `collm train` leaves it; `returns` are those of the evaluations at steps 0, 5, ..."""
+    folder.mkdir()
+    stored = {"algorithm": algorithm, "config": {**config.to_dict(), "out": str(folder)}}
+    (folder / "config.json").write_text(json.dumps(stored))
+    lines = [{"step": 5 * k, "return": y, "metric/iou": iou} for k, y in enumerate(returns)]
+    (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    lines = [{"step": k + 1, "return": 0.1 * k} for k in range(10)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_evaluation(folder, name, **kwargs):
+    env = collm_envs.make("StrBuild-v0", **KWARGS, **kwargs)
+    evaluate(env, dict.fromkeys(env.possible_agents, Named(name)), jobs(env, episodes=3, seeds=2), folder)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("runs")
+    for seed, returns in enumerate([(0.0, 1.0, 2.0), (0.0, 1.2, 1.0), (0.0, 1.4, 0.0, 9.0)]):
+        write_run(base / f"cc{seed}", "maac", Config(env_kwargs=KWARGS, steps=10, seed=seed), returns)
+    write_run(base / "one", "magrpo", magrpo.Config(env_kwargs={**KWARGS, "num_agents": 1}), (0.0, -1.0))
+    write_evaluation(base / "talk", "discussion:openai:http://host/v1#m")
+    write_evaluation(base / "alone", "openai:http://host/v1#m", num_agents=1)
+    return base
+
+
+@pytest.fixture(scope="module")
+def rows(folders):
+    return {row.paper: row for row in collect([folders])}
+
+
+def test_seeds_of_one_algorithm_are_one_row_by_the_last_step_that_all_were_evaluated_at(rows):
+    row = rows["CoLLM-CC"]
+    assert (row.name, row.units, len(row.folders)) == ("CoLLM-CC", "3 seeds", 3)
+    mean, low, high = row.numbers["return"]
+    assert mean == pytest.approx(1.0)
+    assert None not in (low, high)
+    assert 0.0 <= low < mean < high <= 2.0
+
+
+def test_the_command_of_a_row_repeats_its_settings_and_names_its_seeds(rows):
+    config = Config(env_kwargs=KWARGS, steps=10)
+    want = f"for seed in 0 1 2; do {command('maac', config)} --seed $seed; done"
+    assert rows["CoLLM-CC"].command == want
+    talk = rows["discussion"].command
+    assert "--protocol discussion --policy 'openai:http://host/v1#m'" in talk
+    assert talk.endswith("--split eval --episodes 3 --seeds 2")
+
+
+def test_the_paper_is_compared_with_the_row_that_did_the_same(rows):
+    assert set(rows) == {"CoLLM-CC", "GRPO", "discussion", "untrained"}
+    columns, cells = report.wide("StrBuild-v0", [*rows.values()])
+    found = {line[0]: dict(zip(columns, line, strict=True)) for line in cells}
+    assert found["CoLLM-CC"]["iou %"] == "50.0 [50.0, 50.0]"
+    assert found["CoLLM-CC"]["iou % in the paper"] == "68.5"
+    assert found["GRPO"]["iou % in the paper"] == "46.1"
+    assert found[rows["discussion"].name]["adj % in the paper"] == "16.2"
+    assert found[rows["untrained"].name]["iou % in the paper"] == "36.6"
+    only = found["CoLLM-DC (paper only)"]
+    assert (only["iou %"], only["return"], only["iou % in the paper"]) == ("", "", "44.6")
+    assert "CoLLM-CC (paper only)" not in found
+
+
+def test_runs_that_differ_in_a_setting_are_rows_named_by_it(folders, tmp_path):
+    write_run(tmp_path / "slow", "maac", Config(env_kwargs=KWARGS, steps=10, lr=1e-3), (0.0, 0.5))
+    names = sorted(row.name for row in collect([folders, tmp_path / "slow"]) if row.paper == "CoLLM-CC")
+    assert names == ["CoLLM-CC, lr 0.001", "CoLLM-CC, lr 5e-06"]
+
+
+def test_a_folder_of_a_trained_agent_is_compared_with_what_trained_it(folders, tmp_path):
+    write_evaluation(tmp_path / "trained", f"hf:{folders}/cc0/agent_0?temperature=0")
+    write_evaluation(tmp_path / "prompted", f"hf:{tmp_path}/model")
+    assert sorted(row.paper for row in collect([tmp_path])) == ["CoLLM-CC", "parallel"]
+
+
+def test_markdown_latex_and_csv_hold_the_same_numbers(rows):
+    some = [*rows.values()]
+    assert "| CoLLM-CC | 3 seeds | 1.000 [" in report.markdown(some)
+    latex = report.latex(some)
+    assert r"iou \% in the paper" in latex
+    assert latex.count(r"\\") == 2 + len(report.METHODS) - 1
+    assert r"discussion:openai:http://host/v1\#m" in latex
+    lines = list(csv.DictReader(io.StringIO(report.measures_csv(some))))
+    (line,) = [one for one in lines if one["method"] == "CoLLM-CC" and one["measure"] == "iou"]
+    assert (float(line["mean"]), float(line["paper_percent"])) == (0.5, 68.5)
+    tokens = [float(one["mean"]) for one in lines if one["measure"] == "tokens_written"]
+    assert sorted(tokens) == [7.0, 14.0]
+
+
+def test_a_folder_with_nothing_in_it_is_refused(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert f"{tmp_path} holds neither a run (eval.jsonl) nor an evaluation" in capsys.readouterr().err
+    assert cli.main(["report"]) == 2
+    assert "which folders? collm report DIR..." in capsys.readouterr().err
+    assert cli.main(["report", f"{tmp_path}/such"]) == 2
+    assert f"{tmp_path}/such: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_the_page_shows_tables_curves_and_commands_in_a_browser(folders, tmp_path, capsys):
+    assert cli.main(["report", str(folders), "--out", str(tmp_path / "out")]) == 0
+    page = Path(tmp_path / "out" / "index.html")
+    assert str(page) in capsys.readouterr().out
+    assert {path.name for path in page.parent.iterdir()} == {
+        "index.html",
+        "measures.csv",
+        "tables.md",
+        "tables.tex",
+    }
+    browser = Browser(tmp_path / "profile")
+    try:
+        for width in (1300, 420):
+            browser.open(page, width=width)
+            assert browser.run("document.documentElement.scrollWidth") == width
+        assert browser.run("document.querySelectorAll('tbody tr').length") == 4 + len(report.METHODS) - 4
+        assert browser.run("document.querySelectorAll('svg path.band').length") == 4
+        assert "--seed $seed" in browser.run("document.querySelector('pre').textContent")
+        assert browser.errors == []
+    finally:
+        browser.close()
