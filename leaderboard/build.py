@@ -135,8 +135,8 @@ def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> Colu
 def _reported(name: str) -> str:
     known = [k for k in range(len(METHODS)) if any(one.values[k] is not None for one in PAPER[name])]
     columns = [
-        _words("method", [METHODS[k][1] for k in known]),
-        _words("agents", [METHODS[k][0] for k in known]),
+        Column("method", [(METHODS[k][1], METHODS[k][1]) for k in known]),
+        Column("agents", [(METHODS[k][0], METHODS[k][0]) for k in known]),
         *(_numbers(one.measure, [one.values[k] for k in known], 1) for one in PAPER[name]),
         Column("status", [("reported by the paper", "reported by the paper")] * len(known)),
     ]
@@ -156,7 +156,8 @@ def _write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> Non
 
 def sampled(row: Row) -> list[Record]:
     """The episodes to show, the same ones for every entry of a list."""
-    wanted = jobs(row.entry.list)[: PAIRS : PAIRS // SAMPLE]
+    pairs = jobs(row.entry.list)[:PAIRS]
+    wanted = [pairs[k * (PAIRS - 1) // (SAMPLE - 1)] for k in range(SAMPLE)]
     found = {}
     for _, one in records(open_bundle(row.path), "run-0.jsonl.gz"):
         if one.trial == 0:
@@ -173,7 +174,7 @@ def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Reco
         f'<p>{escape(status)}</p><p><a href="../../index.html#{entry.list}">back to the board</a></p>',
         section("Score", _claim(entry), note=_unit(entry)),
         section("Episodes", _episodes(sample, links), prose(_SAMPLE_NOTE)),
-        section("How it was made", table(("", ""), _facts(entry)), code(entry.command)),
+        section("How it was made", table(("as the submitter says", ""), _facts(entry)), code(entry.command)),
         section("How it is checked", code(_check(entry)), prose(CAVEAT)),
         section("History", table(("date", "status", "note"), _past(entry, events))),
     ]
@@ -181,8 +182,7 @@ def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Reco
 
 
 _SAMPLE_NOTE = (
-    f"{SAMPLE} of the {PAIRS} pairs, spread evenly over the list and the same for every entry, first trial. "
-    "`episodes.html` has them as a table."
+    f"{SAMPLE} of the {PAIRS} pairs, spread evenly over the list and the same for every entry, first trial."
 )
 
 
@@ -209,7 +209,7 @@ def _episodes(sample: Sequence[Record], links: Sequence[str]) -> str:
         f'<span class="quiet">last reward {number(one.turns[-1]["reward"])}</span></li>'
         for one, link in zip(sample, links, strict=True)
     )
-    return f'<ul class="sample">{items}</ul>'
+    return f'<ul class="sample">{items}</ul><p><a href="episodes.html">as a table</a></p>'
 
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from leaderboard.stats import Tally, first_difference
 
 MAX_INCONCLUSIVE = 0.01
 """share of episodes whose replay may differ in tests that timed out"""
+EXPERT = "the task's expert"
 COUNTED = "seconds", "tokens_read", "tokens_written"
 
 
@@ -36,7 +37,7 @@ class Verdict:
     episodes: int
     inconclusive: int
     similar: dict[str, float]
-    """{"expert" or another entry: share of near-duplicates}"""
+    """{EXPERT or another entry: share of near-duplicates}"""
 
 
 @dataclass
@@ -67,7 +68,7 @@ def verify(path: Path, others: Sequence[Path] = ()) -> Verdict:
     episodes = len(entry.runs) * lists.PAIRS * lists.TRIALS
     if found.inconclusive > MAX_INCONCLUSIVE * episodes:
         raise Refused(str(path), f"{found.inconclusive} of {episodes} episodes timed out on replay")
-    shares = {"expert": similar.share(_trial_0(found.mine), found.expert)}
+    shares = {EXPERT: similar.share(_trial_0(found.mine), found.expert)}
     shares |= {name: similar.share(found.mine, theirs) for name, theirs in _sketches(entry, others)}
     return Verdict(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares)
 

@@ -58,14 +58,14 @@ def test_an_entry_that_was_really_played_is_verified(original):
     verdict = verify.verify(original)
     assert (verdict.episodes, verdict.inconclusive) == (256, 0)
     assert verdict.entry.id == "TLDR-v0/noisy"
-    assert verdict.similar["expert"] < 0.5
+    assert verdict.similar[verify.EXPERT] < 0.5
 
 
 def test_an_entry_copied_from_another_or_from_the_expert_is_noticed(original, tmp_path):
     copied = shutil.copytree(original, tmp_path / "copied")
     change(copied, name="mine")
     assert verify.verify(copied, [original]).similar["TLDR-v0/noisy"] == 1.0
-    assert verify.verify(make_entry(tmp_path, "TLDR-v0", "expert")).similar["expert"] == 1.0
+    assert verify.verify(make_entry(tmp_path, "TLDR-v0", "expert")).similar[verify.EXPERT] == 1.0
 
 
 TAMPERINGS = {

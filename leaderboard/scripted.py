@@ -1,0 +1,48 @@
+"""The rows of the scripted players, played and submitted anew: `python -m leaderboard.scripted`.
+
+They are yardsticks.  A change that makes an environment's content hash another one makes its entries
+another version's; then their folders are deleted and this is run again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import collm_envs
+from collm_envs.evaluate import evaluate
+from collm_envs.policies import seat
+from leaderboard import lists
+from leaderboard.entry import About
+from leaderboard.submit import how_to_play, submit
+
+PLAYERS = ("random", "noisy", "expert")
+ENTRIES = Path(__file__).parent / "entries"
+
+
+def main() -> None:
+    """Make every entry of a scripted player that is not there."""
+    for name, listing in lists.LISTS.items():
+        for player in PLAYERS:
+            if not (ENTRIES / name / player).exists():
+                print(make(name, listing, player), flush=True)
+
+
+def make(name: str, listing: lists.Listing, player: str) -> Path:
+    """Play a list with a player of the task and make an entry of it."""
+    env = collm_envs.make(listing.env, **listing.kwargs)
+    about = About(
+        name=player,
+        kind="scripted",
+        method=f"{player} player",
+        command=f"{how_to_play(name)} --policy {player}",
+        licence="MIT",
+        contact="the maintainers, by an issue",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        evaluate(env, seat(env.task, player, {}), lists.jobs(name), folder)
+        return submit([Path(folder)], about, ENTRIES)
+
+
+if __name__ == "__main__":
+    main()
