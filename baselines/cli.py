@@ -20,6 +20,7 @@ VERBS = {
     "play": Verb("baselines.console:play", "play an episode at the terminal"),
     "eval": Verb("baselines.console:evaluate", "play many episodes, write records and a table"),
     "train": Verb("baselines.core.commands:train", "train agents; go on with an interrupted run"),
+    "export": Verb("baselines.core.export:main", "write worlds as Minecraft functions"),
     "sweep": Verb("baselines.core.sweep:main", "compare algorithms on equal trials, seeds and CPU seconds"),
     "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
