@@ -10,6 +10,7 @@ class Honest(NamedTuple):
     tests: list[dict[str, Any]]
     passed: int
     aux: str | None = None
+    timeout_s: float = 2.0
 
 
 def calls(*pairs: tuple[list[Any], Any]) -> list[dict[str, Any]]:
@@ -122,7 +123,10 @@ def f(s):
         "import sys\ndef f(xs):\n    if not xs: sys.exit('empty')\n    return sorted(xs)\n", SORT, 3
     ),
     "hangs on the last input": Honest(
-        "def f(xs):\n    while len(xs) == 3 and xs[0] == 2: pass\n    return sorted(xs)\n", SORT, 3
+        "def f(xs):\n    while len(xs) == 3 and xs[0] == 2: pass\n    return sorted(xs)\n",
+        SORT,
+        3,
+        timeout_s=0.3,
     ),
     "state between calls": Honest(
         "n = 0\ndef f():\n    global n\n    n += 1\n    return n\n", calls(([], 1), ([], 2), ([], 3)), 3

@@ -17,7 +17,7 @@ from sandbox_corpus.honest import HONEST
 from sandbox_corpus.host import Host, host, look
 
 INPUTS: tuple[list[int], ...] = ([3, 1, 2], [-5, -7], [100], [8, 8, 8, 11])
-LIMIT_S = 0.2
+LIMIT_S = 0.1
 """CPU seconds for a hostile program: nothing is lost by stopping it early"""
 
 
@@ -36,7 +36,7 @@ def hostile_jobs(at: Host) -> dict[str, dict[str, Any]]:
 def honest_jobs() -> dict[str, dict[str, Any]]:
     """name -> keywords of `grade`; each must pass exactly `HONEST[name].passed`."""
     return {
-        name: {"main": h.main, "aux": h.aux, "entry_point": "f", "tests": h.tests, "timeout_s": 2.0}
+        name: {"main": h.main, "aux": h.aux, "entry_point": "f", "tests": h.tests, "timeout_s": h.timeout_s}
         for name, h in HONEST.items()
     }
 

@@ -75,7 +75,8 @@ class Lock:
         most = min(whole + SPARE_S, self._most_s)
         if not self._steps:
             confine.limit("CPU", most)
-            confine.limit("NPROC", 0)
+            with contextlib.suppress(OSError, ValueError):
+                confine.limit("NPROC", 0)
             return
         LIMIT.pack_into(self._limit, 0, most, most)
         SETTING.pack_into(self._setting, 0, 0, 0, whole, int((cpu_s - whole) * 1e9))
