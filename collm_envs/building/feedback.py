@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 
 from collm_envs.building.words import Word
 from collm_envs.task import Cell
 
 
-def reference_blocks(word: Word, palettes: Sequence[Sequence[str]]) -> dict[Cell, tuple[int, str]]:
+@lru_cache(maxsize=4096)
+def reference_blocks(word: Word, palettes: tuple[tuple[str, ...], ...]) -> Mapping[Cell, tuple[int, str]]:
     """The published plan of a word: cell -> (agent that owns it, block it should get).
 
     Cells are taken from the ground up and from left to right.  Cell (x, y) belongs to agent (x + y) mod n,

@@ -13,10 +13,20 @@ from collm_envs.building.house_players import PLAYERS
 from collm_envs.building.house_text import full_opening, terse_opening
 from collm_envs.building.metrics import house_score
 from collm_envs.building.parser import Kill, parse
+from collm_envs.building.plan import read_plan
 from collm_envs.building.rows import read_rows
 from collm_envs.building.seats import turn_sentence
-from collm_envs.building.site import Site, State, raised, read_site, standing, world_of
-from collm_envs.building.world import budgets, check_blocks
+from collm_envs.building.site import (
+    Site,
+    State,
+    check_allowed,
+    check_threat,
+    raised,
+    read_site,
+    standing,
+    world_of,
+)
+from collm_envs.building.world import budgets
 from collm_envs.settings import choice, frame, truth, whole_number
 from collm_envs.task import Item, Rejected, Scene, Score, agent_names
 
@@ -32,6 +42,8 @@ Feedback = Literal[
 Reward = Literal["published", "appendix"]
 Houses = Literal["published", "generated"]
 Prompts = Literal["full", "terse"]
+KEPT_SITES = 512
+"""read blueprints that a task keeps at hand"""
 
 
 class HouseBuild:
@@ -129,10 +141,10 @@ class HouseBuild:
         stop_above: float | None = None,
     ):
         self.agents = agent_names(num_agents)
-        self.allowed_blocks = _check_allowed(allowed_blocks, len(self.agents))
+        self.allowed_blocks = check_allowed(allowed_blocks, len(self.agents))
         self.limited_resource = truth("limited_resource", limited_resource)
         self.limits = budgets(whole_number("max_commands", max_commands, least=1), len(self.agents))
-        self.attacks = _check_threat(threat, whole_number("spiders", spiders, least=0), threat_seed)
+        self.attacks = check_threat(threat, whole_number("spiders", spiders, least=0), threat_seed)
         self.spiders = spiders
         self.player_hp = whole_number("player_hp", player_hp, least=1)
         self.kind: Reward = choice("reward", reward, get_args(Reward))
@@ -152,12 +164,12 @@ class HouseBuild:
         )
         self.max_turns = self.frame.max_turns
         if choice("houses", houses, get_args(Houses)) == "published":
-            self._items = read_rows(published() if items is None else items, "house_build_", _keep)
+            self._items = read_rows(published() if items is None else items, "house_build_", self._check_row)
         elif items is None:
             self._items = generate(n, n_eval, size, whole_number("houses_seed", houses_seed))
         else:
             raise ValueError("items, houses: give items of your own or houses='generated', not both")
-        self._sites = {item.id: self._read(item) for some in self._items.values() for item in some}
+        self._sites: dict[str, Site] = {}
         self.reward_range = self._range()
 
     def items(self, split: str) -> Sequence[Item]:
@@ -166,9 +178,7 @@ class HouseBuild:
 
     def start(self, item: Item, seed: int) -> State:
         """An empty site; each spider's attack is drawn from `seed` unless the task fixes it."""
-        site = self._sites.get(item.id)
-        if site is None or site.item != item:
-            site = self._read(item)
+        site = self._site(item)
         if self.attacks is not None:
             return State(item, site, self.attacks)
         rng = Random(f"collm/HouseBuild/threat/{seed}")
@@ -199,8 +209,8 @@ class HouseBuild:
         health = max(0, self.player_hp - damage)
         parts = self._parts(metrics, damage)
         reward, entered = self.frame.reward(parts)
-        raw = sum(parts.values())
-        metrics |= {"hp": health, "hp_share": health / self.player_hp, "damage": damage, "raw_reward": raw}
+        metrics |= {"hp": health, "hp_share": health / self.player_hp, "damage": damage}
+        metrics["raw_reward"] = sum(parts.values())
         accepted = {a: [c.line for c in some] for a, some in zip(self.agents, commands, strict=True)}
         return replace(
             state,
@@ -208,7 +218,6 @@ class HouseBuild:
             world=world.tobytes(),
             commands=tuple(commands),
             score=Score(reward, entered, metrics, accepted, rejected),
-            raw=raw,
             texts=dict(texts),
         )
 
@@ -230,12 +239,24 @@ class HouseBuild:
         terse = self.prompts == "terse"
         return read_site(item, self.allowed_blocks, self.limits, self.limited_resource, terse)
 
+    def _check_row(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The row as an item's data; refused here, at the border, if there is no building it."""
+        self._read(Item(name, row))
+        return dict(row)
+
+    def _site(self, item: Item) -> Site:
+        """The site of an item; the last ones are kept."""
+        site = self._sites.get(item.id)
+        if site is None or site.item != item:
+            if len(self._sites) >= KEPT_SITES:
+                del self._sites[next(iter(self._sites))]
+            site = self._sites[item.id] = self._read(item)
+        return site
+
     def _opening(self, state: State, k: int) -> str:
-        site, key = state.site, (k, state.attacks)
-        if key not in site.texts:
-            write = terse_opening if self.prompts == "terse" else full_opening
-            site.texts[key] = write(site.plan, site.seats[k], site.stock, state.attacks, self.player_hp)
-        return site.texts[key]
+        site = state.site
+        write = terse_opening if self.prompts == "terse" else full_opening
+        return write(site.plan, site.blueprint, site.seats[k], site.stock, state.attacks, self.player_hp)
 
     def _parts(self, metrics: Mapping[str, float], damage: int) -> dict[str, float]:
         """The summands of the raw reward."""
@@ -254,36 +275,8 @@ class HouseBuild:
         if self.kind == "published":
             raw = (-0.1 * threat, 1.0)
         else:
-            plans = [site.plan for site in self._sites.values()]
+            plans = [read_plan(item.id, item.data) for some in self._items.values() for item in some]
             air = max(plan.cells.size / sum(plan.counts.values()) - 1 for plan in plans)
             raw = (-1.5 * air - 0.2 * threat, 2.0)
         ends = [self.frame.scale * end + self.frame.shift for end in raw]
         return min(ends), max(ends)
-
-
-def _keep(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(row)
-
-
-def _check_allowed(blocks: Any, n: int) -> tuple[tuple[str, ...], ...]:
-    """By agent what it may place, from one list for all or one for each; empty for the inventory."""
-    if blocks is None:
-        return ()
-    if isinstance(blocks, Sequence) and blocks and all(isinstance(b, str) for b in blocks):
-        return (check_blocks("allowed_blocks", blocks),) * n
-    if not isinstance(blocks, Sequence) or isinstance(blocks, str) or len(blocks) != n:
-        want = f"block ids, or a list of them for each of {n} agents"
-        raise ValueError(f"allowed_blocks: need {want}, got {blocks!r}")
-    return tuple(check_blocks(f"allowed_blocks[{k}]", some) for k, some in enumerate(blocks))
-
-
-def _check_threat(threat: Any, spiders: int, seed: int) -> tuple[int, ...] | None:
-    """The attacks of every episode, or None where they are drawn for each."""
-    if isinstance(threat, str):
-        if choice("threat", threat, ("episode", "run")) == "episode":
-            return None
-        rng = Random(whole_number("threat_seed", seed))
-        return tuple(rng.randint(1, 3) for _ in range(spiders))
-    if not isinstance(threat, Sequence):
-        raise ValueError(f'threat: need "episode", "run" or a list of attacks, got {threat!r}')
-    return tuple(whole_number("threat", attack, least=0) for attack in threat)

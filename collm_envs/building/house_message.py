@@ -26,7 +26,8 @@ from collm_envs.building.site import Site, State, world_of
 
 def score(state: State, k: int, lim: int, terse: bool) -> str:
     """The last reward, neither scaled nor shifted."""
-    return f"{state.raw:.4f}" if terse else f"The last build was worth {state.raw:.4f} points."
+    raw = state.score.metrics["raw_reward"]
+    return f"{raw:.4f}" if terse else f"The last build was worth {raw:.4f} points."
 
 
 def perfect(state: State, k: int, lim: int, terse: bool) -> str:
@@ -43,13 +44,11 @@ def position(state: State, k: int, lim: int, terse: bool) -> str:
     """All cells of the house, the same for everyone."""
     site, count = state.site, len(state.site.target)
     if terse:
-        return terse_rectangles(site.plan, site.plan.rectangles)
-    if "position" not in site.texts:
-        solid = ~site.plan.is_air[site.plan.cells].ravel()[site.downward]
-        site.texts["position"] = _listed(site, site.downward[solid])
+        return site.blueprint
+    solid = ~site.plan.is_air[site.plan.cells].ravel()[site.downward]
     return (
         f"The house has these {count} blocks. Choose about {max(1, count // 2)} of them; you may write up to "
-        f"{site.seats[k].limit} commands.\n{site.texts['position']}"
+        f"{site.seats[k].limit} commands.\n{_listed(site, site.downward[solid])}"
     )
 
 

@@ -15,11 +15,15 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def full_opening(
-    plan: Plan, seat: Seat, stock: Mapping[str, int], attacks: Sequence[int], player_hp: int
+    plan: Plan,
+    blueprint: str,
+    seat: Seat,
+    stock: Mapping[str, int],
+    attacks: Sequence[int],
+    player_hp: int,
 ) -> str:
     """The whole task in sentences; an empty `stock` means no limits, no `attacks` no spiders."""
     (x1, y1, z1), (x2, y2, z2) = plan.low, plan.high
-    layers = groupby(plan.rectangles, key=lambda rect: rect.y)
     lines = [
         f"A house is to be built of blocks. {team_sentence(seat)}",
         "",
@@ -27,7 +31,7 @@ def full_opening(
         f"placed outside. The world starts as air.",
         "",
         "Blueprint, layer by layer, as (x1, y, z1, x2, y, z2 block); all other cells stay air:",
-        *(f"y={y}: {', '.join(map(full_rectangle, some))}" for y, some in layers),
+        blueprint,
         "",
         f"Your blocks: {', '.join(seat.blocks)} (and air, which clears cells).",
     ]
@@ -43,6 +47,12 @@ def full_opening(
         "/fill x1 y1 z1 x2 y2 z2 block",
     ]
     return "\n".join([*lines, "/kill"] if attacks else lines)
+
+
+def full_layers(plan: Plan, rectangles: Iterable[Rectangle]) -> str:
+    """One line a layer, the rectangles one after the other."""
+    layers = groupby(rectangles, key=lambda rect: rect.y)
+    return "\n".join(f"y={y}: {', '.join(map(full_rectangle, some))}" for y, some in layers)
 
 
 def full_threat(attacks: Sequence[int], player_hp: int) -> str:
@@ -72,7 +82,12 @@ def full_rectangles(rectangles: Iterable[Rectangle]) -> str:
 
 
 def terse_opening(
-    plan: Plan, seat: Seat, stock: Mapping[str, int], attacks: Sequence[int], player_hp: int
+    plan: Plan,
+    blueprint: str,
+    seat: Seat,
+    stock: Mapping[str, int],
+    attacks: Sequence[int],
+    player_hp: int,
 ) -> str:
     """The same in few characters."""
     head = f"{seat.number}/{seat.team} {seat.limit}"
@@ -82,7 +97,7 @@ def terse_opening(
     if plan.low != (0, 0, 0):
         box += f" from {','.join(map(str, plan.low))}"
     blocks = " ".join(f"{letter}={block}{_count(block, stock)}" for block, letter in letters(plan).items())
-    return "\n".join([head, box, blocks, terse_rectangles(plan, plan.rectangles)])
+    return "\n".join([head, box, blocks, blueprint])
 
 
 def _count(block: str, stock: Mapping[str, int]) -> str:

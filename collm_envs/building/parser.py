@@ -23,7 +23,7 @@ MAX_DIGITS = 4300
 _LANGUAGE = re.compile(r"[A-Za-z0-9_-]+\s*\n")
 _MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
 _ROW = re.compile(r"([0-9]) ([0-9a-z.-]+)")
-_RECTANGLE = re.compile(r"([0-9])([0-9])([0-9])([0-9])([0-9])([A-Z-])|(\S+) (\S+) (\S+) (\S+) (\S+) ([A-Z-])")
+_RECTANGLE = re.compile(r"([0-9])([0-9])([0-9])([0-9])([0-9])([A-Z-])|" + r"(-?[0-9]+) " * 5 + "([A-Z-])")
 
 
 class SetBlock(NamedTuple):
@@ -41,12 +41,8 @@ class Fill(NamedTuple):
     low: Cell
     high: Cell
     block: str
-
-    @property
-    def volume(self) -> int:
-        """cells that it sets"""
-        (a, b, c), (x, y, z) = self.low, self.high
-        return (x - a + 1) * (y - b + 1) * (z - c + 1)
+    volume: int
+    """cells that it sets"""
 
 
 class Kill(NamedTuple):
@@ -169,7 +165,8 @@ def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
         return f"fill mode {clip(words[8])!r} not allowed"
     (a, b, c), (x, y, z) = one, other
     low, high = (min(a, x), min(b, y), min(c, z)), (max(a, x), max(b, y), max(c, z))
-    return Fill(f"/fill {a} {b} {c} {x} {y} {z} {block}", low, high, block)
+    volume = (abs(a - x) + 1) * (abs(b - y) + 1) * (abs(c - z) + 1)
+    return Fill(f"/fill {a} {b} {c} {x} {y} {z} {block}", low, high, block, volume)
 
 
 def unfold_row(line: str, rules: Rules) -> list[str] | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from collm_envs.building.house_feedback import downward, upward
-from collm_envs.building.house_text import LETTERS, labels, letters
+from collm_envs.building.house_text import LETTERS, full_layers, labels, letters, terse_rectangles
 from collm_envs.building.parser import Fill, Kill, Rules, read_fill, unfold_rectangle
 from collm_envs.building.plan import Plan, read_plan
 from collm_envs.building.seats import Seat
-from collm_envs.building.world import AIR
+from collm_envs.building.world import AIR, check_blocks
+from collm_envs.settings import choice, whole_number
 from collm_envs.task import Cell, Item, Score
 
 
@@ -36,8 +38,8 @@ class Site:
     """the cells in the two orders of `house_feedback`"""
     labels: tuple[str, ...] = field(repr=False)
     """what prompts call each cell"""
-    texts: dict[Any, str] = field(default_factory=dict, repr=False)
-    """long texts that were written before"""
+    blueprint: str = field(repr=False)
+    """the house as first prompts list it"""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,6 @@ class State:
     """what counted in the last turn, by agent"""
     score: Score = field(default_factory=lambda: Score(0.0))
     """of the last turn"""
-    raw: float = 0.0
-    """its reward, neither scaled nor shifted"""
     texts: Mapping[str, str] = field(default_factory=dict)
     """what the agents wrote last"""
 
@@ -107,7 +107,32 @@ def read_site(
         upward=upward(plan),
         downward=downward(plan),
         labels=labels(plan, terse),
+        blueprint=(terse_rectangles if terse else full_layers)(plan, plan.rectangles),
     )
+
+
+def check_allowed(blocks: Any, n: int) -> tuple[tuple[str, ...], ...]:
+    """By agent what it may place, from one list for all or one for each; empty for the inventory."""
+    if blocks is None:
+        return ()
+    if isinstance(blocks, Sequence) and blocks and all(isinstance(b, str) for b in blocks):
+        return (check_blocks("allowed_blocks", blocks),) * n
+    if not isinstance(blocks, Sequence) or isinstance(blocks, str) or len(blocks) != n:
+        want = f"block ids, or a list of them for each of {n} agents"
+        raise ValueError(f"allowed_blocks: need {want}, got {blocks!r}")
+    return tuple(check_blocks(f"allowed_blocks[{k}]", some) for k, some in enumerate(blocks))
+
+
+def check_threat(threat: Any, spiders: int, seed: int) -> tuple[int, ...] | None:
+    """The attacks of every episode, or None where they are drawn for each."""
+    if isinstance(threat, str):
+        if choice("threat", threat, ("episode", "run")) == "episode":
+            return None
+        rng = Random(whole_number("threat_seed", seed))
+        return tuple(rng.randint(1, 3) for _ in range(spiders))
+    if not isinstance(threat, Sequence):
+        raise ValueError(f'threat: need "episode", "run" or a list of attacks, got {threat!r}')
+    return tuple(whole_number("threat", attack, least=0) for attack in threat)
 
 
 def raised(plan: Plan, commands: Sequence[Sequence[Fill | Kill]]) -> np.ndarray:

@@ -36,8 +36,6 @@ class State:
     """non-air cells after the last turn"""
     score: Score = field(default_factory=lambda: Score(0.0))
     """of the last turn"""
-    raw: float = 0.0
-    """its reward, neither scaled nor shifted"""
     texts: Mapping[str, str] = field(default_factory=dict)
     """what the agents wrote last"""
 
@@ -85,8 +83,9 @@ class StrBuild:
     the word is hidden at turn 1 (`show_target=False`), the reward may be that of another word of equal
     width (never here), rewards are shifted by -2 (`reward_shift=-2.0`), episodes stop above -0.1
     (`stop_above=-0.1`), later prompts repeat the first one and the last text (`self_contained=True`), and
-    there are one or two agents; here any number, agent k with published palette k mod 2.  Feedback says
-    that the world is empty again.  Words with characters outside the font are refused, not left blank.
+    there are one or two agents; here any number, agent k with published palette k mod 2, or one agent for
+    each of your `palettes`.  Feedback says that the world is empty again.  Words with characters outside
+    the font are refused, not left blank.
 
     **Versions.**  v0: the published task.
     """
@@ -153,10 +152,7 @@ class StrBuild:
             self._items = generate(n, n_eval, length, letters, words_seed)
         else:
             raise ValueError("items, words: give items of your own or words='generated', not both")
-        self._words: dict[str, Word] = {}
         self._rules: dict[tuple[int, int], Rules] = {}
-        self._openings: dict[tuple[str, int], str] = {}
-        self._plans: dict[str, dict[Cell, tuple[int, str]]] = {}
 
     def items(self, split: str) -> Sequence[Item]:
         """The words of a split: {"string": ..., "difficulty": ...}."""
@@ -164,15 +160,16 @@ class StrBuild:
 
     def start(self, item: Item, seed: int) -> State:
         """An empty world; nothing in this task is random."""
-        return State(item, self._word(item))
+        return State(item, lay_out(item.data["string"], self.spacing, self.local_z))
 
     def prompt(self, state: State, agent: str) -> str:
         """The task at turn 1, then the feedback."""
         k = self.agents.index(agent)
-        opening = self._opening(state.word, k)
+        terse = self.prompts == "terse"
+        write = say.terse_opening if terse else say.full_opening
+        opening = write(state.word, self.seats[k], self.show_target)
         if state.turn == 0:
             return opening
-        terse = self.prompts == "terse"
         message = self._terse_feedback(state, k) if terse else self._full_feedback(state, k)
         return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
 
@@ -187,9 +184,9 @@ class StrBuild:
             _build(blocks, commands)
         parts, metrics = word_score(state.word, blocks, self.wanted)
         reward, entered = self.frame.reward(parts)
-        metrics["raw_reward"] = raw = sum(parts.values())
+        metrics["raw_reward"] = sum(parts.values())
         score = Score(reward, entered, metrics, accepted, rejected)
-        return replace(state, turn=state.turn + 1, blocks=blocks, score=score, raw=raw, texts=dict(texts))
+        return replace(state, turn=state.turn + 1, blocks=blocks, score=score, texts=dict(texts))
 
     def score(self, state: State) -> Score:
         """What the last turn earned."""
@@ -207,12 +204,6 @@ class StrBuild:
             target={(x, y, 0): "" for x, y, _ in state.word.cells},
         )
 
-    def _word(self, item: Item) -> Word:
-        string = item.data["string"]
-        if string not in self._words:
-            self._words[string] = lay_out(string, self.spacing, self.local_z)
-        return self._words[string]
-
     def _rules_of(self, word: Word, k: int) -> Rules:
         if (word.width, k) not in self._rules:
             marks = dict(zip(say.MARKS, self.blocks[k], strict=False)) | {"-": "air"}
@@ -227,17 +218,9 @@ class StrBuild:
             )
         return self._rules[word.width, k]
 
-    def _opening(self, word: Word, k: int) -> str:
-        if (word.text, k) not in self._openings:
-            write = say.terse_opening if self.prompts == "terse" else say.full_opening
-            self._openings[word.text, k] = write(word, self.seats[k], self.show_target)
-        return self._openings[word.text, k]
-
     def _corrections(self, state: State, k: int) -> tuple[list[Cell], list[Cell] | None]:
-        word = state.word
-        if word.text not in self._plans:
-            self._plans[word.text] = reference_blocks(word, self.blocks)
-        wrong, extra = word_corrections(word, self._plans[word.text], state.blocks, k)
+        plan = reference_blocks(state.word, self.blocks)
+        wrong, extra = word_corrections(state.word, plan, state.blocks, k)
         return wrong, extra if k == len(self.agents) - 1 else None
 
     def _full_feedback(self, state: State, k: int) -> str:
@@ -247,7 +230,7 @@ class StrBuild:
         elif self.feedback == "perfect":
             lines.append(say.full_perfect(*self._corrections(state, k)))
         elif self.feedback == "score":
-            lines.append(say.full_score(state.raw))
+            lines.append(say.full_score(state.score.metrics["raw_reward"]))
         return "\n".join(lines)
 
     def _terse_feedback(self, state: State, k: int) -> str:
@@ -258,7 +241,7 @@ class StrBuild:
             wrong, extra = self._corrections(state, k)
             lines.append(say.terse_wall(state.word, wrong, extra or ()))
         elif self.feedback == "score":
-            lines.append(f"{state.raw:.4f}")
+            lines.append(f"{state.score.metrics['raw_reward']:.4f}")
         return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from collm_envs.building.seats import Seat, team_sentence
 from collm_envs.building.words import HEIGHT, Word
@@ -12,6 +13,7 @@ MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
 """names of an agent's blocks in terse prompts, in the order of its palette; tokenizers keep digits apart"""
 
 
+@lru_cache(maxsize=4096)
 def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
     """The whole task in sentences."""
     right, top = word.width - 1, HEIGHT - 1
@@ -36,6 +38,7 @@ def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=4096)
 def terse_opening(word: Word, seat: Seat, show_target: bool) -> str:
     """The same in few characters."""
     blocks = " ".join(f"{mark}={block}" for mark, block in zip(MARKS, seat.blocks, strict=False))
@@ -53,6 +56,7 @@ def terse_wall(word: Word, filled: Iterable[Cell], cleared: Iterable[Cell] = ())
     )
 
 
+@lru_cache(maxsize=4096)
 def full_position(word: Word, seat: Seat) -> str:
     """All cells of the word, the same for everyone."""
     share = max(1, len(word.cells) // 2)

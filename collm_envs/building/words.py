@@ -6,7 +6,8 @@ The font (5 x 5), the ten words and their split are facts of OpenMLRL/LLM_Collab
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -65,9 +66,9 @@ class Word:
     """top row first, '#' for a cell to fill"""
     z: int
     """where the wall stands"""
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] = field(compare=False, repr=False)
     """cells to fill, from the top down, in each row from left to right"""
-    filled: frozenset[Cell]
+    filled: frozenset[Cell] = field(compare=False, repr=False)
     """the same as a set"""
 
     @property
@@ -76,6 +77,7 @@ class Word:
         return len(self.rows[0])
 
 
+@lru_cache(maxsize=4096)
 def lay_out(string: str, spacing: int, z: int) -> Word:
     """The word in capital letters, `spacing` empty columns between them.
 

@@ -45,7 +45,7 @@ def test_strbuild_takes_5000_steps_a_second(player, kwargs, capsys):
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize("player", ["expert", "noisy", "random"])
+@pytest.mark.parametrize("player", ["expert", "noisy"])
 @pytest.mark.parametrize(
     "kwargs",
     [
