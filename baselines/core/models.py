@@ -41,6 +41,7 @@ def load(
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, name).merge_and_unload()
+        model.requires_grad_(True)  # peft has frozen it
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
