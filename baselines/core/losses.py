@@ -59,7 +59,10 @@ def policy_loss(
 
 def kl_k3(logp: Tensor, reference: Tensor) -> Tensor:
     """k3 = e^(ref - logp) - (ref - logp) - 1 of each token: estimates KL(pi || ref) without bias and is never
-    negative (Schulman 2020, "Approximating KL divergence").   (T,) -> (T,)"""
+    negative (Schulman 2020, "Approximating KL divergence").   (T,) -> (T,)
+
+    As a loss, as GRPO uses it, it pulls along grad KL(ref || pi): the same zero, another strength on the way.
+    """
     gap = reference - logp
     return gap.exp() - gap - 1
 
