@@ -131,6 +131,16 @@ def every_step_game(turns: int) -> Game:
     )
 
 
+def any_text_game(turns: int) -> Game:
+    """Nearly every joint text pays something else, so that there is always something to learn."""
+
+    def pay(state: State) -> float:
+        return sum(ord(letter) * (k + 1) for k, letter in enumerate("|".join(state.said[-1]))) % 7 / 7
+
+    rows = tuple(Item(str(k), {}) for k in range(2))
+    return Game(2, turns, (), lambda state, k: f"q{state.item.id} t{len(state.said)} p{k}", pay, rows=rows)
+
+
 class Answer(Game):
     """Each agent reads a word and must answer with its partner word: one of ten, so chance earns 0.1.
 
