@@ -21,6 +21,9 @@ BUSY = 0.05
 MAX_EXTENSIONS = 3
 """a program that still used this share of a processor gets the wall time again, so often: the machine is
 overloaded, and its CPU limit will end it anyway; one that sleeps does not"""
+SIGKILL = 9
+SPENT = 0.9
+"""a program that ends after this share of its CPU time ran out of it: clocks differ a little"""
 MAX_TEXT = 200
 
 
@@ -162,10 +165,11 @@ class Child:
     def why_gone(self) -> Status:
         """Why it hung up early: out of time, or died.  Raises KilledFromOutside."""
         ending = self.end(grace=True)
-        if ending.cpu_s >= 0.95 * self.cpu_s:
+        if ending.cpu_s >= SPENT * self.cpu_s:
             return "timeout"
-        if ending.by_itself and ending.status & 0x7F == 9 and self.worker.features["seccomp"]:
-            raise KilledFromOutside("a program's process was killed from outside")
+        killed = ending.by_itself and ending.status & 0x7F == SIGKILL
+        if killed and ending.cpu_s < SPENT / 2 * self.cpu_s and self.worker.features["seccomp"]:
+            raise KilledFromOutside("a program's process was killed from outside")  # it cannot do so itself
         return "died"
 
     def load(self) -> Run | None:
