@@ -52,7 +52,9 @@ class Sandbox:
         if backend not in BACKENDS:
             raise ValueError(f"backend: need one of {list(BACKENDS)}, got {backend!r}")
         if sys.platform == "win32":
-            raise SandboxUnavailable(f"the sandbox needs fork, which Windows lacks.\n{levels.REMEDIES}")
+            raise SandboxUnavailable(
+                "the sandbox needs fork, which Windows lacks: use Linux, in WSL for example"
+            )
         self.workers = workers
         kind, named = BACKENDS[backend]
         self._pool = Pool(workers, kind, named or require)
