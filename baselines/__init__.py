@@ -1,1 +1,1 @@
-"""Reference trainers for language models that learn to work together.  `ls` this folder: a file is an algorithm."""
+"""Reference trainers for language models that learn to work together: a file is an algorithm."""

@@ -277,9 +277,9 @@ def view(args: Sequence[str]) -> None:
         collm_envs.spec(asked.env)
     path = asked.records / "records.jsonl" if asked.records.is_dir() else asked.records
     folder = asked.out or path.parent / "pages"
-    folder.mkdir(parents=True, exist_ok=True)
     rows, links = [], []
     for k, one in enumerate(islice(read(path), asked.first), start=1):
+        folder.mkdir(parents=True, exist_ok=True)
         links.append(f"{k:05}.html")
         rows.append(asdict(one))
         (folder / links[-1]).write_text(page(rows[-1], scenes(one)), encoding="utf-8")

@@ -115,12 +115,13 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
                     clip=config.value_clip,
                     old=old,
                 )
-                metrics |= fitted
+                for key, value in fitted.items():
+                    metrics[key] = metrics.get(key, 0.0) + value / len(team.critics) / config.critic_epochs
             for agent in task.agents if name == "central" else [name]:
                 for e, path in enumerate(paths):
                     for t, node in enumerate(path):
                         lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
-            metrics["value"] = float(old.mean())
+            metrics["value"] = metrics.get("value", 0.0) + float(old.mean()) / len(team.critics)
         metrics |= improve_team(team, lessons, config)
         team.step += 1
         yield {**summary(nodes), **metrics}

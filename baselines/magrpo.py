@@ -40,7 +40,7 @@ class Config(Settings):
     """Settings of MAGRPO."""
 
     group: int = 4
-    """K: texts each agent samples at a history; a start grows K^turns episodes (aligned)"""
+    """K: texts each agent samples at a history; a start grows K^turns episodes, and one is always played"""
     joint: Literal["aligned", "cross"] = "aligned"
     """which joint turns the K texts of each agent make"""
     gamma: float = 1.0

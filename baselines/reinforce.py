@@ -11,7 +11,7 @@ Where we differ from the paper:
 - Nothing is re-centred or divided by a deviation after the baseline: that would cancel the baseline and make
   all four of these one algorithm.
 - The group's mean holds the sample's own return, so its gradient is (1 - 1/G) of the true one; leave-one-out
-  is unbiased; the maximum only shifts returns (never above zero) and adds variance.
+  is unbiased; the maximum holds the sample's own return too and is biased: the best sample learns nothing.
 - At later turns the group's episodes have different pasts: the baseline depends on the start and the turn.
 """
 

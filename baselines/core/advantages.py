@@ -44,7 +44,7 @@ def group_baseline(returns: Tensor, baseline: Baseline) -> Tensor:
     """b_g of each sample from its group.   returns: (I, G) -> (I, G)
 
     none: 0; mean: the group's mean (MAGRPO, GRPO); leave-one-out: the mean of the other G - 1 (RLOO,
-    Ahmadian et al. 2024); max: the group's best (ReMax with the best sample in the greedy one's place).
+    Ahmadian et al. 2024); max: the group's best, which gives the best sample itself no advantage.
     """
     G = returns.shape[1]
     if baseline == "none":

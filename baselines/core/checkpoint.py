@@ -50,7 +50,10 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
 
 
 def load_last(folder: Path) -> dict[str, Any] | None:
-    """The newest whole checkpoint, or None; damaged ones are named in a warning and passed over."""
+    """The newest whole checkpoint; None where none was ever saved.
+
+    Damaged ones are named in a warning and passed over; raises OSError where all of them are.
+    """
     for step in reversed(steps(folder)):
         path = folder / f"step-{step:08d}"
         try:
@@ -63,6 +66,8 @@ def load_last(folder: Path) -> dict[str, Any] | None:
         warnings.warn(
             f"checkpoint {path} is damaged ({problem}); going back to the one before it", stacklevel=2
         )
+    if steps(folder):
+        raise OSError(f"none of the checkpoints in {folder} is whole; move the run away to begin again")
     return None
 
 

@@ -13,6 +13,7 @@ import tyro
 from baselines.core import run
 from baselines.core.paper import published
 from baselines.core.settings import Settings
+from baselines.maac import Config as MAAC
 
 USAGE = f"""usage: collm train ALGORITHM [--paper] [flags]     begin a run   ({", ".join(run.ALGORITHMS)})
        collm train --resume RUN                    go on with an interrupted one
@@ -50,7 +51,7 @@ def read(name: str, args: Sequence[str]) -> Settings:
     start = config()
     if len(rest) != len(args):
         asked: Settings = tyro.cli(config, args=rest, prog=f"collm train {name}")
-        critic = "decentral" if "decentral" in rest else "central"
+        critic = asked.critic if isinstance(asked, MAAC) else "central"
         start = config(**published(asked.env, name, critic, asked.env_kwargs.get("num_agents", 2)))
         start.env_kwargs = {**start.env_kwargs, **asked.env_kwargs}
         rest = _without(rest, "env-kwargs")  # merged above: a flag would replace the published ones

@@ -70,7 +70,7 @@ def collect(dirs: Sequence[Path]) -> list[Row]:
 
 
 def trained_rows(folders: Mapping[Path, Any]) -> list[Row]:
-    """One row for all runs that differ in nothing but their seed and folder, by the last evaluation all had."""
+    """One row for runs that differ in nothing but seed and folder, by the last evaluation all had."""
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         stored = _config(folder)

@@ -52,18 +52,25 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     if (out / "config.json").exists():
         raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
     config = replace(config, out=str(out))
+    env, team = prepare(name, config)  # what is wrong with the settings is said before anything is written
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
     draft = out / ".config.json"
     draft.write_text(text)
     os.replace(draft, out / "config.json")
-    return _go(name, config, out, quiet)
+    return _go(name, config, env, team, out, quiet)
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
     """Go on with a run from its last whole checkpoint, to the same end it would have had."""
     name, config = load_config(out)
-    return _go(name, config, out, quiet)
+    return _go(name, config, *prepare(name, config), out, quiet)
+
+
+def prepare(name: str, config: Settings) -> tuple[TextEnv, Team]:
+    """The environment and a fresh team; raises for whatever is wrong with keywords or models."""
+    env = make(config.env, **config.env_kwargs)
+    return env, algorithm(name).team(with_models(config), env.task)
 
 
 def load_config(out: Path) -> tuple[str, Settings]:
@@ -87,11 +94,8 @@ def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
     return summary(roots)
 
 
-def _go(name: str, config: Settings, out: Path, quiet: bool) -> Path:
+def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet: bool) -> Path:
     module = algorithm(name)
-    env = make(config.env, **config.env_kwargs)
-    config = with_models(config)
-    team = module.team(config, env.task)
     saved = checkpoint.load_last(out / "checkpoints")
     if saved is not None:
         team.load_state_dict(saved)

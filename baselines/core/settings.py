@@ -71,7 +71,7 @@ class Settings:
     steps: int = 100
     """optimizer steps of each policy"""
     episodes: int = 64
-    """complete episodes per step (for trees: episodes' starts times the group)"""
+    """whole episodes per step, all starts and their groups together"""
     lr: float = 5e-6
     """AdamW's learning rate"""
     schedule: Schedule = "constant"
@@ -118,6 +118,15 @@ class Settings:
         for name in ("steps", "episodes", "max_new_tokens", "epochs", "eval_episodes", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.temperature > 0 or not self.lr > 0 or self.lora_rank < 0 or self.warmup < 0:
+            raise ValueError(
+                "temperature and lr must be above 0, lora_rank and warmup at least 0, "
+                f"got {self.temperature}, {self.lr}, {self.lora_rank}, {self.warmup}"
+            )
+        if self.max_context <= self.sampling.max_new_tokens:
+            raise ValueError(
+                f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
+            )
         if self.epochs > 1 and self.clip is None:
             raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
         if self.shared and self.models:

@@ -96,7 +96,7 @@ def main(args: Sequence[str]) -> int:
 def one_run(sweep: Sweep, name: str, trial: int, seed: int) -> dict[str, Any]:
     """Train for the budget, then play the validation and the eval split."""
     module, rates = run.algorithm(name), rates_of(trial, sweep.lr)
-    given = {**sweep.settings, **rates, "seed": seed, "steps": 10**9}
+    given = {"gamma": 1.0, **sweep.settings, **rates, "seed": seed, "steps": 10**9}
     known = {k: v for k, v in given.items() if k in module.Config.__dataclass_fields__}
     config = run.with_models(module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known))
     task = make(sweep.env, **sweep.env_kwargs).task

@@ -119,9 +119,7 @@ def build(
         if critic_on_actor:
             team.critics[name] = critic = Critic(actor, critic_max_context)
             both = [*actor.parameters(), *critic.head.parameters()]
-            team.optimizers[actor.name] = team.critic_optimizers[name] = _optimizer(
-                both, settings, critic_lr, settings.epochs + critic_epochs
-            )
+            team.critic_optimizers[name] = _optimizer(both, settings, critic_lr, critic_epochs)
             continue
         if settings.lora_rank:
             lm = spare[f"critic_{name}"]

@@ -24,7 +24,7 @@ from baselines.core.lm import LM, Context, History
 from baselines.core.optim import learning_rate
 from baselines.core.render import Renderer
 from baselines.core.sampling import Sampling
-from baselines.tiny.tokenizer import load_tokenizer
+from baselines.tiny.tokenizer import FILE, load_tokenizer
 from collm_envs import Task, make
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
@@ -74,8 +74,9 @@ def folder(
     """
     steps = STEPS if steps is None else steps
     made = make(env, **env_kwargs)
-    key = [REVISION, env, made.spec.content_hash, made.task.max_turns, history, seed, steps]
-    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    alphabet = hashlib.sha256(FILE.read_bytes()).hexdigest()
+    key = [REVISION, made.spec.to_dict(), alphabet, history, seed, steps, BATCH, LR]
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
     if not target.is_dir():
         model, tokenizer = fresh(seed)
@@ -84,9 +85,14 @@ def folder(
         with tempfile.TemporaryDirectory(dir=target.parent) as draft:
             model.save_pretrained(draft)
             tokenizer.save_pretrained(draft)
-            if not target.is_dir():
-                shutil.copytree(draft, f"{target}.part", dirs_exist_ok=True)
-                os.replace(f"{target}.part", target)
+            part = Path(f"{draft}.part")  # unique: another first run may be making the same folder
+            shutil.copytree(draft, part)
+            try:
+                os.rename(part, target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+                shutil.rmtree(part)
     return target
 
 
