@@ -40,7 +40,7 @@ ENVS: dict[str, dict[str, Any]] = {
         "algorithms": ("MA-REINFORCE", "MAGRPO", "CoLLM-CC", "CoLLM-DC"),
     },
     "HouseBuild-v0": {
-        "kwargs": {"prompts": "terse", "houses": "generated", "max_turns": 1},
+        "kwargs": {"prompts": "terse", "houses": "generated", "size": [4, 5, 5], "max_turns": 1},
         "metric": "iou",
         "max_new_tokens": 160,
         "algorithms": ("MAGRPO",),
