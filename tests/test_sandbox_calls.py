@@ -1,6 +1,7 @@
 """Asserts, checks, facts and trusted calls; what the sandbox refuses from its caller, and how."""
 
 import math
+from random import Random
 
 import pytest
 
@@ -86,6 +87,75 @@ def test_tests_that_do_not_run_are_the_callers_error(sandbox, test):
 def test_a_test_without_check_is_the_callers_error(sandbox):
     with pytest.raises(UnusableTest, match="check"):
         sandbox.check(main="def f(x): return x", entry_point="f", test="x = 1\n")
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "def f(x): raise StopIteration\n",
+        "def f(x): raise type('StopIteration', (StopIteration,), {})\n",
+        "def f(x): raise GeneratorExit\n",
+        "def f(x): raise SystemExit\n",
+        "def f(x): raise OSError('gone')\n",
+        "import os\ndef f(x): os._exit(0)\n",
+    ],
+)
+def test_no_exception_of_a_program_ends_a_loop_as_if_all_were_well(sandbox, main):
+    check = """
+def check(candidate):
+    assert all(map(lambda x: candidate(x) == 2 * x, range(5)))
+    assert not any(map(candidate, [0]))
+    for _ in iter(lambda: candidate(0), 0):
+        assert False
+"""
+    assert sandbox.check(main="def f(x): return 2 * x", entry_point="f", test=check).passed == 1
+    assert sandbox.check(main=main, entry_point="f", test=check).passed == 0
+
+
+def test_an_error_of_the_program_reaches_the_test_as_what_it_is(sandbox):
+    check = """
+def check(candidate):
+    for x, kind in ((0, OSError), (1, FileNotFoundError), (2, UnicodeError), (3, Exception)):
+        try:
+            candidate(x)
+        except kind:
+            continue
+        raise AssertionError(x)
+"""
+    main = """
+class Own(Exception): pass
+def f(x):
+    if x == 0: raise OSError('no')
+    if x == 1: raise FileNotFoundError(2, 'no')
+    if x == 2: raise UnicodeError('no')
+    raise Own
+"""
+    assert sandbox.check(main=main, entry_point="f", test=check).tests == ("ok",)
+
+
+def test_tests_that_draw_at_random_draw_the_same_each_time(sandbox):
+    check = "import random\ndef check(c):\n    assert c(0) == [random.random() for _ in range(3)]\n"
+    rng = Random(0)
+    main = f"def f(x): return {[rng.random() for _ in range(3)]}\n"
+    assert sandbox.check(main=main, entry_point="f", test=check).passed == 1
+
+
+def test_arguments_that_cannot_travel_are_the_tests_fault(sandbox):
+    with pytest.raises(UnusableTest, match="plain data only, got something function"):
+        sandbox.check(
+            main="def f(g): return g(1)",
+            entry_point="f",
+            test="def check(candidate):\n    assert candidate(lambda x: x) == 1\n",
+        )
+
+
+def test_a_program_cannot_make_the_tests_look_unusable(sandbox):
+    test = "assert candidate(1) == 1\ndef check(candidate): pass\n"
+    assert sandbox.check(main="def f(x): return x", entry_point="f", test=test).tests == ("ok",)
+    assert sandbox.check(main="def f(x): return 2", entry_point="f", test=test).tests == ("wrong",)
+    assert sandbox.check(main="def f(x): raise OSError", entry_point="f", test=test).passed == 0
+    died = sandbox.check(main="import os\ndef f(x): os._exit(0)", entry_point="f", test=test)
+    assert died.tests == ("died",)
 
 
 def test_texts_are_parsed_without_being_run(sandbox):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import builtins
 import os
+import random
+import types
 from typing import Any, NoReturn
 
 from . import child, program, wire
@@ -16,15 +18,25 @@ from .lock import Lock
 
 CANDIDATE = 4
 MAX_REPLY = 4 << 20
-ERRORS = {wire.class_name(kind): kind for kind in program.BUILTIN_ERRORS if issubclass(kind, Exception)}
+SILENT = ("StopIteration", "StopAsyncIteration")
+"""exceptions that end a loop as if all were well: `all(map(candidate, inputs))` would pass"""
+ERRORS = {
+    wire.class_name(kind): kind
+    for kind in program.BUILTIN_ERRORS
+    if issubclass(kind, Exception) and wire.class_name(kind) not in SILENT
+}
 
 
 class CandidateError(Exception):
-    """The program raised a class that is not a builtin; the argument is its name."""
+    """The program raised a class that tests cannot know; the argument is its name."""
 
 
 class Lost(BaseException):
     """The program's process is gone or talks nonsense.  No test can catch this by mistake."""
+
+
+class Unusable(BaseException):
+    """The tests ask for what cannot be done."""
 
 
 class Proxy:
@@ -32,26 +44,40 @@ class Proxy:
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
-        self._calls = 0
+        self.calls = 0
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        i = str(self._calls)
-        self._calls += 1
+        i = str(self.calls)
+        self.calls += 1
         try:
-            child.say(CANDIDATE, wire.encode((list(arguments), named)))
-            reply = wire.unpack(child.read_body(CANDIDATE, MAX_REPLY))
-            match reply:
-                case ["returned", at, *_] if at == i:
-                    return wire.decode(reply, 2)
-                case ["raised", at, name, message] if at == i:
-                    raise _raised(name, message)
-                case ["unserialisable", at, name] if at == i:
-                    raise CandidateError(f"unserialisable {name}")
+            request = wire.encode((list(arguments), named))
+        except wire.Unserialisable as error:
+            raise Unusable(f"candidate takes plain data only, got something {error}") from None
+        reply = self._ask(request)
+        match reply:
+            case ["returned", at, *_] if at == i:
+                return _decoded(reply)
+            case ["raised", at, name, message] if at == i:
+                raise _raised(name, message)
+            case ["unserialisable", at, name] if at == i:
+                raise CandidateError(f"unserialisable {name}")
+        raise Lost("protocol_error")
+
+    def _ask(self, request: list[str]) -> list[str]:
+        try:
+            child.say(CANDIDATE, request)
+            return wire.unpack(child.read_body(CANDIDATE, MAX_REPLY))
         except (OSError, child.Gone):
             raise Lost("died") from None
         except wire.BadFrame:
             raise Lost("protocol_error") from None
-        raise Lost("protocol_error")
+
+
+def _decoded(reply: list[str]) -> Any:
+    try:
+        return wire.decode(reply, 2)
+    except wire.BadFrame:
+        raise Lost("protocol_error") from None
 
 
 def _raised(name: str, message: str) -> Exception:
@@ -73,9 +99,8 @@ def _verdict(error: BaseException) -> list[str]:
         if name.startswith("unserialisable "):
             return ["unserialisable", name.removeprefix("unserialisable "), ""]
         return ["raised", name, ""]
-    if type(error) is AssertionError:
-        return ["wrong", "AssertionError", str(error)[: program.MAX_MESSAGE]]
-    return ["raised", *program.describe(error)]
+    name, message = program.describe(error)
+    return ["wrong" if type(error) is AssertionError else "raised", name, message]
 
 
 def _scope(job: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
@@ -87,14 +112,33 @@ def _scope(job: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
     return scope
 
 
+def _report(i: int, error: BaseException | None) -> None:
+    """Say what test i came to.  Does not return where nothing more can be learnt."""
+    if isinstance(error, Unusable):
+        _unusable(error)
+    verdict = ["ok", "", ""] if error is None else _verdict(error)
+    child.say(child.JOB, ["verdict", str(i), *verdict])
+    if isinstance(error, Lost):
+        os._exit(0)
+
+
 def _unusable(error: BaseException) -> NoReturn:
     child.say(child.JOB, ["unusable", type(error).__name__, str(error)[: program.MAX_MESSAGE]])
     os._exit(0)
 
 
+def _outcome(code: types.CodeType, scope: dict[str, Any]) -> BaseException | None:
+    try:
+        exec(code, scope)
+    except BaseException as error:
+        return error
+    return None
+
+
 def main(zygote: int, lock: Lock) -> None:
     """Entered in the freshly forked grader; does not return."""
     job = child.begin(zygote, lock)
+    random.seed(0)
     proxy = Proxy(job["entry"])
     try:
         scope = _scope(job, proxy)
@@ -102,15 +146,11 @@ def main(zygote: int, lock: Lock) -> None:
         exec(compile(job["check"], "<check>", "exec", dont_inherit=True), scope)
         if job["check"] and not callable(scope.get("check")):
             raise NameError("no function check in them")
-    except Exception as error:
-        _unusable(error)
+    except BaseException as error:
+        if proxy.calls == 0:
+            _unusable(error)
+        _report(0, error)  # tests that call the program while they are defined: its doing
+        os._exit(0)
     for i, code in enumerate(codes):
-        try:
-            exec(code, scope)
-            verdict = ["ok", "", ""]
-        except BaseException as error:
-            verdict = _verdict(error)
-        child.say(child.JOB, ["verdict", str(i), *verdict])
-        if verdict[0] in ("died", "protocol_error"):
-            break
+        _report(i, _outcome(code, scope))
     os._exit(0)

@@ -25,10 +25,13 @@ def describe(error: BaseException) -> tuple[str, str]:
     if kind not in BUILTIN_ERRORS:
         return name, ""
     arguments = BaseException.args.__get__(error)  # type: ignore[attr-defined]
-    if len(arguments) == 1 and type(arguments[0]) in (str, int, float, bool, type(None)):
-        text = arguments[0] if type(arguments[0]) is str and kind is not KeyError else repr(arguments[0])
-        return name, text[:MAX_MESSAGE]
-    return name, ""
+    if len(arguments) != 1:
+        return name, ""
+    (why,) = arguments
+    if type(why) is str:
+        return name, (repr(why[:MAX_MESSAGE]) if kind is KeyError else why[:MAX_MESSAGE])
+    plain = type(why) in (bool, float, type(None)) or (type(why) is int and -wire.SMALL < why < wire.SMALL)
+    return name, repr(why) if plain else ""
 
 
 class LoadFailed(Exception):
