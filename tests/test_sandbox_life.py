@@ -138,6 +138,16 @@ def test_ctrl_c_stops_a_grading_and_the_sandbox_goes_on(request, others):
         assert sandbox.grade(**GOOD).passed == 4
 
 
+def test_ctrl_c_stops_many_gradings_at_once():
+    with Sandbox(workers=2) as sandbox:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.grade_many([{**ENDLESS, "timeout_s": 1.0}] * 100)
+        assert time.monotonic() - began < 60
+        assert sandbox.grade(**GOOD).passed == 4
+
+
 def test_ctrl_c_of_the_terminal_does_not_reach_the_zygote():
     with Sandbox():
         assert all(os.getsid(pid) != os.getsid(0) for pid in below())

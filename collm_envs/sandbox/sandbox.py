@@ -154,9 +154,12 @@ class Sandbox:
         """`grade(**program)` for each, as many at a time as there are workers; results in order."""
         executor = ThreadPoolExecutor(min(self.workers, max(len(programs), 1)))
         try:
-            return list(executor.map(lambda program: self.grade(**program), programs))
-        finally:
-            executor.shutdown(cancel_futures=True)
+            results = list(executor.map(lambda program: self.grade(**program), programs))
+        except BaseException:  # Ctrl-C above all: what has begun ends by itself, the caller does not wait
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown()
+        return results
 
     def parse(self, *texts: str, timeout_s: float = 2.0) -> tuple[Facts, ...]:
         """What each text is.  Parsed in a throw-away process, never executed."""
