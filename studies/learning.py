@@ -2,7 +2,7 @@
 
     python studies/learning.py [ENV ...]        make the runs that are missing, then draw and tabulate
 
-A run is CPU_S seconds of one thread.  All algorithms of an environment begin with the same warm start, play
+A run is 75 CPU seconds of one thread.  All algorithms of an environment begin with the same warm start, play
 64 episodes a step at one learning rate and have the same CPU seconds.  The rates were chosen on MA-REINFORCE
 and CoLLM-CC with seed 0, a handful of runs each.  Rows of docs/studies/learning.csv are evaluations on items
 that were not trained on; a run's rows are written together when it is done, so the script can be stopped at

@@ -63,12 +63,13 @@ def test_the_commands_of_the_readme_that_need_nobody_else_run(tmp_path, monkeypa
     assert (tmp_path / "runs/eval/mixed/pages/index.html").exists()
 
 
-def test_the_training_command_of_the_readme_has_flags_that_exist():
+def test_the_training_commands_of_the_readme_have_flags_that_exist():
     from baselines.core.commands import read
 
-    (line,) = [line for line in commands() if line.startswith("collm train")]
-    _, _, name, *flags = shlex.split(line)
-    assert read(name, flags).env == "StrBuild-v0"
+    begun = [line for line in commands() if line.startswith("collm train") and "--resume" not in line]
+    configs = [read(name, flags) for _, _, name, *flags in map(shlex.split, begun)]
+    assert [config.env for config in configs] == ["StrBuild-v0", "TLDR-v0"]
+    assert configs[1].model == "Qwen/Qwen3-1.7B"  # --paper
 
 
 def test_the_readme_lists_every_environment_and_every_algorithm():
