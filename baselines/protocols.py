@@ -67,7 +67,8 @@ def seated(protocol: Protocol, policies: Mapping[str, Policy], folder: Path) -> 
             if isinstance(policy, Paid):
                 each[name] = Kept(policy, files.enter_context(_journal(folder / KEPT)))
         team = {agent: each[policy.name] for agent, policy in policies.items()}
-        yield dict.fromkeys(policies, {"pipeline": Pipeline, "discussion": Discussion}[protocol](team))
+        together = {"pipeline": Pipeline, "discussion": Discussion}[protocol](team)
+        yield {agent: together for agent in policies}
 
 
 @contextmanager

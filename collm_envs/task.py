@@ -65,7 +65,7 @@ class Scene:
 
 S = TypeVar("S")
 Player = Callable[[Any, Any, str, Random], str]
-"""scripted player: (task, state, agent, rng) -> text.  It may read the whole state: a yardstick, not an agent"""
+"""scripted player: (task, state, agent, rng) -> text.  It may read the whole state: a yardstick, no agent"""
 
 
 class Task(Protocol[S]):
