@@ -67,8 +67,8 @@ def seated(protocol: Protocol, policies: Mapping[str, Policy], folder: Path) -> 
             if isinstance(policy, Paid):
                 each[name] = Kept(policy, files.enter_context(_journal(folder / KEPT)))
         team = {agent: each[policy.name] for agent, policy in policies.items()}
-        together = {"pipeline": Pipeline, "discussion": Discussion}[protocol](team)
-        yield {agent: together for agent in policies}
+        together: Policy = {"pipeline": Pipeline, "discussion": Discussion}[protocol](team)
+        yield dict.fromkeys(policies, together)
 
 
 @contextmanager
