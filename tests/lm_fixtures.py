@@ -97,9 +97,11 @@ def tiny_lm(
     return LM(kind, model, tokenizer, sampling or Sampling(max_new_tokens=5), context or Context(), **kwargs)
 
 
-def save(folder: Path, kind: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> str:
+def save(
+    folder: Path, kind: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0, scale: float = 1.0
+) -> str:
     """A `save_pretrained` folder of a tiny model; returns its name."""
-    tiny_model(kind, tokenizer, seed, scale=1.0).save_pretrained(folder)
+    tiny_model(kind, tokenizer, seed, scale).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 
