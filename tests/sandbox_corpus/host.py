@@ -94,13 +94,18 @@ def _silent(sock: socket.socket) -> bool:
     return False
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def look(at: Host) -> dict[str, Any]:
     """Everything about this process and its machine that no program may have changed."""
     fds = {int(fd) for fd in os.listdir("/proc/self/fd")}
     shared = [p for p in ("/tmp/left_behind", "/dev/shm/left_behind", "left_behind") if os.path.exists(p)]
     return {
         "processes": descendants(os.getpid()),
-        "orphans": [pid for pid, name in descendants(1) if name == "left_behind"],
         "victim": (at.victim.poll(), _read(f"/proc/{at.victim.pid}/stat").split(")")[1].split()[0] in "RSD"),
         "folder": {p.name: p.read_text() for p in sorted(at.folder.iterdir()) if p.is_file()},
         "links": sorted(p.name for p in at.folder.iterdir()),
@@ -111,7 +116,7 @@ def look(at: Host) -> dict[str, Any]:
         "mask": signal.pthread_sigmask(signal.SIG_BLOCK, []),
         "environment": dict(os.environ),
         "folder of work": os.getcwd(),
-        "umask": os.umask(os.umask(0o22)) or os.umask(0o22),
+        "umask": _umask(),
         "limits": [resource.getrlimit(n) for n in range(16)],
         "random": random.getstate(),
         "threads": threading.active_count(),
