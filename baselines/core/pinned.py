@@ -1,8 +1,13 @@
 """Pinned functions: short Python files that people or language models wrote and a person has reviewed.
 
 NAME.py holds the functions, NAME.json beside it says of which source they are the reviewed form (sha256),
-who wrote them, and which named fields they read.  `load` executes the very text that it hashed, in this
-process, and refuses any other: an edit after the review is stale until somebody pins it again.
+who wrote and who reviewed them, and which named fields they read.  `load` executes the very text that it
+hashed, in this process, and refuses any other: an edit after the review is stale until somebody pins it
+again, and what nobody has reviewed yet (`collm qllm` wrote it, `collm qllm pin` was not called) is refused.
+
+Three forms.  "tensors": torch on a batch, `weights(state)` of a mixer.  "state" and "turn": the language of
+core/language.py on plain numbers, which `collm qllm` asks models for, `weights(ctx)` of one state of a game
+and the credit of one turn of a text environment; these must pass that module's fence at every load.
 
 The hash guards against drift, not against malice: whoever can write both files can pin anything.  So
 unreviewed code never comes here; it runs in a sandbox until it has been read.
@@ -20,13 +25,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from baselines.core import language
+from baselines.core.features import frozen
+from baselines.core.language import Refused
+
 FOLDER = Path(__file__).parent.parent / "credits"
 FLOOR = 0.1
 """smallest N * w_i: an agent learns at no less than a tenth of the pace it would have under VDN"""
-
-
-class Refused(ValueError):
-    """A function that must not be used; the message is the reason."""
 
 
 class Pinned(NamedTuple):
@@ -38,11 +43,18 @@ class Pinned(NamedTuple):
     reads: Mapping[str, list[int | None]]
     """field -> shape, None where any size will do"""
     functions: Mapping[str, Callable[..., Any]]
+    manifest: Mapping[str, Any]
+    """all that its .json says"""
 
     def call(self, name: str, fields: Mapping[str, Tensor]) -> Tensor:
         """`name(fields)` without gradients, given only the fields that the function says it reads."""
+        given = {field: fields[field] for field in self.reads}
+        if self.manifest["form"] == "state":
+            columns = [frozen(x.tolist()) for x in given.values()]
+            rows = [dict(zip(given, row, strict=True)) for row in zip(*columns, strict=True)]
+            return torch.tensor([self.functions[name](row) for row in rows])
         with torch.no_grad():
-            return self.functions[name]({field: fields[field] for field in self.reads})
+            return self.functions[name](given)
 
 
 def load(name: str | Path) -> Pinned:
@@ -60,15 +72,42 @@ def load(name: str | Path) -> Pinned:
             f"{path.stem}: stale, the source's sha256 is {_sha256(source)[:12]}... and "
             f"{manifest['sha256'][:12]}... was pinned; review it and pin it again"
         )
+    if not manifest["reviewed_by"]:
+        raise Refused(f"{path.stem}: nobody has reviewed it; read it, then: collm qllm pin {path}")
+    if manifest["form"] != "tensors":
+        language.reads(source, manifest["mode"])
+    functions = execute(source, path)
+    reads, sha = manifest["reads"], manifest["sha256"]
+    return Pinned(path.stem, sha, manifest["written_by"], reads, functions, manifest)
+
+
+def execute(source: str, path: Path) -> dict[str, Callable[..., Any]]:
+    """The functions that a reviewed source defines."""
     scope: dict[str, Any] = {"__name__": f"pinned_{path.stem}"}
     exec(compile(source, str(path), "exec"), scope)
-    functions = {k: f for k, f in scope.items() if isinstance(f, FunctionType) and f.__globals__ is scope}
-    return Pinned(path.stem, manifest["sha256"], manifest["written_by"], manifest["reads"], functions)
+    return {k: f for k, f in scope.items() if isinstance(f, FunctionType) and f.__globals__ is scope}
 
 
-def pin(path: Path, *, written_by: str, reads: Mapping[str, list[int | None]]) -> None:
-    """Write the manifest that makes the source at `path`, as it is now, the reviewed one."""
-    manifest = {"sha256": _sha256(_source(path)), "written_by": written_by, "reads": dict(reads)}
+def pin(
+    path: Path,
+    *,
+    written_by: str,
+    reads: Mapping[str, list[int | None]],
+    reviewed_by: str = "whoever pinned it",
+    **facts: Any,
+) -> None:
+    """Write the manifest that makes the source at `path`, as it is now, the reviewed one.
+
+    `facts` go into it too: form ("tensors" without), and for the others mode, env, report, ...
+    """
+    manifest = {
+        "sha256": _sha256(_source(path)),
+        "written_by": written_by,
+        "reviewed_by": reviewed_by,
+        "form": "tensors",
+        "reads": dict(reads),
+        **facts,
+    }
     path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 

@@ -1,0 +1,178 @@
+"""The small language of written credit functions, and its fence: plain Python on the numbers of one turn.
+
+    baseline(ctx, feat, me)         -> b         the team's reward to expect whatever agent `me` writes
+    weights(ctx)                    -> [w] * N   shares of the team's advantage, known before the turn
+    mix(ctx, feat, pair, reward)    -> [c] * N   each agent's part in the reward
+
+Arithmetic, comparisons, `if`, `for` over what is there, comprehensions, functions, a few builtins, and
+`from math import ...`; no attributes, no other import, no `while`.  Inputs are read as ctx["name"], by
+names that the environment has, so what a function reads is known before it runs.
+
+The fence is the second one: code that nobody has reviewed runs in a sandbox whatever this module says.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Collection, Iterator, Mapping
+
+MODES: Mapping[str, tuple[str, ...]] = {
+    "baseline": ("ctx", "feat", "me"),
+    "weights": ("ctx",),
+    "mix": ("ctx", "feat", "pair", "reward"),
+}
+"""mode, which is also the function's name -> its parameters"""
+PLACES = ("ctx", "feat", "pair")
+"""parameters that are read by name"""
+BUILTINS = (
+    *("abs", "all", "any", "bool", "enumerate", "float", "int", "len", "list", "max", "min", "range"),
+    *("reversed", "round", "sorted", "sum", "tuple", "zip"),
+)
+MATH = tuple(name for name in vars(math) if not name.startswith("_"))
+MAX_CHARS = 8000
+
+_FINE = (
+    *(ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.Expr),
+    *(ast.If, ast.For, ast.Break, ast.Continue, ast.Pass, ast.IfExp, ast.BinOp, ast.UnaryOp, ast.BoolOp),
+    *(ast.Compare, ast.Call, ast.keyword, ast.Name, ast.Constant, ast.Subscript, ast.Slice, ast.List),
+    *(ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.comprehension, ast.ImportFrom, ast.alias),
+    *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
+)
+_WHY: Mapping[type[ast.AST], str] = {
+    ast.While: "`while` is not allowed: loop over a list or a range",
+    ast.Attribute: "attributes and methods are not allowed",
+    ast.Import: "imports are not allowed, except `from math import ...`",
+    ast.Global: "a function may not keep anything from one call to the next",
+    ast.Nonlocal: "a function may not keep anything from one call to the next",
+}
+
+
+class Refused(ValueError):
+    """A function that must not be used; the message is the reason."""
+
+
+def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
+    """Which names `source` reads of each of ctx, feat and pair.
+
+    Raises Refused with every reason why it is no `mode` function of this language, a line each.
+    """
+    if len(source) > MAX_CHARS:
+        raise Refused(f"{len(source)} characters of source; at most {MAX_CHARS} are read")
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = error.lineno if isinstance(error, SyntaxError) else 0
+        raise Refused(f"line {line}: {type(error).__name__}: {error}") from None
+    reasons = [*_signature(tree, mode), *_nodes(tree), *_names(tree, mode)]
+    if reasons:
+        raise Refused("\n".join(dict.fromkeys(reasons)))
+    named = list(_named(tree))
+    return {place: tuple(sorted({n for p, n in named if p == place})) for place in PLACES}
+
+
+def check_names(read: Mapping[str, Collection[str]], known: Mapping[str, Collection[str]]) -> None:
+    """Refuse a function that reads what the environment does not have."""
+    for place, names in read.items():
+        for name in sorted(set(names) - set(known[place])):
+            there = ", ".join(known[place]) or "nothing"
+            raise Refused(f"{place}[{name!r}] is unknown: {place} has {there}")
+
+
+def _signature(tree: ast.Module, mode: str) -> Iterator[str]:
+    want = f"def {mode}({', '.join(MODES[mode])})"
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == mode]
+    if len(found) != 1:
+        yield f"need one function `{want}`, got {len(found)} of that name"
+        return
+    got = tuple(arg.arg for arg in found[0].args.args)
+    if got != MODES[mode]:
+        what = f"got `def {mode}({', '.join(got)})`{_own_action(mode, got)}"
+        yield f"line {found[0].lineno}: need `{want}`, {what}"
+
+
+def _own_action(mode: str, names: Collection[str]) -> str:
+    if mode == "weights" and {"feat", "pair", "reward"} & set(names):
+        return ": a weight that looks at what agents just wrote (own action) can turn the gradient around"
+    return ""
+
+
+def _nodes(tree: ast.Module) -> Iterator[str]:
+    """What is there that the language does not have."""
+    for node in ast.walk(tree):
+        where = f"line {node.lineno}: " if isinstance(node, (ast.stmt, ast.expr)) else ""
+        if not isinstance(node, _FINE):
+            name = type(node).__name__
+            yield where + _WHY.get(type(node), f"{name} is not part of this language")
+        elif isinstance(node, ast.ImportFrom) and (
+            node.module != "math" or any(a.name not in MATH or a.asname for a in node.names)
+        ):
+            yield where + "imports are not allowed, except `from math import ...` of names it has"
+        elif isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+            yield where + "an expression whose value is not used"
+        elif isinstance(node, ast.FunctionDef) and (node.decorator_list or not _plain(node.args)):
+            yield where + "functions take plain parameters: no defaults, stars or decorators"
+        elif isinstance(node, ast.comprehension) and node.is_async:
+            yield "asynchronous comprehensions are not part of this language"
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and not _number(node.value):
+            yield f"line {node.lineno}: outside functions only constant numbers and tuples of them may be set"
+        elif not isinstance(node, (ast.Assign, ast.FunctionDef, ast.ImportFrom, ast.Expr)):
+            yield f"line {node.lineno}: outside functions only constants, functions and the import may stand"
+
+
+def _plain(args: ast.arguments) -> bool:
+    return not (args.defaults or args.kw_defaults or args.vararg or args.kwarg or args.kwonlyargs)
+
+
+def _number(node: ast.expr) -> bool:
+    if isinstance(node, ast.Tuple):
+        return all(map(_number, node.elts))
+    if isinstance(node, ast.UnaryOp):
+        return _number(node.operand)
+    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
+
+
+def _names(tree: ast.Module, mode: str) -> Iterator[str]:
+    """Names that are not known, and inputs that are not read by name."""
+    known = {*BUILTINS, *(p for p in PLACES if p in MODES[mode])}
+    good: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            known |= {node.name, *(arg.arg for arg in node.args.args)} - {*PLACES}
+        elif isinstance(node, ast.ImportFrom):
+            known |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            known.add(node.id)
+        elif _by_name(node):
+            good.add(id(node.value))  # type: ignore[attr-defined]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            where = f"line {node.lineno}: "
+            if node.id in PLACES and node.id not in MODES[mode]:
+                yield f"{where}`{node.id}` is not given in mode {mode}{_own_action(mode, [node.id])}"
+            elif node.id in PLACES and id(node) not in good:
+                yield f'{where}read `{node.id}` by name, as {node.id}["..."], and nothing else of it'
+            elif node.id not in known or node.id.startswith("_"):
+                yield f"{where}`{node.id}` is not known here"
+        elif isinstance(node, (ast.FunctionDef, ast.arg)):
+            name = node.name if isinstance(node, ast.FunctionDef) else node.arg
+            if name.startswith("_") or name in BUILTINS:
+                yield f"line {node.lineno}: `{name}` cannot be a name here"
+
+
+def _by_name(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.ctx, ast.Load)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in PLACES
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
+    )
+
+
+def _named(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if _by_name(node):
+            yield node.value.id, node.slice.value  # type: ignore[attr-defined]
