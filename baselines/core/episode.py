@@ -68,6 +68,8 @@ class Node:
     score: Score
     parent: Node | None = None
     children: list[Node] = field(default_factory=list)
+    alternatives: dict[str, list[str]] = field(default_factory=dict)
+    """agent -> further texts it wrote at this history, which were not played; empty unless asked for"""
 
     @property
     def reward(self) -> float:

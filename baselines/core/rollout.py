@@ -7,13 +7,14 @@ its agents read on from the same key-value memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from random import Random
 from typing import Any, Literal, Protocol
 
 import torch
 
+from baselines.core.coalitions import play_turns
 from baselines.core.episode import Move, Node, episodes, walk
 from collm_envs import Item, Task
 
@@ -30,7 +31,7 @@ class Policy(Protocol):
         ...
 
     def converse(self, n: int, generator: torch.Generator) -> Any:
-        """`n` empty histories with the verbs read(messages), write() -> moves, pick(indices)."""
+        """`n` empty histories: the verbs read(messages), write() -> moves, pick(indices), and `generator`."""
         ...
 
 
@@ -42,22 +43,26 @@ def play(
     *,
     copies: Sequence[int] | int = 1,
     joint: Literal["aligned", "cross"] = "aligned",
+    alternatives: int = 0,
 ) -> list[Node]:
     """Play every start to the end of the task; returns the turn-1 nodes, start by start.
 
     Before turn t each history is continued `copies[t]` times (an int: at turn 1 only, so that every start
     is a group of that many episodes).  aligned: the g-th texts of all agents are played together; cross:
-    every combination is.  Agents that share a policy object are sampled in one batch.  All randomness comes
-    from `seed`: the same seed, policies and starts give the same texts.
+    every combination is.  Agents that share a policy object are sampled in one batch.  At every history each
+    agent also writes so many `alternatives` that are not played (`Node.alternatives`).  All randomness comes
+    from `seed`: the same seed, policies and starts give the same texts, with alternatives or without.
     """
     groups: dict[int, list[str]] = {}
     for agent in task.agents:
         groups.setdefault(id(policies[agent]), []).append(agent)
-    talks = {}
+    talks, aside_dice = {}, {}
     for agents in groups.values():
         policy = policies[agents[0]]
-        generator = torch.Generator(device=policy.device).manual_seed(_number(f"{seed}/{agents[0]}"))
-        talks[tuple(agents)] = policy.converse(len(agents) * len(starts), generator)
+        talks[tuple(agents)] = policy.converse(
+            len(agents) * len(starts), _dice(policy, f"{seed}/{agents[0]}")
+        )
+        aside_dice[tuple(agents)] = _dice(policy, f"{seed}/{agents[0]}/alternatives")
     # a place is a history of the joint turn to come: (item, seed, state, node before)
     places = [(item, number, task.start(item, number), None) for item, number in starts]
     roots: list[Node] = []
@@ -66,15 +71,19 @@ def play(
         many = copies[turn] if isinstance(copies, Sequence) else copies if turn == 0 else 1
         prompts = {agent: [task.prompt(place[2], agent) for place in places] for agent in task.agents}
         written: dict[str, list[Move]] = {}
+        aside: dict[str, list[list[str]]] = {}
         for agents, talk in talks.items():
             talk.read([prompt for agent in agents for prompt in prompts[agent]])
+            if alternatives:
+                texts = _write_aside(talk, len(agents) * len(places), alternatives, aside_dice[agents])
+                aside |= zip(agents, _chunks(texts, len(places)), strict=True)
             if many > 1:
                 talk = talk.pick([k for k in range(len(agents) * len(places)) for _ in range(many)])
             talks[agents] = talk
             moves, size = talk.write(), len(places) * many
             for a, agent in enumerate(agents):
                 written[agent] = moves[a * size : (a + 1) * size]
-        nodes, sources = _joint_turn(task, places, prompts, written, many, joint)
+        nodes, sources = _joint_turn(task, places, prompts, written, aside, many, joint)
         if turn == 0:
             roots = nodes
         live = [k for k, node in enumerate(nodes) if not task.done(node.after)]
@@ -120,34 +129,77 @@ def summary(roots: Sequence[Node]) -> dict[str, float]:
     return out
 
 
+def trial(
+    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, Policy]], seed: str
+) -> dict[str, float]:
+    """Summaries of every line-up by itself, with the same dice: `name/key` for each, `key` for their mean.
+
+    A single line-up is not named: its summary is all there is.
+    """
+    found = {name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()}
+    keys = list(next(iter(found.values())))
+    out = {key: sum(one[key] for one in found.values()) / len(found) for key in keys}
+    for name, one in found.items() if len(found) > 1 else ():
+        out |= {f"{name}/{key}": value for key, value in one.items()}
+    return out
+
+
 def _joint_turn(
     task: Task,
     places: Sequence[tuple[Item, int, Any, Node | None]],
     prompts: Mapping[str, Sequence[str]],
     written: Mapping[str, Sequence[Move]],
+    aside: Mapping[str, Sequence[list[str]]],
     many: int,
     joint: Literal["aligned", "cross"],
 ) -> tuple[list[Node], list[dict[str, int]]]:
     """The joint turns these texts make, and for each the index of every agent's text in `written`."""
-    nodes, sources = [], []
-    for p, (item, number, state, parent) in enumerate(places):
-        for choice in _combinations(len(task.agents), many, joint):
-            source = {agent: p * many + g for agent, g in zip(task.agents, choice, strict=True)}
-            moves = {agent: written[agent][k] for agent, k in source.items()}
-            after = task.play(state, {agent: move.text for agent, move in moves.items()})
-            read = {agent: prompts[agent][p] for agent in task.agents}
-            node = Node(item, number, state, read, moves, after, task.score(after), parent)
-            if parent is not None:
-                parent.children.append(node)
-            nodes.append(node)
-            sources.append(source)
+    choices = list(_combinations(len(task.agents), many, joint))
+    at = [p for p in range(len(places)) for _ in choices]
+    sources = [
+        {agent: p * many + g for agent, g in zip(task.agents, choice, strict=True)}
+        for p in range(len(places))
+        for choice in choices
+    ]
+    moves = [{agent: written[agent][k] for agent, k in source.items()} for source in sources]
+    turns = [
+        (places[p][2], {agent: move.text for agent, move in some.items()})
+        for p, some in zip(at, moves, strict=True)
+    ]
+    nodes = []
+    for p, some, after in zip(at, moves, play_turns(task, turns), strict=True):
+        item, number, state, parent = places[p]
+        read = {agent: prompts[agent][p] for agent in task.agents}
+        others = {agent: texts[p] for agent, texts in aside.items()}
+        node = Node(item, number, state, read, some, after, task.score(after), parent, alternatives=others)
+        if parent is not None:
+            parent.children.append(node)
+        nodes.append(node)
     return nodes, sources
+
+
+def _write_aside(talk: Any, n: int, many: int, generator: torch.Generator) -> list[list[str]]:
+    """`many` further texts at each of the `n` histories, which go on as if these had never been written."""
+    # one history more than needed: all of them in their order would be the talk itself, no copy
+    copy = talk.pick([*(k for k in range(n) for _ in range(many)), 0])
+    copy.generator = generator
+    return list(_chunks([move.text for move in copy.write()[:-1]], many))
+
+
+def _chunks(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    """These values in lists of `size`."""
+    return (list(values[k : k + size]) for k in range(0, len(values), size))
 
 
 def _combinations(agents: int, many: int, joint: Literal["aligned", "cross"]) -> Iterable[tuple[int, ...]]:
     if joint == "aligned":
         return ((g,) * agents for g in range(many))
     return product(range(many), repeat=agents)
+
+
+def _dice(policy: Policy, seed: str) -> torch.Generator:
+    """A generator where the policy samples."""
+    return torch.Generator(device=policy.device).manual_seed(_number(seed))
 
 
 def _number(seed: str) -> int:

@@ -1,0 +1,146 @@
+"""What a turn would have earned had some agents been silent: replays of single turns, and values from them.
+
+A task is pure, so a turn can be played again from the state before it with other texts; the other turns,
+their texts and their rewards stay as they were played.  Silence is what the task calls so
+(`default_text(state, agent)`), else the empty text.
+
+Shapes: B joint turns, N agents, in the order of `task.agents`; float64.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from math import factorial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.core.episode import Node
+from collm_envs import Score, Task
+
+MOST_AGENTS = 10
+"""for which `shapley` plays all 2^N coalitions of a turn"""
+
+Turn = tuple[Any, Mapping[str, str]]
+"""a state, and what is written there; agents without a text are silent"""
+Coalition = frozenset[str]
+"""the agents that are not silent"""
+
+
+def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
+    """The states these turns lead to; side by side where turns wait for a sandbox (`parallel_play`)."""
+    slow = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+    if not slow or len(turns) < 2:
+        return [task.play(state, texts) for state, texts in turns]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda turn: task.play(*turn), turns))
+
+
+def silence(task: Task, state: Any, agent: str) -> str:
+    """What stands for an agent that takes no part: the task's `default_text` where it has one, else ""."""
+    if hasattr(task, "default_text"):
+        return task.default_text(state, agent)  # type: ignore[attr-defined]
+    return ""
+
+
+class Replays:
+    """Turns of one task, each played once.  `played` counts those that had to be.
+
+    States are told apart by identity (and kept alive for that): siblings share the state before them, so
+    they share the turn in which nobody writes.  What was played already is not played again.
+    """
+
+    def __init__(self, task: Task, nodes: Sequence[Node] = ()):
+        self.task, self.played = task, 0
+        self._known: dict[tuple[Any, ...], tuple[Any, Score]] = {}
+        for node in nodes:
+            self._known[self._key(node.before, texts_of(node))] = node.before, node.score
+
+    def score(self, state: Any, texts: Mapping[str, str]) -> Score:
+        """What these texts earn there."""
+        return self.scores([(state, texts)])[0]
+
+    def scores(self, turns: Sequence[Turn]) -> list[Score]:
+        """What each of these turns earns."""
+        whole = [
+            (state, {a: texts[a] if a in texts else silence(self.task, state, a) for a in self.task.agents})
+            for state, texts in turns
+        ]
+        missing = {key: turn for turn in whole if (key := self._key(*turn)) not in self._known}
+        afters = play_turns(self.task, list(missing.values()))
+        for (key, (state, _)), after in zip(missing.items(), afters, strict=True):
+            self._known[key] = state, self.task.score(after)
+        self.played += len(missing)
+        return [self._known[self._key(*turn)][1] for turn in whole]
+
+    def _key(self, state: Any, texts: Mapping[str, str]) -> tuple[Any, ...]:
+        return id(state), *(texts[agent] for agent in self.task.agents)
+
+
+def texts_of(node: Node) -> dict[str, str]:
+    """agent -> the text it wrote at this turn."""
+    return {agent: move.text for agent, move in node.moves.items()}
+
+
+def worth(
+    replays: Replays, nodes: Sequence[Node], coalitions: Iterable[Iterable[str]]
+) -> dict[Coalition, Tensor]:
+    """v(S) = the turn's reward with the texts of the agents in S and silence from all others.   -> (B,) each"""
+    some = [frozenset(coalition) for coalition in coalitions]
+    turns = [
+        (node.before, {agent: text for agent, text in texts_of(node).items() if agent in S})
+        for node in nodes
+        for S in some
+    ]
+    table = rewards(replays, turns).reshape(len(nodes), len(some))
+    return dict(zip(some, table.unbind(1), strict=True))
+
+
+def difference(replays: Replays, nodes: Sequence[Node]) -> Tensor:
+    """D_i = r(a) - r(a_{-i}, silence_i): the difference reward (Wolpert & Tumer 2001).   -> (B, N)"""
+    agents = frozenset(replays.task.agents)
+    v = worth(replays, nodes, [agents, *(agents - {agent} for agent in agents)])
+    return torch.stack([v[agents] - v[agents - {agent}] for agent in replays.task.agents], dim=1)
+
+
+def shapley(replays: Replays, nodes: Sequence[Node]) -> Tensor:
+    """phi_i = sum over S without i of |S|! (N - |S| - 1)! / N! (v(S + i) - v(S)) (Shapley 1953).   -> (B, N)
+
+    The phi_i of a turn sum to its reward minus that of the all-silent team.  Plays up to 2^N turns for each.
+    """
+    agents = replays.task.agents
+    n = len(agents)
+    v = worth(replays, nodes, (S for size in range(n + 1) for S in combinations(agents, size)))
+    phi = torch.zeros(len(nodes), n, dtype=torch.float64)
+    for k, agent in enumerate(agents):
+        for S in v:
+            if agent not in S:
+                share = factorial(len(S)) * factorial(n - len(S) - 1) / factorial(n)
+                phi[:, k] += share * (v[S | {agent}] - v[S])
+    return phi
+
+
+def counterfactual(replays: Replays, nodes: Sequence[Node]) -> Tensor:
+    """b_i = mean_k r(a_{-i}, a'_{i,k}) over alternatives to the agent's text at its history.   -> (B, N)
+
+    COMA's baseline (Foerster et al. 2018) from samples in place of a critic, as in C3 (arXiv:2603.06859).
+    """
+    agents = replays.task.agents
+    turns = [
+        (node.before, {**texts_of(node), agent: text})
+        for node in nodes
+        for agent in agents
+        for text in node.alternatives[agent]
+    ]
+    sizes = [len(node.alternatives[agent]) for node in nodes for agent in agents]
+    parts = rewards(replays, turns).split(sizes)
+    return torch.stack([part.mean() for part in parts]).reshape(len(nodes), len(agents))
+
+
+def rewards(replays: Replays, turns: Sequence[Turn]) -> Tensor:
+    """The reward of each turn.   -> (len(turns),)"""
+    return torch.tensor([score.reward for score in replays.scores(turns)], dtype=torch.float64)
