@@ -6,25 +6,23 @@
     silent[name]  (B,)             what feat[name] is for the text of silence: the own row's mask
 
 Everything comes through the task's public verbs on pure states, so a feature is a function of the state
-before the turn and of the texts it names, of nothing else; core/gates.py changes texts and looks.  No torch
-is needed for rows of plain numbers; `extract` stacks them into tensors for training.
+before the turn and of the texts it names, of nothing else; core/gates.py changes texts and looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import combinations
+from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
+from baselines.core.coalitions import Replays, silence, texts_of
+from baselines.core.episode import Node
 from collm_envs import Score, Task
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from baselines.core.episode import Node
-
-SILENCE = ""
-"""the text of an agent that says nothing"""
 CTX = {
     "agents": "number of agents",
     "turn": "turns played before this one",
@@ -87,26 +85,8 @@ class Features:
         return [Row(*({k: x[b] for k, x in part.items()} for part in parts)) for b in range(count)]
 
 
-class Replays:
-    """Turns of one task played again, each (state, texts) once; it keeps the states it has seen alive."""
-
-    def __init__(self, task: Task):
-        self.task = task
-        self._known: dict[tuple[Any, ...], tuple[Any, Score]] = {}
-
-    def score(self, before: Any, texts: Mapping[str, str]) -> Score:
-        """What these texts earn from there; agents without a text are silent."""
-        whole = {agent: texts.get(agent, SILENCE) for agent in self.task.agents}
-        key = (id(before), *whole.values())
-        if key not in self._known:
-            self._known[key] = before, self.task.score(self.task.play(before, whole))
-        return self._known[key][1]
-
-
 def extract(task: Task, nodes: Sequence[Node], pairs: bool = False) -> Features:
     """The features of these joint turns; `pair` is empty without `pairs`."""
-    import torch
-
     found = describe(Replays(task), [turn(node) for node in nodes], pairs)
     stack = [
         {name: torch.tensor([part[name] for part in column], dtype=torch.float64) for name in column[0]}
@@ -122,30 +102,31 @@ def frozen(value: Any) -> Any:
 
 def turn(node: Node) -> Turn:
     """A joint turn of a rollout, as it is described."""
-    texts = {agent: move.text for agent, move in node.moves.items()}
     last = None if node.parent is None else node.parent.score
-    return Turn(node.before, texts, len(node.path()) - 1, last)
+    return Turn(node.before, texts_of(node), len(node.path()) - 1, last)
 
 
 def describe(replays: Replays, turns: Sequence[Turn], pairs: bool = False) -> list[Row]:
-    """The features of each turn."""
-    return [_row(replays, one, pairs) for one in turns]
-
-
-def _row(replays: Replays, one: Turn, pairs: bool) -> Row:
+    """The features of each turn: N + 1 replays, and as many more as there are pairs with `pairs`."""
     agents = replays.task.agents
+    groups = [(), *((i,) for i in agents), *(combinations(agents, 2) if pairs else ())]
+    scores = iter(
+        replays.scores([(one.before, {i: one.texts[i] for i in who}) for one in turns for who in groups])
+    )
+    return [_row(replays.task, one, {frozenset(who): next(scores) for who in groups}, pairs) for one in turns]
 
-    def alone(*who: str) -> Score:
-        return replays.score(one.before, {agent: one.texts[agent] for agent in who})
 
-    nobody = alone()
-    each = [_facts(alone(agent), agent, one.texts[agent]) for agent in agents]
+def _row(task: Task, one: Turn, alone: Mapping[frozenset[str], Score], pairs: bool) -> Row:
+    nobody = alone[frozenset()]
+    each = [_facts(alone[frozenset({i})], i, one.texts[i]) for i in task.agents]
     feat = {name: tuple(facts[name] for facts in each) for name in each[0]}
     pair = {}
     if pairs:
-        pair["reward"] = tuple(tuple(float(alone(i, j).reward) for j in agents) for i in agents)
-    silent = _facts(nobody, agents[0], SILENCE)
-    return Row(_context(replays.task, one, nobody.reward), feat, pair, silent)
+        rewards = {who: float(score.reward) for who, score in alone.items()}
+        pair["reward"] = tuple(tuple(rewards[frozenset({i, j})] for j in task.agents) for i in task.agents)
+    first = task.agents[0]
+    silent = _facts(nobody, first, silence(task, one.before, first))
+    return Row(_context(task, one, nobody.reward), feat, pair, silent)
 
 
 def _context(task: Task, one: Turn, silent: float) -> dict[str, float | tuple[float, ...]]:
@@ -165,7 +146,7 @@ def _context(task: Task, one: Turn, silent: float) -> dict[str, float | tuple[fl
 
 
 def _facts(score: Score, agent: str, text: str) -> dict[str, float]:
-    """What one text earned alone; metrics of the same name as ours would hide them, so ours come last."""
+    """What one text earned alone; ours come last, since a metric of the same name would hide them."""
     return {name: float(value) for name, value in score.metrics.items()} | {
         "reward": float(score.reward),
         "accepted": float(len(score.accepted.get(agent, ()))),
