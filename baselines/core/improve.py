@@ -68,7 +68,7 @@ def improve(
     moves, device = lesson.moves, policy.device
     advantage = torch.tensor(lesson.advantages, dtype=torch.float32, device=device)
     weight = torch.tensor(lesson.weights, dtype=torch.float32, device=device)
-    frozen = _reference_logp(reference, moves, policy) if reference is not None else None
+    frozen = reference_logp(reference, moves, policy) if reference is not None else None
     logged: dict[str, float] = {}
     for _ in range(settings.epochs):
         optimizer.zero_grad()
@@ -104,7 +104,7 @@ def improve(
     return logged
 
 
-def _reference_logp(reference: LM, moves: Sequence[Move], policy: LM) -> list[Tensor]:
+def reference_logp(reference: LM, moves: Sequence[Move], policy: LM) -> list[Tensor]:
     """Token log-probabilities of each move under the frozen policy."""
     out: list[Tensor] = [torch.empty(0)] * len(moves)
     with torch.no_grad():

@@ -129,7 +129,7 @@ def summary(roots: Sequence[Node]) -> dict[str, float]:
     return out
 
 
-def trial(
+def measure(
     task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, Policy]], seed: str
 ) -> dict[str, float]:
     """Summaries of every line-up by itself, with the same dice: `name/key` for each, `key` for their mean.

@@ -23,12 +23,13 @@ import torch
 
 from baselines.core import checkpoint
 from baselines.core.logs import Logs
-from baselines.core.rollout import eval_starts, play, summary
+from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Settings
 from baselines.core.team import Team
 from collm_envs import TextEnv, make
 
 ALGORITHMS = {
+    "cory": "baselines.cory",
     "maac": "baselines.maac",
     "magrpo": "baselines.magrpo",
     "reinforce": "baselines.reinforce",
@@ -90,8 +91,8 @@ def load_config(out: Path) -> tuple[str, Settings]:
 
 def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
     """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation."""
-    roots = play(env.task, eval_starts(env.task, config.eval_episodes), team.policies, f"eval/{config.seed}")
-    return summary(roots)
+    starts = eval_starts(env.task, config.eval_episodes)
+    return measure(env.task, starts, team.lineups(env.task.agents), f"eval/{config.seed}")
 
 
 def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet: bool) -> Path:

@@ -23,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from baselines.core import run
-from baselines.core.rollout import eval_starts, play, summary
+from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Json
 from collm_envs import Task, make
 
@@ -108,7 +108,7 @@ def one_run(sweep: Sweep, name: str, trial: int, seed: int) -> dict[str, Any]:
             break
     spent = time.process_time() - start
     scores = [
-        summary(play(some, eval_starts(some, sweep.episodes), team.policies, f"sweep/{seed}"))["return"]
+        measure(some, eval_starts(some, sweep.episodes), team.lineups(some.agents), f"sweep/{seed}")["return"]
         for some in (held_out, task)
     ]
     values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(spent, 1), *scores)

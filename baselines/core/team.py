@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from baselines.core import models
+from baselines.core.credit import Credit
 from baselines.core.critic import Critic
 from baselines.core.lm import LM
 from baselines.core.optim import Optimizer
@@ -29,6 +30,8 @@ class Team:
     critics: dict[str, Critic] = field(default_factory=dict)
     """"central", or one for each agent"""
     critic_optimizers: dict[str, Optimizer] = field(default_factory=dict)
+    credit: Credit = field(default_factory=Credit)
+    """how the reward of a turn is divided"""
     step: int = 0
     """optimizer steps taken"""
 
@@ -38,6 +41,10 @@ class Team:
         for agent, policy in self.policies.items():
             out.setdefault(policy.name, []).append(agent)
         return out
+
+    def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
+        """Who plays when the team is evaluated: one line-up without a name, all agents together."""
+        return {"": {agent: self.policies[agent] for agent in agents}}
 
     def policy(self, name: str) -> LM:
         return next(policy for policy in self.policies.values() if policy.name == name)
@@ -55,12 +62,13 @@ class Team:
         return out
 
     def state_dict(self) -> dict[str, Any]:
-        """Trainable weights, optimizer states and the step."""
+        """Trainable weights, optimizer states, what credit has learned, and the step."""
         steppers = {**self.optimizers, **{f"critic/{k}": v for k, v in self.critic_optimizers.items()}}
         return {
             "step": self.step,
             "weights": {name: _trainable(module) for name, module in self.modules().items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in steppers.items()},
+            "credit": self.credit.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -74,6 +82,7 @@ class Team:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, optimizer in self.critic_optimizers.items():
             optimizer.load_state_dict(state["optimizers"][f"critic/{name}"])
+        self.credit.load_state_dict(state["credit"])
 
     def save_pretrained(self, folder: Path) -> None:
         """One folder per agent that `from_pretrained` (or peft) loads anywhere, without critics."""

@@ -1,0 +1,288 @@
+"""CORY: sequential cooperative fine-tuning of one language model (Ma et al. 2024, arXiv:2410.06101).
+
+The model is duplicated.  The pioneer answers the query s_0; the observer reads s_0 and that answer, and
+answers s_0 too.  Both are paid the sum of what the two answers earn, each by itself pays for leaving the
+untrained model pi_0 at its own prompt x, and every T steps they exchange roles:
+
+    a_1 ~ pi_pio(. | s_0)      a_2 ~ pi_obs(. | s_0, a_1)      r = r(s_0, a_1) + r(s_0, a_2)
+    r_i = -eta log pi(w_i | x, w_<i) / pi_0(w_i | x, w_<i),  + r at the last token        x: its own prompt
+
+    ppo    every token is a move, gamma = 1:  A_i = GAE(lambda) of r_i with V(x, w_<i)
+    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query
+
+Afterwards either model works alone on s_0; evaluation and `save_pretrained` take each by itself.
+
+Roles are exchanged, weights stay: which of llm_0 and llm_1 is pioneer follows from the step's number, so
+optimizer, critic, KL weight and log lines stay with their model.  `observer` has the controls: "blind" reads
+the query alone (no transfer), "none" is one model by itself at the very same settings; `exchange_every=0`
+never exchanges.
+
+Where we differ:
+- The paper's algorithm 1 pays the observer r(s_0, a_1) in line 13; its text and code pay r(s_0, a_2).
+- The published code exchanges by saving and reloading, which forgets Adam's moments and the KL weight.
+- It z-scores rewards for CORY and not for its baseline, which changes eta; here `scale_rewards` is off.
+- It samples with a repetition penalty that its probabilities ignore; here what is sampled is what is scored.
+- The KL of a token is the log-ratio of the one that was drawn (k1: unbiased), as in the code; the paper
+  writes the exact KL.  V has steps of its own after the policy's, not a share of one loss.
+- Tasks of several turns: each model plays an episode of its own, the observer reads at turn t what the
+  pioneer wrote at turn t, and rewards are summed turn by turn.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from baselines.core.advantages import gae, group_baseline, returns_to_go, whiten
+from baselines.core.duo import Duo, Observed, log_ratios, observed, shared_rewards, texts, token_moves
+from baselines.core.episode import Move, Node, episodes
+from baselines.core.improve import Lesson, improve
+from baselines.core.lm import LM
+from baselines.core.rollout import play, starts, summary
+from baselines.core.settings import Settings
+from baselines.core.team import build
+from collm_envs import Task
+
+LLMS = ("llm_0", "llm_1")
+PROMPT = "{query}\n\nSomebody answered:\n{text}\n\nAnswer the same yourself, as well as you can.\n"
+PROMPTS = {"Sentiment-v0": '"{query} {text}" could sound happier.\n{query}'}
+"""environment -> how its observer is asked; `PROMPT` for all others"""
+
+
+@dataclass
+class Config(Settings):
+    """Settings of CORY."""
+
+    observer: Literal["reads", "blind", "none"] = "reads"
+    """reads: the pioneer's text (CORY); blind: the query alone; none: one model by itself, the control"""
+    observer_prompt: str = ""
+    """what the observer is asked, with {query} and {text}; empty: the one for the environment"""
+    exchange_every: int = 5
+    """T: steps between exchanges of the roles; 0 never exchanges"""
+    estimator: Literal["ppo", "group"] = "ppo"
+    """ppo: every token a move, with a critic; group: a text a move, less the mean of its group"""
+    group: int = 4
+    """G: answers of each role to a query, for estimator="group" """
+    lam: float = 0.95
+    """lambda of GAE over tokens"""
+    critic_on_actor: bool = True
+    """the critic is a value head on its model, as published; otherwise a model of its own"""
+    critic_lr: float = 1.41e-5
+    """the critic's learning rate"""
+    value_clip: float | None = 0.2
+    """clip of the value's change over a step; None leaves it unclipped"""
+    kl: float = 0.3
+    """eta: price of a nat between a model and its untrained self, paid token by token"""
+    kl_target: float | None = None
+    """adapt each model's eta until its texts are so many nats away (arXiv:1909.08593); None: eta stays"""
+    kl_horizon: int = 10_000
+    """texts over which eta adapts"""
+    scale_rewards: bool = False
+    """divide summed rewards by their running deviation"""
+    lr: float = 1.41e-5
+    """AdamW's learning rate"""
+    epochs: int = 4
+    """passes over the episodes of a step, the critic's too; more than one needs `clip`"""
+    clip: float | None = 0.2
+    """PPO's clip of the importance ratio; None leaves it unclipped"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.env_kwargs = {"num_agents": 1, **self.env_kwargs}
+        if self.shared or self.models:
+            raise ValueError("CORY duplicates one `model`: leave out shared and models")
+        if self.exchange_every < 0 or self.kl_horizon < 1:
+            raise ValueError(
+                "exchange_every must be at least 0 and kl_horizon at least 1, "
+                f"got {self.exchange_every} and {self.kl_horizon}"
+            )
+        if self.estimator == "group" and self.group < 2:
+            raise ValueError(f"group must be at least 2, got {self.group}: the baseline is the group's mean")
+        if self.kl_target is not None and not (self.kl_target > 0 and self.kl > 0):
+            raise ValueError(f"kl_target and kl must be above 0, got {self.kl_target} and {self.kl}")
+        fields = {name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None}
+        if fields != ({"query"} if self.observer == "blind" else {"query", "text"}):
+            raise ValueError(f"observer_prompt needs {{query}} and {{text}}, got {self.template!r}")
+
+    @property
+    def template(self) -> str:
+        """What the observer is asked."""
+        if self.observer == "blind":
+            return "{query}"
+        return self.observer_prompt or PROMPTS.get(self.env.rpartition(":")[2], PROMPT)
+
+
+def team(config: Config, task: Task) -> Duo:
+    """Two copies of one model, or two adapters on it; with observer="none" one.  One frozen reference."""
+    if len(task.agents) != 1:
+        raise ValueError(
+            f"CORY trains one agent's texts, {config.env} has {len(task.agents)} agents: set num_agents to 1"
+        )
+    names = LLMS[: 1 if config.observer == "none" else 2]
+    made = build(
+        config,
+        names,
+        names if config.estimator == "ppo" else (),
+        critic_on_actor=config.critic_on_actor,
+        critic_lr=config.critic_lr,
+        critic_epochs=config.epochs,
+        critic_max_context=config.max_context,
+    )
+    if made.references and not config.lora_rank:  # the untrained model is the same for both
+        made.references = dict.fromkeys(names, made.references[names[0]])
+    return Duo(**vars(made), eta=dict.fromkeys(names, config.kl))
+
+
+def roles(config: Config, step: int) -> tuple[str, ...]:
+    """Who is pioneer and who observer in this step; the one model there is with observer="none"."""
+    if config.observer == "none":
+        return LLMS[:1]
+    exchanged = config.exchange_every and step // config.exchange_every % 2
+    return LLMS[::-1] if exchanged else LLMS
+
+
+def train(config: Config, task: Task, team: Duo) -> Iterator[dict[str, float]]:
+    """Take `config.steps` steps; yields what to log after each."""
+    while team.step < config.steps:
+        played = answer(config, task, team)
+        rewards = payments(config, team, {name: episodes(roots) for name, roots in played.items()})
+        metrics: dict[str, float] = {}
+        for place, (name, roots) in enumerate(played.items()):
+            told = learn(config, team, name, episodes(roots), rewards[name])
+            told |= {"return": summary(roots)["return"], "pioneer": float(place == 0)}
+            for key, value in told.items():
+                metrics[f"{name}/{key}"] = value
+                if key not in ("return", "pioneer"):
+                    metrics[key] = metrics.get(key, 0.0) + value / len(played)
+        team.step += 1
+        yield {**summary([root for roots in played.values() for root in roots]), **metrics}
+
+
+def answer(config: Config, task: Task, team: Duo) -> dict[str, list[Node]]:
+    """What pioneer and observer, in this order, make of the step's queries: an observer for each pioneer."""
+    group = config.group if config.estimator == "group" else 1
+    some = starts(task, config.seed, team.step, max(1, config.episodes // group))
+    seed = f"{config.seed}/{team.step}"
+    pioneer, *observers = roles(config, team.step)
+    first = play(task, some, seats(task, team, pioneer), f"{seed}/pioneer", copies=group)
+    played = {pioneer: first}
+    for observer in observers:
+        shown = [
+            (observed(path[0].item, [move.text for move in texts(path)]), path[0].seed)
+            for path in episodes(first)
+        ]
+        view: Any = Observed(task, config.template)
+        played[observer] = play(view, shown, seats(task, team, observer), f"{seed}/observer")
+    return played
+
+
+def payments(config: Config, team: Duo, paths: dict[str, list[list[Node]]]) -> dict[str, list[list[float]]]:
+    """What each model is paid for every turn of its episodes: the sum of both answers, without the KL."""
+    if len(paths) == 1:
+        paid = {name: [[node.reward for node in path] for path in some] for name, some in paths.items()}
+    else:
+        (pioneer, first), (observer, second) = paths.items()
+        paid = {
+            pioneer: [shared_rewards(own, other) for own, other in zip(first, second, strict=True)],
+            observer: [shared_rewards(own, other) for own, other in zip(second, first, strict=True)],
+        }
+    if config.scale_rewards:
+        scale = team.deviation([sum(episode) for episode in next(iter(paid.values()))])
+        paid = {name: [[r / scale for r in episode] for episode in some] for name, some in paid.items()}
+    return paid
+
+
+def learn(
+    config: Config, team: Duo, name: str, paths: Sequence[list[Node]], rewards: Sequence[list[float]]
+) -> dict[str, float]:
+    """One step of one model on its own episodes, and of its eta."""
+    moves = [texts(path) for path in paths]
+    ratios = log_ratios(team.policies[name], team.references.get(name), moves)
+    kl = sum(float(ratio.sum()) for episode in ratios for ratio in episode) / len(paths)
+    told = {"kl": kl, "eta": team.eta[name]}
+    estimate = by_token if config.estimator == "ppo" else by_text
+    told |= estimate(config, team, name, moves, rewards, ratios)
+    if config.kl_target is not None:
+        team.eta[name] *= 1 + len(paths) / config.kl_horizon * max(-0.2, min(0.2, kl / config.kl_target - 1))
+    return told
+
+
+def by_token(
+    config: Config,
+    team: Duo,
+    name: str,
+    moves: Sequence[Sequence[Move]],
+    rewards: Sequence[Sequence[float]],
+    ratios: Sequence[Sequence[Tensor]],
+) -> dict[str, float]:
+    """PPO on tokens; then the critic."""
+    tokens = [[token for move in episode for token in token_moves(move)] for episode in moves]
+    paid = []
+    for episode, turns in zip(ratios, rewards, strict=True):
+        r = [-team.eta[name] * ratio for ratio in episode]
+        for t, reward in enumerate(turns):
+            r[t][-1] += reward
+        paid.append(torch.cat(r))
+    histories = [token.parent for episode in tokens for token in episode if token.parent is not None]
+    critic, lengths = team.critics[name], [len(episode) for episode in tokens]
+    old = critic.values(histories)
+    V = pad_sequence(list(old.split(lengths)), batch_first=True)
+    A = gae(pad_sequence(paid, batch_first=True), V, 1.0, config.lam)
+    advantages = torch.cat([A[e, :n] for e, n in enumerate(lengths)])
+    told = step(
+        config, team, name, [token for episode in tokens for token in episode], advantages, len(moves)
+    )
+    for _ in range(config.epochs):
+        told |= critic.fit(
+            team.critic_optimizers[name], histories, advantages + old, clip=config.value_clip, old=old
+        )
+    return {**told, "value": float(old.mean())}
+
+
+def by_text(
+    config: Config,
+    team: Duo,
+    name: str,
+    moves: Sequence[Sequence[Move]],
+    rewards: Sequence[Sequence[float]],
+    ratios: Sequence[Sequence[Tensor]],
+) -> dict[str, float]:
+    """Whole texts against the mean of their group; an episode that outlasts all others stands alone."""
+    paid = [
+        torch.tensor([r - team.eta[name] * float(ratio.sum()) for r, ratio in zip(*episode, strict=True)])
+        for episode in zip(rewards, ratios, strict=True)
+    ]
+    R = returns_to_go(pad_sequence(paid, batch_first=True).double(), 1.0)
+    A = torch.zeros_like(R)
+    for k in range(0, len(moves), config.group):
+        for t in range(R.shape[1]):
+            playing = [g for g in range(k, k + config.group) if t < len(moves[g])]
+            if playing:
+                some = R[playing, t][None]
+                A[playing, t] = (some - group_baseline(some, "mean" if len(playing) > 1 else "none"))[0]
+    advantages = torch.cat([A[e, : len(episode)] for e, episode in enumerate(moves)])
+    return step(config, team, name, [move for episode in moves for move in episode], advantages, len(moves))
+
+
+def step(
+    config: Config, team: Duo, name: str, moves: Sequence[Move], advantages: Tensor, count: int
+) -> dict[str, float]:
+    """PPO's passes over `count` episodes.   -> policy_loss, entropy, grad_norm"""
+    if config.normalize:
+        advantages = whiten(advantages)
+    lesson = Lesson()
+    for move, advantage in zip(moves, advantages.tolist(), strict=True):
+        lesson.add(move, advantage, 1 / count)
+    told = improve(team.policies[name], team.optimizers[name], lesson, config)  # the KL is in the rewards
+    return {key: value for key, value in told.items() if key != "kl"}
+
+
+def seats(task: Task, team: Duo, name: str) -> dict[str, LM]:
+    """One model at the task's only seat."""
+    return dict.fromkeys(task.agents, team.policies[name])
