@@ -3,6 +3,7 @@
     hf:runs/x/agent_1                                    a folder that `from_pretrained` loads, or a hub name
     hf:runs/x/agent_1?temperature=0.6&max_new_tokens=512 a peft adapter's folder is merged into its base
     hf:Qwen/Qwen3-1.7B?device=cuda&bf16=true&thinking=true
+    hf:tiny                                              the embedded model, warm-started on the environment
 
 All seats of a round are decoded as one batch, each with dice of its own: a text depends on what its seat has
 read and written, on the seat's seed and on the settings, not on who stands beside it (up to rounding, which
@@ -17,10 +18,12 @@ from urllib.parse import parse_qsl
 
 import torch
 
+from baselines import tiny
 from baselines.core.episode import Message, Move
 from baselines.core.lm import LM, SHRINK, Context, Conversations
 from baselines.core.models import load, pick_device
-from baselines.core.sampling import Sampling, draw, log_probs
+from baselines.core.sampling import Sampling, choices, draw, draw_from
+from collm_envs import TextEnv
 from collm_envs.policies import Reply, Seat
 
 KEEP = 10_000
@@ -49,8 +52,11 @@ DEVICE: Mapping[str, Callable[[str], Any]] = {"device": str, "bf16": _truth}
 CHOICES = {"history": ("full", "last turn"), "overflow": ("raise", "drop")}
 
 
-def parse(rest: str) -> HF:
-    """The policy of "FOLDER_OR_NAME?setting=value&...".  Raises ValueError for what cannot be loaded."""
+def parse(rest: str, env: TextEnv | None = None) -> HF:
+    """The policy of "FOLDER_OR_NAME?setting=value&...".  `tiny` needs the `env` it is to play.
+
+    Raises ValueError for what cannot be loaded.
+    """
     model, _, query = rest.partition("?")
     if not model:
         raise ValueError("hf: need a model folder or name, e.g. hf:runs/x/agent_0 or hf:Qwen/Qwen3-1.7B")
@@ -63,6 +69,10 @@ def parse(rest: str) -> HF:
             f"max_new_tokens={sampling.max_new_tokens}"
         )
     dtype = torch.bfloat16 if given.get("bf16") else torch.float32
+    if model == "tiny":
+        if env is None:
+            raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
+        model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
     network, tokenizer = load(model, pick_device(given.get("device", "auto")), dtype=dtype)
     return HF(LM(f"hf:{rest}", network, tokenizer, sampling, context))
 
@@ -159,8 +169,8 @@ def _draw(logits: torch.Tensor, sampling: Sampling, dice: Sequence[torch.Generat
     """A token for each row, from its own generator.   logits: (N, V) -> (N,)"""
     if sampling.temperature == 0:
         return draw(logits, sampling, dice[0])[0]
-    logp, plain = log_probs(logits, sampling), Sampling()
-    return torch.cat([draw(logp[k, None], plain, one)[0] for k, one in enumerate(dice)])
+    some = choices(logits, sampling)
+    return some.name(torch.cat([draw_from(some.logp[k, None], sampling, one) for k, one in enumerate(dice)]))
 
 
 def _usage(move: Move) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from lm_fixtures import scores_of, tiny_lm, words_tokenizer, write_talk
+from lm_fixtures import save, scores_of, tiny_lm, words_tokenizer, write_talk
 from tabular import SGD, Tabular, tabular_team
-from toy_games import matrix_game
+from toy_games import Answer, any_text_game, matrix_game
 
 from baselines import reinforce
 from baselines.core.improve import Lesson, improve, improve_team
@@ -63,12 +63,20 @@ def test_texts_of_no_advantage_leave_every_weight_as_it_was():
     assert all(torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
 
 
+def test_one_text_a_step_cannot_be_normalized(tmp_path):
+    model = save(tmp_path, "qwen3", words_tokenizer(Answer.vocabulary()))
+    config = reinforce.Config(model=model, max_new_tokens=2, episodes=1, group=1, normalize=True)
+    task = any_text_game(turns=1)
+    with pytest.raises(ValueError, match="normalize needs at least 2 texts of agent_0 in a step, got 1"):
+        next(reinforce.train(config, task, reinforce.team(config, task)))
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_raises_with_its_texts_and_changes_nothing(bad):
     lm = tiny_lm("qwen3", TOKENIZER)
     lesson = lesson_of(lm, [1.0, bad, 1.0])
     before = [p.detach().clone() for p in lm.parameters()]
-    with pytest.raises(FloatingPointError, match="the weights are as they were before this step") as raised:
+    with pytest.raises(FloatingPointError, match="its optimizer has not used it") as raised:
         improve(lm, optimizer_of(lm), lesson, Settings())
     for move in lesson.moves:
         assert repr(move.text) in str(raised.value)

@@ -7,7 +7,7 @@ from lm_fixtures import CONFIGS, END, alone, scores_of, tiny_lm, words_tokenizer
 from baselines.core import lm as lm_module
 from baselines.core.episode import Message, Move
 from baselines.core.lm import LM, Context, end_tokens
-from baselines.core.sampling import Sampling, log_probs
+from baselines.core.sampling import Sampling, choices
 
 WORDS = [f"w{k}" for k in range(20)]
 TOKENIZER = words_tokenizer(WORDS)
@@ -258,7 +258,7 @@ def test_entropy_is_that_of_the_distribution_at_every_token(sampling):
     (scores,) = lm.logp([move], entropy=True)
     ids = [i for segment in move.chain() for i in segment.ids]
     logits = lm.causal(input_ids=torch.tensor([ids])).logits[0, -len(move.ids) - 1 : -1]
-    p = log_probs(logits, sampling, torch.tensor(move.ids)).exp()
+    p = choices(logits, sampling, torch.tensor(move.ids)).logp.exp()
     wanted = torch.special.entr(p).sum(-1)
     assert torch.allclose(scores.entropy, wanted, atol=1e-5)
     scores.entropy.sum().backward()

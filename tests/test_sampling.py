@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from baselines.core.sampling import Sampling, draw, log_probs
+from baselines.core.sampling import Sampling, _topk, choices, draw
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0], [0.0, 0.0, 3.0, 0.0]])
 CHOICES = [
@@ -13,6 +13,14 @@ CHOICES = [
     Sampling(top_k=2),
     Sampling(temperature=1.7, top_k=3, top_p=0.8),
 ]
+
+
+def log_probs(logits, sampling, taken=None):
+    """The distribution over the whole vocabulary."""
+    some = choices(logits, sampling, taken)
+    if some.tokens is None:
+        return some.logp
+    return torch.full_like(logits, -torch.inf).scatter_reduce(-1, some.tokens, some.logp, "amax")
 
 
 @pytest.mark.parametrize("sampling", CHOICES)
@@ -61,7 +69,31 @@ def test_a_word_once_said_keeps_a_probability_after_it_left_the_nucleus():
     taken = torch.tensor([3, 3])
     logp = log_probs(LOGITS, Sampling(top_k=1), taken)
     assert bool(torch.isfinite(logp.gather(-1, taken[:, None])).all())
+    assert torch.equal(
+        choices(LOGITS, Sampling(top_k=1), taken).of(taken), logp.gather(-1, taken[:, None])[:, 0]
+    )
     assert int((logp > -torch.inf).sum()) == 4
+
+
+@pytest.mark.parametrize("sampling", CHOICES)
+def test_a_word_said_is_scored_by_the_distribution_it_was_drawn_from(sampling):
+    logits = torch.randn(500, 30, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    token, logp = draw(logits.detach(), sampling, torch.Generator().manual_seed(2))
+    scored = choices(logits, sampling, token).of(token)
+    assert torch.allclose(scored, logp, atol=1e-6)
+    scored.sum().backward()  # of a log-probability: one minus p at the word, minus p at the others
+    p = log_probs(logits.detach(), sampling).exp()
+    wanted = (torch.nn.functional.one_hot(token, 30) - p) / sampling.temperature
+    assert torch.allclose(logits.grad, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("V", "k"), [(10, 3), (800, 50), (2048, 50), (5003, 7), (17, 1), (2047, 256)])
+def test_the_likeliest_words_are_found_in_any_vocabulary(V, k):
+    logits = torch.randn(40, V, generator=torch.Generator().manual_seed(V))
+    values, tokens = _topk(logits, k)
+    wanted = logits.topk(k)
+    assert torch.equal(values, wanted.values)
+    assert torch.equal(tokens, wanted.indices)
 
 
 def test_temperature_zero_takes_the_likeliest_word():

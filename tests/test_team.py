@@ -324,6 +324,14 @@ def test_models_must_be_one_for_each_agent(folders):
         reinforce.team(config, TASK)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="auto is a GPU here")
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_bfloat16_on_a_cpu_is_refused_before_a_model_is_loaded(folders, device):
+    config = reinforce.Config(**settings(folders, model="/nowhere", bf16=True, device=device))
+    with pytest.raises(ValueError, match="bf16 is for devices that have it"):
+        reinforce.team(config, TASK)
+
+
 def test_models_that_are_not_there_are_named(folders, tmp_path):
     with pytest.raises(ValueError, match=r"no such folder"):
         models.load(str(tmp_path / "nothing"), "cpu")

@@ -35,7 +35,7 @@ def train(args: Sequence[str]) -> int:
         else:
             out = run.train(args[0], read(args[0], args[1:]))
     except KeyboardInterrupt as stop:
-        print(stop, file=sys.stderr)
+        print(str(stop) or "stopped; what was saved can be resumed", file=sys.stderr)
         return 130
     print(out)
     return 0

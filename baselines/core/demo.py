@@ -104,8 +104,8 @@ def study(name: str) -> Outcome:
         command(kind, replace(config, out="")),
         read(out / "eval.jsonl"),
         unseen,
-        to_record(env, best_of(env.task, before, chosen), dict.fromkeys(env.task.agents, "warm start")),
-        to_record(env, best_of(env.task, after, chosen), dict.fromkeys(env.task.agents, name)),
+        to_record(env, middle_of(env.task, before, chosen), dict.fromkeys(env.task.agents, "warm start")),
+        to_record(env, middle_of(env.task, after, chosen), dict.fromkeys(env.task.agents, name)),
         seconds,
     )
 
@@ -123,7 +123,7 @@ def two_letters(task: Task) -> Start:
     return next(start for start in eval_starts(task, 64) if len(start[0].data["string"]) == 2)
 
 
-def best_of(task: Task, team: Team, start: Start, n: int = 5) -> list[Node]:
+def middle_of(task: Task, team: Team, start: Start, n: int = 5) -> list[Node]:
     """The median of `n` episodes by return: typical, not lucky."""
     paths = episodes(play(task, [start] * n, team.policies, "shown"))
     return sorted(paths, key=lambda path: sum(node.reward for node in path))[n // 2]

@@ -44,6 +44,11 @@ def improve_team(team: Team, lessons: dict[str, Lesson], settings: Settings) -> 
             lesson = lessons[agent]
             advantages = torch.tensor(lesson.advantages, dtype=torch.float64)
             if settings.normalize:
+                if len(advantages) < 2:
+                    raise ValueError(
+                        f"normalize needs at least 2 texts of {agent} in a step, got "
+                        f"{len(advantages)}: the one would always have advantage 0; raise episodes"
+                    )
                 advantages = whiten(advantages)  # each agent by itself, also where weights are shared
             joined.moves += lesson.moves
             joined.advantages += advantages.tolist()
@@ -62,8 +67,8 @@ def improve(
         sum_m w_m [ -surrogate(rho_m, A_m) + kl * KL(pi || reference) - entropy * H(pi) ]
 
     `reference` is the frozen policy of the KL term (with LoRA the policy itself: its adapter is off then).
-    Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before any
-    weight has changed.
+    Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before this
+    policy's optimizer has used it.
     """
     moves, device = lesson.moves, policy.device
     advantage = torch.tensor(lesson.advantages, dtype=torch.float32, device=device)
@@ -119,6 +124,6 @@ def _check_finite(policy: LM, loss: Tensor, moves: Sequence[Move], index: Sequen
     if not torch.isfinite(loss):
         texts = "\n".join(f"  {moves[k].text[:200]!r}" for k in index[:8])
         raise FloatingPointError(
-            f"{policy.name}: the loss of a micro-batch of {len(index)} moves is {loss.item()}; the weights "
-            f"are as they were before this step.  The texts begin with\n{texts}"
+            f"{policy.name}: the loss of a micro-batch of {len(index)} moves is {loss.item()}; its "
+            f"optimizer has not used it, and the last checkpoint is whole.  The texts begin with\n{texts}"
         )

@@ -20,7 +20,7 @@ from baselines.core.batch import Batch, batches, scored
 from baselines.core.decode import LlamaEngine, Memory, engine_for
 from baselines.core.episode import Message, Move, Segment
 from baselines.core.render import Renderer
-from baselines.core.sampling import Sampling, draw, log_probs
+from baselines.core.sampling import Sampling, choices, draw
 
 History = Literal["full", "last turn"]
 SHRINK = 0.75
@@ -119,11 +119,10 @@ class LM:
             with self.active(reference), torch.set_grad_enabled(torch.is_grad_enabled() and not reference):
                 places = scored(batch)
                 logits = logits_at(self.causal, batch, places.row, places.column)
-                logp = log_probs(logits, self.sampling, places.token)
-                spread = None
+                some = choices(logits, self.sampling, places.token)
+                taken, spread = some.of(places.token), None
                 if entropy:
-                    spread = -(logp.exp() * logp.masked_fill(logp == -torch.inf, 0.0)).sum(-1)
-                taken = logp.gather(-1, places.token[:, None]).squeeze(-1)
+                    spread = -(some.logp.exp() * some.logp.masked_fill(some.logp == -torch.inf, 0.0)).sum(-1)
             yield Scores(taken, places.owner, places.segments, spread, batch.tokens)
 
 

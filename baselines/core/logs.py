@@ -32,7 +32,7 @@ class Logs:
     def __init__(self, out: Path, name: str, config: Settings, step: int, quiet: bool):
         self.metrics = _Lines(out / "metrics.jsonl", step)
         self.evals = _Lines(out / "eval.jsonl", step)
-        self.sinks = _sinks(out, name, config)
+        self.sinks = _sinks(out, name, config, step)
         self.progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -94,10 +94,10 @@ class _Lines:
 
 
 class _TensorBoard:
-    def __init__(self, out: Path):
+    def __init__(self, out: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(out / "tensorboard"))
+        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         for key, value in metrics.items():
@@ -111,8 +111,12 @@ class _WandB:
     def __init__(self, out: Path, name: str, config: Settings):
         import wandb  # pyright: ignore[reportMissingImports]  (optional, imported on request)
 
+        identity = out / "wandb-id"  # a resumed run goes on with its own page
+        if not identity.exists():
+            identity.write_text(wandb.util.generate_id())
         self.run = wandb.init(
             project=config.wandb,
+            id=identity.read_text(),
             name=out.name,
             group=name,
             config=config.to_dict(),
@@ -127,10 +131,10 @@ class _WandB:
         self.run.finish()
 
 
-def _sinks(out: Path, name: str, config: Settings) -> list[Sink]:
+def _sinks(out: Path, name: str, config: Settings, step: int) -> list[Sink]:
     sinks: list[Sink] = []
     if config.tensorboard:
-        sinks.append(_TensorBoard(out))
+        sinks.append(_TensorBoard(out, step))
     if config.wandb:
         sinks.append(_WandB(out, name, config))
     return sinks

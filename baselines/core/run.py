@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from baselines.core import checkpoint
 from baselines.core.logs import Logs
@@ -53,7 +54,9 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     if (out / "config.json").exists():
         raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
     config = replace(config, out=str(out))
-    env, team = prepare(name, config)  # what is wrong with the settings is said before anything is written
+    env, team = prepare(
+        name, config, quiet
+    )  # what is wrong with the settings is said before anything is written
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
     draft = out / ".config.json"
@@ -65,13 +68,13 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
 def resume(out: Path, *, quiet: bool = False) -> Path:
     """Go on with a run from its last whole checkpoint, to the same end it would have had."""
     name, config = load_config(out)
-    return _go(name, config, *prepare(name, config), out, quiet)
+    return _go(name, config, *prepare(name, config, quiet), out, quiet)
 
 
-def prepare(name: str, config: Settings) -> tuple[TextEnv, Team]:
+def prepare(name: str, config: Settings, quiet: bool = True) -> tuple[TextEnv, Team]:
     """The environment and a fresh team; raises for whatever is wrong with keywords or models."""
     env = make(config.env, **config.env_kwargs)
-    return env, algorithm(name).team(with_models(config), env.task)
+    return env, algorithm(name).team(with_models(config, quiet), env.task)
 
 
 def load_config(out: Path) -> tuple[str, Settings]:
@@ -117,13 +120,15 @@ def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet:
     return out
 
 
-def with_models(config: Settings) -> Settings:
+def with_models(config: Settings, quiet: bool = True) -> Settings:
     """The same settings with `tiny` replaced by the folder of the warm-started embedded model."""
     if "tiny" not in (config.model, *config.models):
         return config
     from baselines import tiny
 
-    folder = str(tiny.folder(config.env, config.env_kwargs, config.history))
+    note = f"the tiny model's warm start for {config.env}; it is made once and kept"
+    with Console(stderr=True, quiet=quiet).status(note):
+        folder = str(tiny.folder(config.env, config.env_kwargs, config.history))
     return replace(
         config,
         model=folder if config.model == "tiny" else config.model,
@@ -141,8 +146,8 @@ def _timed(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict
             return
         except torch.OutOfMemoryError as error:
             raise MemoryError(
-                f"out of memory: lower micro_batch_tokens={config.micro_batch_tokens} if it happened in an "
-                f"update, episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while "
+                f"out of memory: lower micro_batch_tokens (now {config.micro_batch_tokens or 'the default'}) if it "
+                f"happened in an update, episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while "
                 f"texts were sampled ({str(error).splitlines()[0]})"
             ) from error
         seconds = time.perf_counter() - start

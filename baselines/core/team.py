@@ -64,11 +64,12 @@ class Team:
     def state_dict(self) -> dict[str, Any]:
         """Trainable weights, optimizer states, what credit has learned, and the step."""
         steppers = {**self.optimizers, **{f"critic/{k}": v for k, v in self.critic_optimizers.items()}}
+        learned = {"credit": self.credit.learner.state_dict()} if self.credit.learner else {}
         return {
             "step": self.step,
             "weights": {name: _trainable(module) for name, module in self.modules().items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in steppers.items()},
-            "credit": self.credit.state_dict(),
+            **learned,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -82,7 +83,8 @@ class Team:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, optimizer in self.critic_optimizers.items():
             optimizer.load_state_dict(state["optimizers"][f"critic/{name}"])
-        self.credit.load_state_dict(state["credit"])
+        if self.credit.learner:
+            self.credit.learner.load_state_dict(state["credit"])
 
     def save_pretrained(self, folder: Path) -> None:
         """One folder per agent that `from_pretrained` (or peft) loads anywhere, without critics."""
@@ -157,16 +159,23 @@ def _load(
 
 
 def _lm(settings: Settings, name: str, source: str) -> LM:
-    device = models.pick_device(settings.device)
+    device = _device(settings)
     model, tokenizer = models.load(source, device, gradient_checkpointing=settings.gradient_checkpointing)
     return _wrapped(settings, name, model, tokenizer, None)
+
+
+def _device(settings: Settings) -> str:
+    device = models.pick_device(settings.device)
+    if settings.bf16 and device == "cpu":
+        raise ValueError("bf16 is for devices that have it; on a cpu it is slower: bf16=False (--no-bf16)")
+    return device
 
 
 def _adapted(settings: Settings, source: str, names: Sequence[str]) -> dict[str, LM]:
     """One frozen base with a LoRA adapter for every name."""
     model, tokenizer = models.load(
         source,
-        models.pick_device(settings.device),
+        _device(settings),
         dtype=torch.bfloat16 if settings.bf16 else torch.float32,
         gradient_checkpointing=settings.gradient_checkpointing,
     )
@@ -176,7 +185,7 @@ def _adapted(settings: Settings, source: str, names: Sequence[str]) -> dict[str,
 
 def _wrapped(settings: Settings, name: str, model: Any, tokenizer: Any, adapter: str | None) -> LM:
     # small batches stay in a CPU's cache; a GPU wants large ones
-    tokens = settings.micro_batch_tokens or (1024 if str(model.device) == "cpu" else 8192)
+    tokens = settings.micro_batch_tokens or (512 if str(model.device) == "cpu" else 8192)
     return LM(
         name,
         model,
