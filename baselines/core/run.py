@@ -54,9 +54,8 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     if (out / "config.json").exists():
         raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
     config = replace(config, out=str(out))
-    env, team = prepare(
-        name, config, quiet
-    )  # what is wrong with the settings is said before anything is written
+    # what is wrong with the settings is said before anything is written
+    env, team = prepare(name, config, quiet)
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
     draft = out / ".config.json"
@@ -145,10 +144,11 @@ def _timed(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict
         except StopIteration:
             return
         except torch.OutOfMemoryError as error:
+            packed = config.micro_batch_tokens or "the default"
             raise MemoryError(
-                f"out of memory: lower micro_batch_tokens (now {config.micro_batch_tokens or 'the default'}) if it "
-                f"happened in an update, episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while "
-                f"texts were sampled ({str(error).splitlines()[0]})"
+                f"out of memory: lower micro_batch_tokens (now {packed}) if it happened in an update, "
+                f"episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while texts "
+                f"were sampled ({str(error).splitlines()[0]})"
             ) from error
         seconds = time.perf_counter() - start
         yield {**metrics, "seconds": seconds, "tokens_per_s": metrics["tokens"] / seconds}
