@@ -20,12 +20,13 @@ Where we differ from the paper:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from baselines.core import credit
 from baselines.core.advantages import gae
 from baselines.core.critic import joint_histories, local_histories
 from baselines.core.episode import Node, Segment, episodes, table
@@ -76,7 +77,8 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors and their critics."""
-    return build(
+    divided = credit.make(config, task)
+    made = build(
         config,
         task.agents,
         ["central"] if config.critic == "central" else list(task.agents),
@@ -86,6 +88,7 @@ def team(config: Config, task: Task) -> Team:
         critic_epochs=config.critic_epochs,
         critic_max_context=config.critic_max_context,
     )
+    return replace(made, credit=divided)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
@@ -96,7 +99,9 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
             starts(task, config.seed, team.step, config.episodes),
             team.policies,
             f"{config.seed}/{team.step}",
+            alternatives=team.credit.alternatives,
         )
+        shares = team.credit.divide(task, nodes)
         paths = episodes(nodes)
         lessons = {agent: Lesson() for agent in task.agents}
         metrics: dict[str, float] = {}
@@ -118,13 +123,14 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
                 for key, value in fitted.items():
                     metrics[key] = metrics.get(key, 0.0) + value / len(team.critics) / config.critic_epochs
             for agent in task.agents if name == "central" else [name]:
+                own = shares.own(agent, paths, A, V)
                 for e, path in enumerate(paths):
                     for t, node in enumerate(path):
-                        lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
+                        lessons[agent].add(node.moves[agent], float(own[e, t]), 1 / len(paths))
             metrics["value"] = metrics.get("value", 0.0) + float(old.mean()) / len(team.critics)
         metrics |= improve_team(team, lessons, config)
         team.step += 1
-        yield {**summary(nodes), **metrics}
+        yield {**summary(nodes), **shares.metrics, **metrics}
 
 
 def histories_of(name: str, path: Sequence[Node], team: Team) -> list[Segment]:

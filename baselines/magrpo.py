@@ -21,12 +21,14 @@ Where we differ from the paper:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
+from baselines.core import credit
 from baselines.core.advantages import divide_by_std, group_baseline
+from baselines.core.credit import Shares
 from baselines.core.episode import Move, Node
 from baselines.core.improve import Lesson, improve_team
 from baselines.core.rollout import play, starts, summary
@@ -56,7 +58,8 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone: MAGRPO has no critic."""
-    return build(config, task.agents)
+    divided = credit.make(config, task)
+    return replace(build(config, task.agents), credit=divided)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
@@ -71,28 +74,34 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
             f"{config.seed}/{team.step}",
             copies=[config.group] * task.max_turns,
             joint=config.joint,
+            alternatives=team.credit.alternatives,
         )
+        shares = team.credit.divide(task, nodes)
         lessons = {agent: Lesson() for agent in task.agents}
         for k in range(0, len(nodes), width):
-            collect(nodes[k : k + width], config, lessons, 1 / roots)
+            collect(nodes[k : k + width], config, shares, lessons, 1 / roots)
         metrics = improve_team(team, lessons, config)
         team.step += 1
-        yield {**summary(nodes), **metrics}
+        yield {**summary(nodes), **shares.metrics, **metrics}
 
 
-def collect(group: Sequence[Node], config: Config, lessons: dict[str, Lesson], weight: float) -> list[float]:
+def collect(
+    group: Sequence[Node], config: Config, shares: Shares, lessons: dict[str, Lesson], weight: float
+) -> list[float]:
     """Learn from these siblings, which weigh `weight` together, and all who follow; returns their R_g."""
     returns = []
     for node in group:
         following = [0.0]
         if node.children:
-            following = collect(node.children, config, lessons, weight / len(group))
+            following = collect(node.children, config, shares, lessons, weight / len(group))
         returns.append(node.reward + config.gamma * sum(following) / len(following))
     for agent, lesson in lessons.items():
-        texts, R = per_text(group, returns, agent)
+        own = torch.tensor(returns, dtype=torch.float64) + shares.p(group, agent)
+        texts, R = per_text(group, own.tolist(), agent)
         A = R - group_baseline(R, "mean")
         if config.divide_by_std:
             A = divide_by_std(A)
+        A = shares.m(group[:1], agent) * A  # siblings follow one state: one weight
         for move, advantage in zip(texts, A[0].tolist(), strict=True):
             lesson.add(move, advantage, weight / len(texts))
     return returns

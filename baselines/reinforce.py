@@ -18,9 +18,11 @@ Where we differ from the paper:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from baselines.core import credit
 from baselines.core.advantages import Baseline, group_baseline, returns_to_go
+from baselines.core.credit import Shares
 from baselines.core.episode import Node, episodes, table
 from baselines.core.improve import Lesson, improve_team
 from baselines.core.rollout import play, starts, summary
@@ -51,7 +53,8 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
-    return build(config, task.agents)
+    divided = credit.make(config, task)
+    return replace(build(config, task.agents), credit=divided)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
@@ -63,23 +66,28 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
             team.policies,
             f"{config.seed}/{team.step}",
             copies=config.group,
+            alternatives=team.credit.alternatives,
         )
+        shares = team.credit.divide(task, nodes)
         paths = episodes(nodes)
         lessons = {agent: Lesson() for agent in task.agents}
         for k in range(0, len(paths), config.group):
-            collect(paths[k : k + config.group], config, lessons, 1 / len(paths))
+            collect(paths[k : k + config.group], config, shares, lessons, 1 / len(paths))
         metrics = improve_team(team, lessons, config)
         team.step += 1
-        yield {**summary(nodes), **metrics}
+        yield {**summary(nodes), **shares.metrics, **metrics}
 
 
-def collect(group: Sequence[list[Node]], config: Config, lessons: dict[str, Lesson], weight: float) -> None:
+def collect(
+    group: Sequence[list[Node]], config: Config, shares: Shares, lessons: dict[str, Lesson], weight: float
+) -> None:
     """Learn from a group of episodes, turn by turn; every move weighs `weight`."""
     R = returns_to_go(table(group, lambda node: node.reward), config.gamma)
     for t in range(R.shape[1]):
         playing = [g for g, path in enumerate(group) if t < len(path)]  # the others have ended: no text
-        some = R[playing, t][None]
-        A = some - group_baseline(some, config.baseline if len(playing) > 1 else "none")
+        nodes = [group[g][t] for g in playing]
         for agent, lesson in lessons.items():
-            for g, advantage in zip(playing, A[0].tolist(), strict=True):
-                lesson.add(group[g][t].moves[agent], advantage, weight)
+            own = (R[playing, t] + shares.p(nodes, agent))[None]
+            A = own - group_baseline(own, config.baseline if len(playing) > 1 else "none")
+            for node, advantage in zip(nodes, (shares.m(nodes, agent) * A[0]).tolist(), strict=True):
+                lesson.add(node.moves[agent], advantage, weight)

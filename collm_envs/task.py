@@ -74,6 +74,11 @@ class Task(Protocol[S]):
     The constructor takes keywords only and validates all of them.  Every task takes `items` (the user's
     own rows in the published schema, or `{"train": rows, "eval": rows}`), `num_agents`, and
     `self_contained` (every prompt repeats what a policy without memory needs).
+
+    Two things a task may have besides.  `parallel_play = True` says that `play` waits for a sandbox, so that
+    turns are worth playing side by side.  `default_text(state, agent) -> str` is what stands for an agent
+    that takes no part, where the empty text is a poor choice (it would undo the other agents' work too);
+    it enters no prompt, no reward and no record, only credit.
     """
 
     agents: tuple[str, ...]

@@ -58,6 +58,23 @@ def group_baseline(returns: Tensor, baseline: Baseline) -> Tensor:
     return (returns.sum(dim=1, keepdim=True) - returns) / (G - 1)
 
 
+def left_out_residual(x: Tensor, v: Tensor) -> Tensor:
+    """x_e - (a + b v_e), with a and b fitted to the other samples, never to e itself.   (E,), (E,) -> (E,)
+
+    Least squares with a penalty on the slope worth one sample; leaving one out has the closed form
+    residual / (1 - leverage).  So what is subtracted from x_e depends on v_e and on other samples alone.
+    Without a spread of v it is the mean of the others; a lone sample has no others: 0.
+    """
+    E = len(x)
+    if E < 2:
+        return torch.zeros_like(x)
+    v = v - v.mean()
+    spread = v.square().sum() * (1 + 1 / E)
+    slope = (v * x).sum() / spread if spread > 0 else 0.0
+    leverage = 1 / E + (v.square() / spread if spread > 0 else 0.0)
+    return (x - x.mean() - slope * v) / (1 - leverage)
+
+
 def divide_by_std(advantages: Tensor, eps: float = 1e-6) -> Tensor:
     """A / (std + eps) over the last dimension (population std); a group without spread stays at zero.
 

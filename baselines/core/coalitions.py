@@ -89,7 +89,7 @@ def texts_of(node: Node) -> dict[str, str]:
 def worth(
     replays: Replays, nodes: Sequence[Node], coalitions: Iterable[Iterable[str]]
 ) -> dict[Coalition, Tensor]:
-    """v(S) = the turn's reward with the texts of the agents in S and silence from all others.   -> (B,) each"""
+    """v(S): a turn's reward with the texts of the agents in S and silence from the others.   -> (B,) each"""
     some = [frozenset(coalition) for coalition in coalitions]
     turns = [
         (node.before, {agent: text for agent, text in texts_of(node).items() if agent in S})

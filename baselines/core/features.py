@@ -85,9 +85,9 @@ class Features:
         return [Row(*({k: x[b] for k, x in part.items()} for part in parts)) for b in range(count)]
 
 
-def extract(task: Task, nodes: Sequence[Node], pairs: bool = False) -> Features:
+def extract(replays: Replays, nodes: Sequence[Node], pairs: bool = False) -> Features:
     """The features of these joint turns; `pair` is empty without `pairs`."""
-    found = describe(Replays(task), [turn(node) for node in nodes], pairs)
+    found = describe(replays, [turn(node) for node in nodes], pairs)
     stack = [
         {name: torch.tensor([part[name] for part in column], dtype=torch.float64) for name in column[0]}
         for column in zip(*found, strict=True)

@@ -24,6 +24,8 @@ Json = Annotated[
     ),
 ]
 """a dict that is JSON on the command line"""
+CREDITS = ("shared", "difference", "shapley", "counterfactual", "learned")
+"""values of `credit`; "qllm:FILE" besides"""
 
 
 @dataclass
@@ -94,8 +96,13 @@ class Settings:
     """weight of an entropy bonus"""
     normalize: bool = False
     """scale each agent's advantages of a step to mean 0 and deviation 1"""
+    credit: str = "shared"
+    """what an agent learns from: the team's advantage (shared), or its own by difference, shapley,
+    counterfactual, learned, or qllm:FILE, a function in baselines/credits (core/credit.py)"""
+    credit_samples: int = 4
+    """texts that are written at every history and not played, for credit=counterfactual alone"""
     micro_batch_tokens: int = 0
-    """tokens of a forward pass; lower it when memory runs out; 0 is 1024 on a CPU and 8192 elsewhere"""
+    """tokens of a forward pass; lower it when memory runs out; 0 is 512 on a CPU and 8192 elsewhere"""
 
     seed: int = 0
     """fixes items, episodes, texts and weights"""
@@ -115,7 +122,9 @@ class Settings:
     """also log to this Weights & Biases project"""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "episodes", "max_new_tokens", "epochs", "eval_episodes", "keep"):
+        for name in (
+            *("steps", "episodes", "max_new_tokens", "epochs", "credit_samples", "eval_episodes", "keep"),
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.temperature > 0 or not self.lr > 0 or self.lora_rank < 0 or self.warmup < 0:
@@ -127,12 +136,12 @@ class Settings:
             raise ValueError(
                 f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
             )
+        if self.credit not in CREDITS and not (self.credit.startswith("qllm:") and len(self.credit) > 5):
+            raise ValueError(f"credit must be one of {', '.join(CREDITS)}, qllm:FILE, got {self.credit!r}")
         if self.epochs > 1 and self.clip is None:
             raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
         if self.shared and self.models:
             raise ValueError("shared and models exclude each other: shared agents are one model")
-        if self.bf16 and self.device == "cpu":
-            raise ValueError("bf16 is for devices that have it; on cpu it is slower, leave it off")
 
     @property
     def sampling(self) -> Sampling:

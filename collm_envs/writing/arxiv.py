@@ -11,7 +11,7 @@ from collm_envs.settings import choice, truth
 from collm_envs.task import Item, Scene, Score, agent_names
 from collm_envs.writing.paragraphs import DELIMITER, REACHABLE, Band, Rules, score
 from collm_envs.writing.players import PLAYERS
-from collm_envs.writing.state import State, head, owners, scene, written
+from collm_envs.writing.state import State, head, owners, scene, silence, written
 
 Prompts = Literal["full", "terse"]
 LengthBand = Literal["current", "older"]
@@ -108,6 +108,8 @@ class ArXiv:
     reward_range = (0.0, REACHABLE)
     practice_tokens = ((116, 160), (120, 220))
     """tokens of the `noisy` player's first and later paragraphs"""
+    silent_tokens = (150, 190)
+    """tokens of the texts that stand for silence: lengths at which the gates stay open"""
 
     def __init__(
         self,
@@ -163,6 +165,10 @@ class ArXiv:
     def done(self, state: State) -> bool:
         """After the only turn."""
         return bool(state.paragraphs)
+
+    def default_text(self, state: State, agent: str) -> str:
+        """Silence: the first words of the abstract."""
+        return silence(state, self.agents, agent, self.silent_tokens)
 
     def scene(self, state: State) -> Scene:
         """The abstract and the paragraphs."""

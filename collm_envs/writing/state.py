@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 from collm_envs.task import Scene
-from collm_envs.writing.paragraphs import split_paragraphs
+from collm_envs.writing.paragraphs import DELIMITER, split_paragraphs
 
 HEAD_WORDS = 12
 """how much of the source a terse prompt quotes"""
@@ -36,6 +37,17 @@ def owners(agents: Sequence[str]) -> tuple[str, ...]:
 def head(source: str) -> str:
     """The first words of the source, on one line."""
     return " ".join(source.split()[:HEAD_WORDS])
+
+
+def silence(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
+    """The source's words, over and over where it is short: tokens[0] of them, for later texts tokens[1].
+
+    An empty text would close the first gate, and with it earn nothing for whatever the others wrote.
+    """
+    first, later = (" ".join(islice(cycle(state.source.split()), n)) for n in tokens)
+    if len(agents) == 1:
+        return f"{first}\n{DELIMITER}\n{later}"
+    return first if agent == agents[0] else later
 
 
 def scene(state: State, agents: Sequence[str], title: str) -> Scene:

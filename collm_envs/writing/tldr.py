@@ -11,7 +11,7 @@ from collm_envs.settings import choice, truth
 from collm_envs.task import Item, Scene, Score, agent_names
 from collm_envs.writing.paragraphs import DELIMITER, REACHABLE, Band, Rules, score
 from collm_envs.writing.players import PLAYERS
-from collm_envs.writing.state import State, head, owners, scene, written
+from collm_envs.writing.state import State, head, owners, scene, silence, written
 
 Prompts = Literal["full", "terse"]
 
@@ -97,6 +97,8 @@ class TLDR:
     rules = Rules((8, 256), Band(1.1, 1.6, 3.2, 5.0), Band(1.3, 2.0, inf, inf), 0.03, "later")
     practice_tokens = ((6, 16), (8, 34))
     """tokens of the `noisy` player's first and later paragraphs"""
+    silent_tokens = (16, 40)
+    """tokens of the texts that stand for silence: lengths at which the gates stay open"""
 
     def __init__(
         self,
@@ -144,6 +146,10 @@ class TLDR:
     def done(self, state: State) -> bool:
         """After the only turn."""
         return bool(state.paragraphs)
+
+    def default_text(self, state: State, agent: str) -> str:
+        """Silence: the first words of the post."""
+        return silence(state, self.agents, agent, self.silent_tokens)
 
     def scene(self, state: State) -> Scene:
         """The post and the paragraphs."""
