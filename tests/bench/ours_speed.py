@@ -4,7 +4,8 @@
 
 ENGINE is `own` or `modules` (transformers' unmodified modules).  Prints one JSON line like peer_comlrl.py.
 `bound` instead of an algorithm times a bare batched decode loop and one batched forward and backward pass of
-the same number of tokens.
+the same number of tokens; `bound-iac` and `bound-maac` add a critic of the same size that reads the same
+conversations, each agent's or all agents' laid end to end.
 """
 
 from __future__ import annotations
@@ -47,30 +48,38 @@ def run(algorithm: str, folder: str, turns: int, group: int, agents: int = 2) ->
     }
 
 
-def bound(folder: str) -> dict[str, float]:
-    """Batches of 64 texts of 64 tokens for two agents: decoded greedily, then one forward and backward."""
+def bound(folder: str, turns: int, critic: str) -> dict[str, float]:
+    """64 texts of 64 tokens a turn for each of two agents: decoded greedily, then a forward and backward pass."""
     model, _ = load(folder, "cpu")
     engine = decode.engine_for(model)
+
+    def pass_over(length: int, keep: int) -> None:
+        rows = torch.randint(4, 2000, (EPISODES, length))
+        out = model(input_ids=rows, logits_to_keep=keep, use_cache=False).logits
+        out.log_softmax(-1)[..., 0].sum().backward()
+        model.zero_grad(set_to_none=True)
 
     def once() -> None:
         for _ in range(2):
             ids, one = torch.randint(4, 2000, (EPISODES, 13)), torch.ones(EPISODES, 1, dtype=torch.bool)
             memory = decode.Memory.empty(EPISODES, engine.layers, torch.device("cpu"))
             with torch.no_grad():
-                logits = engine.forward(ids, torch.ones_like(ids, dtype=torch.bool), memory)
-                for _ in range(NEW - 1):
-                    logits = engine.forward(logits.argmax(-1)[:, None], one, memory)
-            rows = torch.randint(4, 2000, (EPISODES, 13 + NEW))
-            out = model(input_ids=rows, logits_to_keep=NEW, use_cache=False).logits
-            out.log_softmax(-1)[..., 0].sum().backward()
-            model.zero_grad(set_to_none=True)
+                for _ in range(turns):
+                    logits = engine.forward(ids, torch.ones_like(ids, dtype=torch.bool), memory)
+                    for _ in range(NEW - 1):
+                        logits = engine.forward(logits.argmax(-1)[:, None], one, memory)
+            pass_over(turns * (13 + NEW), turns * NEW)
+            if critic == "iac":
+                pass_over(turns * (13 + NEW), turns)
+        if critic == "maac":
+            pass_over(2 * turns * (13 + NEW), turns)
 
     once()
     cpu, wall = time.process_time(), time.perf_counter()
     once()
     once()
     return {
-        "samples": 2 * EPISODES,
+        "samples": 2 * turns * EPISODES,
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
     }
@@ -82,8 +91,8 @@ def main(algorithm: str, folder: str, turns: str, group: str, threads: str, engi
     torch.set_num_threads(int(threads))
     if engine == "modules":
         decode.LlamaEngine.MODELS = ()  # nothing is served by our own forward pass
-    if algorithm == "bound":
-        out = bound(folder)
+    if algorithm.startswith("bound"):
+        out = bound(folder, int(turns), algorithm.partition("-")[2])
     else:
         agents = 1 if algorithm == "magrpo1" else 2
         out = run(algorithm.rstrip("1"), folder, int(turns), int(group), agents)

@@ -21,13 +21,23 @@ import pytest
 
 HERE = Path(__file__).parent
 ROUNDS = 3
+MODULES = ", transformers' modules"
 OURS = {
-    "bound": ("bound", 1, 4, "own"),
+    "bound, 1 turn": ("bound", 1, 4, "own"),
+    "bound, 2 turns, a critic for each": ("bound-iac", 2, 1, "own"),
+    "bound, 2 turns, a central critic": ("bound-maac", 2, 1, "own"),
     "MAGRPO, 1 turn": ("magrpo", 1, 4, "own"),
-    "MAGRPO, 1 turn, transformers' modules": ("magrpo", 1, 4, "modules"),
+    "MAGRPO, 1 turn" + MODULES: ("magrpo", 1, 4, "modules"),
     "CoLLM-DC, 2 turns": ("iac", 2, 1, "own"),
     "CoLLM-CC, 2 turns": ("maac", 2, 1, "own"),
+    "CoLLM-DC, 2 turns" + MODULES: ("iac", 2, 1, "modules"),
+    "CoLLM-CC, 2 turns" + MODULES: ("maac", 2, 1, "modules"),
     "MAGRPO, 1 agent": ("magrpo1", 1, 4, "own"),
+}
+BOUND = {
+    "magrpo": "bound, 1 turn",
+    "iac": "bound, 2 turns, a critic for each",
+    "maac": "bound, 2 turns, a central critic",
 }
 PEER = {
     "MAGRPO, 1 turn": ("magrpo", 1, 4),
@@ -64,11 +74,9 @@ def test_joint_samples_per_second_beside_the_peer_and_the_bound(tmp_path, thread
     memory = {key: max(r["peak_mb"] for r in lines) for key, lines in runs.items()}
     print(f"\n{threads} threads, joint samples per second ({clock})")
     for (side, name), value in rate.items():
-        ratio = (
-            f"{value / rate['peer', name]:5.1f} x the peer"
-            if side == "ours" and ("peer", name) in rate
-            else ""
-        )
-        bound = f"{rate['ours', 'bound'] / value:5.2f} x the bound's time" if side == "ours" else ""
-        print(f"{side:5} {name:40} {value:7.1f} {memory[side, name]:6.0f} MB  {ratio:18} {bound}")
+        peers, bound = rate.get(("peer", name.removesuffix(MODULES))), ""
+        ratio = f"{value / peers:5.1f} x the peer" if side == "ours" and peers else ""
+        if side == "ours" and OURS[name][0] in BOUND:
+            bound = f"{rate['ours', BOUND[OURS[name][0]]] / value:5.2f} x the bound's time"
+        print(f"{side:5} {name:42} {value:7.1f} {memory[side, name]:6.0f} MB  {ratio:18} {bound}")
     assert all(value > 0 for value in rate.values())
