@@ -22,6 +22,7 @@ VERBS = {
     "train": Verb("baselines.core.commands:train", "train agents; go on with an interrupted run"),
     "export": Verb("baselines.core.export:main", "write worlds as Minecraft functions"),
     "sweep": Verb("baselines.core.sweep:main", "compare algorithms on equal trials, seeds and CPU seconds"),
+    "qllm": Verb("baselines.core.ask:main", "ask a language model for a credit function; gate and pin it"),
     "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
     "report": Verb(

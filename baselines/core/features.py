@@ -3,7 +3,9 @@
     ctx[name]     (B,) or (B, N)   known before the turn: of the team, or of each agent
     feat[name]    (B, N)           [:, j] from text j alone: the turn played again with all others silent
     pair[name]    (B, N, N)        [:, i, j] from the texts of i and j, all others silent; mode "mix" only
-    silent[name]  (B,)             what feat[name] is for the text of silence: the own row's mask
+    silent[name]  (B, N)           what feat[name] is when nobody writes: the mask of the own row
+
+Silent agents write what the task calls silence (`default_text`), else nothing.
 
 Everything comes through the task's public verbs on pure states, so a feature is a function of the state
 before the turn and of the texts it names, of nothing else; core/gates.py changes texts and looks.
@@ -66,7 +68,7 @@ class Row(NamedTuple):
     ctx: Mapping[str, float | Sequence[float]]
     feat: Mapping[str, Sequence[float]]
     pair: Mapping[str, Sequence[Sequence[float]]]
-    silent: Mapping[str, float]
+    silent: Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ def _row(task: Task, one: Turn, alone: Mapping[frozenset[str], Score], pairs: bo
     if pairs:
         rewards = {who: float(score.reward) for who, score in alone.items()}
         pair["reward"] = tuple(tuple(rewards[frozenset({i, j})] for j in task.agents) for i in task.agents)
-    first = task.agents[0]
-    silent = _facts(nobody, first, silence(task, one.before, first))
+    still = [_facts(nobody, i, silence(task, one.before, i)) for i in task.agents]
+    silent = {name: tuple(facts[name] for facts in still) for name in still[0]}
     return Row(_context(task, one, nobody.reward), feat, pair, silent)
 
 

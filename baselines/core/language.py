@@ -16,7 +16,9 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Collection, Iterator, Mapping
+from typing import Literal, get_args
 
+Mode = Literal["baseline", "weights", "mix"]
 MODES: Mapping[str, tuple[str, ...]] = {
     "baseline": ("ctx", "feat", "me"),
     "weights": ("ctx",),
@@ -69,6 +71,19 @@ def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
         raise Refused("\n".join(dict.fromkeys(reasons)))
     named = list(_named(tree))
     return {place: tuple(sorted({n for p, n in named if p == place})) for place in PLACES}
+
+
+def mode_of(source: str) -> Mode:
+    """The mode whose function a source defines; Refused unless it is exactly one."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise Refused(f"no Python: {error}") from None
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    found = [mode for mode in get_args(Mode) if mode in names]
+    if len(found) != 1:
+        raise Refused(f"need one function called {', '.join(MODES)}; got {found or 'none'}")
+    return found[0]
 
 
 def check_names(read: Mapping[str, Collection[str]], known: Mapping[str, Collection[str]]) -> None:

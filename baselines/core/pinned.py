@@ -111,6 +111,20 @@ def pin(
     path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 
+def review(path: Path, reviewed_by: str) -> None:
+    """Say who has read the function at `path`; its gates must have passed on the source as it is now.
+
+    Raises FileNotFoundError without a manifest, Refused for a source that was edited after its gates.
+    """
+    manifest = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    if _sha256(_source(path)) != manifest["sha256"]:
+        raise Refused(f"{path.stem}: stale, it was edited after its gates; run them again: collm qllm check")
+    if not reviewed_by.strip():
+        raise ValueError("reviewed_by: need the name of who has read it")
+    manifest["reviewed_by"] = reviewed_by
+    path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
 def check_reads(function: Pinned, fields: Mapping[str, Any]) -> None:
     """Refuse a function that reads fields, or shapes of fields, that this environment does not have."""
     for field, want in function.reads.items():

@@ -74,7 +74,7 @@ def calls(mode: str, row: Row, agents: int, reward: float) -> list[tuple[Any, ..
 def masked(row: Row, me: int) -> Mapping[str, Sequence[float]]:
     """`feat` with the numbers of agent `me` replaced by those of silence."""
     return {
-        name: tuple(row.silent[name] if j == me else x for j, x in enumerate(each))
+        name: tuple(row.silent[name][me] if j == me else x for j, x in enumerate(each))
         for name, each in row.feat.items()
     }
 

@@ -4,4 +4,4 @@
 def baseline(ctx, feat, me):
     """The all-silent reward and every agent's gain over it; row `me` is silent and gains nothing."""
     gain = sum(alone - ctx["silent"] for alone in feat["reward"])
-    return min(ctx["best"], ctx["silent"] + gain)
+    return max(ctx["worst"], min(ctx["best"], ctx["silent"] + gain))

@@ -1,0 +1,94 @@
+"""Where credit functions are judged: recorded turns, gates, numbers, and the report of what passed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import collm_envs
+from baselines.core import coder, pinned
+from baselines.core.choice import Numbers, measure, shared
+from baselines.core.contexts import GROUP, Contexts, gather, recorded, scripted
+from baselines.core.features import PER_AGENT
+from baselines.core.game_contexts import play_game
+from baselines.core.gates import Admitted, admit
+from baselines.core.searching import Config
+from collm_envs.sandbox import Sandbox
+
+
+class Field(NamedTuple):
+    """What functions of an environment are written for and tried on."""
+
+    brief: str
+    """the coder's task"""
+    contexts: Contexts
+    shapes: Mapping[str, Sequence[int]] | None = None
+    """of a game's state by name; None for text environments"""
+
+    def reads(self, read: Mapping[str, Sequence[str]]) -> dict[str, list[int | None]]:
+        """Field -> shape of what a function reads, as core/pinned.py has it; the number of agents is free."""
+        if self.shapes is not None:
+            return {name: list(self.shapes[name]) for name in read["ctx"]}
+        shapes: dict[str, list[int | None]] = {"feat": [None], "pair": [None, None]}
+        return {
+            f"{place}.{name}": shapes.get(place, [None] if name in PER_AGENT else [])
+            for place, names in read.items()
+            for name in names
+        }
+
+
+class Bench(NamedTuple):
+    """Where functions are judged."""
+
+    config: Config
+    field: Field
+    sandbox: Sandbox
+
+    def judge(self, source: str) -> tuple[Admitted, Numbers]:
+        """Gates and numbers of one function; Refused with the reason."""
+        contexts, config = self.field.contexts, self.config
+        found = admit(self.sandbox, source, config.mode, contexts, config.seed)
+        return found, measure(found, contexts, config.alpha)
+
+    def submit(self, path: Path, found: Admitted, numbers: Numbers, written_by: str) -> None:
+        """Write the .json beside a function that passed; training refuses it until it is reviewed."""
+        config, contexts = self.config, self.field.contexts
+        one = self.sandbox.grade(
+            main="def f():\n    return 1", entry_point="f", tests=[{"input": [], "expected": 1}]
+        )
+        pinned.pin(
+            path,
+            written_by=written_by,
+            reviewed_by="",
+            reads=self.field.reads(found.reads),
+            form="turn" if self.field.shapes is None else "state",
+            env=config.env,
+            mode=config.mode,
+            alpha=config.alpha,
+            report={
+                "gates": dict(found.checks),
+                "numbers": numbers.to_dict(),
+                "shared_reward": shared(contexts, config.mode).to_dict(),
+                "turns": f"{len(contexts.rows)} of {config.records or 'scripted play'}, seed {config.seed}",
+                "sandbox": one.isolation,
+            },
+        )
+
+
+def set_up(config: Config, sandbox: Sandbox) -> Bench:
+    """Play the turns that functions are judged on, and write the coder's task."""
+    mode, groups = config.mode, max(2, -(-config.turns // GROUP))
+    if config.env.startswith("game:"):
+        game = play_game(config.env.removeprefix("game:"), groups * GROUP, config.seed)
+        brief = coder.task(game.page, coder.fields(game.contexts, game.shapes), mode)
+        return Bench(config, Field(brief, game.contexts, game.shapes), sandbox)
+    env = collm_envs.make(config.env, **json.loads(config.env_kwargs))
+    if config.records:
+        turns = recorded(env.task, Path(config.records), groups, config.seed)
+    else:
+        turns = scripted(env.task, groups, config.seed)
+    contexts = gather(env.task, turns, mode == "mix")
+    brief = coder.task(coder.page(env), coder.inputs(contexts, mode), mode)
+    return Bench(config, Field(brief, contexts), sandbox)

@@ -1,0 +1,7 @@
+"""TLDR: the score compares the two summaries; without agent `me` the other meets the text of silence."""
+
+
+def baseline(ctx, feat, me):
+    """What silence earns and what each other agent's text adds to it; summaries of more agents add up."""
+    gain = sum(alone - ctx["silent"] for alone in feat["reward"])
+    return max(ctx["worst"], min(ctx["best"], ctx["silent"] + gain))

@@ -1,0 +1,229 @@
+"""QLLM's loop for text agents: ask a language model for a credit function, gate it, measure it, pin it.
+
+After QLLM (Jiang et al. 2025, arXiv:2504.12961): a coder model writes K candidates, an evaluator model
+chooses, for some rounds; training then uses the function and no model.
+
+    candidate = coder(task, named inputs)           refused by a gate: again, with the reason
+    credit    = R - b_i | N w_i A | (1 - alpha) A + alpha c_i            (mode baseline | weights | mix)
+    choose by   rank correlation with D_i = R - R(agent i silent), then gradient noise, then the evaluator
+
+Where we differ from the paper and its code:
+- The credit of a text agent, not a mixer of Q values, and in forms that leave the gradient right: `baseline`
+  cannot see the agent's own text, `weights` sees none.  (`game:NAME`: a mixer's weights.)
+- Inputs are named features, never indices of a flat state; the error really goes back to the coder; tries
+  are bounded, and a search that finds nothing says so.
+- Candidates run in a sandbox, never here, on recorded turns and not on zeros.  The choice is made by numbers;
+  the evaluator is asked only between candidates that these do not tell apart.
+- What wins is written with hash and report but not trained with before a person has read and pinned it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from baselines.core import coder
+from baselines.core.bench import Bench, set_up
+from baselines.core.choice import Numbers, equals, shared
+from baselines.core.gates import Admitted
+from baselines.core.language import Refused
+from baselines.core.searching import Config
+from baselines.core.transcript import Transcript
+from collm_envs.chat import OpenAI, parse
+from collm_envs.policies import Seat, seat_seed
+from collm_envs.sandbox import Sandbox
+
+
+class Tried(NamedTuple):
+    """One answer of the coder and what became of it."""
+
+    round: int
+    candidate: int
+    attempt: int
+    source: str
+    refused: str
+    """the gate's reason; "" where it passed"""
+    found: Admitted | None = None
+    numbers: Numbers | None = None
+
+
+class Outcome(NamedTuple):
+    """What a search came to."""
+
+    tried: Sequence[Tried]
+    best: Tried | None
+    """None where no candidate passed"""
+    chosen_by: str
+    """numbers, evaluator, or first of equals"""
+    path: Path | None
+    """the function's file"""
+
+
+class Work(NamedTuple):
+    """What a search works with."""
+
+    bench: Bench
+    transcript: Transcript
+
+    def ask(self, model: str, talks: Mapping[str, tuple[str, ...]], place: tuple[int, int]) -> list[str]:
+        """The answers to {who: messages}, all asked at once; `place` is round and attempt."""
+        config = self.bench.config
+        seats = [
+            Seat(who, talk, seat_seed(config.env, config.seed, place[0], who, place[1]))
+            for who, talk in talks.items()
+        ]
+        return self.transcript.ask(endpoint(model), seats)
+
+
+def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = lambda one: None) -> Outcome:
+    """Ask, gate, measure, choose, write; `heard` is called with every answer's fate.
+
+    Called again after a kill it goes on where it was.  Raises ValueError where the folder holds another
+    search, RuntimeError where the endpoint gives no answer.
+    """
+    for model in {config.model, config.evaluator or config.model}:
+        endpoint(model)  # a wrong one is refused before anything is played
+    transcript = claim(config)
+    work = Work(set_up(config, sandbox), transcript)
+    tried: list[Tried] = []
+    for r in range(config.rounds):
+        best = next(iter(best_of(tried)), None)
+        if r and best is None:
+            break  # a model that fails every time is not asked for more
+        first = work.bench.field.brief if best is None else _better(work, best)
+        for one in _round(work, r, first):
+            transcript.note(**_entry(one))
+            tried.append(one)
+            heard(one)
+    best, chosen_by = _choose(work, tried)
+    path = None if best is None else _write(work, best, chosen_by)
+    return Outcome(tried, best, chosen_by, path)
+
+
+def _round(work: Work, r: int, first: str) -> Iterator[Tried]:
+    """One round: each candidate until it passes or its tries are used up; a wave is asked at once."""
+    talks: dict[int, tuple[str, ...]] = dict.fromkeys(range(work.bench.config.candidates), (first,))
+    for attempt in range(1 + work.bench.config.retries):
+        if not talks:
+            return
+        asked = {f"coder {r + 1}.{k + 1}": talk for k, talk in talks.items()}
+        answers = work.ask(work.bench.config.model, asked, (r, attempt))
+        for (k, talk), answer in zip(list(talks.items()), answers, strict=True):
+            one = _try(work, (r, k, attempt), answer)
+            yield one
+            if one.found:
+                del talks[k]
+            else:
+                talks[k] = (*talk, answer, coder.refused(one.refused, again=answer in talk))
+
+
+def _try(work: Work, place: tuple[int, int, int], answer: str) -> Tried:
+    source = ""
+    try:
+        source = coder.function(answer)
+        return Tried(*place, source, "", *work.bench.judge(source))
+    except Refused as why:
+        return Tried(*place, source, str(why))
+
+
+def best_of(tried: Sequence[Tried]) -> list[Tried]:
+    """Those that passed and that no number tells apart; one of each program, earliest first."""
+    programs: dict[str, Tried] = {}
+    for one in tried:
+        if one.found:
+            programs.setdefault(_program(one.source), one)
+    passed = list(programs.values())
+    return [passed[k] for k in equals([one.numbers for one in passed if one.numbers])] if passed else []
+
+
+def _program(source: str) -> str:
+    """A source without its comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.FunctionDef)):
+            node.body = [one for one in node.body if not isinstance(one, ast.Expr)]
+    return ast.unparse(tree)
+
+
+def _choose(work: Work, tried: Sequence[Tried]) -> tuple[Tried | None, str]:
+    """The best by numbers; among equals the evaluator's, or the first where it has no usable opinion."""
+    left = best_of(tried)
+    if len(left) < 2:
+        return (left[0] if left else None), "numbers"
+    question = coder.compare(
+        work.bench.field.brief, [(one.source, one.numbers) for one in left if one.numbers]
+    )
+    model = work.bench.config.evaluator or work.bench.config.model
+    (answer,) = work.ask(model, {"evaluator": (question,)}, (0, 0))
+    picked = coder.opinion(answer, len(left))
+    work.transcript.note(equals=[[one.round + 1, one.candidate + 1] for one in left], picked=picked)
+    return (left[0], "first of equals") if picked is None else (left[picked], "evaluator")
+
+
+def _better(work: Work, best: Tried) -> str:
+    """The brief of a later round: the best function, and in mode baseline the turn it is furthest off."""
+    contexts, found, told = work.bench.field.contexts, best.found, ""
+    assert found is not None
+    assert best.numbers is not None
+    if work.bench.config.mode == "baseline":
+        silent = contexts.rewards[:, None] - contexts.truth
+        b, i = map(int, np.unravel_index(int(np.abs(found.values - silent).argmax()), silent.shape))
+        told = coder.furthest(contexts, found.reads, b, i, found.values[b, i], silent[b, i])
+    return coder.better(
+        work.bench.field.brief, best.source, best.numbers, shared(contexts, work.bench.config.mode), told
+    )
+
+
+def _entry(one: Tried) -> dict[str, Any]:
+    """A gate's report as a line of the transcript."""
+    out: dict[str, Any] = {
+        "round": one.round + 1,
+        "candidate": one.candidate + 1,
+        "attempt": one.attempt + 1,
+        "source": one.source,
+    }
+    if one.found is None or one.numbers is None:
+        return {**out, "refused": one.refused}
+    return {**out, "gates": dict(one.found.checks), "numbers": one.numbers.to_dict()}
+
+
+def _write(work: Work, best: Tried, chosen_by: str) -> Path:
+    """NAME.py with NAME.json in the search's folder: admitted, and reviewed by nobody."""
+    assert best.found is not None
+    assert best.numbers is not None
+    name = (
+        work.bench.config.env.rpartition(":")[2].rpartition("-v")[0]
+        or work.bench.config.env.rpartition(":")[2]
+    )
+    path = work.bench.config.folder / f"{name.replace('-', '_').lower()}_{work.bench.config.mode}.py"
+    path.write_text(best.source.strip() + "\n", "utf-8")
+    by = f"{work.bench.config.model}, chosen by {chosen_by} in `collm qllm`"
+    work.bench.submit(path, best.found, best.numbers, by)
+    return path
+
+
+def endpoint(text: str) -> OpenAI:
+    """The client for "openai:URL#NAME"; ValueError for any other kind."""
+    kind, _, rest = text.partition(":")
+    if kind != "openai":
+        raise ValueError(f"the model must be openai:http://host:8000/v1#name, got {text!r}")
+    return parse(rest)
+
+
+def claim(config: Config) -> Transcript:
+    """The transcript in this search's folder, its own or new; ValueError where it holds another one's."""
+    config.folder.mkdir(parents=True, exist_ok=True)
+    path, mine = config.folder / "search.json", {**asdict(config), "out": ""}
+    if not path.exists():
+        path.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
+    theirs = json.loads(path.read_text("utf-8"))
+    if theirs != mine:
+        differ = sorted(name for name in mine if theirs.get(name) != mine[name])
+        raise ValueError(f"{config.folder} holds another search ({', '.join(differ)}); choose another --out")
+    return Transcript(config.folder / "transcript.jsonl")
