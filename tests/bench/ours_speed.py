@@ -49,7 +49,7 @@ def run(algorithm: str, folder: str, turns: int, group: int, agents: int = 2) ->
 
 
 def bound(folder: str, turns: int, critic: str) -> dict[str, float]:
-    """64 texts of 64 tokens a turn for each of two agents: decoded greedily, then a forward and backward pass."""
+    """64 texts of 64 tokens a turn for each of two agents: decoded, then one forward and backward pass."""
     model, _ = load(folder, "cpu")
     engine = decode.engine_for(model)
 
