@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,13 +32,17 @@ from collm_envs.render.page import page
 from collm_envs.table import Row, table
 
 
-def _hf(rest: str) -> Policy:
-    from baselines import hf
+def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
+    """What may stand before the colon of a policy that plays `env`."""
 
-    return hf.parse(rest)
+    def hf(rest: str) -> Policy:
+        from baselines import hf
+
+        return hf.parse(rest, env)
+
+    return {**WITHOUT_TORCH, "hf": hf}
 
 
-KINDS = {**WITHOUT_TORCH, "hf": _hf}
 out = Console(highlight=False, markup=False)  # texts of others may hold brackets
 EnvId = Annotated[Positional[str], arg(metavar="ENV")]
 AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=POLICY")]
@@ -130,7 +134,7 @@ class Play(_Seats):
 def play(args: Sequence[str]) -> None:
     asked = tyro.cli(Play, args=args, prog="collm play")
     env = asked.make(render_mode="ansi")
-    policies = seat(env.task, asked.policy, {env.possible_agents[0]: "human", **asked.named()}, KINDS)
+    policies = seat(env.task, asked.policy, {env.possible_agents[0]: "human", **asked.named()}, kinds(env))
     options = {"split": asked.split} if asked.item is None else {"item": asked.item}
     env.reset(seed=asked.seed, options=options)
     said: list[dict[str, Any]] = []
@@ -196,7 +200,7 @@ class Eval(_Seats):
 def evaluate(args: Sequence[str]) -> int:
     asked = tyro.cli(Eval, args=args, prog="collm eval")
     env = asked.make(**keywords(asked.protocol))
-    policies = seat(env.task, asked.policy, asked.named(), KINDS)
+    policies = seat(env.task, asked.policy, asked.named(), kinds(env))
     todo = evaluation.jobs(env, split=asked.split, episodes=asked.episodes, seeds=asked.seeds)
     folder = asked.out or Path("runs/eval", env.spec.id, f"{asked.protocol}-{_slug(policies)}")
     with seated(asked.protocol, policies, folder) as policies:
@@ -246,12 +250,13 @@ def _results(env: TextEnv, policies: dict[str, Policy], rows: Sequence[Row]) -> 
     who = ", ".join(f"{agent} {policy.name}" for agent, policy in policies.items())
     shown = Table(box=box.SIMPLE_HEAD, title=f"{env.spec.id}: {who}", title_justify="left", pad_edge=False)
     shown.add_column("", no_wrap=True)
-    for name in ("mean", "95 % interval", "pairs"):
+    for name in ("mean", "95 % interval", "IQM", "pairs"):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         between = "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
         style = "bold" if row.measure in ("score", "return") else ""
-        shown.add_row(row.measure.replace("_", " "), f"{row.mean:.4g}", between, str(row.n), style=style)
+        numbers = f"{row.mean:.4g}", between, f"{row.iqm:.4g}", str(row.n)
+        shown.add_row(row.measure.replace("_", " "), *numbers, style=style)
     return shown
 
 

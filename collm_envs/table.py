@@ -1,26 +1,28 @@
-"""What records amount to: the mean of every measure and its 95 % interval."""
+"""What records amount to: the mean of every measure, its 95 % interval and its interquartile mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from collm_envs.record import Record
+from collm_envs.stats import Pair, Summary, strata, summary
 
-DRAWS = 1000
-"""of the bootstrap"""
 COSTS = "seconds_sequential", "seconds_parallel", "tokens_read", "tokens_written"
+Scores = Mapping[str, Mapping[Pair, float]]
+"""measure -> pair of item and seed -> mean of its trials"""
 
 
 class Row(NamedTuple):
-    """One line of the table: mean and 95 % interval of a measure."""
+    """One line of the table.  See `collm_envs.stats`."""
 
     measure: str
     mean: float
     low: float | None
     high: float | None
+    iqm: float
     n: int
     """different pairs of item and seed; repetitions of a pair count as one, by their mean"""
 
@@ -51,25 +53,26 @@ def measures(record: Record) -> dict[str, float]:
 
 
 def table(records: Iterable[Record]) -> list[Row]:
-    """The rows of a table: score, return, metrics, time, cost.  See `interval`."""
-    pairs: dict[tuple[str, str, int], list[dict[str, float]]] = {}
+    """The rows of a table: score, return, metrics, time, cost."""
+    found = scores(records)
+    return [Row(name, *summarised([found], name), len(found[name])) for name in found]
+
+
+def scores(records: Iterable[Record]) -> Scores:
+    """Every measure of every pair of one split, cost last."""
+    pairs: dict[Pair, list[dict[str, float]]] = {}
     for one in records:
-        pairs.setdefault((one.split, one.item, one.seed), []).append(measures(one))
+        pairs.setdefault((one.item, one.seed), []).append(measures(one))
     names = dict.fromkeys(name for some in pairs.values() for found in some for name in found)
-    names = [*(n for n in names if n not in COSTS), *(n for n in COSTS if n in names)]
-    rows = []
-    for name in names:
-        known = [[found[name] for found in some if name in found] for some in pairs.values()]
-        means = np.array([np.mean(some) for some in known if some])
-        rows.append(Row(name, float(means.mean()), *interval(means), len(means)))
-    return rows
+    known: dict[str, dict[Pair, float]] = {}
+    for name in [*(n for n in names if n not in COSTS), *(n for n in COSTS if n in names)]:
+        values = {pair: [found[name] for found in some if name in found] for pair, some in pairs.items()}
+        known[name] = {pair: float(np.mean(some)) for pair, some in values.items() if some}
+    return known
 
 
-def interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """95 % percentile bootstrap interval of the mean of `values` (n,), from a generator of its own."""
-    if len(values) < 2:
-        return None, None
-    rng = np.random.default_rng(0)
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(DRAWS)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+def summarised(runs: Sequence[Scores], measure: str) -> Summary:
+    """A measure over runs, by the pairs that all of them have played."""
+    pairs = [pair for pair in runs[0][measure] if all(pair in run[measure] for run in runs)]
+    matrix = np.array([[run[measure][pair] for pair in pairs] for run in runs])
+    return summary(matrix, strata(pairs))

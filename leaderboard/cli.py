@@ -31,6 +31,8 @@ class Submit(About):
 
     folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR")]
     """folders with records.jsonl and eval.json"""
+    training: Annotated[tuple[Path, ...], arg(metavar="DIR")] = ()
+    """folders of `collm train`, one for each run: seeds, tokens and learning curves are taken from them"""
     entries: Path = HOME / "entries"
     """where entries lie"""
 
@@ -45,6 +47,8 @@ class Verify:
     """where the entries to compare with lie"""
     write: bool = False
     """add the outcome to history.jsonl"""
+    hub: bool = False
+    """also entries on the published data sets, which are fetched from the Hugging Face hub"""
 
 
 @dataclass
@@ -80,7 +84,7 @@ def main(args: Sequence[str]) -> int:
 def _submit(args: Sequence[str]) -> int:
     asked = tyro.cli(Submit, args=args, prog="collm leaderboard submit")
     about = About(**{field.name: getattr(asked, field.name) for field in fields(About)})
-    print(f"{submit(asked.folders, about, asked.entries)}: replayed and whole")
+    print(f"{submit(asked.folders, about, asked.entries, asked.training)}: replayed and whole")
     return 0
 
 
@@ -90,7 +94,8 @@ def _verify(args: Sequence[str]) -> int:
     status = 0
     for path in asked.paths or everything:
         try:
-            verdict = verify(path, [other for other in everything if other.resolve() != path.resolve()])
+            others = [other for other in everything if other.resolve() != path.resolve()]
+            verdict = verify(path, others, hub=asked.hub)
         except Refused as refused:
             print(f"refused {path}: {refused}", file=sys.stderr)
             status = 1

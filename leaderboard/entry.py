@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
 from leaderboard.lists import LISTS
 from leaderboard.stats import Claim
+from leaderboard.training import Curves
 
-FORMAT = 1
+FORMAT = 2
 MAX_JSON_BYTES = 2**18
 MAX_TEXT_CHARS = 2000
 Kind = Literal["scripted", "prompted", "trained"]
@@ -55,6 +56,10 @@ class Entry(About):
     env: str
     list: str
     """name of the public evaluation list"""
+    kwargs: Mapping[str, Any]
+    """the list's, and `num_agents` where one agent did all the work"""
+    agents: int
+    """that wrote the texts"""
     version: str
     """of the collm package that played it"""
     content_hash: str
@@ -64,6 +69,8 @@ class Entry(About):
     """{record file: its sha256}"""
     claim: Claim
     score_by_run: Sequence[float]
+    curves: Curves
+    """for each run (step, return) of its evaluations while it was trained, as reported; or nothing"""
 
     @property
     def id(self) -> str:
@@ -117,6 +124,10 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
         raise Refused(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
     if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
         raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+    if entry.curves and len(entry.curves) != len(entry.runs):
+        raise Refused(
+            ENTRY, f"field 'curves': need one for each of {len(entry.runs)} runs, got {len(entry.curves)}"
+        )
     return entry, raw
 
 
@@ -145,6 +156,10 @@ def _dict_of(fits: Any) -> Any:
     )
 
 
+def _point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _whole(value[0]) and _number(value[1])
+
+
 _FIELDS = {
     **dict.fromkeys(
         ("name", "kind", "method", "command", "hardware", "commit", "licence", "contact", "env"), _text
@@ -158,4 +173,7 @@ _FIELDS = {
     "runs": _dict_of(_text),
     "claim": _dict_of(_dict_of(lambda value: value is None or _number(value))),
     "score_by_run": _list_of(_number),
+    "kwargs": lambda value: isinstance(value, dict),
+    "agents": _whole,
+    "curves": _list_of(_list_of(_point)),
 }

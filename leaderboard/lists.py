@@ -24,17 +24,40 @@ class Listing(NamedTuple):
     env: str
     kwargs: Mapping[str, Any]
     about: str
+    published: bool = False
+    """whether it is on the published data, so that the paper's numbers stand beside it"""
 
 
+ALONE = {"num_agents": 1}
+"""what an entry may add to a list's keywords: one agent does all the work (single, GRPO, AC)"""
+HUB = {"data": "hub"}
+TINY = "for very small models: terse prompts"
 LISTS: Mapping[str, Listing] = {
-    "StrBuild-v0": Listing("StrBuild-v0", {}, "the two published evaluation words"),
+    "StrBuild-v0": Listing("StrBuild-v0", {}, "the two published evaluation words", published=True),
     "StrBuild-v0-generated": Listing("StrBuild-v0", {"words": "generated"}, "64 generated, unseen words"),
-    "HouseBuild-v0": Listing("HouseBuild-v0", {}, "the two published evaluation houses"),
+    "StrBuild-v0-tiny": Listing(
+        "StrBuild-v0",
+        {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "max_turns": 1},
+        f"{TINY}, 64 generated words of one or two letters, one turn",
+    ),
+    "HouseBuild-v0": Listing("HouseBuild-v0", {}, "the two published evaluation houses", published=True),
     "HouseBuild-v0-generated": Listing(
         "HouseBuild-v0", {"houses": "generated"}, "16 generated, unseen houses"
     ),
+    "HouseBuild-v0-tiny": Listing(
+        "HouseBuild-v0",
+        {"prompts": "terse", "houses": "generated", "size": [4, 5, 5], "max_turns": 1},
+        f"{TINY}, 16 generated houses of 4x5x5, one turn",
+    ),
+    "TLDR-v0-hub": Listing("TLDR-v0", HUB, "posts of the published evaluation split", published=True),
     "TLDR-v0": Listing("TLDR-v0", {}, "our own posts, evaluation split"),
+    "TLDR-v0-tiny": Listing("TLDR-v0", {"prompts": "terse"}, f"{TINY}, our own posts"),
+    "ArXiv-v0-hub": Listing("ArXiv-v0", HUB, "abstracts of the published evaluation split", published=True),
     "ArXiv-v0": Listing("ArXiv-v0", {}, "our own abstracts, evaluation split"),
+    "ArXiv-v0-tiny": Listing("ArXiv-v0", {"prompts": "terse"}, f"{TINY}, our own abstracts"),
+    "CoopHE-v0-hub": Listing("CoopHE-v0", HUB, "the published evaluation problems", published=True),
+    "CoopHE-v0": Listing("CoopHE-v0", {}, "our own problems, evaluation split"),
+    "CoopHE-v1": Listing("CoopHE-v1", {}, "our own problems, evaluation split"),
 }
 
 
@@ -49,12 +72,23 @@ def find(name: str) -> Listing:
 
 def list_of(env: str, kwargs: Mapping[str, Any]) -> str:
     """The name of the list that is played on this environment; ValueError where there is none."""
-    for name, listing in LISTS.items():
-        if (listing.env, dict(listing.kwargs)) == (env, dict(kwargs)):
+    for name in LISTS:
+        if LISTS[name].env == env and is_played_with(name, kwargs):
             return name
     raise ValueError(
         f"no evaluation list for {env} with keywords {dict(kwargs)}; there are {', '.join(LISTS)}"
     )
+
+
+def is_played_with(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether these are the list's keywords, to the type, with a team of its own size or of one."""
+    own = find(name).kwargs
+    return written(kwargs) in (written(own), written({**own, **ALONE}))
+
+
+def written(kwargs: Mapping[str, Any]) -> str:
+    """Keywords in one order; unlike ==, 1, 1.0 and True are three things."""
+    return json.dumps(dict(kwargs), sort_keys=True)
 
 
 def jobs(name: str) -> list[Job]:

@@ -36,5 +36,7 @@ PAPER: Mapping[str, Sequence[Reported]] = {
     ),
     "HouseBuild-v0": (Reported("IoU", (43.2, 54.6, None, None, None, None, None, None, 52.7)),),
     "TLDR-v0": (Reported("score", (30.3, 91.7, 94.7, 22.7, 21.7, 22.3, 93.5, 95.4, 95.2)),),
+    "CoopHE-v0": (Reported("pass rate", (None, None, None, None, None, None, None, None, 75.2)),),
     "ArXiv-v0": (Reported("score", (44.0, 91.0, 95.3, 49.0, 57.0, 54.3, 93.1, 94.1, 95.0)),),
 }
+"""by environment"""

@@ -1,9 +1,4 @@
-"""From episodes to the numbers of a row.
-
-An entry is a matrix of scores (R runs, P pairs), R the training seeds, every cell the mean of a pair's
-trials.  Training seeds are the replication unit: with two or more of them the interval is over runs, never
-over episodes.  With one run (nothing was trained, or once) it is over the pairs of the list.
-"""
+"""From episodes to the numbers of a row, as they stream by.  What a number means, `collm_envs.stats` says."""
 
 from __future__ import annotations
 
@@ -12,17 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from collm_envs.record import Record
+from collm_envs.stats import Pair, strata, summary
 from collm_envs.table import COSTS, measures
 
-DRAWS, SEED = 2000, 0
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182}
-"""Student's t, two-sided 95 %, by number of runs"""
-LEAST_OF_STRATUM = 8
-"""a stratum of fewer pairs would make the bootstrap too sure of itself"""
 HIDDEN = tuple(name for name in COSTS if name.startswith("seconds"))
 """time depends on the machine and is no measure of an entry"""
 Claim = dict[str, dict[str, float | None]]
-Pair = tuple[str, int]
 
 
 class Tally:
@@ -44,9 +34,9 @@ class Tally:
 
     def claim(self) -> Claim:
         """{measure: mean, low, high, iqm}; a measure that some pair of some run lacks is left out."""
-        strata = list(self._strata())
+        alike = strata([*self._column])
         return {
-            name: summary(self._sums[name] / counts, strata)
+            name: summary(self._sums[name] / counts, alike)._asdict()
             for name, counts in self._counts.items()
             if counts.all()
         }
@@ -54,45 +44,6 @@ class Tally:
     def by_run(self, measure: str) -> list[float]:
         """The mean of each run."""
         return (self._sums[measure] / self._counts[measure]).mean(axis=1).tolist()
-
-    def _strata(self) -> list[np.ndarray]:
-        items: dict[str, list[int]] = {}
-        for (item, _), k in self._column.items():
-            items.setdefault(item, []).append(k)
-        if min(map(len, items.values())) < LEAST_OF_STRATUM:
-            return [np.arange(len(self._column))]
-        return [np.array(some) for some in items.values()]
-
-
-def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> dict[str, float | None]:
-    """Mean, 95 % interval and interquartile mean of `scores` (R, P); `strata` are columns of like pairs."""
-    runs = scores.mean(axis=1)
-    if len(runs) == 1:
-        low, high = bootstrap([scores[0, some] for some in strata])
-    elif len(runs) in T_975:
-        half = T_975[len(runs)] * runs.std(ddof=1) / len(runs) ** 0.5
-        low, high = float(runs.mean() - half), float(runs.mean() + half)
-    else:
-        low, high = bootstrap([runs])
-    return {"mean": float(runs.mean()), "low": low, "high": high, "iqm": iqm(scores.ravel())}
-
-
-def iqm(values: np.ndarray) -> float:
-    """Interquartile mean of `values` (n,): the mean without the lowest and the highest quarter, rounded down
-    (Agarwal et al. 2021, section 4.3)."""
-    cut = len(values) // 4
-    return float(np.sort(values)[cut : len(values) - cut].mean())
-
-
-def bootstrap(strata: Sequence[np.ndarray]) -> tuple[float, float]:
-    """95 % percentile interval of the mean over all strata together, each (n_k,) resampled by itself.
-
-    The generator is its own, so that the same numbers always give the same interval.
-    """
-    rng = np.random.default_rng(SEED)
-    drawn = [some[rng.integers(len(some), size=(DRAWS, len(some)))] for some in strata]
-    low, high = np.percentile(np.concatenate(drawn, axis=1).mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def first_difference(claimed: Mapping[str, Mapping[str, float | None]], recomputed: Claim) -> str:
@@ -103,6 +54,6 @@ def first_difference(claimed: Mapping[str, Mapping[str, float | None]], recomput
             return f"{name}: claimed {then}, recomputed {now}"
         for key in now:
             p, q = then.get(key), now[key]
-            if p is None or q is None or not abs(p - q) <= 1e-9 * max(1.0, abs(q)):
+            if p is not q and (p is None or q is None or not abs(p - q) <= 1e-9 * max(1.0, abs(q))):
                 return f"{name}, {key}: claimed {p}, recomputed {q}"
     return ""

@@ -7,23 +7,29 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from leaderboard import lists
 from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
 from leaderboard.entry import FORMAT, About, Entry, check_about
 from leaderboard.stats import Tally
+from leaderboard.training import Curves, read_training
 from leaderboard.verify import verify
 
 
-def submit(folders: Sequence[Path], about: About, entries: Path) -> Path:
+def submit(folders: Sequence[Path], about: About, entries: Path, training: Sequence[Path] = ()) -> Path:
     """The folder of the new entry under `entries`; each of `folders` is one run, i.e. one training seed.
 
+    `training` are the folders of `collm train`, one for each run, to take seeds, tokens and curves from.
     Raises ValueError where something is missing or the entry would be refused, FileExistsError where the
     name is taken.  Nothing is left behind then.
     """
+    learned = read_training(training)
+    if training:
+        about = replace(about, seeds=learned.seeds, tokens=learned.tokens)
     check_about(about)
     claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8"))
     name = lists.list_of(claim["env"], claim["kwargs"])
@@ -36,15 +42,17 @@ def submit(folders: Sequence[Path], about: About, entries: Path) -> Path:
             _compress(folder / "records.jsonl", draft / f"run-{run}.jsonl.gz")
         (draft / ENTRY).write_text("{}")
         bundle = open_bundle(draft)
-        (draft / ENTRY).write_text(_entry(bundle, about, name, claim).to_json(), encoding="utf-8")
-        verify(draft)
+        (draft / ENTRY).write_text(
+            _entry(bundle, about, name, claim, learned.curves).to_json(), encoding="utf-8"
+        )
+        verify(draft, hub=True)  # whoever submits has played it
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(draft, place)
     place.chmod(0o755)
     return place
 
 
-def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, str]) -> Entry:
+def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curves: Curves) -> Entry:
     pairs = list(dict.fromkeys((job.item, job.seed) for job in lists.jobs(name)))
     runs = bundle.runs()
     tally, version = Tally(pairs, len(runs)), ""
@@ -62,18 +70,21 @@ def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, str]) -> En
         format=FORMAT,
         env=claim["env"],
         list=name,
+        kwargs=claim["kwargs"],
+        agents=len(claim["agents"]),
         version=version,
         content_hash=claim["content_hash"],
         date=datetime.now(timezone.utc).date().isoformat(),
         runs={file: digest(bundle, file) for file in runs},
         claim=numbers,
         score_by_run=tally.by_run("score"),
+        curves=curves,
     )
 
 
 def how_to_play(name: str) -> str:
     """The command that plays a list."""
-    env, kwargs, _ = lists.find(name)
+    env, kwargs = lists.find(name)[:2]
     keywords = f" --env-kwargs '{json.dumps(dict(kwargs))}'" if kwargs else ""
     return f"collm eval {env}{keywords} --episodes {lists.PAIRS} --seeds {lists.TRIALS}"
 

@@ -50,10 +50,17 @@ class Findings:
     expert: dict[tuple[str, int], list[similar.Sketch]] = field(default_factory=dict)
 
 
-def verify(path: Path, others: Sequence[Path] = ()) -> Verdict:
-    """The verdict on the entry at `path`, compared with `others`; Refused, with the place, otherwise."""
+def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verdict:
+    """The verdict on the entry at `path`, compared with `others`; Refused, with the place, otherwise.
+
+    `hub` allows lists whose data is fetched: without it nothing that an entry says opens a connection.
+    """
     bundle = open_bundle(path)
     entry, raw = read_entry(bundle)
+    if lists.find(entry.list).kwargs.get("data") == "hub" and not hub:
+        raise Refused(
+            f"{ENTRY}, list", f"the data of {entry.list} is fetched from the hub; verify with --hub"
+        )
     found = check_records(bundle, entry)
     for name in bundle.runs():
         if digest(bundle, name) != entry.runs[name]:
@@ -75,7 +82,7 @@ def verify(path: Path, others: Sequence[Path] = ()) -> Verdict:
 
 def check_records(bundle: Bundle, entry: Entry) -> Findings:
     """Every record of every run replayed, and the list there once and whole."""
-    env = _environment(entry)
+    env = environment(entry)
     jobs = lists.jobs(entry.list)
     pairs = list(dict.fromkeys((job.item, job.seed) for job in jobs))
     names = bundle.runs()
@@ -100,15 +107,12 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
 def check_header(place: str, one: Record, env: TextEnv, agents: object) -> None:
     """Refused where a record is of another environment, another version of it, or another team."""
     wanted = {
-        "env": env.spec.id,
-        "content_hash": env.spec.content_hash,
-        "kwargs": dict(env.spec.kwargs),
-        "agents": agents,
+        "env": (env.spec.id, one.env),
+        "content_hash": (env.spec.content_hash, one.content_hash),
+        "kwargs": (lists.written(env.spec.kwargs), lists.written(one.kwargs)),
+        "agents": (agents, one.agents),
     }
-    for name, want in wanted.items():
-        got = {"env": one.env, "content_hash": one.content_hash, "kwargs": one.kwargs, "agents": one.agents}[
-            name
-        ]
+    for name, (want, got) in wanted.items():
         if got != want:
             raise Refused(f"{place}: {name}", f"recorded {str(got)[:200]}, need {str(want)[:200]}")
 
@@ -135,11 +139,19 @@ def check_usage(place: str, one: Record) -> None:
                     raise Refused(f"{place}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
 
 
-def _environment(entry: Entry) -> TextEnv:
+def environment(entry: Entry) -> TextEnv:
+    """The environment of the entry's list; Refused where the entry is of another one or another version."""
     listing = lists.find(entry.list)
     if entry.env != listing.env:
         raise Refused(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
-    env = collm_envs.make(listing.env, **listing.kwargs)
+    if not lists.is_played_with(entry.list, entry.kwargs):
+        raise Refused(
+            f"{ENTRY}, kwargs",
+            f"the list {entry.list} is played with {dict(listing.kwargs)}, got {str(entry.kwargs)[:200]}",
+        )
+    env = collm_envs.make(listing.env, **entry.kwargs)
+    if entry.agents != len(env.possible_agents):
+        raise Refused(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
     if entry.content_hash != env.spec.content_hash:
         raise Refused(
             f"{ENTRY}, content_hash",

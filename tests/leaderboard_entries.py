@@ -24,18 +24,20 @@ ABOUT = {
 }
 
 
-def play(name: str, player: str, folder: Path) -> Path:
+def play(name: str, player: str, folder: Path, kwargs: dict | None = None) -> Path:
     """The folder that `collm eval` would write."""
     listing = lists.find(name)
-    env = collm_envs.make(listing.env, **listing.kwargs)
+    env = collm_envs.make(listing.env, **listing.kwargs, **(kwargs or {}))
     evaluate(env, seat(env.task, player, {}), lists.jobs(name), folder)
     return folder
 
 
-def make_entry(root: Path, name: str, player: str, **about) -> Path:
+def make_entry(
+    root: Path, listed: str, player: str, kwargs: dict | None = None, training=(), **about
+) -> Path:
     """A whole entry under `root`/entries."""
-    folder = play(name, player, root / "runs" / name / player)
-    return submit([folder], About(**{"name": player, **ABOUT, **about}), root / "entries")
+    folder = play(listed, player, root / "runs" / listed / player, kwargs)
+    return submit([folder], About(**{"name": player, **ABOUT, **about}), root / "entries", training)
 
 
 @cache

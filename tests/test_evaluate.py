@@ -17,7 +17,7 @@ from collm_envs.chat import OpenAI
 from collm_envs.evaluate import Job, evaluate, jobs
 from collm_envs.policies import Reply, Scripted, seat
 from collm_envs.record import read, replay
-from collm_envs.table import interval, measures, table
+from collm_envs.table import measures, table
 
 
 def adding(**kwargs):
@@ -291,18 +291,6 @@ def test_the_table_counts_repetitions_of_a_pair_once_by_their_mean():
     assert rows["score"].mean == pytest.approx(np.mean(means), abs=1e-12)
     assert rows["score"].n == 3
     assert list(rows) == ["score", "return", "gap", "seconds_sequential", "seconds_parallel"]
-
-
-def test_the_interval_covers_the_mean_about_95_times_in_100_and_repeats_itself():
-    rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(80):
-        low, high = interval(rng.normal(size=40))
-        hits += low <= 0 <= high
-    assert 68 <= hits <= 80
-    values = rng.normal(size=40)
-    assert interval(values) == interval(values)
-    assert interval(np.ones(1)) == (None, None)
 
 
 def test_evaluating_touches_no_global_generator():

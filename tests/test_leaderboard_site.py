@@ -1,14 +1,17 @@
 """The site in a real browser, and without one."""
 
 import re
+import shutil
+import sys
 from html.parser import HTMLParser
 
 import pytest
 from browser import CHROMIUM, Browser
-from leaderboard_entries import make_entry
+from leaderboard_entries import change_record, make_entry
 
 from leaderboard import history
 from leaderboard.build import build
+from leaderboard.bundle import Refused
 from leaderboard.cli import main
 from leaderboard.verify import verify
 
@@ -20,8 +23,16 @@ NAMES = f"{ROW}.filter(row => !row.hidden).map(row => row.cells[0].textContent)"
 def site(tmp_path_factory):
     """Three players of TLDR and one of StrBuild; the first of them verified, another withdrawn."""
     root = tmp_path_factory.mktemp("board")
+    run = root / "run"
+    run.mkdir()
+    (run / "config.json").write_text('{"config": {"seed": 3, "steps": 2}}')
+    (run / "metrics.jsonl").write_text('{"step": 2, "tokens": 5.0}\n')
+    (run / "eval.jsonl").write_text('{"step": 0, "return": 0.5}\n{"step": 2, "return": 7.5}\n')
     made = [make_entry(root, "TLDR-v0", player) for player in ("random", "noisy", "expert")]
-    made.append(make_entry(root, "StrBuild-v0", "expert", method="<script>alert(1)</script>"))
+    about = {"kind": "trained", "models": ["m"], "hardware": "CPU", "commit": "abc"}
+    made.append(
+        make_entry(root, "StrBuild-v0", "expert", training=[run], method="<script>alert(1)</script>", **about)
+    )
     entries = str(root / "entries")
     assert main(["verify", str(made[2]), "--entries", entries, "--write"]) == 0
     assert main(["mark", str(made[1]), "withdrawn", "--note", "a <b>reason</b>"]) == 0
@@ -91,6 +102,7 @@ def test_it_sorts_and_filters_and_opens_an_episode(browser, site):
     link = browser.run("document.querySelector('#TLDR-v0 tbody tr:not([hidden]) a').getAttribute('href')")
     assert link == "TLDR-v0/expert/index.html"
     browser.open(site / "StrBuild-v0/expert/index.html")
+    assert "7.5" in browser.run("document.querySelector('svg.chart').getAttribute('aria-label')")
     episode = browser.run("document.querySelector('.sample a').getAttribute('href')")
     browser.open(site / "StrBuild-v0/expert" / episode)
     assert browser.run("document.querySelectorAll('.lane').length") >= 2
@@ -116,10 +128,34 @@ def test_it_is_a_plain_table_without_javascript(site):
 
     reader = Rows()
     reader.feed((site / "index.html").read_text())
-    assert reader.rows == 2 + 2 + 3 + 1 + 9 + 9  # heads of four tables, entries, the paper's rows
+    assert reader.rows == 2 + 3 + 1 + 5 + (9 + 3 + 9 + 9 + 1)  # heads, entries; heads, the paper's rows
+
+
+def test_the_papers_rows_stand_beside_the_lists_on_the_published_data(site):
+    text = (site / "index.html").read_text()
+    boards = dict(re.findall(r'<section id="([^"]+)">(.*?)(?=<section id=|</body>)', text, re.DOTALL))
+    assert [name for name, board in boards.items() if "Reported by the paper" in board] == [
+        "StrBuild-v0",
+        "HouseBuild-v0",
+        "TLDR-v0-hub",
+        "ArXiv-v0-hub",
+        "CoopHE-v0-hub",
+    ]
+    assert "75.2" in boards["CoopHE-v0-hub"]
+    assert "95.2" in boards["TLDR-v0-hub"]
+    assert "No entry yet" in boards["TLDR-v0-hub"]
+
+
+def test_to_draw_an_entry_nothing_of_it_is_imported(site, tmp_path):
+    """An entry that nobody has verified may name any module as its environment."""
+    entries = shutil.copytree(site.parent / "entries", tmp_path / "entries")
+    change_record(entries / "TLDR-v0/noisy", 0, lambda data: data.update(env="antigravity:TLDR-v0"))
+    with pytest.raises(Refused, match=r"run-0\.jsonl\.gz:1: env"):
+        build(entries, tmp_path / "site")
+    assert "antigravity" not in sys.modules
 
 
 def test_without_scripts_the_filters_are_hidden_and_the_rows_are_there(browser, site):
     browser.open(site / "index.html", scripts=False)
     text = (site / "index.html").read_text()
-    assert text.count('<form class="filters" hidden>') == 4
+    assert text.count('<form class="filters" hidden>') == 2 + 5

@@ -6,6 +6,7 @@ import os
 import shutil
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import pytest
 from leaderboard_entries import (
@@ -20,6 +21,7 @@ from leaderboard_entries import (
 
 import collm_envs
 from collm_envs.evaluate import jobs as evaluation_jobs
+from collm_envs.writing import tldr
 from leaderboard import bundle, lists, verify
 from leaderboard.bundle import Refused
 from leaderboard.entry import About, read_entry
@@ -46,7 +48,10 @@ def first(data):
     return data["turns"][0]
 
 
-@pytest.mark.parametrize("name", lists.LISTS)
+HERE = [name for name, listing in lists.LISTS.items() if "data" not in listing.kwargs]
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_a_list_is_what_collm_eval_plays(name):
     listing = lists.find(name)
     env = collm_envs.make(listing.env, **listing.kwargs)
@@ -66,6 +71,39 @@ def test_an_entry_copied_from_another_or_from_the_expert_is_noticed(original, tm
     change(copied, name="mine")
     assert verify.verify(copied, [original]).similar["TLDR-v0/noisy"] == 1.0
     assert verify.verify(make_entry(tmp_path, "TLDR-v0", "expert")).similar[verify.EXPERT] == 1.0
+
+
+def test_an_entry_may_be_of_one_agent_that_does_all_the_work(tmp_path):
+    entry = make_entry(tmp_path, "TLDR-v0", "noisy", kwargs={"num_agents": 1}, name="single")
+    verdict = verify.verify(entry)
+    assert (verdict.entry.list, verdict.entry.agents, verdict.entry.kwargs) == ("TLDR-v0", 1, lists.ALONE)
+
+
+def test_a_list_on_the_hubs_data_is_played_and_verified_where_the_data_is(tmp_path, monkeypatch):
+    """A folder stands for the hub, with the layout of its data set."""
+    rows = "".join(json.dumps({"prompt": f"Post {k}: all of it."}) + "\n" for k in range(70))
+    (tmp_path / "hub").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "hub" / f"{split}.jsonl").write_text(rows)
+    monkeypatch.setattr(tldr, "SOURCE", replace(tldr.SOURCE, hub=(str(tmp_path / "hub"),)))
+    entry = make_entry(tmp_path, "TLDR-v0-hub", "noisy")
+    assert verify.verify(entry, hub=True).episodes == 256
+    assert "verify with --hub" in refused(entry)
+
+
+def test_a_trained_entry_brings_the_seeds_tokens_and_curves_of_its_runs(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"config": {"seed": 7, "steps": 2}}))
+    (run / "metrics.jsonl").write_text('{"step": 1, "tokens": 10.0}\n{"step": 2, "tokens": 5.0}\n')
+    (run / "eval.jsonl").write_text('{"step": 0, "return": 0.5}\n{"step": 2, "return": 1.5}\n')
+    about = {"kind": "trained", "method": "MAGRPO", "models": ["tiny"], "hardware": "CPU", "commit": "abc"}
+    entry = make_entry(tmp_path, "TLDR-v0", "noisy", training=[run], **about)
+    made, _ = read_entry(bundle.open_bundle(entry))
+    assert (made.seeds, made.tokens, made.curves) == ([7], 15, [[[0, 0.5], [2, 1.5]]])
+    (run / "metrics.jsonl").write_text('{"step": 1, "tokens": 10.0}\n')
+    with pytest.raises(ValueError, match="stopped at step 1 of 2"):
+        make_entry(tmp_path, "TLDR-v0", "noisy", training=[run], name="again", **about)
 
 
 TAMPERINGS = {
@@ -91,6 +129,10 @@ TAMPERINGS = {
     "the end": (lambda d: d.update(terminated=False), "run-0.jsonl.gz:8: differs: turn 1, terminated"),
     "another version": (lambda d: d.update(content_hash="0" * 64), "run-0.jsonl.gz:8: content_hash"),
     "easier keywords": (lambda d: d.update(kwargs={"n": 1}), "run-0.jsonl.gz:8: kwargs"),
+    "a file of one's own": (lambda d: d.update(kwargs={"data": "/etc/passwd"}), "8: kwargs"),
+    "data from elsewhere": (lambda d: d.update(kwargs={"data": "hub:me/mine"}), "8: kwargs"),
+    "fewer turns": (lambda d: d.update(kwargs={"max_cycles": 1}), "8: kwargs"),
+    "a team of one": (lambda d: d.update(kwargs={"num_agents": 1}), "8: kwargs"),
     "code to import": (lambda d: d.update(env="antigravity:TLDR-v0"), "run-0.jsonl.gz:8: env"),
     "another player": (lambda d: d["agents"].update(agent_0="expert"), "run-0.jsonl.gz:8: agents"),
     "a missing field": (lambda d: d.pop("terminated"), "run-0.jsonl.gz:8: record: no field 'terminated'"),
@@ -128,6 +170,14 @@ def test_a_missing_episode_is_refused(entry):
         ({"score_by_run": [2.9]}, "entry.json, score_by_run"),
         ({"content_hash": "0" * 64}, "entry.json, content_hash: of another version"),
         ({"env": "ArXiv-v0"}, "entry.json, env"),
+        ({"kwargs": {"data": "hub:me/mine"}}, "entry.json, kwargs: the list TLDR-v0 is played with {}"),
+        ({"kwargs": {"items": []}}, "entry.json, kwargs"),
+        ({"kwargs": {"num_agents": True}}, "entry.json, kwargs"),
+        ({"kwargs": {"num_agents": 1}}, "entry.json, agents"),
+        ({"agents": 1}, "entry.json, agents: claimed 1, recorded 2"),
+        ({"list": "TLDR-v0-hub"}, "entry.json, list: the data of TLDR-v0-hub is fetched"),
+        ({"curves": [[[0, "high"]]]}, "entry.json: field 'curves'"),
+        ({"curves": [[[0, 1.0]], [[0, 1.0]]]}, "entry.json: field 'curves': need one for each of 1 runs"),
         ({"list": "../../etc"}, "entry.json: field 'list'"),
         ({"runs": {"run-0.jsonl.gz": "0" * 64}}, "run-0.jsonl.gz: its sha256"),
         ({"runs": {"/etc/passwd": "0" * 64}}, "entry.json: field 'runs'"),

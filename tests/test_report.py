@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
 
@@ -12,10 +13,11 @@ import collm_envs
 from baselines import cli, magrpo
 from baselines.core import report
 from baselines.core.commands import command
-from baselines.core.rows import collect
+from baselines.core.rows import Row, collect
 from baselines.maac import Config
 from collm_envs.evaluate import evaluate, jobs
 from collm_envs.policies import Reply
+from collm_envs.stats import summary
 
 KWARGS = {"max_turns": 1}
 
@@ -65,10 +67,45 @@ def rows(folders):
 def test_seeds_of_one_algorithm_are_one_row_by_the_last_step_that_all_were_evaluated_at(rows):
     row = rows["CoLLM-CC"]
     assert (row.name, row.units, len(row.folders)) == ("CoLLM-CC", "3 seeds", 3)
-    mean, low, high = row.numbers["return"]
-    assert mean == pytest.approx(1.0)
-    assert None not in (low, high)
-    assert 0.0 <= low < mean < high <= 2.0
+    mean, low, high, iqm = row.numbers["return"]
+    assert (mean, iqm) == pytest.approx((1.0, 1.0))
+    assert (low, high) == pytest.approx((1.0 - 4.303 / 3**0.5, 1.0 + 4.303 / 3**0.5))  # sd 1, three seeds
+    assert row.returns == [2.0, 1.0, 0.0]
+
+
+def test_what_the_agents_of_runs_played_stands_in_the_runs_row(tmp_path):
+    for seed in (0, 1):
+        run = tmp_path / f"cc{seed}"
+        write_run(run, "maac", Config(env_kwargs=KWARGS, steps=10, seed=seed), (0.0, 9.0))
+        write_evaluation(tmp_path / f"played{seed}", f"hf:{run}/agent_0?temperature=0")
+    (row,) = collect([tmp_path])
+    assert (row.name, row.units, row.numbers["tokens_written"].mean) == ("CoLLM-CC", "2 seeds", 14.0)
+    assert row.numbers["return"].mean != 9.0
+    assert row.returns == [row.numbers["return"].mean] * 2
+    assert len(row.curves["evaluation"]) == 2
+    assert row.command.count("collm eval") == 2
+    write_run(tmp_path / "cc2", "maac", Config(env_kwargs=KWARGS, steps=10, seed=2), (0.0, 9.0))
+    (row,) = collect([tmp_path])  # one of three has played nothing: the runs' own evaluations count
+    assert (row.units, row.numbers["return"].mean) == ("3 seeds", 9.0)
+
+
+def row_of(env, name, *returns, paper=""):
+    numbers = {"return": summary(np.array(returns)[:, None], [np.array([0])])}
+    return Row(env, {}, name, paper, "", numbers, returns, "", [])
+
+
+def test_over_all_environments_returns_are_scaled_between_the_random_player_and_the_expert():
+    rows = [row_of(env, name, value) for env in "AB" for name, value in (("random", 1.0), ("expert", 3.0))]
+    rows += [row_of("A", "m", 1.5, 2.0, paper="MAGRPO"), row_of("B", "n", 2.5, 3.0, paper="MAGRPO")]
+    rows += [row_of("A", "only here", 2.0)]
+    columns, cells = report.together(rows)
+    found = {line[0]: line[1:] for line in cells}
+    assert columns == ["method", "IQM", "mean"]
+    assert list(found) == ["expert", "MAGRPO", "random"]
+    assert found["expert"] == ["1.000", "1.000"]
+    assert found["MAGRPO"][0].startswith("0.625 [")  # of 0.25, 0.5, 0.75, 1 the middle two
+    assert found["MAGRPO"][1] == "0.625"
+    assert report.together(rows[:2])[1] == []
 
 
 def test_the_command_of_a_row_repeats_its_settings_and_names_its_seeds(rows):

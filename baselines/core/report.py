@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 from tyro.conf import Positional, arg
 
-from baselines.core.rows import Number, Row, collect
+from baselines.core.rows import Row, collect
 from collm_envs.render.report import chart, code, prose, report, section, side_by_side, spread, table
+from collm_envs.stats import Summary, across
 from leaderboard.paper import METHODS, PAPER
 
-METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score"}
+METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score", "pass rate": "pass_rate"}
 """measure of the paper -> metric of ours, a share of 1"""
 REPORTED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     env: {
@@ -72,7 +74,7 @@ def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """
     reported = REPORTED.get(env, {})
     costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
-    columns = ["method", "over", "return"]
+    columns = ["method", "over", "return", "IQM"]
     for metric in reported:
         columns += [f"{metric} %", f"{metric} % in the paper"]
     columns += [COSTS[name][0] for name in costs]
@@ -80,24 +82,24 @@ def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         columns.append("keywords")
     cells = []
     for row in rows:
-        line = [row.name, row.units, _cell(row.numbers.get("return"), 3)]
+        line = [row.name, row.units, _cell(row.numbers.get("return"), 3), f"{row.numbers['return'].iqm:.3f}"]
         for metric, values in reported.items():
             line += [_cell(row.numbers.get(metric), 1, 100), _percent(values.get(row.paper))]
         line += [_cell(row.numbers.get(name), COSTS[name][1]) for name in costs]
         cells.append(line + [row.keywords] * differ)
     for _, name in METHODS:
         if name not in {row.paper for row in rows} and any(name in values for values in reported.values()):
-            line = [f"{name} (paper only)", "", ""]
+            line = [f"{name} (paper only)", "", "", ""]
             for values in reported.values():
                 line += ["", _percent(values.get(name))]
             cells.append(line + [""] * (len(columns) - len(line)))
     return columns, cells
 
 
-def _cell(number: Number | None, digits: int, times: float = 1) -> str:
+def _cell(number: Summary | None, digits: int, times: float = 1) -> str:
     if number is None:
         return ""
-    mean, low, high = (None if x is None else f"{x * times:.{digits}f}" for x in number)
+    mean, low, high = (None if x is None else f"{x * times:.{digits}f}" for x in number[:3])
     return f"{mean}" if low is None else f"{mean} [{low}, {high}]"
 
 
@@ -109,22 +111,56 @@ def _by_env(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {env: [row for row in rows if row.env == env] for env in dict.fromkeys(row.env for row in rows)}
 
 
+def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """(columns, cells) over all environments, of the methods that were run on each of them.
+
+    A return counts from 0, the random player's on that environment and keywords, to 1, the expert's.
+    There are no rows where fewer than two environments have both players.
+    """
+    scales: dict[tuple[str, str], dict[str, float]] = {}
+    for row in rows:
+        if row.name in ("random", "expert"):
+            scales.setdefault((row.env, row.keywords), {})[row.name] = row.returns[0]
+    scales = {place: ends for place, ends in scales.items() if len(ends) == 2}
+    found: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    for row in rows:
+        if ends := scales.get(place := (row.env, row.keywords)):
+            scaled = (np.array(row.returns) - ends["random"]) / (ends["expert"] - ends["random"])
+            found.setdefault(row.paper or row.name, {})[place] = scaled
+    cells = []
+    for name, places in found.items():
+        if len(places) == len(scales) > 1:
+            total = across([*places.values()])
+            between = "" if total.low is None else f" [{total.low:.3f}, {total.high:.3f}]"
+            cells.append([name, f"{total.iqm:.3f}{between}", f"{total.mean:.3f}"])
+    return ["method", "IQM", "mean"], sorted(cells, key=lambda line: -float(line[1].split()[0]))
+
+
 NOTE = (
-    "Mean and 95 % bootstrap interval over training seeds or over pairs of item and episode seed. "
+    "Mean and 95 % interval: over training seeds (Student's t below five of them, else a percentile "
+    "bootstrap), or over pairs of item and episode seed where nothing was trained. IQM: interquartile mean. "
     "Columns in the paper: as reported by arXiv:2601.21972 with models of 1.7B to 4B parameters; "
     "not measured here, and to be compared only with rows on the published data and keywords."
+)
+TOGETHER = (
+    "Returns scaled so that the random player is 0 and the expert 1. Interquartile mean over environments "
+    "and seeds with a 95 % bootstrap stratified by environment (arXiv:2108.13264); none for a single run."
 )
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The tables as Markdown."""
-    parts = []
-    for env, some in _by_env(rows).items():
-        columns, cells = wide(env, some)
-        lines = [columns, ["---"] * len(columns), *cells]
-        shown = ("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        parts.append(f"## {env}\n\n" + "\n".join(shown))
-    return "\n\n".join([*parts, NOTE]) + "\n"
+    parts = [f"## {env}\n\n{_pipes(*wide(env, some))}" for env, some in _by_env(rows).items()]
+    parts.append(NOTE)
+    columns, cells = together(rows)
+    if cells:
+        parts += [f"## All environments together\n\n{_pipes(columns, cells)}", TOGETHER]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipes(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *cells]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def latex(rows: Sequence[Row]) -> str:
@@ -147,7 +183,7 @@ def measures_csv(rows: Sequence[Row]) -> str:
     """Every measure of every row, one a line, unscaled; the paper's number in percent."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = "env kwargs method over measure mean low high paper_percent folders"
+    names = "env kwargs method over measure mean low high iqm paper_percent folders"
     writer.writerow(names.split())
     for row in rows:
         for measure, number in row.numbers.items():
@@ -180,6 +216,9 @@ def page(rows: Sequence[Row]) -> str:
         note = alike.pop() if len(alike) == 1 else ""
         repeat = prose("To repeat these rows:"), code(commands)
         parts.append(section(env, shown, *_charts(some), *repeat, note=note))
+    columns, cells = together(rows)
+    if cells:
+        parts.insert(0, section("All environments together", table(columns, cells, caption=TOGETHER)))
     return report("Runs side by side", parts, about="collm report")
 
 

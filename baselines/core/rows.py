@@ -1,7 +1,9 @@
-"""Rows of `collm report`: runs grouped by what they did, evaluations by themselves, in numbers.
+"""Rows of `collm report`: runs, and what their agents played, by method; other evaluations by themselves.
 
-Runs that differ in nothing but their seed are one row, their seeds the units of its mean and interval; an
-evaluation is a row whose units are its pairs of item and episode seed.
+Runs that differ in nothing but their seed are one row.  Its numbers are those of the evaluations that its
+agents' folders played (`--agent agent_0=hf:RUN/agent_0`), seed by seed, or else of the runs' own last
+evaluation.  The units of its interval are the seeds; those of an evaluation of anything else are its pairs
+of item and episode seed.
 """
 
 from __future__ import annotations
@@ -15,14 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from baselines.core.logs import read as read_lines
-from collm_envs.record import read
-from collm_envs.table import interval, table
-
-
-class Number(NamedTuple):
-    mean: float
-    low: float | None
-    high: float | None
+from collm_envs.record import Record, read
+from collm_envs.stats import Summary, summary
+from collm_envs.table import Scores, scores, summarised
 
 
 @dataclass(frozen=True)
@@ -31,12 +28,15 @@ class Row:
 
     env: str
     kwargs: Mapping[str, Any]
+    """of the environment, but for the number of agents"""
     name: str
     paper: str
     """the paper's row it may be compared with; "" for none"""
     units: str
     """what the interval is over: "3 seeds", "64 pairs" """
-    numbers: Mapping[str, Number]
+    numbers: Mapping[str, Summary]
+    returns: Sequence[float]
+    """the mean return of each run"""
     command: str
     folders: Sequence[Path]
     curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
@@ -48,29 +48,45 @@ class Row:
         return " ".join(f"{name}={json.dumps(self.kwargs[name])}" for name in sorted(self.kwargs))
 
 
+class Played(NamedTuple):
+    """An evaluation: what it measured, and the line that repeats it."""
+
+    folder: Path
+    first: Record
+    found: Scores
+    command: str
+    run: Path | None
+    """of the trained agents that played it"""
+
+
 def collect(dirs: Sequence[Path]) -> list[Row]:
     """The rows of these folders, environment by environment, the best return first.
 
     Raises ValueError for a folder that holds neither a run nor an evaluation.
     """
     runs: list[Path] = []
-    evals: list[Path] = []
+    played: list[Played] = []
     for folder in dirs:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         inside = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
         trained = [path for path in inside if (path / "eval.jsonl").exists()]
-        played = [path for path in inside if (path / "records.jsonl").exists()]
-        if not trained and not played:
+        evals = [path for path in inside if (path / "records.jsonl").exists()]
+        if not trained and not evals:
             raise ValueError(f"{folder} holds neither a run (eval.jsonl) nor an evaluation (records.jsonl)")
         runs += trained
-        evals += played
-    rows = [*trained_rows(dict.fromkeys(runs)), *(evaluated_row(path) for path in dict.fromkeys(evals))]
+        played += [_played(path) for path in evals]
+    of_runs = [one for one in played if one.run]
+    known = {one.run: one.run for one in of_runs if one.run} | {path.resolve(): path for path in runs}
+    rows = [
+        *_trained_rows([*known.values()], of_runs),
+        *(_prompted(one) for one in played if one.run is None),
+    ]
     return sorted(rows, key=lambda row: (row.env, row.keywords, -row.numbers["return"].mean, row.name))
 
 
-def trained_rows(folders: Mapping[Path, Any]) -> list[Row]:
-    """One row for runs that differ in nothing but seed and folder, by the last evaluation all had."""
+def _trained_rows(folders: Sequence[Path], played: Sequence[Played]) -> list[Row]:
+    """One row for runs that differ in nothing but seed and folder."""
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         stored = _config(folder)
@@ -85,71 +101,122 @@ def trained_rows(folders: Mapping[Path, Any]) -> list[Row]:
         apart = [
             f"{name} {config[name]}" for name in config if any(c.get(name) != config[name] for c in alike)
         ]
-        rows.append(_trained(", ".join([paper, *apart]), paper, config, some))
+        rows.append(_trained(", ".join([paper, *apart]), paper, config, some, played))
     return rows
 
 
-def _trained(name: str, paper: str, config: Mapping[str, Any], folders: list[Path]) -> Row:
+def _trained(
+    name: str, paper: str, config: Mapping[str, Any], folders: Sequence[Path], played: Sequence[Played]
+) -> Row:
     from baselines.core.commands import command  # with torch, which a report of evaluations does without
     from baselines.core.run import load_config
 
+    theirs = [one for folder in folders for one in played if one.run == folder.resolve()]
+    whole = len({one.run for one in theirs}) == len(theirs) == len(folders)
     evals = [read_lines(folder / "eval.jsonl") for folder in folders]
-    both = set[int].intersection(*({line["step"] for line in lines} for lines in evals))
-    if not both:
-        raise ValueError(f"{', '.join(map(str, folders))}: no step at which all of them were evaluated")
-    last = [line for lines in evals for line in lines if line["step"] == max(both)]
-    numbers = {}
-    for measure in (key for key in last[0] if key == "return" or key.startswith("metric/")):
-        values = np.array([line[measure] for line in last])
-        numbers[measure.removeprefix("metric/")] = Number(float(values.mean()), *interval(values))
+    if whole and len({json.dumps(dict(one.first.kwargs)) for one in theirs}) == 1:
+        runs = [one.found for one in theirs]
+        numbers = {measure: summarised(runs, measure) for measure in runs[0]}
+        returns = [float(np.mean([*run["return"].values()])) for run in runs]
+    else:
+        numbers, returns = _last(folders, evals)
     algorithm, settings = load_config(folders[0])
     settings.out, settings.seed = "", 0
     seeds = sorted(_config(folder)["config"]["seed"] for folder in folders)
+    line = f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} --seed $seed; done"
     return Row(
         config["env"],
-        config["env_kwargs"],
+        _shared(config["env_kwargs"]),
         name,
         paper,
         f"{len(folders)} seed" + "s" * (len(folders) > 1),
         numbers,
-        f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} --seed $seed; done",
+        returns,
+        "\n".join([line, *(one.command for one in theirs if whole)]),
         folders,
         {"evaluation": evals, "training": [read_lines(folder / "metrics.jsonl") for folder in folders]},
     )
 
 
-def evaluated_row(folder: Path) -> Row:
-    """The row of an evaluation, from its records."""
-    found = table(read(folder / "records.jsonl"))
+def _last(
+    folders: Sequence[Path], evals: Sequence[Sequence[Mapping[str, Any]]]
+) -> tuple[dict[str, Summary], list[float]]:
+    """The last evaluation that all of these runs had, and its returns."""
+    both = set[int].intersection(*({line["step"] for line in lines} for lines in evals))
+    if not both:
+        raise ValueError(f"{', '.join(map(str, folders))}: no step at which all of them were evaluated")
+    last = [line for lines in evals for line in lines if line["step"] == max(both)]
+    measures = [key for key in last[0] if key == "return" or key.startswith("metric/")]
+    columns = {measure: np.array([[line[measure]] for line in last]) for measure in measures}
+    numbers = {key.removeprefix("metric/"): summary(some, [np.array([0])]) for key, some in columns.items()}
+    return numbers, columns["return"][:, 0].tolist()
+
+
+def _played(folder: Path) -> Played:
+    """An evaluation, from its records."""
+    path = folder / "records.jsonl"
+    found = scores(read(path))
     if not found:
-        raise ValueError(f"{folder / 'records.jsonl'} holds no records")
-    first = next(read(folder / "records.jsonl"))
+        raise ValueError(f"{path} holds no records")
+    first = next(read(path))
     names = list(dict.fromkeys(first.agents.values()))
     protocol, _, model = names[0].partition(":")
     if protocol in ("pipeline", "discussion"):
-        paper, players = protocol, f"--protocol {protocol} --policy '{model}'"
+        players = f"--protocol {protocol} --policy '{model}'"
+    elif len(names) == 1:
+        players = f"--policy '{names[0]}'"
     else:
-        paper = _untrained(names, len(first.agents))
         players = " ".join(f"--agent '{agent}={name}'" for agent, name in first.agents.items())
-        players = f"--policy '{names[0]}'" if len(names) == 1 else players
     kwargs = f" --env-kwargs '{json.dumps(first.kwargs)}'" if first.kwargs else ""
-    numbers = {row.measure: Number(row.mean, row.low, row.high) for row in found}
-    pairs = f"{found[0].n} pair" + "s" * (found[0].n > 1)
-    seeds = 1 + max(one.trial for one in read(folder / "records.jsonl"))
-    often = f"--episodes {found[0].n}" + f" --seeds {seeds}" * (seeds > 1)
+    seeds = 1 + max(one.trial for one in read(path))
+    often = f"--episodes {len(found['return'])}" + f" --seeds {seeds}" * (seeds > 1)
     line = f"collm eval {first.env} {players}{kwargs} --split {first.split} {often}"
-    return Row(first.env, first.kwargs, " + ".join(names), paper, pairs, numbers, line, [folder])
+    return Played(folder, first, found, line, _run_of(first))
 
 
-def _untrained(names: Sequence[str], agents: int) -> str:
-    """The paper's row of models that play alone: prompted, or trained by the run whose folder they lie in."""
-    kind, _, model = names[0].partition(":")
+def _run_of(record: Record) -> Path | None:
+    """The run whose agents played all seats, where it is one."""
+    runs = set()
+    for name in record.agents.values():
+        kind, _, model = name.partition(":")
+        runs.add(Path(model.partition("?")[0]).parent if kind == "hf" else None)
+    run = runs.pop() if len(runs) == 1 else None
+    if run is None or not (run / "config.json").exists() or not (run / "eval.jsonl").exists():
+        return None
+    return run.resolve()
+
+
+def _prompted(one: Played) -> Row:
+    """The row of an evaluation of anything but a run's agents."""
+    names = list(dict.fromkeys(one.first.agents.values()))
+    numbers = {measure: summarised([one.found], measure) for measure in one.found}
+    pairs = len(one.found["return"])
+    return Row(
+        one.first.env,
+        _shared(one.first.kwargs),
+        " + ".join(names) + ", alone" * (one.first.kwargs.get("num_agents") == 1),
+        _protocol(names, len(one.first.agents)),
+        f"{pairs} pair" + "s" * (pairs > 1),
+        numbers,
+        [numbers["return"].mean],
+        one.command,
+        [one.folder],
+    )
+
+
+def _protocol(names: Sequence[str], agents: int) -> str:
+    """The paper's row of models that were not trained; "" for scripted players."""
+    kind = names[0].partition(":")[0]
+    if kind in ("pipeline", "discussion"):
+        return kind
     if kind not in ("hf", "openai"):
         return ""
-    run = Path(model.partition("?")[0]).parent
-    if kind == "hf" and (run / "config.json").exists() and (run / "eval.jsonl").exists():
-        return _method(_config(run))
     return "untrained" if agents == 1 else "parallel"
+
+
+def _shared(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """How many agents there are belongs to a method: rows of one and of several stand in one table."""
+    return {name: value for name, value in kwargs.items() if name != "num_agents"}
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""Means and their uncertainty.  Training seeds are the replication unit, episodes are not.
+
+Scores are a matrix (R runs, P pairs of item and episode seed), R the training seeds, every cell the mean of a
+pair's trials.  With two or more runs the interval is over runs; with one run (nothing was trained, or once)
+it is over the pairs.  Bootstraps draw from a generator of their own, so that the same numbers always give the
+same interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+DRAWS, SEED = 2000, 0
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182}
+"""Student's t, two-sided 95 %, by number of runs"""
+LEAST_OF_STRATUM = 8
+"""a stratum of fewer pairs would make the bootstrap too sure of itself"""
+Pair = tuple[str, int]
+"""item and episode seed"""
+
+
+class Summary(NamedTuple):
+    """A measure of a row: mean, 95 % interval (None where there is a single unit), interquartile mean."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    iqm: float
+
+
+def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
+    """What `scores` (R, P) come to; `strata` are columns of like pairs, for the interval of a single run.
+
+    Student's t for two to four runs, a percentile bootstrap otherwise.
+    """
+    runs = scores.mean(axis=1)
+    low = high = None
+    if len(runs) in T_975:
+        half = T_975[len(runs)] * runs.std(ddof=1) / len(runs) ** 0.5
+        low, high = float(runs.mean() - half), float(runs.mean() + half)
+    elif scores.size > 1:
+        low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, some] for some in strata])
+    return Summary(float(runs.mean()), low, high, float(iqm(scores.ravel())))
+
+
+def across(strata: Sequence[np.ndarray]) -> Summary:
+    """What several tasks come to together, one stratum (R_k,) of runs each; the interval is of the IQM.
+
+    rliable's stratified bootstrap (Agarwal et al. 2021, arXiv:2108.13264): the runs of each task are drawn
+    anew by themselves.  There is no interval where some task has a single run.
+    """
+    values = np.concatenate(strata)
+    low, high = bootstrap(strata, iqm) if min(map(len, strata)) > 1 else (None, None)
+    return Summary(float(np.mean([some.mean() for some in strata])), low, high, float(iqm(values)))
+
+
+def strata(pairs: Sequence[Pair]) -> list[np.ndarray]:
+    """Columns of like pairs: one stratum an item, or a single one where some item has few pairs."""
+    items: dict[str, list[int]] = {}
+    for k, (item, _) in enumerate(pairs):
+        items.setdefault(item, []).append(k)
+    if min(map(len, items.values())) < LEAST_OF_STRATUM:
+        return [np.arange(len(pairs))]
+    return [np.array(some) for some in items.values()]
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """Mean of `values` (..., n) over the last axis."""
+    return values.mean(axis=-1)
+
+
+def iqm(values: np.ndarray) -> np.ndarray:
+    """Interquartile mean of `values` (..., n) over the last axis: without the lowest and the highest quarter,
+    rounded down (Agarwal et al. 2021, section 4.3)."""
+    cut = values.shape[-1] // 4
+    return np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1)
+
+
+def bootstrap(
+    strata: Sequence[np.ndarray], statistic: Callable[[np.ndarray], np.ndarray] = mean
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic of all strata together, each (n_k,) resampled by itself."""
+    rng = np.random.default_rng(SEED)
+    drawn = [some[rng.integers(len(some), size=(DRAWS, len(some)))] for some in strata]
+    low, high = np.percentile(statistic(np.concatenate(drawn, axis=1)), [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,152 @@
+"""The page of one entry: its numbers and curves, a sample of its episodes, how it was made and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from collm_envs.record import Record, scenes
+from collm_envs.render.episodes import episodes_page
+from collm_envs.render.markup import document, escape, number
+from collm_envs.render.page import page
+from collm_envs.render.report import chart, code, prose, section, spread, table
+from leaderboard import history
+from leaderboard.bundle import open_bundle, records
+from leaderboard.entry import Entry
+from leaderboard.lists import LISTS, PAIRS, jobs
+from leaderboard.submit import how_to_play
+from leaderboard.verify import check_header, environment
+
+SAMPLE = 4
+"""episodes shown of an entry: spread evenly over the list, first trial, chosen before anything was played"""
+CAVEAT = (
+    "Replay proves the score, not who wrote the text. `replay-verified` means that every text was played "
+    "again and earned what is claimed; `reproduced`, that the maintainers ran the models themselves; "
+    "`self-reported`, neither. Tokens are always as reported. Time is no column, for it measures the machine."
+)
+
+
+class Row(NamedTuple):
+    entry: Entry
+    status: str
+    note: str
+    path: Path
+
+
+def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None:
+    """The pages of an entry in `folder`: index.html, episodes.html, 1.html, 2.html, ..."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = sampled(row)
+    links = [f"{k}.html" for k in range(1, len(sample) + 1)]
+    for link, one in zip(links, sample, strict=True):
+        (folder / link).write_text(page(asdict(one), scenes(one)), encoding="utf-8")
+    listed = episodes_page([asdict(one) for one in sample], links, title=f"Episodes of {row.entry.name}")
+    (folder / "episodes.html").write_text(listed, encoding="utf-8")
+    (folder / "index.html").write_text(_entry_page(row, events, sample, links), encoding="utf-8")
+
+
+def sampled(row: Row) -> list[Record]:
+    """The episodes to show, the same ones for every entry of a list.
+
+    Raises Refused for one of another environment than the list's: to draw it, its environment is made.
+    """
+    env = environment(row.entry)
+    pairs = jobs(row.entry.list)[:PAIRS]
+    wanted = [pairs[k * (PAIRS - 1) // (SAMPLE - 1)] for k in range(SAMPLE)]
+    found = {}
+    for place, one in records(open_bundle(row.path), "run-0.jsonl.gz"):
+        if one.trial == 0:
+            check_header(place, one, env, one.agents)
+            found[one.item, one.seed] = one
+    return [found[job.item, job.seed] for job in wanted]
+
+
+def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]) -> str:
+    entry = row.entry
+    about = f"{entry.env} · {LISTS[entry.list].about} · {entry.date}"
+    status = f"{row.status}: {row.note}" if row.note else row.status
+    parts = [
+        f'<header><p class="eyebrow">{escape(about)}</p><h1>{escape(entry.name)}</h1></header>',
+        f'<p>{escape(status)}</p><p><a href="../../index.html#{entry.list}">back to the board</a></p>',
+        section("Score", _claim(entry), note=_unit(entry)),
+        *([section("Learning", _learning(entry), note="as the submitter says")] if entry.curves else []),
+        section("Episodes", _episodes(sample, links), prose(_SAMPLE_NOTE)),
+        section("How it was made", table(("as the submitter says", ""), _facts(entry)), code(entry.command)),
+        section("How it is checked", code(_check(entry)), prose(CAVEAT)),
+        section("History", table(("date", "status", "note"), _past(entry, events))),
+    ]
+    return document(f"{entry.name} · {entry.list}", "".join(parts))
+
+
+_SAMPLE_NOTE = (
+    f"{SAMPLE} of the {PAIRS} pairs, spread evenly over the list and the same for every entry, first trial."
+)
+
+
+def _unit(entry: Entry) -> str:
+    runs = len(entry.runs)
+    return (
+        f"95 % interval over {runs} training seeds"
+        if runs > 1
+        else f"95 % interval over {PAIRS} pairs, one run"
+    )
+
+
+def _claim(entry: Entry) -> str:
+    rows = [
+        (name.replace("_", " "), one["mean"], one["low"], one["high"], one["iqm"])
+        for name, one in entry.claim.items()
+    ]
+    return table(("measure", "mean", "low", "high", "IQM"), rows)
+
+
+def _learning(entry: Entry) -> str:
+    """Return while it was trained, on the items of its own evaluations."""
+    runs = [dict(curve) for curve in entry.curves]
+    steps = sorted(set(runs[0]).intersection(*runs[1:]))
+    curve = spread(entry.method, steps, [[run[step] for step in steps] for run in runs])
+    return chart([curve], "optimizer steps", "return", caption=_BAND)
+
+
+_BAND = "evaluations while it was trained: mean of the seeds, band from the least to the most"
+
+
+def _episodes(sample: Sequence[Record], links: Sequence[str]) -> str:
+    items = "".join(
+        f'<li><a href="{link}">{escape(one.item)}, seed {one.seed}</a> '
+        f'<span class="quiet">last reward {number(one.turns[-1]["reward"])}</span></li>'
+        for one, link in zip(sample, links, strict=True)
+    )
+    return f'<ul class="sample">{items}</ul><p><a href="episodes.html">as a table</a></p>'
+
+
+def _facts(entry: Entry) -> list[tuple[str, str]]:
+    facts = {
+        "kind": entry.kind,
+        "method": entry.method,
+        "agents": str(entry.agents),
+        "models": ", ".join(entry.models),
+        "training seeds": ", ".join(map(str, entry.seeds)),
+        "score of each run": ", ".join(number(score) for score in entry.score_by_run),
+        "tokens trained on": "" if entry.tokens is None else str(entry.tokens),
+        "hardware": entry.hardware,
+        "commit": entry.commit,
+        "collm": entry.version,
+        "content": entry.content_hash,
+        "licence": entry.licence,
+        "contact": entry.contact,
+    }
+    return [(name, value or "–") for name, value in facts.items()]
+
+
+def _check(entry: Entry) -> str:
+    verify = f"collm leaderboard verify leaderboard/entries/{entry.id}"
+    return f"# the list is played by\n{how_to_play(entry.list)}\n# and the entry checked by\n{verify}"
+
+
+def _past(entry: Entry, events: Sequence[history.Event]) -> list[tuple[str, str, str]]:
+    return [(e.date, e.status, e.note or "–") for e in events if e.entry == entry.id] or [
+        (entry.date, "self-reported", "–")
+    ]
