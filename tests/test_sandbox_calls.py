@@ -133,6 +133,51 @@ def f(x):
     assert sandbox.check(main=main, entry_point="f", test=check).tests == ("ok",)
 
 
+def test_an_exception_of_the_prompt_is_caught_by_its_name(sandbox):
+    prompt = "class Full(Exception): pass\nclass Quiet(StopIteration): pass\n"
+    check = """
+def check(candidate):
+    try:
+        candidate(1)
+    except Full as error:
+        assert str(error) == "no room"
+    else:
+        assert False
+    for _ in iter(lambda: candidate(2), 0):
+        assert False
+"""
+    main = prompt + "def f(x):\n    if x == 1: raise Full('no room')\n    {}\n"
+    how = {"entry_point": "f", "prompt": prompt, "test": check}
+    assert sandbox.check(main=main.format("return 0"), **how).tests == ("ok",)
+    assert sandbox.check(main=main.format("raise Quiet"), **how).passed == 0
+    assert sandbox.check(main="def f(x): raise ValueError('no room')\n", **how).passed == 0
+
+
+def test_a_test_that_catches_everything_does_not_hide_that_the_program_is_gone(sandbox):
+    check = "def check(candidate):\n    try: candidate(1)\n    except: pass\n"
+    died = sandbox.check(main="import os\ndef f(x): os._exit(0)", entry_point="f", test=check)
+    assert (died.tests, died.status) == (("died",), "died")
+    assert sandbox.check(main="def f(x): raise ValueError", entry_point="f", test=check).passed == 1
+
+
+def test_what_a_program_does_to_its_arguments_cannot_mislead_the_test(sandbox):
+    check = "def check(candidate):\n    xs = [2, 1]\n    assert candidate(xs) == sorted(xs)\n"
+    cheat = "def f(xs):\n    xs.clear()\n    return xs\n"
+    assert sandbox.check(main=cheat, entry_point="f", test=check).tests == ("wrong",)
+
+
+def test_texts_of_a_subclass_are_read_as_texts(sandbox):
+    numpy = pytest.importorskip("numpy")
+    text, name = numpy.str_("def f(x): return g(x)\n"), numpy.str_("f")
+    aux = {numpy.str_("g"): numpy.str_("def g(x): return x\n")}
+    tests = [{"input": [numpy.float64(2.5)], "expected": numpy.float64(2.5)}]
+    assert sandbox.grade(main=text, aux=aux, entry_point=name, tests=tests).passed == 1
+    test = numpy.str_("def check(candidate):\n    assert candidate('x') == 'x'\n")
+    assert sandbox.check(main=text, aux=aux, entry_point=name, test=test).passed == 1
+    assert sandbox.parse(text)[0].functions[0].calls == ("g",)
+    assert sandbox.call(numpy.str_("def f(x): return x"), name, numpy.str_("é")) == "é"
+
+
 def test_tests_that_draw_at_random_draw_the_same_each_time(sandbox):
     check = "import random\ndef check(c):\n    assert c(0) == [random.random() for _ in range(3)]\n"
     rng = Random(0)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sandbox_corpus.breakouts import BREAKOUTS, FILES, NETWORK
 from sandbox_corpus.cheats import CHEATS, CLOSE, TRUTH
-from sandbox_corpus.honest import HONEST
 from sandbox_corpus.host import host
-from sandbox_corpus.play import INPUTS, LIMIT_S, hostile_jobs, play
+from sandbox_corpus.play import EARNS, INPUTS, LIMIT_S, hostile_jobs, play
+from sandbox_corpus.tricks import MINDS, TRICKS
 
 from collm_envs.sandbox import Sandbox
 
@@ -57,9 +57,9 @@ def python_for(uid: int) -> str:
 
 
 def test_the_corpus_is_as_large_as_promised():
-    hostile = len(CHEATS) + len(CLOSE) + len(TRUTH) + len(BREAKOUTS)
-    assert hostile >= 60
-    assert len(HONEST) >= 12
+    hostile = len(CHEATS) + len(CLOSE) + len(TRUTH) + len(BREAKOUTS) + len(TRICKS)
+    assert hostile >= 200
+    assert len(EARNS) >= 80
 
 
 def test_as_this_user_with_all_the_machine_allows(open_folder):
@@ -104,7 +104,7 @@ def test_a_remote_candidate_cannot_cheat_either():
     lines = "\n".join(f"    assert candidate({xs}) == {[sum(xs), max(xs)]}" for xs in INPUTS)
     check = f"def check(candidate):\n{lines}\n"
     with Sandbox() as sandbox:
-        cheats = {n: t for n, t in CHEATS.items() if "@" not in t}
+        cheats = {n: t for n, t in {**CHEATS, **MINDS}.items() if "@" not in t}
         passed = [
             name
             for name, text in cheats.items()

@@ -75,7 +75,7 @@ def test_a_program_that_dies_often_is_not_started_for_ever(sandbox):
         ("def f(:\n", "main", "SyntaxError", 1),
         ("x = 1\n\ndef f(xs):\n  return 1\n return 2\n", "main", "IndentationError", 5),
         ("import numpy\ndef f(x): pass\n", "solution", "ModuleNotFoundError", 0),
-        ("x = 1\n", "main", "NameError", 0),
+        ("x = 1\n", "solution", "NameError", 0),
         ("f = 1\n", "solution", "TypeError", 0),
         ("def f(x): pass\nraise SystemExit\n", "solution", "SystemExit", 0),
         ("def f(x): return " + "-" * 30_000 + "1\n", "main", "MemoryError|RecursionError|SyntaxError", 0),

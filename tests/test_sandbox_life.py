@@ -153,9 +153,9 @@ def test_ctrl_c_of_the_terminal_does_not_reach_the_zygote(others):
         assert all(os.getsid(pid) != os.getsid(0) for pid in ours)
 
 
-def run_script(body: str) -> subprocess.Popen[str]:
-    """A trainer of its own, with `sandbox`, GOOD and ENDLESS at hand; prints a line when it is busy."""
-    text = f"""
+def trainer_text(body: str) -> str:
+    """A trainer's program, with `sandbox`, GOOD and ENDLESS at hand."""
+    return f"""
 import os, sys, threading, time
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from collm_envs.sandbox import Sandbox
@@ -163,7 +163,12 @@ GOOD, ENDLESS = {GOOD!r}, {ENDLESS!r}
 sandbox = Sandbox(workers=2)
 {body}
 """
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", text], stdout=subprocess.PIPE, text=True)
+
+
+def run_script(body: str) -> subprocess.Popen[str]:
+    """A trainer of its own; prints a line when it is busy."""
+    command = [sys.executable, "-W", "error", "-c", trainer_text(body)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 BUSY = """
@@ -220,6 +225,57 @@ print("done")
     )
     out, _ = trainer.communicate(timeout=120)
     assert (trainer.returncode, out) == (0, "done\n")
+
+
+def test_a_zygote_is_a_fresh_image_that_holds_nothing_of_the_trainer(tmp_path, others):
+    """It is started by exec, not by fork alone: no memory of the trainer, CUDA's mappings, or open file."""
+    big = tmp_path / "weights"
+    big.write_bytes(bytes(8192))
+    trainer = run_script(
+        f"""
+import mmap, resource
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+sandbox.close()
+file = open({str(big)!r}, "r+b")
+weights = mmap.mmap(file.fileno(), 0)
+many = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(2000)] if most > 3000 else []
+many += [os.dup(file.fileno())]
+os.set_inheritable(many[-1], True)
+sandbox = Sandbox()
+modules = sandbox.call("import sys\\ndef f(): return sorted(sys.modules)", "f")
+print("collm_envs" in sys.modules, "collm_envs" in modules, flush=True)
+time.sleep(100)
+"""
+    )
+    try:
+        words = trainer.stdout.readline().split()
+        assert words[:2] == ["True", "False"]
+        started = [pid for pid, _ in descendants(trainer.pid)]
+        assert started
+        for pid in started:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert b"from inside import zygote" in command
+            if os.geteuid() == 0:  # anybody else may not look into a process that is not dumpable
+                assert os.readlink(f"/proc/{pid}/exe") == os.readlink(f"/proc/{trainer.pid}/exe")
+                assert str(big) not in Path(f"/proc/{pid}/maps").read_text()
+                links = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+                assert set(links) <= {"0", "1", "2", "3"}, links
+    finally:
+        trainer.kill()
+        trainer.wait()
+        trainer.stdout.close()
+
+
+def test_a_trainer_without_standard_streams_is_served_too(tmp_path):
+    answer = tmp_path / "answer"
+    text = trainer_text(
+        f"open({str(answer)!r}, 'w').write(str(sandbox.grade(**GOOD).passed))\nsandbox.close()"
+    )
+    closed = [(os.POSIX_SPAWN_CLOSE, fd) for fd in (0, 1, 2)]  # what Popen cannot do
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", text], os.environ, file_actions=closed)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert answer.read_text() == "4"
 
 
 def test_a_trainer_that_ignores_its_children_is_served_too():

@@ -4,9 +4,8 @@ import importlib.util
 import os
 
 import pytest
-from sandbox_corpus.honest import HONEST
 from sandbox_corpus.host import host
-from sandbox_corpus.play import INPUTS, changes, honest_jobs, hostile_jobs, look, wrong
+from sandbox_corpus.play import EARNS, INPUTS, changes, honest_jobs, hostile_jobs, look, wrong
 
 from collm_envs.sandbox import Sandbox, SandboxUnavailable, wasm
 
@@ -45,7 +44,7 @@ def test_the_corpus_inside_webassembly(tmp_path):
         with Sandbox(workers=2, backend="wasm") as sandbox:
             assert wrong(sandbox, hostile_jobs(at), {}) == []
             slow = {name: {**job, "timeout_s": 5 * job["timeout_s"]} for name, job in honest_jobs().items()}
-            assert wrong(sandbox, slow, {name: h.passed for name, h in HONEST.items()}) == []
+            assert wrong(sandbox, slow, {name: h.passed for name, h in EARNS.items()}) == []
         assert changes(before, look(at)) == []
 
 

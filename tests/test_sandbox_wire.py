@@ -189,3 +189,12 @@ def test_colliding_keys_and_false_sizes_stop_the_reader_at_once(monkeypatch):
     assert not equal(expected, ["d40000"] + ["l9999999"] * 10, 0)
     assert not equal([1], ["l9999999"], 0)
     assert len(keys) == 1  # the first foreign key; none is ever put into a container
+
+
+@pytest.mark.parametrize("tag", ["l1", "t1", "d1"])
+def test_a_tower_that_the_sender_refuses_is_a_bad_frame(tag):
+    """Hashing or freeing it could exhaust the stack of whoever decodes it."""
+    one = [tag] if tag != "d1" else [tag, "i0"]
+    assert wire.decode([*one * wire.MAX_DEPTH, "i1"])
+    with pytest.raises(wire.BadFrame, match="nested too deep"):
+        wire.decode([*one * 100_000, "i1"])

@@ -51,8 +51,12 @@ A test is one of these mappings; `candidate` and the entry point's own name mean
     {"input": [arguments], "truth": True}                         bool(value) is that
     {"assert": "assert candidate([1]) == [1]"}                    one trusted assert statement
 
-Plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset; subclasses count
-as their base.  An object's own __eq__, __bool__ or __repr__ is never asked.
+Plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, of at most a
+million nodes; subclasses count as their base.  Anything else (a generator, a Fraction, an object of a
+program's own) is "unserialisable".  An object's own __eq__, __bool__ or __repr__ is never asked.
+
+What a program finds: this Python, most of its standard library, 512 MB, no arguments, an empty standard
+input; what it prints is lost.  Threads do not start, so there is no asyncio either.
 
 A verdict is "ok", "wrong", "raised:<class name>", "timeout", "died", "unserialisable" or "not_run".  A status
 is "ok" (all calls were answered), "rejected_source", "load_error", "timeout", "limit", "died" or

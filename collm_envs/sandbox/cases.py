@@ -11,6 +11,8 @@ from typing import Any
 from . import compare
 from .inside import wire
 
+NUMBER_ROOM = 64
+"""bytes: the longest token of a float or a complex number, and its line end"""
 ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes))
 FORMS = (
     {"input", "expected"},
@@ -31,8 +33,8 @@ class Case:
     tolerance: float | None = None
     truth: bool | None = None
     text: str = ""
-    size: int = 0
-    """number of tokens of `expected`"""
+    room: int = 0
+    """bytes that a reply equal to `expected` may take"""
 
     def judge(self, reply: list[str]) -> str:
         """ "ok" or "wrong" for a `returned` frame.  Raises BadFrame for tokens that are not a value."""
@@ -41,17 +43,24 @@ class Case:
         return "ok" if compare.equal(self.expected, reply, 2, self.tolerance) else "wrong"
 
 
+def _room(atom: Any) -> int:
+    """Bytes that an atom equal to this one may take in a frame: its other kinds of number included."""
+    if type(atom) in (str, bytes):
+        return NUMBER_ROOM + 4 * len(atom)
+    return NUMBER_ROOM + (atom.bit_length() // 4 if type(atom) is int else 0)
+
+
 def _plain(what: str, value: Any) -> tuple[int, Any]:
-    """(number of tokens, copy in exact builtins) of a value the caller gave, or ValueError."""
+    """(room for its like in a frame, copy in exact builtins) of a value the caller gave, or ValueError."""
     if type(value) in ATOMS:
-        return 1, value
+        return _room(value), value
     if type(value) is list and ATOMS.issuperset(map(type, value)):
-        return 1 + len(value), value.copy()
+        return NUMBER_ROOM + sum(map(_room, value)), value.copy()
     try:
         tokens = wire.encode(value)
     except wire.Unserialisable as error:
         raise ValueError(f"{what}: need plain data, got something {error}") from None
-    return len(tokens), wire.decode(tokens)
+    return sum(NUMBER_ROOM + 4 * len(token) for token in tokens), wire.decode(tokens)
 
 
 def read_test(test: Mapping[str, Any], name: str, entry_point: str) -> Case:
@@ -67,11 +76,11 @@ def read_test(test: Mapping[str, Any], name: str, entry_point: str) -> Case:
     _, call = _plain(f"{name}: input", list(test["input"]))
     if "truth" in test:
         return Case(call=tuple(call), truth=bool(test["truth"]))
-    size, expected = _plain(f"{name}: expected", test["expected"])
+    room, expected = _plain(f"{name}: expected", test["expected"])
     tolerance = test.get("tolerance")
     if tolerance is not None and not (isinstance(tolerance, (int, float)) and 0 <= tolerance < math.inf):
         raise ValueError(f"{name}: tolerance: need a number of at least 0, got {tolerance!r}")
-    return Case(call=tuple(call), expected=expected, tolerance=tolerance, size=size)
+    return Case(call=tuple(call), expected=expected, tolerance=tolerance, room=room)
 
 
 def read_assert(text: str, name: str, entry_point: str) -> Case:

@@ -62,8 +62,8 @@ def grade(slot: Slot, program: Program, cases: Sequence[Case], cpu_s: float) -> 
 
     def by_data(start: int, budget: float) -> Run:
         rest = data[start:]
-        calls, sizes = [case.call for case in rest], [case.size for case in rest]
-        return run(slot.programs, program, calls, sizes, budget, lambda i, frame: rest[i].judge(frame))
+        calls, rooms = [case.call for case in rest], [case.room for case in rest]
+        return run(slot.programs, program, calls, rooms, budget, lambda i, frame: rest[i].judge(frame))
 
     def by_text(start: int, budget: float) -> Run:
         return remote.run(slot.programs, slot.tests, program, texts[start:], budget)

@@ -60,8 +60,6 @@ class Program:
     def unfit(self) -> LoadError | None:
         """What forbids these texts before anybody parses them: size, NUL, lone surrogates."""
         for part, text in (*self.helpers, ("main", self.main)):
-            if not isinstance(text, str):
-                raise TypeError(f"{part}: need a str, got {type(text).__name__}")
             if "\0" in text:
                 return LoadError(part, "ValueError", "source holds a NUL character", 0, 0)
             try:
@@ -203,11 +201,11 @@ def read_reply(frame: list[str], i: int, judge: Callable[[int, list[str]], str])
     raise wire.BadFrame("not the reply to this call")
 
 
-def _answers(child: Child, sizes: Sequence[int], judge: Callable[[int, list[str]], str]) -> Run:
+def _answers(child: Child, rooms: Sequence[int], judge: Callable[[int, list[str]], str]) -> Run:
     verdicts: list[tuple[str, str]] = []
-    for i, size in enumerate(sizes):
+    for i, room in enumerate(rooms):
         try:
-            frame = child.read(MAX_FRAME + 32 * size)
+            frame = child.read(MAX_FRAME + room)
             status = "ok" if frame is not None else child.why_gone()
             if frame is not None:
                 verdicts.append(read_reply(frame, i, judge))
@@ -227,16 +225,16 @@ def run(
     worker: Worker,
     program: Program,
     calls: Sequence[Sequence[Any]],
-    sizes: Sequence[int],
+    rooms: Sequence[int],
     cpu_s: float,
     judge: Callable[[int, list[str]], str],
 ) -> Run:
     """Make the calls in order in one fresh child, and judge each reply as it comes.
 
-    `judge(i, frame)` gives the verdict on a returned value, `sizes` the number of tokens expected from each
-    call: room beyond MAX_FRAME for large answers.  Raises InfraError.
+    `judge(i, frame)` gives the verdict on a returned value, `rooms` the bytes that each call's value may take
+    beyond MAX_FRAME.  Raises InfraError.
     """
     with Child(worker, b"p", program.frame(calls, False, cpu_s), cpu_s) as child:
-        result = child.load() or _answers(child, sizes, judge)
+        result = child.load() or _answers(child, rooms, judge)
         result.cpu_s = child.end().cpu_s
     return result

@@ -130,10 +130,12 @@ class Sandbox:
         """Run a `check(candidate)` from a data set, HumanEval style.  The result has one test.
 
         `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
-        name call the program in its own.  `prompt` is executed first, for helpers that the tests use; `main`
-        must be a whole program.  Raises ValueError where the tests themselves do not run.
+        name call the program in its own.  What travels are copies, so a test cannot see its arguments
+        changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
+        tests use; `main` must be a whole program.  Raises ValueError where the tests themselves do not run.
         """
         program = _program(main, entry_point, aux)
+        test, prompt = _text("test", test), _text("prompt", prompt)
         cpu_s = _seconds(timeout_s)
         unfit = program.unfit()
 
@@ -163,7 +165,7 @@ class Sandbox:
 
     def parse(self, *texts: str, timeout_s: float = 2.0) -> tuple[Facts, ...]:
         """What each text is.  Parsed in a throw-away process, never executed."""
-        bad = [Program(text, "text").unfit() for text in texts]
+        bad = [Program(_text("text", text), "text").unfit() for text in texts]
         calls = [[text] for text, error in zip(texts, bad, strict=True) if error is None]
         outcome, found = self._with_slot(lambda slot: grading.values(slot, FACTS, calls, _seconds(timeout_s)))
         facts = iter([read_facts(f, v) for f, (v, _) in zip(found, outcome.verdicts, strict=True)])
@@ -174,7 +176,7 @@ class Sandbox:
 
         Arguments and value are plain data, the value at most 1 MiB.  Raises CallFailed where there is none.
         """
-        trusted = Program(program, function)
+        trusted = Program(_text("program", program), _text("function", function))
         calls = [arguments]
         outcome, found = self._with_slot(
             lambda slot: grading.values(slot, trusted, calls, _seconds(timeout_s))
@@ -203,13 +205,21 @@ class Sandbox:
 
 
 def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None) -> Program:
-    helpers = () if aux is None else tuple(aux.items()) if isinstance(aux, Mapping) else (("aux", aux),)
-    for what, name in (("entry_point", entry_point), *(("aux", name) for name, _ in helpers)):
+    texts = {} if aux is None else aux if isinstance(aux, Mapping) else {"aux": aux}
+    for what, name in (("entry_point", entry_point), *(("aux", name) for name in texts)):
         if not isinstance(name, str) or not name.isidentifier():
             raise ValueError(f"{what}: need the name of a function, got {name!r}")
         if what == "aux" and name in (entry_point, "solution"):
             raise ValueError(f"aux: a helper cannot be called {name!r}")
-    return Program(main, entry_point, helpers)
+    helpers = tuple((_text("aux", name), _text(name, text)) for name, text in texts.items())
+    return Program(_text("main", main), _text("entry_point", entry_point), helpers)
+
+
+def _text(what: str, text: str) -> str:
+    """A text without what a subclass adds: numpy's would be written to the wire as its buffer."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: need a str, got {type(text).__name__}")
+    return str.__str__(text)
 
 
 def _seconds(timeout_s: float) -> float:

@@ -11,11 +11,14 @@ from typing import Any
 
 from collm_envs.sandbox import Sandbox
 from collm_envs.sandbox.inside import syscalls
+from sandbox_corpus.awkward import AWKWARD
 from sandbox_corpus.breakouts import BREAKOUTS
 from sandbox_corpus.cheats import CHEATS, CLOSE, TRUTH
 from sandbox_corpus.honest import HONEST
 from sandbox_corpus.host import Host, host, look
+from sandbox_corpus.tricks import TRICKS
 
+EARNS = {**HONEST, **AWKWARD}
 INPUTS: tuple[list[int], ...] = ([3, 1, 2], [-5, -7], [100], [8, 8, 8, 11])
 LIMIT_S = 0.1
 """CPU seconds for a hostile program: nothing is lost by stopping it early"""
@@ -27,17 +30,23 @@ def hostile_jobs(at: Host) -> dict[str, dict[str, Any]]:
     close = [{"input": [x], "expected": math.sqrt(x), "tolerance": 1e-6} for x in (2.0, 3.0)]
     truth = [{"input": [x], "truth": True} for x in (1, 2)]
     jobs: dict[str, dict[str, Any]] = {}
-    for programs, tests in ((CHEATS, answers), (BREAKOUTS, answers), (CLOSE, close), (TRUTH, truth)):
+    for programs, tests in (
+        (CHEATS, answers),
+        (BREAKOUTS, answers),
+        (TRICKS, answers),
+        (CLOSE, close),
+        (TRUTH, truth),
+    ):
         for name, text in programs.items():
             jobs[name] = {"main": at.fill(text), "entry_point": "f", "tests": tests, "timeout_s": LIMIT_S}
     return jobs
 
 
 def honest_jobs() -> dict[str, dict[str, Any]]:
-    """name -> keywords of `grade`; each must pass exactly `HONEST[name].passed`."""
+    """name -> keywords of `grade`; each must pass exactly `EARNS[name].passed`."""
     return {
         name: {"main": h.main, "aux": h.aux, "entry_point": "f", "tests": h.tests, "timeout_s": h.timeout_s}
-        for name, h in HONEST.items()
+        for name, h in EARNS.items()
     }
 
 
@@ -61,7 +70,7 @@ def play(folder: Path, workers: int = 2) -> dict[str, Any]:
         before = look(at)
         with Sandbox(workers=workers) as sandbox:
             failures = wrong(sandbox, hostile_jobs(at), {})
-            failures += wrong(sandbox, honest_jobs(), {name: h.passed for name, h in HONEST.items()})
+            failures += wrong(sandbox, honest_jobs(), {name: h.passed for name, h in EARNS.items()})
             probe = sandbox.grade(**honest_jobs()["half right"])
         return {"wrong": failures, "changed": changes(before, look(at)), "level": probe.isolation}
 

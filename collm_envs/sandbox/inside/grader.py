@@ -17,14 +17,17 @@ from . import child, program, wire
 from .lock import Lock
 
 CANDIDATE = 4
-MAX_REPLY = 4 << 20
-SILENT = ("StopIteration", "StopAsyncIteration")
+MAX_REPLY = 32 << 20
+QUIET = (StopIteration, StopAsyncIteration)
 """exceptions that end a loop as if all were well: `all(map(candidate, inputs))` would pass"""
-ERRORS = {
-    wire.class_name(kind): kind
-    for kind in program.BUILTIN_ERRORS
-    if issubclass(kind, Exception) and wire.class_name(kind) not in SILENT
-}
+
+
+def _is_error(kind: Any) -> bool:
+    """Whether something is an exception that a test may catch by its name."""
+    return isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, QUIET)
+
+
+ERRORS = {wire.class_name(kind): kind for kind in vars(builtins).values() if _is_error(kind)}
 
 
 class CandidateError(Exception):
@@ -45,6 +48,9 @@ class Proxy:
     def __init__(self, name: str) -> None:
         self.__name__ = name
         self.calls = 0
+        self.lost: Lost | None = None
+        self.errors = ERRORS
+        """exceptions that a test may catch by name"""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         i = str(self.calls)
@@ -56,38 +62,40 @@ class Proxy:
         reply = self._ask(request)
         match reply:
             case ["returned", at, *_] if at == i:
-                return _decoded(reply)
+                return self._decoded(reply)
             case ["raised", at, name, message] if at == i:
-                raise _raised(name, message)
+                raise self._raised(name, message)
             case ["unserialisable", at, name] if at == i:
                 raise CandidateError(f"unserialisable {name}")
-        raise Lost("protocol_error")
+        raise self._lose("protocol_error")
 
     def _ask(self, request: list[str]) -> list[str]:
         try:
             child.say(CANDIDATE, request)
             return wire.unpack(child.read_body(CANDIDATE, MAX_REPLY))
         except (OSError, child.Gone):
-            raise Lost("died") from None
+            raise self._lose("died") from None
         except wire.BadFrame:
-            raise Lost("protocol_error") from None
+            raise self._lose("protocol_error") from None
 
+    def _decoded(self, reply: list[str]) -> Any:
+        try:
+            return wire.decode(reply, 2)
+        except wire.BadFrame:
+            raise self._lose("protocol_error") from None
 
-def _decoded(reply: list[str]) -> Any:
-    try:
-        return wire.decode(reply, 2)
-    except wire.BadFrame:
-        raise Lost("protocol_error") from None
+    def _lose(self, how: str) -> Lost:
+        self.lost = Lost(how)
+        return self.lost
 
-
-def _raised(name: str, message: str) -> Exception:
-    kind = ERRORS.get(name)
-    if kind is None:
-        return CandidateError(name)
-    try:
-        return kind(message)
-    except TypeError:  # UnicodeDecodeError and its like want five arguments
-        return CandidateError(name)
+    def _raised(self, name: str, message: str) -> Exception:
+        kind = self.errors.get(name)
+        if kind is None:
+            return CandidateError(name)
+        try:
+            return kind(message)
+        except TypeError:  # UnicodeDecodeError and its like want five arguments
+            return CandidateError(name)
 
 
 def _verdict(error: BaseException) -> list[str]:
@@ -107,6 +115,7 @@ def _scope(job: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
     """The tests' namespace: the prompt's helpers, then the program under both its names."""
     scope: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
     exec(compile(job["prompt"], "<prompt>", "exec", dont_inherit=True), scope)
+    proxy.errors = {**{name: kind for name, kind in scope.items() if _is_error(kind)}, **ERRORS}
     scope[job["entry"]] = proxy
     scope["candidate"] = proxy
     return scope
@@ -127,12 +136,12 @@ def _unusable(error: BaseException) -> NoReturn:
     os._exit(0)
 
 
-def _outcome(code: types.CodeType, scope: dict[str, Any]) -> BaseException | None:
+def _outcome(code: types.CodeType, scope: dict[str, Any], proxy: Proxy) -> BaseException | None:
     try:
         exec(code, scope)
     except BaseException as error:
-        return error
-    return None
+        return proxy.lost or error
+    return proxy.lost  # a bare except in the tests may have swallowed it
 
 
 def main(zygote: int, lock: Lock) -> None:
@@ -152,5 +161,5 @@ def main(zygote: int, lock: Lock) -> None:
         _report(0, error)  # tests that call the program while they are defined: its doing
         os._exit(0)
     for i, code in enumerate(codes):
-        _report(i, _outcome(code, scope))
+        _report(i, _outcome(code, scope, proxy))
     os._exit(0)

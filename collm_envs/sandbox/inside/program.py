@@ -3,7 +3,6 @@ same file runs in a child and inside a WebAssembly build."""
 
 from __future__ import annotations
 
-import builtins
 import random
 import sys
 import types
@@ -12,9 +11,6 @@ from typing import Any
 from . import wire
 
 MAX_MESSAGE = 200
-BUILTIN_ERRORS = frozenset(
-    kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)
-)
 LOADED = wire.pack(["loaded"])
 
 
@@ -22,8 +18,6 @@ def describe(error: BaseException) -> tuple[str, str]:
     """(class name, message) of an exception, asking no code of the program."""
     kind = type(error)
     name = wire.class_name(kind)
-    if kind not in BUILTIN_ERRORS:
-        return name, ""
     arguments = BaseException.args.__get__(error)  # type: ignore[attr-defined]
     if len(arguments) != 1:
         return name, ""
@@ -48,6 +42,12 @@ def _compile(part: str, text: str) -> types.CodeType:
         raise LoadFailed(part, type(error).__name__, "too deeply nested or too large", 0, 0) from None
 
 
+def _names(code: types.CodeType) -> set[str]:
+    """The global names in a text, those in its functions too."""
+    inner = (const for const in code.co_consts if isinstance(const, types.CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
 def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -> Any:
     """Execute one text in a module of its own and return the one function it exports."""
     module = types.ModuleType(part)
@@ -70,7 +70,7 @@ def _load(job: dict[str, Any]) -> Any:
     """The entry point of a job's program.  All texts are compiled before any of them runs."""
     codes = [(name, _compile(name, text)) for name, text in job["helpers"]]
     main = _compile("main", job["main"])
-    if job["entry"] not in main.co_names:  # a helper that runs first could still put it there
+    if codes and job["entry"] not in _names(main):  # a helper that runs first could still put it there
         raise LoadFailed("main", "NameError", f"name {job['entry']!r} is not defined", 0, 0)
     given: dict[str, Any] = {}
     for name, code in codes:

@@ -169,6 +169,8 @@ def decode(tokens: list[str], start: int = 0) -> Any:
         token = tokens[at]
         size = container_size(token)
         if size > 0:
+            if len(open_) == MAX_DEPTH:  # hashing, comparing and freeing it would recurse
+                raise BadFrame("nested too deep")
             open_.append((token[0], size, []))
             continue
         value = read_scalar(token) if size < 0 else _build(token[0], [])

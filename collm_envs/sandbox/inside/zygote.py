@@ -144,7 +144,9 @@ def main(control_fd: int, kind: str, build: str = "") -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a trainer that ignores it would hide deaths from us
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # where memory runs out, this goes before the trainer
-    os.dup2(control_fd, SPEAK)
+    if control_fd != SPEAK:
+        os.dup2(control_fd, SPEAK)
+        os.close(control_fd)  # a trainer with many files open may have given it a number beyond the next line
     os.closerange(SPEAK + 1, 1024)
     control = socket.socket(fileno=SPEAK)
     box, memory = program.Program(), MEMORY
