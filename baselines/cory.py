@@ -23,7 +23,9 @@ Where we differ:
 - It z-scores rewards for CORY and not for its baseline, which changes eta; here `scale_rewards` is off.
 - It samples with a repetition penalty that its probabilities ignore; here what is sampled is what is scored.
 - The KL of a token is the log-ratio of the one that was drawn (k1: unbiased), as in the code; the paper
-  writes the exact KL.  V has steps of its own after the policy's, not a share of one loss.
+  writes the exact KL.
+- V is a model of its own with steps of its own; published is a head on the policy's model and one loss for
+  both (`critic_on_actor` has the head: its own steps disturb a small policy).
 - Tasks of several turns: each model plays an episode of its own, the observer reads at turn t what the
   pioneer wrote at turn t, and rewards are summed turn by turn.
 """
@@ -40,10 +42,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from baselines.core.advantages import gae, group_baseline, returns_to_go, whiten
-from baselines.core.duo import Duo, Observed, log_ratios, observed, shared_rewards, texts, token_moves
+from baselines.core.duo import Duo, Observed, log_ratios, observed, payments, texts, token_moves
 from baselines.core.episode import Move, Node, episodes
 from baselines.core.improve import Lesson, improve
-from baselines.core.lm import LM
 from baselines.core.rollout import play, starts, summary
 from baselines.core.settings import Settings
 from baselines.core.team import build
@@ -71,8 +72,8 @@ class Config(Settings):
     """G: answers of each role to a query, for estimator="group" """
     lam: float = 0.95
     """lambda of GAE over tokens"""
-    critic_on_actor: bool = True
-    """the critic is a value head on its model, as published; otherwise a model of its own"""
+    critic_on_actor: bool = False
+    """the critic is a value head on its model, as published, and not a model of its own"""
     critic_lr: float = 1.41e-5
     """the critic's learning rate"""
     value_clip: float | None = 0.2
@@ -91,6 +92,8 @@ class Config(Settings):
     """passes over the episodes of a step, the critic's too; more than one needs `clip`"""
     clip: float | None = 0.2
     """PPO's clip of the importance ratio; None leaves it unclipped"""
+    normalize: bool = True
+    """scale each model's advantages of a step to mean 0 and deviation 1, as the published code does"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,7 +154,9 @@ def train(config: Config, task: Task, team: Duo) -> Iterator[dict[str, float]]:
     """Take `config.steps` steps; yields what to log after each."""
     while team.step < config.steps:
         played = answer(config, task, team)
-        rewards = payments(config, team, {name: episodes(roots) for name, roots in played.items()})
+        rewards = payments({name: episodes(roots) for name, roots in played.items()})
+        if config.scale_rewards:
+            rewards = team.scaled(rewards)
         metrics: dict[str, float] = {}
         for place, (name, roots) in enumerate(played.items()):
             told = learn(config, team, name, episodes(roots), rewards[name])
@@ -170,7 +175,8 @@ def answer(config: Config, task: Task, team: Duo) -> dict[str, list[Node]]:
     some = starts(task, config.seed, team.step, max(1, config.episodes // group))
     seed = f"{config.seed}/{team.step}"
     pioneer, *observers = roles(config, team.step)
-    first = play(task, some, seats(task, team, pioneer), f"{seed}/pioneer", copies=group)
+    seated = team.lineups(task.agents)
+    first = play(task, some, seated[pioneer], f"{seed}/pioneer", copies=group)
     played = {pioneer: first}
     for observer in observers:
         shown = [
@@ -178,24 +184,8 @@ def answer(config: Config, task: Task, team: Duo) -> dict[str, list[Node]]:
             for path in episodes(first)
         ]
         view: Any = Observed(task, config.template)
-        played[observer] = play(view, shown, seats(task, team, observer), f"{seed}/observer")
+        played[observer] = play(view, shown, seated[observer], f"{seed}/observer")
     return played
-
-
-def payments(config: Config, team: Duo, paths: dict[str, list[list[Node]]]) -> dict[str, list[list[float]]]:
-    """What each model is paid for every turn of its episodes: the sum of both answers, without the KL."""
-    if len(paths) == 1:
-        paid = {name: [[node.reward for node in path] for path in some] for name, some in paths.items()}
-    else:
-        (pioneer, first), (observer, second) = paths.items()
-        paid = {
-            pioneer: [shared_rewards(own, other) for own, other in zip(first, second, strict=True)],
-            observer: [shared_rewards(own, other) for own, other in zip(second, first, strict=True)],
-        }
-    if config.scale_rewards:
-        scale = team.deviation([sum(episode) for episode in next(iter(paid.values()))])
-        paid = {name: [[r / scale for r in episode] for episode in some] for name, some in paid.items()}
-    return paid
 
 
 def learn(
@@ -206,38 +196,29 @@ def learn(
     ratios = log_ratios(team.policies[name], team.references.get(name), moves)
     kl = sum(float(ratio.sum()) for episode in ratios for ratio in episode) / len(paths)
     told = {"kl": kl, "eta": team.eta[name]}
+    r = [[-team.eta[name] * ratio for ratio in episode] for episode in ratios]
+    for turns, paid in zip(r, rewards, strict=True):
+        for t, reward in enumerate(paid):
+            turns[t][-1] += reward
     estimate = by_token if config.estimator == "ppo" else by_text
-    told |= estimate(config, team, name, moves, rewards, ratios)
+    told |= estimate(config, team, name, moves, r)
     if config.kl_target is not None:
         team.eta[name] *= 1 + len(paths) / config.kl_horizon * max(-0.2, min(0.2, kl / config.kl_target - 1))
     return told
 
 
 def by_token(
-    config: Config,
-    team: Duo,
-    name: str,
-    moves: Sequence[Sequence[Move]],
-    rewards: Sequence[Sequence[float]],
-    ratios: Sequence[Sequence[Tensor]],
+    config: Config, team: Duo, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
 ) -> dict[str, float]:
-    """PPO on tokens; then the critic."""
+    """PPO with every token a move; then the critic.   r: the rewards of every text's tokens"""
     tokens = [[token for move in episode for token in token_moves(move)] for episode in moves]
-    paid = []
-    for episode, turns in zip(ratios, rewards, strict=True):
-        r = [-team.eta[name] * ratio for ratio in episode]
-        for t, reward in enumerate(turns):
-            r[t][-1] += reward
-        paid.append(torch.cat(r))
     histories = [token.parent for episode in tokens for token in episode if token.parent is not None]
     critic, lengths = team.critics[name], [len(episode) for episode in tokens]
     old = critic.values(histories)
     V = pad_sequence(list(old.split(lengths)), batch_first=True)
-    A = gae(pad_sequence(paid, batch_first=True), V, 1.0, config.lam)
+    A = gae(pad_sequence([torch.cat([*turns]) for turns in r], batch_first=True), V, 1.0, config.lam)
     advantages = torch.cat([A[e, :n] for e, n in enumerate(lengths)])
-    told = step(
-        config, team, name, [token for episode in tokens for token in episode], advantages, len(moves)
-    )
+    told = step(config, team, name, tokens, advantages)
     for _ in range(config.epochs):
         told |= critic.fit(
             team.critic_optimizers[name], histories, advantages + old, clip=config.value_clip, old=old
@@ -246,19 +227,11 @@ def by_token(
 
 
 def by_text(
-    config: Config,
-    team: Duo,
-    name: str,
-    moves: Sequence[Sequence[Move]],
-    rewards: Sequence[Sequence[float]],
-    ratios: Sequence[Sequence[Tensor]],
+    config: Config, team: Duo, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
 ) -> dict[str, float]:
-    """Whole texts against the mean of their group; an episode that outlasts all others stands alone."""
-    paid = [
-        torch.tensor([r - team.eta[name] * float(ratio.sum()) for r, ratio in zip(*episode, strict=True)])
-        for episode in zip(rewards, ratios, strict=True)
-    ]
-    R = returns_to_go(pad_sequence(paid, batch_first=True).double(), 1.0)
+    """Whole texts against the mean of their group; one that outlasts its whole group stands alone."""
+    sums = [torch.stack([turn.sum() for turn in turns]) for turns in r]
+    R = returns_to_go(pad_sequence(sums, batch_first=True), 1.0)
     A = torch.zeros_like(R)
     for k in range(0, len(moves), config.group):
         for t in range(R.shape[1]):
@@ -267,22 +240,18 @@ def by_text(
                 some = R[playing, t][None]
                 A[playing, t] = (some - group_baseline(some, "mean" if len(playing) > 1 else "none"))[0]
     advantages = torch.cat([A[e, : len(episode)] for e, episode in enumerate(moves)])
-    return step(config, team, name, [move for episode in moves for move in episode], advantages, len(moves))
+    return step(config, team, name, moves, advantages)
 
 
 def step(
-    config: Config, team: Duo, name: str, moves: Sequence[Move], advantages: Tensor, count: int
+    config: Config, team: Duo, name: str, moves: Sequence[Sequence[Move]], advantages: Tensor
 ) -> dict[str, float]:
-    """PPO's passes over `count` episodes.   -> policy_loss, entropy, grad_norm"""
+    """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
     if config.normalize:
         advantages = whiten(advantages)
     lesson = Lesson()
-    for move, advantage in zip(moves, advantages.tolist(), strict=True):
-        lesson.add(move, advantage, 1 / count)
-    told = improve(team.policies[name], team.optimizers[name], lesson, config)  # the KL is in the rewards
-    return {key: value for key, value in told.items() if key != "kl"}
-
-
-def seats(task: Task, team: Duo, name: str) -> dict[str, LM]:
-    """One model at the task's only seat."""
-    return dict.fromkeys(task.agents, team.policies[name])
+    flat = (move for episode in moves for move in episode)
+    for move, advantage in zip(flat, advantages.tolist(), strict=True):
+        lesson.add(move, advantage, 1 / len(moves))
+    told = improve(team.policies[name], team.optimizers[name], lesson, config)
+    return {key: told[key] for key in ("policy_loss", "entropy", "grad_norm")}

@@ -27,23 +27,21 @@ class Duo(Team):
     eta: dict[str, float] = field(default_factory=dict)
     """by model: weight of its KL to the untrained model"""
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    """of all rewards so far: how many, their sum, the sum of their squares"""
+    """of all returns so far: how many, their sum, the sum of their squares; for `scaled`"""
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
         """Each model by itself, on the bare query."""
         return {name: dict.fromkeys(agents, lm) for name, lm in self.policies.items()}
 
-    def deviation(self, rewards: Sequence[float]) -> float:
-        """The standard deviation of all rewards so far, these included; 1 where they never differed."""
-        n, total, squares = (
-            old + new
-            for old, new in zip(
-                self.sums, (len(rewards), sum(rewards), sum(r * r for r in rewards)), strict=True
-            )
-        )
-        self.sums = [float(n), total, squares]
+    def scaled(self, rewards: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
+        """The rewards of a step over the deviation of all returns so far, these included."""
+        returns = [sum(episode) for episode in next(iter(rewards.values()))]  # the same for both models
+        new = (len(returns), sum(returns), sum(r * r for r in returns))
+        self.sums = [old + more for old, more in zip(self.sums, new, strict=True)]
+        n, total, squares = self.sums
         variance = squares / n - (total / n) ** 2
-        return variance**0.5 if variance > 1e-12 else 1.0
+        scale = variance**0.5 if variance > 1e-12 else 1.0
+        return {name: [[r / scale for r in turns] for turns in some] for name, some in rewards.items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "eta": dict(self.eta), "sums": list(self.sums)}
@@ -104,13 +102,25 @@ def observed(item: Item, texts: Sequence[str]) -> Item:
     return Item(item.id, {"item": item, "texts": tuple(texts)})
 
 
-def shared_rewards(own: Sequence[Node], other: Sequence[Node]) -> list[float]:
+def payments(paths: Mapping[str, Sequence[Sequence[Node]]]) -> dict[str, list[list[float]]]:
+    """What each model is paid for the turns of its episodes: what both answers earn.   KL not included
+
+    paths: for one or two models as many episodes, the k-th of both on the same query.
+    """
+    both = list(paths.values())
+    if len(both) == 1:
+        return {name: [[node.reward for node in path] for path in some] for name, some in paths.items()}
+    return {
+        name: [_sums(own, other) for own, other in zip(some, others, strict=True)]
+        for (name, some), others in zip(paths.items(), both[::-1], strict=True)
+    }
+
+
+def _sums(own: Sequence[Node], other: Sequence[Node]) -> list[float]:
     """r_t(own) + r_t(other) for every turn of `own`; what `other` earns after its end falls to its last."""
-    later = [node.reward for node in other[len(own) :]]
     out = [node.reward for node in own]
-    for t, node in enumerate(other[: len(own)]):
-        out[t] += node.reward
-    out[-1] += sum(later)
+    for t, node in enumerate(other):
+        out[min(t, len(own) - 1)] += node.reward
     return out
 
 
