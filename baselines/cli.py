@@ -41,6 +41,15 @@ USER_ERRORS = (
     MemoryError,
 )
 
+EXTRAS = {
+    **dict.fromkeys(("tyro", "rich"), "cli"),
+    **dict.fromkeys(("torch", "transformers", "peft"), "baselines"),
+    **dict.fromkeys(("datasets", "pyarrow"), "hub"),
+    **dict.fromkeys(("tensorboard", "wandb"), "logging"),
+    "matplotlib": "render",
+}
+"""package that may not be there -> the extra of collm that brings it"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names; a wrong argument is one line and status 2."""
@@ -67,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "COLLM_TRACEBACK" in os.environ:
             raise
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            message = f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
         print(f"collm {args[0]}: {message}  (COLLM_TRACEBACK=1 shows where)", file=sys.stderr)
         return 2
 

@@ -116,7 +116,10 @@ class Human:
     end = "."
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
-        """Shows each prompt and reads lines up to one that holds a single dot, or the end of input."""
+        """Shows each prompt and reads lines up to one that holds a single dot, or the end of input.
+
+        Raises RuntimeError where the input ends before anything was typed: nobody is there.
+        """
         return [Reply(self._ask(seat)) for seat in seats]
 
     def _ask(self, seat: Seat) -> str:
@@ -127,6 +130,8 @@ class Human:
             try:
                 line = input()
             except EOFError:
+                if not lines:
+                    raise RuntimeError(f"human: the input ended before {seat.agent} wrote a line") from None
                 break
             if line == self.end:
                 break

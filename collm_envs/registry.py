@@ -69,10 +69,18 @@ def spec(id: str) -> EnvSpec:
     id = name
     if id in _specs:
         return _specs[id]
-    by_fold = {known.lower(): known for known in _specs}
-    near = difflib.get_close_matches(str(id).lower(), by_fold, n=1)
-    hint = f"did you mean {by_fold[near[0]]!r}?" if near else f"there are {', '.join(_specs)}"
+    near = _nearest(str(id).lower())
+    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(_specs)}"
     raise KeyError(f"no environment {id!r}; {hint}")
+
+
+def _nearest(id: str) -> str:
+    """The known id most like this one in lower case; "" where only the version is alike."""
+    stems = {known.lower().rpartition("-v")[0] for known in _specs}
+    near = difflib.get_close_matches(re.sub(r"-v\d*$", "", id), stems, n=1)
+    by_fold = {known.lower(): known for known in _specs if known.lower().rpartition("-v")[0] in near}
+    best = difflib.get_close_matches(id, by_fold, n=1, cutoff=0.0)
+    return by_fold[best[0]] if best else ""
 
 
 def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = None, **kwargs: Any) -> TextEnv:

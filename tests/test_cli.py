@@ -50,8 +50,7 @@ assert cli.main(["envs"]) == 0
 assert cli.main(["envs", "StrBuild-v0"]) == 0
 assert cli.main(["eval", "StrBuild-v0", "--out", {str(records)!r}]) == 0
 assert cli.main(["view", {str(records)!r}, "--no-open"]) == 0
-sys.stdin = open("/dev/null")
-assert cli.main(["play", "StrBuild-v0"]) == 0
+assert cli.main(["play", "StrBuild-v0", "--agent", "agent_0=noisy"]) == 0
 heavy = sorted({{"torch", "transformers", "peft", "datasets"}} & set(sys.modules))
 assert heavy == [], heavy
 """
@@ -211,6 +210,26 @@ def test_a_wrong_argument_is_one_line_and_status_2(args, said, capsys):
     assert status == 2
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "package", "extra"),
+    [
+        ("envs", "tyro", "cli"),
+        ("leaderboard", "tyro", "cli"),
+        ("play", "rich", "cli"),
+        ("train", "torch", "baselines"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_what_brings_it(verb, package, extra):
+    """In a process of its own, where that package cannot be imported."""
+    without = f"import sys; sys.modules[{package!r}] = None"
+    code = f"{without}; from baselines import cli; sys.exit(cli.main([{verb!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    want = f"collm {verb}: it needs the package {package!r}: pip install 'collm[{extra}]'"
+    assert done.stderr.startswith(want)
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_traceback_is_shown_on_request(monkeypatch):

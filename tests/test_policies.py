@@ -1,6 +1,7 @@
 """Who sits at the seats: what they may know, how they are named, what they write."""
 
 import builtins
+import io
 from random import Random
 
 import pytest
@@ -98,6 +99,14 @@ def test_replay_writes_the_recorded_texts_to_whoever_reads_the_same(tmp_path, id
     assert len({str(some) for some in texts[0]}) > 6
     with pytest.raises(RuntimeError, match="has no text for this episode"):
         evaluate(env, seat(env.task, f"replay:{tmp_path}/r.jsonl.gz", {}), jobs(env, episodes=7)[6:])
+
+
+def test_where_nobody_types_nothing_is_played(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(RuntimeError, match="human: the input ended before agent_1 wrote a line"):
+        Human().act([Seat("agent_1", ("prompt",), 0)])
+    monkeypatch.setattr("sys.stdin", io.StringIO("all I have"))
+    assert [reply.text for reply in Human().act([Seat("agent_1", ("prompt",), 0)])] == ["all I have"]
 
 
 def test_a_person_reads_the_prompt_and_writes_lines_up_to_a_dot(monkeypatch, capsys):

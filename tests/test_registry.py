@@ -19,7 +19,13 @@ def test_a_wrong_id_gets_the_nearest_known_one(wrong):
         collm_envs.make(wrong)
 
 
-@pytest.mark.parametrize("wrong", ["qqqqqqqqqq", "", 3, None])
+def test_of_two_versions_the_nearer_one_is_named():
+    for wrong, near in (("coophe-v1", "CoopHE-v1"), ("CoopHe-v0", "CoopHE-v0"), ("CoopHE-v7", "CoopHE-v")):
+        with pytest.raises(KeyError, match=f"did you mean '{near}"):
+            collm_envs.make(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["qqqqqqqqqq", "Foo-v0", "-v0", "", 3, None])
 def test_an_id_like_no_other_gets_the_list(wrong):
     with pytest.raises(KeyError, match="there are StrBuild-v0"):
         collm_envs.make(wrong)
