@@ -1,4 +1,4 @@
-"""What the tests of credit share: a two-turn game of fractions, scripted teams, and what a step would teach."""
+"""What the tests of credit share: a two-turn game, scripted teams, and what a step would teach them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tabular import TabularCritic, tabular_team
 from toy_games import Game
 
 from baselines import maac, magrpo, reinforce
+from baselines.core.episode import Move, Node
 
 WORDS = ("0", "1", "2")
 ALGORITHMS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -61,3 +62,17 @@ def taught(name: str, monkeypatch: Any, task: Game, team: Any, **settings: Any) 
     config = algorithm.Config(steps=team.step + 1, **own, **settings)
     next(algorithm.train(config, task, team))
     return seen
+
+
+def played(task: Any, texts: list[dict[str, str]], item: Any = None, seed: int = 0) -> list[Node]:
+    """The turns of one episode with given texts, as a rollout would leave them."""
+    item = task.items("train")[0] if item is None else item
+    nodes: list[Node] = []
+    state = task.start(item, seed)
+    for some in texts:
+        after = task.play(state, some)
+        moves = {agent: Move(None, [0], [0.0], text) for agent, text in some.items()}
+        node = Node(item, seed, state, {}, moves, after, task.score(after), nodes[-1] if nodes else None)
+        nodes.append(node)
+        state = after
+    return nodes

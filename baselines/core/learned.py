@@ -1,15 +1,16 @@
 """Learned state-dependent weights for `--credit learned`: the learned twin of a written function of weights.
 
-One head of Qatten (Yang et al. 2020, arXiv:2002.03939) on rewards in place of values.  With x(s) what is
-known before the turn, u_i = v({i}) - v({}) what agent i's text earns with all others silent (replays,
-core/coalitions.py) and W, c, k learned by least squares:
+One linear head over the agents, as in Qatten (Yang et al. 2020, arXiv:2002.03939), that foretells whose turn
+it will be.  x(s) is what is known before the turn (core/features.py), D_i the difference reward of the turn
+as it was played (core/coalitions.py):
 
-    w(s)  = f/N + (1 - f) softmax(W x(s))                    f = FLOOR: N w_i >= f, and w sums to 1
-    r     ~ c . x(s) + e^k sum_i N w_i(s) u_i                 weight goes to whose part carries the reward
+    w(s) = f/N + (1 - f) softmax(W x(s))              f = FLOOR: N w_i >= f, and w sums to 1
+    L(W) = -mean sum_i q_i log softmax_i(W x(s))      q_i = |D_i| / sum_j |D_j|, equal where all are 0
 
-The weights of a step come from the steps before it and from states before the turn, never from the texts
-they weigh; then W, c and k take PASSES Adam steps on this step's turns.  They begin at zero, which is uniform
-weights, and nothing is random.
+so w_i(s) becomes the share that agent i is to be expected to have in what happens at s.  The weights of a
+step come from the steps before it and from states before the turn, never from the texts they weigh; then W
+takes PASSES Adam steps on this step's turns.  It begins at zero, which is uniform weights, and nothing is
+random.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.core.coalitions import Replays
+from baselines.core.coalitions import Replays, difference
 from baselines.core.episode import Node
 from baselines.core.features import CTX, PER_AGENT, Features, extract
 from baselines.core.pinned import FLOOR
@@ -30,44 +31,40 @@ LR = 0.02
 
 
 class Learned:
-    """The weights of a team of `n` agents: W (N, X), c (X,) and k (), where X numbers describe a state."""
+    """The weights of a team of `n` agents: W (N, X), where X numbers describe a state."""
 
     def __init__(self, n: int):
         size = 1 + sum(n if name in PER_AGENT else 1 for name in CTX)
-        shapes = ((n, size), (size,), ())
-        self.parameters = [torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-        self.adam = torch.optim.Adam(self.parameters, LR)
+        self.W = torch.zeros(n, size, dtype=torch.float64, requires_grad=True)
+        self.adam = torch.optim.Adam([self.W], LR)
 
     def __call__(self, replays: Replays, nodes: Sequence[Node]) -> Tensor:
         """w of these turns, and then a lesson from them.   -> (B, N), rows sum to 1"""
-        features = extract(replays, nodes)
-        x, u = described(features), features.feat["reward"] - features.ctx["silent"][:, None]
+        x, D = described(extract(replays, nodes)), difference(replays, nodes).abs()
         with torch.no_grad():
             w = self.weights(x)
-        self._fit(x, u, torch.tensor([node.reward for node in nodes], dtype=torch.float64))
+        total = D.sum(dim=1, keepdim=True)
+        self._fit(x, torch.where(total > 0, D / total.clamp(min=1e-300), 1 / D.shape[1]))
         return w
 
     def weights(self, x: Tensor) -> Tensor:
         """(B, X) -> (B, N)"""
-        share = (x @ self.parameters[0].T).softmax(dim=1)
+        share = (x @ self.W.T).softmax(dim=1)
         return FLOOR / share.shape[1] + (1 - FLOOR) * share
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs."""
-        return {"parameters": [p.detach().clone() for p in self.parameters], "adam": self.adam.state_dict()}
+        return {"W": self.W.detach().clone(), "adam": self.adam.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         with torch.no_grad():
-            for own, value in zip(self.parameters, state["parameters"], strict=True):
-                own.copy_(value)
+            self.W.copy_(state["W"])
         self.adam.load_state_dict(state["adam"])
 
-    def _fit(self, x: Tensor, u: Tensor, r: Tensor) -> None:
-        _, c, k = self.parameters
+    def _fit(self, x: Tensor, q: Tensor) -> None:
         for _ in range(PASSES):
             self.adam.zero_grad()
-            parts = (self.weights(x) * u).sum(dim=1) * u.shape[1]
-            (x @ c + k.exp() * parts - r).square().mean().backward()
+            (-(q * (x @ self.W.T).log_softmax(dim=1)).sum(dim=1).mean()).backward()
             self.adam.step()
 
 
