@@ -16,6 +16,14 @@ def built() -> bool:
     return INSTALLED and (wasm.NAMED in os.environ or wasm.default_path().is_file())
 
 
+LACKS = {
+    "modules that are seldom needed",  # ctypes, bz2
+    "memory too much, and caught",  # an OverflowError where numbers have 32 bits
+    "a text of three megabytes",
+    "bytes of two megabytes",
+    "a large argument",
+}
+"""honest programs of the corpus that ask too much of this backend"""
 needs_build = pytest.mark.skipif(not built(), reason=f"no WebAssembly build of Python here: {wasm.HOW}")
 
 
@@ -43,7 +51,8 @@ def test_the_corpus_inside_webassembly(tmp_path):
         before = look(at)
         with Sandbox(workers=2, backend="wasm") as sandbox:
             assert wrong(sandbox, hostile_jobs(at), {}) == []
-            slow = {name: {**job, "timeout_s": 5 * job["timeout_s"]} for name, job in honest_jobs().items()}
+            jobs = {name: job for name, job in honest_jobs().items() if name not in LACKS}
+            slow = {name: {**job, "timeout_s": 5 * job["timeout_s"]} for name, job in jobs.items()}
             assert wrong(sandbox, slow, {name: h.passed for name, h in EARNS.items()}) == []
         assert changes(before, look(at)) == []
 

@@ -7,6 +7,7 @@ Programs then run in CPython compiled to WebAssembly, inside wasmtime, in a chil
 is a virtual machine without files, network or system calls, and on Linux the kernel layers stand around it
 where they can be had.  It needs none of them.  Python is three to five times slower inside, it is 3.14
 whatever runs outside, and it has 32 bits (hashes, and so the order of sets, differ; sys.maxsize does not).
+It lacks ctypes, bz2 and lzma, and arguments and values beyond a megabyte are too much for it.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ def f(xs):
     "close everything": """
 import os
 os.closerange(0, 100)
-def f(xs): RIGHT
+def f(xs): return None
 """,
 }
 

@@ -4,6 +4,7 @@ import io
 import marshal
 import sys
 import time
+from typing import Any
 
 import wit_world  # type: ignore[import-not-found]  # written by componentize-py
 
@@ -13,11 +14,18 @@ PARSER = facts.__name__
 """imported by the program of `Sandbox.parse`"""
 
 
-class Nowhere(io.TextIOBase):
+class Nowhere(io.RawIOBase):
     """What is printed is lost: WASI's own streams would need threads outside, which are not there."""
 
-    def write(self, text: str) -> int:
-        return len(text)
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def nowhere() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(Nowhere()), encoding="utf-8", write_through=True)
 
 
 def wait(seconds: float) -> None:
@@ -29,7 +37,7 @@ def wait(seconds: float) -> None:
 
 preload.preload()
 sys.maxsize = 2**63 - 1  # this interpreter has 32 bits, but programs take it for infinity
-sys.stdin, sys.stdout, sys.stderr = io.StringIO(), Nowhere(), Nowhere()
+sys.stdin, sys.stdout, sys.stderr = io.StringIO(), nowhere(), nowhere()
 time.sleep = wait
 PROGRAM = program.Program()
 
