@@ -2,7 +2,7 @@
 
     python studies/credit.py        make the runs that are missing, one after the other, and the page anew
 
-A run is 30 CPU seconds of one thread, everything that a credit costs counted in: replays, fits, and the texts
+A run is 20 CPU seconds of one thread, everything that a credit costs counted in: replays, fits, and the texts
 that counterfactual credit writes besides.  Evaluations are not counted.  All runs of an environment begin
 with the same warm start, play 64 episodes a step in groups of 8 at one learning rate (that of
 studies/learning.py, chosen on the shared reward), and are evaluated on the same 256 episodes of items that
@@ -45,7 +45,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "studies"
 RUNS, AGREEMENT, PAGE = FOLDER / "credit.csv", FOLDER / "credit-agreement.csv", FOLDER / "credit.html"
 FIELDS = ("env", "credit", "seed", "steps", "cpu_s", "replays", "before", "return", "iou_before", "iou")
 AGREED = ("env", "credit", "error", "error_low", "error_high", "spearman", "low", "high", "within")
-CPU_S = 30
+CPU_S = 20
 SEEDS = (0, 1, 2, 3, 4)
 T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Student's t for a two-sided 95 % interval of so many paired differences"""
