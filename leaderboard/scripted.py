@@ -21,8 +21,9 @@ ENTRIES = Path(__file__).parent / "entries"
 
 
 def main() -> None:
-    """Make every entry of a scripted player that is not there."""
-    for name, listing in lists.LISTS.items():
+    """Make every entry of a scripted player that is not there, but for lists on the hub's data."""
+    here = {name: listing for name, listing in lists.LISTS.items() if "data" not in listing.kwargs}
+    for name, listing in here.items():
         for player in PLAYERS:
             if not (ENTRIES / name / player).exists():
                 print(make(name, listing, player), flush=True)

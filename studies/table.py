@@ -1,11 +1,12 @@
 """The paper's table with the embedded model of 0.16 million parameters: every row, from one command.
 
-    python studies/table.py [--seeds 3] [ENV ...]
+    python studies/table.py [--seeds 3] [--submit COMMIT] [ENV ...]
 
 It is a list of `collm` command lines, each printed as it is run: train every trained row with every seed,
 play the evaluation list `leaderboard/splits/<ENV>-tiny.jsonl` with every row, and let `collm report` make
 the page, the tables and the CSV in docs/studies/table.  What is there already is not made again, so it can
-be stopped at any time.
+be stopped at any time.  With --submit the prompted and trained rows become entries of the leaderboard, said
+to be of that commit; a row with fewer seeds is an entry with fewer runs.
 
 The embedded model is for terse prompts, so these are the `-tiny` lists: one turn, short words, small houses.
 All trained rows of an environment begin with the same warm start and have one learning rate; their steps
@@ -31,13 +32,16 @@ RUNS = Path("runs/table")
 OUT = Path("docs/studies/table")
 CRITIC = "--critic-lr 1e-3 --critic-epochs 4 --normalize --lam 1.0"
 TRAINED = {
-    "MAGRPO": ("magrpo --group 8", 2),
-    "CoLLM-CC": (f"maac --critic central {CRITIC}", 2),
-    "CoLLM-DC": (f"maac --critic decentral {CRITIC}", 2),
-    "GRPO": ("magrpo --group 8", 1),
-    "AC": (f"maac --critic central {CRITIC}", 1),
+    "MAGRPO": "magrpo --group 8",
+    "CoLLM-CC": f"maac --critic central {CRITIC}",
+    "CoLLM-DC": f"maac --critic decentral {CRITIC}",
+    "GRPO": "magrpo --group 8",
+    "AC": f"maac --critic central {CRITIC}",
 }
-"""row of the paper -> algorithm with its own settings, agents"""
+"""row of the paper -> algorithm with its own settings"""
+ALONE = ("single", "GRPO", "AC")
+"""rows with one agent"""
+MODEL = "tiny (the embedded model of 0.16M parameters, warm-started on the environment)"
 PROTOCOLS = ("single", "parallel", "pipeline", "discussion")
 SCRIPTED = ("random", "noisy", "expert")
 
@@ -68,60 +72,109 @@ def commands(env: str, seeds: int) -> Iterator[tuple[Path, list[str]]]:
     """(file that is there once it has run, command line), for every row of an environment's table."""
     for player in SCRIPTED:
         yield playing(env, player, 2, f"--policy {player}")
-    tokens = SETTINGS[env].tokens
     for protocol in PROTOCOLS:
-        agents = 1 if protocol == "single" else 2
-        model = f"hf:tiny?max_new_tokens={tokens[agents - 1]}"
-        yield playing(env, protocol, agents, f"--protocol {protocol} --policy {model}")
+        yield prompted(env, protocol)
     for seed in range(seeds):
-        for name, (algorithm, agents) in TRAINED.items():
-            run = RUNS / env / f"{name}-{seed}"
-            yield training(env, name, algorithm, agents, seed, run)
+        for name in TRAINED:
+            run = folder(env, name, seed)
+            line = training(env, name, seed)
+            yield run / "agent_0", ["train", "--resume", str(run)] if (run / "config.json").exists() else line
+            agents, tokens = team(env, name)
             policies = (
-                f"--agent agent_{k}=hf:{run}/agent_{k}?max_new_tokens={tokens[agents - 1]}"
-                for k in range(agents)
+                f"--agent agent_{k}=hf:{run}/agent_{k}?max_new_tokens={tokens}" for k in range(agents)
             )
             yield playing(env, f"{name}-{seed}-played", agents, " ".join(policies))
 
 
-def training(
-    env: str, name: str, algorithm: str, agents: int, seed: int, run: Path
-) -> tuple[Path, list[str]]:
+def training(env: str, name: str, seed: int) -> list[str]:
     """The command line of one run of a trained row."""
-    tokens, episodes, steps = SETTINGS[env]
-    flags = f"--env {env} --max-new-tokens {tokens[agents - 1]} --steps {steps[name]} --episodes {episodes}"
-    flags += f" --lr 1e-3 --eval-every {max(1, steps[name] // 4)} --save-every 0 --seed {seed} --out {run}"
-    line = [*shlex.split(f"train {algorithm} {flags}"), "--env-kwargs", json.dumps(keywords(env, agents))]
-    return run / "agent_0", line if not (run / "config.json").exists() else ["train", "--resume", str(run)]
+    _, episodes, steps = SETTINGS[env]
+    agents, tokens = team(env, name)
+    flags = f"--env {env} --max-new-tokens {tokens} --steps {steps[name]} --episodes {episodes} --lr 1e-3"
+    flags += f" --eval-every {max(1, steps[name] // 4)} --save-every 0 --seed {seed}"
+    line = shlex.split(f"train {TRAINED[name]} {flags} --out {folder(env, name, seed)}")
+    return [*line, "--env-kwargs", json.dumps(keywords(env, agents))]
+
+
+def prompted(env: str, protocol: str) -> tuple[Path, list[str]]:
+    """The command line that plays the list with the warm-started model under a protocol."""
+    agents, tokens = team(env, protocol)
+    return playing(env, protocol, agents, f"--protocol {protocol} --policy hf:tiny?max_new_tokens={tokens}")
 
 
 def playing(env: str, name: str, agents: int, policies: str) -> tuple[Path, list[str]]:
     """The command line that plays the environment's list."""
-    folder = RUNS / env / name
+    out = RUNS / env / name
     kwargs = json.dumps(keywords(env, agents))
     often = f"--episodes {lists.PAIRS} --seeds {lists.TRIALS}"
-    line = [*shlex.split(f"eval {env} {policies} {often} --out {folder}"), "--env-kwargs", kwargs]
-    return folder / "table.json", line
+    line = [*shlex.split(f"eval {env} {policies} {often} --out {out}"), "--env-kwargs", kwargs]
+    return out / "table.json", line
+
+
+def submitting(env: str, name: str, seeds: int, commit: str) -> tuple[Path, list[str]]:
+    """The command line that makes an entry of a prompted or trained row."""
+    entry = f"tiny-{name.lower()}"
+    said = {"--name": entry, "--method": name, "--commit": commit, "--licence": "MIT"}
+    said |= {
+        "--models": MODEL,
+        "--hardware": "one thread of a CPU",
+        "--contact": "the maintainers, by an issue",
+    }
+    if name not in TRAINED:
+        said |= {"--kind": "prompted", "--command": shown(prompted(env, name)[1])}
+        played, rest = [RUNS / env / name], []
+    else:
+        repeat = shown(training(env, name, 0)).replace("--seed 0", "--seed SEED").replace("-0 ", "-SEED ")
+        said |= {"--kind": "trained", "--command": repeat}
+        runs = [folder(env, name, seed) for seed in range(seeds)]
+        played, rest = [Path(f"{run}-played") for run in runs], ["--training", *map(str, runs)]
+    flags = [word for pair in said.items() for word in pair]
+    line = ["leaderboard", "submit", *map(str, played), *flags, *rest]
+    return Path("leaderboard/entries", f"{env}-tiny", entry), line
+
+
+def folder(env: str, name: str, seed: int) -> Path:
+    """Of a run of a trained row."""
+    return RUNS / env / f"{name}-{seed}"
+
+
+def team(env: str, name: str) -> tuple[int, int]:
+    """How many agents a row has, and how many tokens a text of theirs."""
+    agents = 1 if name in ALONE else 2
+    return agents, SETTINGS[env].tokens[agents - 1]
 
 
 def keywords(env: str, agents: int) -> dict[str, object]:
     """Of `make`: the list's, and the number of agents where it is one."""
-    return {**lists.find(f"{env}-tiny").kwargs, **({"num_agents": 1} if agents == 1 else {})}
+    return {**lists.find(f"{env}-tiny").kwargs, **(lists.ALONE if agents == 1 else {})}
+
+
+def shown(line: list[str]) -> str:
+    return shlex.join(["collm", *line])
+
+
+def run_once(made: Path, line: list[str]) -> None:
+    """Run a command line unless what it makes is there."""
+    if not made.exists():
+        print("$", shown(line), flush=True)
+        if status := cli.main(line):
+            raise SystemExit(status)
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     asked.add_argument("envs", nargs="*", metavar="ENV", help=", ".join(SETTINGS))
     asked.add_argument("--seeds", type=int, default=3, help="training seeds of every trained row")
+    asked.add_argument("--submit", metavar="COMMIT", help="make entries of the leaderboard, of this commit")
     given = asked.parse_args()
     torch.set_num_threads(1)
     for seeds in range(1, given.seeds + 1):  # all rows with one seed before any with the next
         for env in given.envs or SETTINGS:
             for made, line in commands(env, seeds):
-                if not made.exists():
-                    print("$", shlex.join(["collm", *line]), flush=True)
-                    if status := cli.main(line):
-                        raise SystemExit(status)
+                run_once(made, line)
+    for env in given.envs or SETTINGS if given.submit else ():
+        for name in (*PROTOCOLS, *TRAINED):
+            run_once(*submitting(env, name, given.seeds, given.submit))
     cli.main(["report", *(str(RUNS / env) for env in SETTINGS if (RUNS / env).is_dir()), "--out", str(OUT)])
 
 

@@ -108,9 +108,9 @@ def test_over_all_environments_returns_are_scaled_between_the_random_player_and_
     assert report.together(rows[:2])[1] == []
 
 
-def test_the_command_of_a_row_repeats_its_settings_and_names_its_seeds(rows):
+def test_the_command_of_a_row_repeats_its_settings_and_names_its_seeds(rows, folders):
     config = Config(env_kwargs=KWARGS, steps=10)
-    want = f"for seed in 0 1 2; do {command('maac', config)} --seed $seed; done"
+    want = f"for seed in 0 1 2; do {command('maac', config)} --seed $seed --out {folders}/cc$seed; done"
     assert rows["CoLLM-CC"].command == want
     talk = rows["discussion"].command
     assert "--protocol discussion --policy 'openai:http://host/v1#m'" in talk

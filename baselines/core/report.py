@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +39,8 @@ REPORTED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 }
 """environment -> metric -> the paper's row -> percent"""
 COSTS = {
-    "seconds_parallel": ("s, at once", 2),
-    "seconds_sequential": ("s, in turn", 2),
+    "seconds_parallel": ("s, at once", 3),
+    "seconds_sequential": ("s, in turn", 3),
     "tokens_read": ("tokens read", 0),
     "tokens_written": ("tokens written", 0),
 }
@@ -210,16 +212,21 @@ def page(rows: Sequence[Row]) -> str:
     for env, some in _by_env(rows).items():
         columns, cells = wide(env, some)
         commands = "\n\n".join(f"# {row.name}\n{row.command}" for row in some)
-        unbroken = [[cell.replace(", ", ",\u00a0") for cell in line] for line in cells]
-        shown = table(columns, unbroken, caption=NOTE)
+        shown = table(columns, [[_kept_whole(cell) for cell in line] for line in cells])
         alike = {row.keywords for row in some}
         note = alike.pop() if len(alike) == 1 else ""
         repeat = prose("To repeat these rows:"), code(commands)
         parts.append(section(env, shown, *_charts(some), *repeat, note=note))
+    parts.insert(0, prose(NOTE))
     columns, cells = together(rows)
     if cells:
-        parts.insert(0, section("All environments together", table(columns, cells, caption=TOGETHER)))
+        parts.append(section("All environments together", table(columns, cells), prose(TOGETHER)))
     return report("Runs side by side", parts, about="collm report")
+
+
+def _kept_whole(cell: str) -> str:
+    """The same text that a narrow column breaks before brackets and after commas of words alone."""
+    return re.sub(r"(?<=\d),? (?=-?\d+\.|seed|pair)", lambda gap: gap[0].replace(" ", "\u00a0"), cell)
 
 
 def _charts(rows: Sequence[Row]) -> list[str]:
@@ -227,7 +234,9 @@ def _charts(rows: Sequence[Row]) -> list[str]:
     out = []
     for kwargs in dict.fromkeys(row.keywords for row in rows if row.curves):
         here = [row for row in rows if row.keywords == kwargs]
-        levels = {row.name: row.numbers["return"].mean for row in here if not row.curves}
+        alike = Counter(row.paper for row in here)
+        short = {row.name: row.paper if row.paper and alike[row.paper] == 1 else row.name for row in here}
+        levels = {short[row.name]: row.numbers["return"].mean for row in here if not row.curves}
         pair = []
         for kind in ("evaluation", "training"):
             curves = []

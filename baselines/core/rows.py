@@ -123,19 +123,33 @@ def _trained(
     algorithm, settings = load_config(folders[0])
     settings.out, settings.seed = "", 0
     seeds = sorted(_config(folder)["config"]["seed"] for folder in folders)
-    line = f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} --seed $seed; done"
+    units = f"{len(seeds)} seed" + "s" * (len(seeds) > 1)
+    if len(seeds) == 1 and numbers["return"].low is not None:
+        units += f", {len(theirs[0].found['return'])} pairs"
+    flags = f"--seed $seed{_out_of(folders)}"
+    line = f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} {flags}; done"
     return Row(
         config["env"],
         _shared(config["env_kwargs"]),
         name,
         paper,
-        f"{len(folders)} seed" + "s" * (len(folders) > 1),
+        units,
         numbers,
         returns,
         "\n".join([line, *(one.command for one in theirs if whole)]),
         folders,
         {"evaluation": evals, "training": [read_lines(folder / "metrics.jsonl") for folder in folders]},
     )
+
+
+def _out_of(folders: Sequence[Path]) -> str:
+    """--out, where the runs' folders are told apart by their seeds alone."""
+    places = set()
+    for folder in folders:
+        before, seed, after = str(folder).rpartition(str(_config(folder)["config"]["seed"]))
+        places.add(f"{before}$seed{after}" if seed else "")
+    place = places.pop()
+    return "" if places or not place else f" --out {place}"
 
 
 def _last(
@@ -189,13 +203,15 @@ def _run_of(record: Record) -> Path | None:
 def _prompted(one: Played) -> Row:
     """The row of an evaluation of anything but a run's agents."""
     names = list(dict.fromkeys(one.first.agents.values()))
+    paper = _protocol(names, len(one.first.agents))
+    kind = {"untrained": "single:", "parallel": "parallel:"}.get(paper, "")
     numbers = {measure: summarised([one.found], measure) for measure in one.found}
     pairs = len(one.found["return"])
     return Row(
         one.first.env,
         _shared(one.first.kwargs),
-        " + ".join(names) + ", alone" * (one.first.kwargs.get("num_agents") == 1),
-        _protocol(names, len(one.first.agents)),
+        kind + " + ".join(names),
+        paper,
         f"{pairs} pair" + "s" * (pairs > 1),
         numbers,
         [numbers["return"].mean],
