@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import warnings
 from collections import Counter
 
 import pytest
@@ -112,9 +113,18 @@ def test_every_human_eval_problem_is_understood(real_data):
 
 
 def test_the_hub_names_have_their_published_slices():
-    assert source("hub").hub == ("OpenMLRL/CoopHumanEval", "LovelyBuggies/CoopHumanEval")
-    assert source("hub").slices["train"] == (("train", "test"), 16, None)
+    assert source("hub", "a1").hub == ("OpenMLRL/CoopHumanEval", "LovelyBuggies/CoopHumanEval")
+    assert source("hub", "a1").slices["train"] == (("train", "test"), 16, None)
     human_eval = source("hub:openai/openai_humaneval")
     assert human_eval.slices["eval"] == (("test",), 0, 32)
     assert len(human_eval.revision) == 40
-    assert source("hub:somebody/mirror") == source("hub") == source("my.jsonl")
+    assert source("hub:somebody/mirror", "a1") == source("hub", "a1") == source("my.jsonl")
+
+
+def test_a_hub_data_set_without_a_known_commit_says_so():
+    for data, name in (("hub", "OpenMLRL/CoopHumanEval"), ("hub:OpenMLRL/MBPP", "OpenMLRL/MBPP")):
+        with pytest.warns(UserWarning, match=f"CoopHE: {name} is read at its branch `main`.*hub_revision="):
+            source(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source("builtin"), source("hub:openai/openai_humaneval"), source("hub", "a" * 40)

@@ -139,7 +139,8 @@ class CoopHE:
         most = self.best if num_agents > 1 else self.best_alone
         ends = reward_shift, reward_scale * most + reward_shift
         self.reward_range = (min(ends), max(ends))
-        self._items = load(source(data), items=items, data=data, hub_revision=hub_revision, limit=limit)
+        where = source(data, hub_revision)
+        self._items = load(where, items=items, data=data, hub_revision=hub_revision, limit=limit)
         self._problems: dict[tuple[str, ...], Problem] = {}
         for item in (item for some in self._items.values() for item in some):
             self._problem(item)

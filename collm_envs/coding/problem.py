@@ -10,6 +10,7 @@ import ast
 import builtins
 import keyword
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -66,8 +67,24 @@ class Problem:
     """indices of the tests that feedback is about"""
 
 
-def source(data: str) -> Source:
-    """Where rows come from: CoopHumanEval and its mirrors, or a sister data set named by "hub:NAME"."""
+def source(data: Any, hub_revision: str | None = None) -> Source:
+    """Where rows come from: CoopHumanEval and its mirrors, or a sister data set named by "hub:NAME".
+
+    Warns where neither we nor `hub_revision` know a commit of it.
+    """
+    if not isinstance(data, str):
+        return COOPHUMANEVAL  # `load` says what is wrong with it
+    found = _source(data)
+    if (data == "hub" or data.startswith("hub:")) and hub_revision is None and found.revision == "main":
+        warnings.warn(
+            f"CoopHE: {data.removeprefix('hub:') if ':' in data else found.hub[0]} is read at its branch "
+            "`main`, which its owners may change; give hub_revision=<commit> for work that is to be repeated",
+            stacklevel=4,
+        )
+    return found
+
+
+def _source(data: str) -> Source:
     name = data.removeprefix("hub:")
     if data.startswith("hub:") and name in _SISTERS:
         revision, slices = _SISTERS[name]
