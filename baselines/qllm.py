@@ -203,7 +203,7 @@ def _write(work: Work, best: Tried, chosen_by: str) -> Path:
     )
     path = work.bench.config.folder / f"{name.replace('-', '_').lower()}_{work.bench.config.mode}.py"
     path.write_text(best.source.strip() + "\n", "utf-8")
-    by = f"{work.bench.config.model}, chosen by {chosen_by} in `collm qllm`"
+    by = f"{endpoint(work.bench.config.model).name}, chosen by {chosen_by} in `collm qllm`"
     work.bench.submit(path, best.found, best.numbers, by)
     return path
 

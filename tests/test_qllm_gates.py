@@ -196,11 +196,19 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(scope="module")
+def with_key():
+    """A sandbox begun with a key in our environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
+        with Sandbox() as made:
+            yield made
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_code_that_no_fence_has_seen_reaches_nothing_in_the_sandbox(
-    sandbox, contexts, monkeypatch, tmp_path, name
+    sandbox, with_key, contexts, tmp_path, name
 ):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
     secret = tmp_path / "answers"
     secret.write_text("42")
     with socket.socket() as listener:
@@ -211,12 +219,11 @@ def test_code_that_no_fence_has_seen_reaches_nothing_in_the_sandbox(
         source = source.replace("PORT", str(listener.getsockname()[1]))
         with pytest.raises(Refused, match="static: "):
             admit(sandbox, source, "baseline", contexts)  # the fence alone would do
-        with Sandbox() as fresh:  # begun with the key in our environment
-            said, got = "runs: ", None
-            try:
-                got = Trial(fresh, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
-            except Refused as refused:
-                said = str(refused)
+        said, got = "runs: ", None
+        try:
+            got = Trial(with_key, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
+        except Refused as refused:
+            said = str(refused)
         assert got is None or not got.any()  # no key, no bytes, no process
         assert said.startswith("runs: ")
         assert "canary" not in said

@@ -1,7 +1,11 @@
-"""TLDR: the score compares the two summaries; without agent `me` the other meets the text of silence."""
+"""TLDR: half of what the other summary's quality says; the other half hangs on what agent `me` writes.
+
+The score compares two summaries.  Expecting all that the other one earns beside a silent partner would be
+the leave-one-out truth, and measured noisier than no baseline at all.
+"""
 
 
 def baseline(ctx, feat, me):
-    """What silence earns and what each other agent's text adds to it; summaries of more agents add up."""
+    """What silence earns and half of what every other agent's text adds to it."""
     gain = sum(alone - ctx["silent"] for alone in feat["reward"])
-    return max(ctx["worst"], min(ctx["best"], ctx["silent"] + gain))
+    return ctx["silent"] + 0.5 * gain
