@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,10 @@ from baselines.core.replay import Batch, Episode, Replay
 class Config:
     """Settings, one set for all mixers."""
 
+    game: str = "two-step"
+    """a table, Foraging-8x8-2p-2f-coop-v3, simple-spread, StrBuild-v0, or module:factory"""
+    at_once: int = 16
+    """games played side by side"""
     mixer: str = "vdn"
     """vdn, qmix, learned, or qllm:NAME with a function of baselines/credits or a path to a pinned file"""
     steps: int = 2000
@@ -74,14 +78,31 @@ class Config:
     """width of the agents' network"""
     seed: int = 0
     """fixes initial weights, episodes, exploration and replay"""
+    out: str = ""
+    """folder of the run; empty: runs/mixing-<game>-<mixer>-seed<seed>"""
+    eval_every: int = 100
+    """steps between evaluations; 0 evaluates at the start and the end alone"""
+    eval_episodes: int = 64
+    """greedy episodes of an evaluation, the same ones every time"""
+    save_every: int = 500
+    """steps between checkpoints, the remembered episodes included; 0 saves at the end alone"""
+    keep: int = 1
+    """checkpoints to keep"""
+    tensorboard: bool = False
+    """also write TensorBoard files"""
+    wandb: str = ""
+    """also log to this Weights & Biases project"""
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= self.capacity:
             raise ValueError(f"batch must be 1 to capacity = {self.capacity}, got {self.batch}")
-        if self.updates < 1 or self.epsilon_turns < 1:
-            raise ValueError(
-                f"updates and epsilon_turns must be at least 1, got {self.updates} and {self.epsilon_turns}"
-            )
+        for name in ("steps", "updates", "epsilon_turns", "at_once", "eval_episodes", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values."""
+        return asdict(self)
 
 
 class Learner:
@@ -97,14 +118,14 @@ class Learner:
         self.optimizer = torch.optim.Adam(self.weights, config.lr)
         self.replay = Replay(config.capacity)
         self.rng = np.random.default_rng(config.seed)
-        self.steps = self.turns = 0
+        self.step = self.turns = 0
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, for `torch.save`; after `load_state_dict` training goes on bit for bit."""
         return {
             **{name: part.state_dict() for name, part in self._parts().items()},
             "episodes": [tuple(map(torch.from_numpy, episode)) for episode in self.replay.episodes],
-            "counts": {"added": self.replay.added, "steps": self.steps, "turns": self.turns},
+            "counts": {"added": self.replay.added, "steps": self.step, "turns": self.turns},
             "rng": self.rng.bit_generator.state,
         }
 
@@ -114,7 +135,7 @@ class Learner:
             part.load_state_dict(state[name])
         self.replay.episodes = [Episode(*(x.numpy() for x in episode)) for episode in state["episodes"]]
         self.replay.added = state["counts"]["added"]
-        self.steps, self.turns = state["counts"]["steps"], state["counts"]["turns"]
+        self.step, self.turns = state["counts"]["steps"], state["counts"]["turns"]
         self.rng.bit_generator.state = state["rng"]
 
     def _parts(self) -> dict[str, Any]:
@@ -128,8 +149,8 @@ def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[d
     Each round plays one episode in every game, side by side, then makes `config.updates` steps.
     Raises FloatingPointError for a gradient that is not finite, `Refused` for weights that must not be used.
     """
-    while learner.steps < config.steps:
-        if learner.steps % config.updates == 0:
+    while learner.step < config.steps:
+        if learner.step % config.updates == 0:
             gather(config, games, learner)
         batch = learner.replay.sample(config.batch, learner.rng)
         loss, metrics = td_loss(config, learner, batch)
@@ -137,13 +158,13 @@ def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[d
         loss.backward()
         norm = nn.utils.clip_grad_norm_(learner.weights, config.max_grad_norm)
         if not torch.isfinite(norm):  # as it is where the loss is not
-            where = f"{config.mixer}, step {learner.steps}"
+            where = f"{config.mixer}, step {learner.step}"
             raise FloatingPointError(f"{where}: the loss is {loss.item()}, its gradient's norm {norm.item()}")
         learner.optimizer.step()
         with torch.no_grad():
             follow(learner.target_agents, learner.agents, config.tau)
             follow(learner.target_mixer, learner.mixer, config.tau)
-        learner.steps += 1
+        learner.step += 1
         yield {
             **metrics,
             "loss": loss.item(),

@@ -80,12 +80,12 @@ def run(game: str, mixer: str, seed: int) -> list[dict]:
 
     def measure() -> None:
         returns = evaluate(learner.agents, made, EPISODES, EVAL_SEED)
-        rows.append(row(game, mixer, seed, learner.steps, learner.turns, float(np.mean(returns)), spent))
+        rows.append(row(game, mixer, seed, learner.step, learner.turns, float(np.mean(returns)), spent))
 
     measure()
     start = time.process_time()
     for _ in train(config, made, learner):
-        if learner.steps % (config.steps // POINTS) == 0:
+        if learner.step % (config.steps // POINTS) == 0:
             spent += time.process_time() - start
             measure()
             start = time.process_time()

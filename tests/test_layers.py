@@ -60,6 +60,7 @@ FLOORS = {
     "baselines.core.demo": 11,
     "baselines.core.report": 11,
     "baselines.core.rows": 11,
+    "baselines.core.values": 11,
     "baselines.cli": 11,
     "baselines.__main__": 11,
     "baselines.console": 11,

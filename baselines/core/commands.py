@@ -10,12 +10,13 @@ from pathlib import Path
 
 import tyro
 
-from baselines.core import run
+from baselines.core import run, values
 from baselines.core.paper import published
 from baselines.core.settings import Settings
 from baselines.maac import Config as MAAC
 
 USAGE = f"""usage: collm train ALGORITHM [--paper] [flags]     begin a run   ({", ".join(run.ALGORITHMS)})
+       collm train mixing --game GAME --mixer M    value decomposition on a small discrete game
        collm train --resume RUN                    go on with an interrupted one
        collm train ALGORITHM --help                every setting with its meaning
 
@@ -31,7 +32,11 @@ def train(args: Sequence[str]) -> int:
         if args[0] == "--resume":
             if len(args) != 2:
                 raise ValueError("--resume needs the folder of a run and nothing else")
-            out = run.resume(Path(args[1]))
+            folder = Path(args[1])
+            mixing = run.stored_config(folder)[0] == values.NAME
+            out = values.resume(folder) if mixing else run.resume(folder)
+        elif args[0] == values.NAME:
+            out = values.begin(values.read(args[1:]))
         else:
             out = run.train(args[0], read(args[0], args[1:]))
     except KeyboardInterrupt as stop:

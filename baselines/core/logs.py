@@ -12,7 +12,17 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from baselines.core.settings import Settings
+
+class Plan(Protocol):
+    """What logs need of a run's settings."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def tensorboard(self) -> bool: ...
+    @property
+    def wandb(self) -> str: ...
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 class Sink(Protocol):
@@ -23,13 +33,23 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
+SHOWN = {
+    "return": "return {:.3f}",
+    "policy_loss": "loss {:+.3f}",
+    "loss": "loss {:.3f}",
+    "tokens_per_s": "{:,.0f} tok/s",
+    "epsilon": "epsilon {:.2f}",
+}
+"""metric -> how the progress bar tells it, where there is one"""
+
+
 class Logs:
     """A context that writes `metrics.jsonl` and `eval.jsonl` and shows how far a run is.
 
     Lines of steps after `step` are dropped first: a resumed run writes them again.
     """
 
-    def __init__(self, out: Path, name: str, config: Settings, step: int, quiet: bool):
+    def __init__(self, out: Path, name: str, config: Plan, step: int, quiet: bool):
         self.metrics = _Lines(out / "metrics.jsonl", step)
         self.evals = _Lines(out / "eval.jsonl", step)
         self.sinks = _sinks(out, name, config, step)
@@ -59,9 +79,8 @@ class Logs:
         self.metrics.write({"step": step, **metrics})
         for sink in self.sinks:
             sink.write(step, metrics)
-        numbers = f"return {metrics['return']:.3f}  loss {metrics['policy_loss']:+.3f}"
-        numbers += f"  {metrics['tokens_per_s']:,.0f} tok/s{self.last_eval}"
-        self.progress.update(self.bar, completed=step, numbers=numbers)
+        shown = [form.format(metrics[key]) for key, form in SHOWN.items() if key in metrics]
+        self.progress.update(self.bar, completed=step, numbers="  ".join(shown) + self.last_eval)
 
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         self.evals.write({"step": step, **metrics})
@@ -108,7 +127,7 @@ class _TensorBoard:
 
 
 class _WandB:
-    def __init__(self, out: Path, name: str, config: Settings):
+    def __init__(self, out: Path, name: str, config: Plan):
         import wandb  # pyright: ignore[reportMissingImports]  (optional, imported on request)
 
         identity = out / "wandb-id"  # a resumed run goes on with its own page
@@ -131,7 +150,7 @@ class _WandB:
         self.run.finish()
 
 
-def _sinks(out: Path, name: str, config: Settings, step: int) -> list[Sink]:
+def _sinks(out: Path, name: str, config: Plan, step: int) -> list[Sink]:
     sinks: list[Sink] = []
     if config.tensorboard:
         sinks.append(_TensorBoard(out, step))

@@ -12,22 +12,44 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.console import Console
 
-from baselines.core import checkpoint
+from baselines.core import checkpoint, logs
 from baselines.core.logs import Logs
 from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Settings
 from baselines.core.team import Team
 from collm_envs import TextEnv, make
+
+
+class Learner(Protocol):
+    """What a run trains and keeps: a team of language models, or whatever else counts its steps."""
+
+    step: int
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Plan(logs.Plan, Protocol):
+    """What following a run needs of its settings."""
+
+    @property
+    def eval_every(self) -> int: ...
+    @property
+    def save_every(self) -> int: ...
+    @property
+    def keep(self) -> int: ...
+
 
 ALGORITHMS = {
     "cory": "baselines.cory",
@@ -51,17 +73,26 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     Raises ValueError where the folder holds a run already: resume that, or give another `out`.
     """
     out = Path(config.out or f"runs/{name}-{config.env}-seed{config.seed}")
-    if (out / "config.json").exists():
-        raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
+    check_free(out)
     config = replace(config, out=str(out))
     # what is wrong with the settings is said before anything is written
     env, team = prepare(name, config, quiet)
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
-    draft = out / ".config.json"
-    draft.write_text(text)
-    os.replace(draft, out / "config.json")
+    write_config(out, name, config)
     return _go(name, config, env, team, out, quiet)
+
+
+def check_free(out: Path) -> None:
+    """Raise ValueError where the folder holds a run already."""
+    if (out / "config.json").exists():
+        raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
+
+
+def write_config(out: Path, name: str, config: Plan) -> None:
+    """Make the run's folder with its `config.json`, whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    draft = out / ".config.json"
+    draft.write_text(json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1))
+    os.replace(draft, out / "config.json")
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
@@ -77,18 +108,28 @@ def prepare(name: str, config: Settings, quiet: bool = True) -> tuple[TextEnv, T
 
 
 def load_config(out: Path) -> tuple[str, Settings]:
-    """The algorithm and settings of a run's folder.  Raises ValueError where there is no run."""
+    """The algorithm and settings of a text trainer's run.  Raises ValueError where there is no run."""
+    name, stored = stored_config(out)
+    module = algorithm(name)
+    check_known(out, module.Config, stored)
+    stored["models"] = tuple(stored["models"])
+    return name, module.Config(**stored)
+
+
+def stored_config(out: Path) -> tuple[str, dict[str, Any]]:
+    """What a run's folder says it is.  Raises ValueError where there is no run."""
     try:
         stored = json.loads((out / "config.json").read_text())
     except FileNotFoundError:
         raise ValueError(f"{out} holds no run: there is no config.json in it") from None
-    module = algorithm(stored["algorithm"])
-    known = {field.name for field in fields(module.Config)}
-    unknown = sorted(set(stored["config"]) - known)
+    return stored["algorithm"], stored["config"]
+
+
+def check_known(out: Path, config: Any, stored: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings that the dataclass `config` does not have."""
+    unknown = sorted(set(stored) - {field.name for field in fields(config)})
     if unknown:
         raise ValueError(f"{out}/config.json: unknown settings {unknown}; it is from another version")
-    stored["config"]["models"] = tuple(stored["config"]["models"])
-    return stored["algorithm"], module.Config(**stored["config"])
 
 
 def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
@@ -98,25 +139,42 @@ def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
 
 
 def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet: bool) -> Path:
-    module = algorithm(name)
-    saved = checkpoint.load_last(out / "checkpoints")
-    if saved is not None:
-        team.load_state_dict(saved)
-    with Logs(out, name, config, team.step, quiet) as logs, _until_safe() as interrupted:
-        if team.step == 0:
-            logs.evaluation(0, evaluate(env, team, config))
-        for metrics in _timed(module.train(config, env.task, team), config):
-            step, last = team.step, team.step == config.steps
-            logs.step(step, metrics)
-            if last or (config.eval_every and step % config.eval_every == 0):
-                logs.evaluation(step, evaluate(env, team, config))
-            stop = interrupted() and not last  # asked once: a Ctrl-C during the write waits for the next step
-            if last or stop or (config.save_every and step % config.save_every == 0):
-                checkpoint.save(out / "checkpoints", step, team.state_dict(), config.keep)
-            if stop:
-                raise KeyboardInterrupt(f"stopped at step {step}; `collm train --resume {out}` goes on")
+    steps = _timed(algorithm(name).train(config, env.task, team), config)
+    follow(name, config, team, steps, lambda: evaluate(env, team, config), out, quiet=quiet)
     team.save_pretrained(out)
     return out
+
+
+def follow(
+    name: str,
+    config: Plan,
+    learner: Learner,
+    steps: Iterator[dict[str, float]],
+    measure: Callable[[], dict[str, float]],
+    out: Path,
+    *,
+    quiet: bool,
+) -> None:
+    """Take the steps that are left of a run, from its last whole checkpoint on: log, measure, save.
+
+    `steps` yields metrics after each step that `learner` has counted, and has not been started yet.
+    """
+    saved = checkpoint.load_last(out / "checkpoints")
+    if saved is not None:
+        learner.load_state_dict(saved)
+    with Logs(out, name, config, learner.step, quiet) as log, _until_safe() as interrupted:
+        if learner.step == 0:
+            log.evaluation(0, measure())
+        for metrics in steps:
+            step, last = learner.step, learner.step == config.steps
+            log.step(step, metrics)
+            if last or (config.eval_every and step % config.eval_every == 0):
+                log.evaluation(step, measure())
+            stop = interrupted() and not last  # asked once: a Ctrl-C during the write waits for the next step
+            if last or stop or (config.save_every and step % config.save_every == 0):
+                checkpoint.save(out / "checkpoints", step, learner.state_dict(), config.keep)
+            if stop:
+                raise KeyboardInterrupt(f"stopped at step {step}; `collm train --resume {out}` goes on")
 
 
 def with_models(config: Settings, quiet: bool = True) -> Settings:
