@@ -111,6 +111,12 @@ def test_a_reward_model_judges_the_whole_review_by_its_label(classifier):
         make(ID, judge=f"hf:{folder}?label=JOY")
 
 
+@pytest.mark.parametrize("items", [[], "It was", [1], [" "], {"train": ["It was"]}])
+def test_items_that_are_no_beginnings_are_refused(items):
+    with pytest.raises(ValueError, match="items: need a list of beginnings of reviews"):
+        make(ID, items=items)
+
+
 @pytest.mark.parametrize("judge", ["", "word", "hf:", 3])
 def test_an_unknown_judge_is_refused(judge):
     with pytest.raises(ValueError, match="judge: need 'words' or 'hf:NAME_OR_FOLDER', got"):

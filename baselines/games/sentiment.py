@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl
 
 from baselines.games.sentiment_words import FLIPS, NEGATIVE, POSITIVE, ROWS
 from collm_envs import Item, Rejected, Scene, Score, register
-from collm_envs.task import agent_names, split_rows
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,16 @@ class Sentiment:
     def __init__(
         self, *, items: Any = None, num_agents: int = 1, self_contained: bool = False, judge: str = "words"
     ):
-        self.agents = agent_names(num_agents)
-        splits = split_rows(ROWS if items is None else items)
-        for row in (row for rows in splits.values() for row in rows):
-            if not isinstance(row, str) or not row.strip():
-                raise ValueError(f"items: need beginnings of reviews as texts, got {row!r}")
+        if not isinstance(num_agents, int) or isinstance(num_agents, bool) or num_agents < 1:
+            raise ValueError(f"num_agents: need an int of at least 1, got {num_agents!r}")
+        self.agents = tuple(f"agent_{k}" for k in range(num_agents))
+        rows = ROWS if items is None else items
+        splits = rows if isinstance(rows, Mapping) else {"train": rows, "eval": rows}
+        if set(splits) != {"train", "eval"} or not all(map(_are_texts, splits.values())):
+            raise ValueError(
+                "items: need a list of beginnings of reviews, or one each for train and eval, "
+                f"got {str(items)[:200]}"
+            )
         self._items = {
             split: [Item(f"{split}/{k}", {"beginning": row}) for k, row in enumerate(rows)]
             for split, rows in splits.items()
@@ -103,6 +107,10 @@ class Sentiment:
 
     def scene(self, state: State) -> Scene:
         return Scene(texts={"beginning": state.beginning, **(state.texts or {})})
+
+
+def _are_texts(rows: Any) -> bool:
+    return isinstance(rows, list) and bool(rows) and all(isinstance(row, str) and row.strip() for row in rows)
 
 
 def words(text: str) -> list[str]:
