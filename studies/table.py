@@ -41,7 +41,7 @@ TRAINED = {
 """row of the paper -> algorithm with its own settings"""
 ALONE = ("single", "GRPO", "AC")
 """rows with one agent"""
-MODEL = "tiny (the embedded model of 0.16M parameters, warm-started on the environment)"
+MODEL = "tiny@2 (embedded, 0.16M parameters)"
 PROTOCOLS = ("single", "parallel", "pipeline", "discussion")
 SCRIPTED = ("random", "noisy", "expert")
 

@@ -312,9 +312,9 @@ def test_an_evaluation_cut_short_makes_no_entry(tmp_path):
 
 @pytest.mark.parametrize("runs", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_episodes(original, tmp_path, runs):
-    """Forty runs are 10,240 episodes and need hardly more than one: what is kept are numbers."""
+    """Forty runs are 10,240 episodes, and of a run's megabyte of texts only numbers are kept."""
     one, many = (peak_of(original, tmp_path / str(n), n) for n in (1, runs))
-    assert many < one * 1.25
+    assert (many - one) / (runs - 1) < 0.1 * sum(map(len, read_lines(original)))
 
 
 def peak_of(original, folder, runs):
