@@ -7,7 +7,7 @@ import pytest
 from collm_envs.coding import judge
 from collm_envs.coding.judge import Limits, judge_lines, judge_modules, shared, try_tests
 from collm_envs.coding.problem import Assert, Problem
-from collm_envs.sandbox import CallFailed, InfraError, LoadError, Result
+from collm_envs.sandbox import CallFailed, InfraError, LoadError, Result, SandboxUnavailable
 
 LIMITS = Limits(1.0, 3)
 
@@ -181,3 +181,13 @@ def test_nothing_is_credited_where_no_test_passes_or_no_helper_is_named():
 def test_one_process_has_one_sandbox_of_a_kind():
     assert shared("auto") is shared("auto")
     assert judge.shared("auto").call("def f(x): return x + 1", "f", 1) == 2
+
+
+def test_a_machine_without_the_minimum_is_told_the_keyword_of_the_environment(monkeypatch):
+    def refuse(workers, backend):
+        raise SandboxUnavailable("the sandbox needs more")
+
+    monkeypatch.setattr(judge, "_open", {})
+    monkeypatch.setattr(judge, "Sandbox", refuse)
+    with pytest.raises(SandboxUnavailable, match=r'needs more\n.*make\("CoopHE-v0", sandbox="wasm"\)'):
+        shared("auto")

@@ -65,9 +65,9 @@ class CoopHE:
     `reward_scale` and `reward_shift` change what is handed out.  Metrics: `pass_rate`, `fully_passed`,
     `call_rate` (whether main calls aux), `timeouts` and the parts.
 
-    **Grading.**  Programs run in a sandbox (`sandbox="auto"`; "process": see collm_envs.sandbox), each with
-    `timeout_s` CPU seconds for all its asserts; the first time-out counts once twice the time was not enough
-    either.  A program that hangs is begun again after the assert it hung in, until `max_timeouts` have hung.
+    **Grading.**  Programs run in a sandbox (`sandbox="auto"`; "wasm", "process": see collm_envs.sandbox),
+    each with `timeout_s` CPU seconds for all its asserts; the first time-out counts once twice the time was
+    not enough either.  One that hangs is begun again after the assert it hung in, until `max_timeouts` have hung.
     `Score.verdicts` holds every assert's verdict; "timeout" is the only one a slower machine may change.
 
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).

@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 from collm_envs.coding import published
 from collm_envs.coding.problem import Assert, Problem
 from collm_envs.coding.verdict import Part, Verdict
-from collm_envs.sandbox import CallFailed, LoadError, Result, Sandbox
+from collm_envs.sandbox import CallFailed, LoadError, Result, Sandbox, SandboxUnavailable
 
-Backend = Literal["auto", "process"]
+Backend = Literal["auto", "wasm", "process"]
 READING = Path(__file__).with_name("reading.py").read_text(encoding="utf-8")
 STUBS = (
     "def {name}(*some, **named):\n    return None\n",
@@ -30,6 +30,7 @@ ALIAS = "def {entry}(*some, **named):\n    return {name}(*some, **named)\n"
 """a main function that adds nothing"""
 UNREADABLE = (0, 0, "too much for the parser")
 MAX_WORKERS = 8
+KEYWORD = 'An environment takes the backend as its keyword `sandbox`: make("CoopHE-v0", sandbox="wasm").'
 _open: dict[tuple[int, Backend], Sandbox] = {}
 _lock = threading.Lock()
 
@@ -61,12 +62,18 @@ class Trial(NamedTuple):
 
 
 def shared(backend: Backend) -> Sandbox:
-    """The sandbox of this process: opened at first use, closed at exit; a fork opens its own."""
+    """The sandbox of this process: opened at first use, closed at exit; a fork opens its own.
+
+    Raises SandboxUnavailable where the machine cannot give what `backend` promises.
+    """
     key = os.getpid(), backend
     with _lock:
         if key not in _open:
             workers = min(os.cpu_count() or 1, MAX_WORKERS)
-            _open[key] = Sandbox(workers, backend=backend)
+            try:
+                _open[key] = Sandbox(workers, backend=backend)
+            except SandboxUnavailable as error:
+                raise SandboxUnavailable(f"{error}\n{KEYWORD}") from None
         return _open[key]
 
 

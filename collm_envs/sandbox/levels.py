@@ -69,7 +69,8 @@ LOOP_S = 0.1
 REMEDIES = """\
 Remedies, best first:
   - run on Linux 4.14 or later: any container or virtual machine will do, without root or daemon
-  - use the WebAssembly backend, which needs no kernel feature: Sandbox(backend="wasm")
+  - use the WebAssembly backend, which needs no kernel feature: pip install "collm[wasm]",
+    python -m collm_envs.sandbox.build (once), Sandbox(backend="wasm")
   - accept a bare process with limits, which stops accidents but no attack: Sandbox(backend="process")"""
 
 
