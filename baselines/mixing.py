@@ -47,7 +47,8 @@ class Config:
     at_once: int = 16
     """games played side by side"""
     mixer: str = "vdn"
-    """vdn, qmix, learned, or qllm:NAME with a function of baselines/credits or a path to a pinned file"""
+    """vdn, qmix, learned, or qllm:NAME with a function of baselines/credits or a path to a pinned file; as
+    controls of qllm: fixed (random weights) and shifted:NAME (every agent has its neighbour's weight)"""
     steps: int = 2000
     """optimizer steps"""
     updates: int = 1

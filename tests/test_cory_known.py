@@ -28,7 +28,13 @@ TABLE = {
 
 
 def bandit():
-    return Game(1, 1, tuple("0123"), lambda state, k: "choose", lambda state: float(state.said[0][0]))
+    """Whatever is no arm earns nothing."""
+
+    def pay(state):
+        (word,) = state.said[0]
+        return float(word) if word in tuple("0123") else 0.0
+
+    return Game(1, 1, tuple("0123"), lambda state, k: "choose", pay)
 
 
 def copying(c):

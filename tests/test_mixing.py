@@ -171,7 +171,7 @@ def test_every_mixer_starts_from_the_same_agents():
     layout = games.make("two-step").layout
     first, *others = (
         Learner(Config(mixer=mixer), layout).agents.state_dict()
-        for mixer in ("vdn", "qmix", "learned", "qllm:two_step")
+        for mixer in ("vdn", "qmix", "learned", "qllm:two_step", "shifted:two_step", "fixed")
     )
     for other in others:
         assert all(torch.equal(first[name], other[name]) for name in first)
@@ -303,6 +303,19 @@ def test_an_unknown_mixer_is_named():
             mixers.make_mixer(name, layout)
 
 
+def test_shifted_weights_are_the_neighbours_and_fixed_ones_those_of_the_seed():
+    layout = games.make("two-step").layout
+    q, first = torch.tensor([[10.0, 1.0]]), torch.eye(3)[:1]
+    assert mixers.make_mixer("qllm:two_step", layout)(q, first).item() == pytest.approx(2 * (7 + 0.3))
+    assert mixers.make_mixer("shifted:two_step", layout)(q, first).item() == pytest.approx(2 * (3 + 0.7))
+    drawn = [Learner(Config(mixer="fixed", seed=seed), layout).mixer.w for seed in (0, 0, 1)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    for w in drawn:
+        assert w.sum().item() == pytest.approx(1.0)
+        assert w.min() >= 0.25
+
+
 def test_replay_forgets_the_oldest_and_draws_without_repeating():
     rng, replay = np.random.default_rng(0), Replay(3)
     for turns in (1, 2, 3, 4, 5):
@@ -338,10 +351,21 @@ def test_strbuild_with_texts_to_pick_from_is_learned():
     assert before < 5 < 6.5 < after <= 8  # four turns of at most 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mixer", ["vdn", "qmix"])
+@pytest.mark.parametrize(("name", "least"), [("StrBuild-v0", 6.0), ("HouseBuild-v0", 3.1)])
+def test_texts_to_pick_from_are_learned_by_sums_and_by_qmix(name, least, mixer):
+    config = Config(steps=240, updates=4, lr=1e-3, td_lambda=0.7, epsilon_turns=6000, mixer=mixer)
+    learner, _ = trained(name, config, games_at_once=16)
+    earned = evaluate(learner.agents, [games.make(name) for _ in range(16)], 64, seed=0)
+    assert np.mean(earned) > least
+
+
 def test_the_study_gives_every_mixer_the_same_settings():
     pytest.importorskip("matplotlib")
     study = runpy.run_path(str(Path(__file__).parent.parent / "studies" / "mixing.py"))
     for game in study["GAMES"]:
-        configs = [study["settings"](game, mixer, 0) for mixer in study["MIXERS"]]
-        assert len({config.mixer for config in configs}) == 4
+        named = study["mixers_of"](game)
+        configs = [study["settings"](game, mixer, 0) for mixer in named]
+        assert len({config.mixer for config in configs}) == len(named) >= 3
         assert len({dataclasses.replace(config, mixer="") for config in configs}) == 1

@@ -97,7 +97,7 @@ def test_a_file_without_weights_is_refused(tmp_path):
 
 
 def test_a_missing_function_says_which_there_are():
-    with pytest.raises(FileNotFoundError, match=r"'nope'.*there are foraging, .*simple_spread, .*two_step"):
+    with pytest.raises(FileNotFoundError, match=r"'nope'.*there are .*foraging, .*simple_spread, .*two_step"):
         load("nope")
 
 

@@ -87,40 +87,57 @@ class Learned(nn.Module):
 class QLLM(nn.Module):
     """A pinned function `weights(state)`, and `bias(state)` where it has one.  No parameters.
 
-    Every call checks the weights (core/pinned.py) and raises `Refused` with the reason.
+    Every call checks the weights (core/pinned.py) and raises `Refused` with the reason.  With `shift` 1 each
+    agent gets its neighbour's weight: a control with the same weights that mean nothing.
     """
 
-    def __init__(self, layout: Layout, function: Pinned):
+    def __init__(self, layout: Layout, function: Pinned, shift: int = 0):
         super().__init__()
         if "weights" not in function.functions:
             raise Refused(f"{function.name}: defines {sorted(function.functions)}, not weights(state)")
         check_reads(function, layout.fields)
-        self.n, self.fields, self.function = len(layout.agents), layout.fields, function
+        self.n, self.fields, self.function, self.shift = len(layout.agents), layout.fields, function, shift
 
     def forward(self, q: Tensor, state: Tensor) -> Tensor:
         rows = named(state.reshape(-1, state.shape[-1]), self.fields)
         w = self.function.call("weights", rows)
         check_weights(w, (q[..., 0].numel(), self.n), self.function.name)
+        w = w.roll(self.shift, -1)
         b = 0.0
         if "bias" in self.function.functions:
             b = self.function.call("bias", rows).reshape(q.shape[:-1])
         return weighted(q, w.reshape(q.shape), b)
 
 
-MIXERS = {"vdn": VDN, "qmix": QMIX, "learned": Learned}
-"""mixers by name; "qllm:NAME" besides"""
+class Fixed(nn.Module):
+    """Weights drawn at random once and for all: a control for QLLM's.  No parameters."""
+
+    w: Tensor
+
+    def __init__(self, layout: Layout):
+        super().__init__()
+        n = len(layout.agents)
+        self.register_buffer("w", 0.5 / n + 0.5 * (2 * torch.randn(n)).softmax(-1))
+
+    def forward(self, q: Tensor, state: Tensor) -> Tensor:
+        return weighted(q, self.w)
+
+
+MIXERS = {"vdn": VDN, "qmix": QMIX, "learned": Learned, "fixed": Fixed}
+"""mixers by name; "qllm:FUNCTION" and "shifted:FUNCTION" besides"""
 
 
 def make_mixer(name: str, layout: Layout) -> nn.Module:
-    """The mixer called `name`: "vdn", "qmix", "learned" or "qllm:FUNCTION".  ValueError otherwise.
+    """The mixer called `name`: one of `MIXERS`, "qllm:FUNCTION" or "shifted:FUNCTION".  ValueError otherwise.
 
     FUNCTION is the name of a file in baselines/credits (without .py) or a path to a pinned file.
     """
     kind, _, function = name.partition(":")
-    if kind == "qllm" and function:
-        return QLLM(layout, load(function))
+    if kind in ("qllm", "shifted") and function:
+        return QLLM(layout, load(function), shift=int(kind == "shifted"))
     if name not in MIXERS:
-        raise ValueError(f"mixer must be one of {[*MIXERS, 'qllm:FUNCTION']}, got {name!r}")
+        known = [*MIXERS, "qllm:FUNCTION", "shifted:FUNCTION"]
+        raise ValueError(f"mixer must be one of {known}, got {name!r}")
     return MIXERS[name](layout)
 
 
