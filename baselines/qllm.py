@@ -9,11 +9,14 @@ chooses, for some rounds; training then uses the function and no model.
 
 Where we differ from the paper and its code:
 - The credit of a text agent, not a mixer of Q values, and in forms that leave the gradient right: `baseline`
-  cannot see the agent's own text, `weights` sees none.  (`game:NAME`: a mixer's weights.)
+  cannot see the agent's own text, `weights` sees none (`mix` may, and must move with the reward to pass).
+  `game:NAME` asks for a mixer's weights.
 - Inputs are named features, never indices of a flat state; the error really goes back to the coder; tries
   are bounded, and a search that finds nothing says so.
 - Candidates run in a sandbox, never here, on recorded turns and not on zeros.  The choice is made by numbers;
   the evaluator is asked only between candidates that these do not tell apart.
+- With two agents feat["reward"] of the other one is the leave-one-out truth itself, so functions can copy it;
+  credits/tldr.py shows that this need not be the least noisy baseline.
 - What wins is written with hash and report but not trained with before a person has read and pinned it.
 """
 

@@ -258,6 +258,8 @@ def test_a_folder_holds_one_search(sandbox, tmp_path):
     [
         ({"candidates": 0}, "candidates must be at least 1"),
         ({"alpha": 0.6}, r"alpha above 0, at most 0.5, got 3, 0.6"),
+        ({"env_kwargs": "[1]"}, r"env_kwargs must be a JSON object, got '\[1\]'"),
+        ({"env_kwargs": "{"}, "env_kwargs must be a JSON object"),
         ({"env": "game:two-step"}, "a game takes mode weights and no records"),
     ],
 )
@@ -294,7 +296,7 @@ def test_functions_can_be_judged_on_recorded_turns(sandbox, tmp_path):
     other = tmp_path / "strbuild"
     env = make("StrBuild-v0")
     evaluate.evaluate(env, seat(env.task, "noisy", {}), evaluate.jobs(env, episodes=1), other)
-    with endpoint(lambda *who: TRUE) as stub, pytest.raises(ValueError, match="no episode of an item"):
+    with endpoint(lambda *who: TRUE) as stub, pytest.raises(ValueError, match="no episode of Adding-v0 on"):
         qllm.search(config(stub, tmp_path / "x", records=str(other / "records.jsonl")), sandbox)
 
 

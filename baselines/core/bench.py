@@ -86,7 +86,7 @@ def set_up(config: Config, sandbox: Sandbox) -> Bench:
         return Bench(config, Field(brief, game.contexts, game.shapes), sandbox)
     env = collm_envs.make(config.env, **json.loads(config.env_kwargs))
     if config.records:
-        turns = recorded(env.task, Path(config.records), groups, config.seed)
+        turns = recorded(env.spec.id, env.task, Path(config.records), groups, config.seed)
     else:
         turns = scripted(env.task, groups, config.seed)
     contexts = gather(env.task, turns, mode == "mix")

@@ -125,16 +125,16 @@ def scripted(task: Task, groups: int, seed: int) -> list[list[Turn]]:
     return found
 
 
-def recorded(task: Task, path: Path, groups: int, seed: int) -> list[list[Turn]]:
+def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[list[Turn]]:
     """Groups of turns from a records file: the texts as recorded, and scripted ones from the same state.
 
-    Raises ValueError where the file holds no episode of this task's items.
+    Raises ValueError where the file holds no episode of the environment `id` on one of its items.
     """
     rng = Random(f"contexts/{seed}")
     items = {item.id: item for split in ("train", "eval") for item in task.items(split)}
     found = []
     for record in read(path):
-        if record.item not in items:
+        if record.env != id or record.item not in items:
             continue
         state, last = task.start(items[record.item], record.seed), None
         for number, played in enumerate(record.turns):
@@ -145,7 +145,7 @@ def recorded(task: Task, path: Path, groups: int, seed: int) -> list[list[Turn]]
             state = task.play(state, played["texts"])
             last = task.score(state)
     if not found:
-        raise ValueError(f"{path}: no episode of an item of this environment")
+        raise ValueError(f"{path}: no episode of {id} on an item that it has")
     return rng.sample(found, min(groups, len(found)))
 
 

@@ -33,6 +33,8 @@ BUILTINS = (
 )
 MATH = tuple(name for name in vars(math) if not name.startswith("_"))
 MAX_CHARS = 8000
+MAX_DEPTH = 100
+"""expressions and blocks within each other; what walks a program by recursion needs an end"""
 
 _FINE = (
     *(ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.Expr),
@@ -61,11 +63,16 @@ def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
     """
     if len(source) > MAX_CHARS:
         raise Refused(f"{len(source)} characters of source; at most {MAX_CHARS} are read")
+    for number, line in enumerate(source.split("\n"), start=1):
+        if not line.replace("\t", " ").isprintable():  # a reviewer must see what is there
+            raise Refused(f"line {number}: characters that do not print")
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = error.lineno if isinstance(error, SyntaxError) else 0
         raise Refused(f"line {line}: {type(error).__name__}: {error}") from None
+    if _depth(tree) > MAX_DEPTH:
+        raise Refused(f"nested deeper than {MAX_DEPTH}")
     reasons = [*_signature(tree, mode), *_nodes(tree), *_names(tree, mode)]
     if reasons:
         raise Refused("\n".join(dict.fromkeys(reasons)))
@@ -92,6 +99,13 @@ def check_names(read: Mapping[str, Collection[str]], known: Mapping[str, Collect
         for name in sorted(set(names) - set(known[place])):
             there = ", ".join(known[place]) or "nothing"
             raise Refused(f"{place}[{name!r}] is unknown: {place} has {there}")
+
+
+def _depth(tree: ast.AST) -> int:
+    depth, level = 0, [tree]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth
 
 
 def _signature(tree: ast.Module, mode: str) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -49,6 +50,8 @@ class Config:
         if self.retries < 0 or not 0 < self.alpha <= 0.5:
             got = f"{self.retries}, {self.alpha}"
             raise ValueError(f"retries must be at least 0 and alpha above 0, at most 0.5, got {got}")
+        if not isinstance(_json(self.env_kwargs), dict):
+            raise ValueError(f"env_kwargs must be a JSON object, got {self.env_kwargs!r}")
         if self.env.startswith("game:") and (self.mode != "weights" or self.records):
             raise ValueError(f"{self.env}: a game takes mode weights and no records")
 
@@ -56,3 +59,10 @@ class Config:
     def folder(self) -> Path:
         name = self.env.replace(":", "-").replace("/", "-")
         return Path(self.out or f"runs/qllm/{name}-{self.mode}-seed{self.seed}")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None

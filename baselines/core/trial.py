@@ -58,16 +58,18 @@ class Trial:
                 raise Refused("runs: the sandbox got no list of results")
             fine, said = result
             if fine is not True:
-                raise Refused(f"runs: {where(b, rows, i if self.mode == 'baseline' else None)}: {said}")
+                raise Refused(
+                    f"runs: {where(b, rows, i if self.mode == 'baseline' else None)}: {_shown(said)}"
+                )
             out[b] += [said] if self.mode == "baseline" else self._list(said, b, rows)
         if len(got) != len(whose):
             raise Refused("runs: it ended before its last turn")
         for b, each in enumerate(out):
             for i, x in enumerate(each):
                 if isinstance(x, bool) or not isinstance(x, (int, float)):
-                    raise Refused(f"runs: {where(b, rows, i)}: a number is wanted, got {str(x)[:60]!r}")
+                    raise Refused(f"runs: {where(b, rows, i)}: a number is wanted, got {_shown(x)}")
                 if not _finite(x):
-                    raise Refused(f"finite: {where(b, rows, i)}: {self.mode} is {str(x)[:30]}")
+                    raise Refused(f"finite: {where(b, rows, i)}: {self.mode} is {_shown(x)}")
         return np.array(out, float)
 
     def _run(self, turns: Sequence[Any]) -> list[Any]:
@@ -75,10 +77,10 @@ class Trial:
         try:
             got = self.sandbox.call(program, "_each", list(turns), timeout_s=CPU_S)
         except CallFailed as failed:
-            if failed.status == "timeout":
-                why = f"not done after {CPU_S:g} s of CPU time for {len(turns)} calls: an endless loop?"
-            else:
-                why = f"the sandbox ended it: {failed}"
+            why = {
+                "timeout": f"not done after {CPU_S:g} s of CPU time for {len(turns)} calls: an endless loop?",
+                "died": "its process died: it ended itself, or its numbers were too large to hand over",
+            }.get(failed.status, f"the sandbox ended it: {failed}")
             raise Refused(f"runs: {why}") from None
         return got if isinstance(got, list) else []
 
@@ -141,6 +143,15 @@ def only(row: Row, read: Mapping[str, Sequence[str]]) -> Row:
     """Just what the function reads: nothing else need travel.  The number of agents always does."""
     keep = {place: {name: getattr(row, place)[name] for name in read[place]} for place in PLACES}
     return Row(**keep, silent={name: row.silent[name] for name in read["feat"]})
+
+
+def _shown(value: Any) -> str:
+    """What a function returned or claims, short and safe to print."""
+    try:
+        said = str(value)
+    except ValueError:  # an int of thousands of digits
+        return f"{type(value).__name__} beyond all bounds"
+    return "".join(c if c.isprintable() else "?" for c in said[:200])
 
 
 def _finite(x: float) -> bool:
