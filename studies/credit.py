@@ -10,8 +10,14 @@ were not trained on.  "random" is a control: weights drawn once for a run.  A ru
 done, so the script can be stopped at any time; rows come seed by seed, so that what is there can be compared.
 
 Agreement is measured on 256 turns of the warm-started policies.  phi is the exact Shapley value; a credit's
-own number c_i is r/N (shared), w_i r (weights), r - b_i (baselines, where the difference reward is the one
-with silence), and "learned" was fitted to the turns of ten training steps before.
+own number c_i is r/N (shared), w_i r (weights) or r - b_i (baselines: silence for the difference reward,
+other texts for the counterfactual one, whose numbers are therefore gains on the expected and not shares of
+the reward); "learned" was fitted to the turns of ten training steps before.
+
+Two things follow from the definitions and are no finding.  For two builders the written functions expect what
+the other one's text earns alone, which is what the difference reward takes away: wherever the function is
+right, "qllm" is the difference reward.  And each builder has an Adam of its own, which takes out constant
+factors, so weights that hardly vary over states ("random": not at all) train like the shared reward.
 """
 
 from __future__ import annotations

@@ -20,9 +20,10 @@ sums to 1 and has a floor.  Turns are played again by themselves (core/coalition
 **What stays right.**  Only the turn's own reward is divided: what follows it stays the team's, since by then
 others have read what agent i wrote.  So p of difference, counterfactual and baseline never depends on
 a_{i,t} (the texts of a turn are written unseen by each other), and the gradient is the team's, with other
-noise: E[p grad log pi_i(a_{i,t})] = 0.  Weights scale a state's gradient and leave its direction as it is.
-shapley and mix are other objectives: phi_i counts what a text does in coalitions that never act, so where
-texts need each other it pulls less, or more, than the team's reward does.
+noise: E[p grad log pi_i(a_{i,t})] = 0.  Weights scale a state's gradient and leave its direction as it is; an
+optimizer like Adam, one for each agent, takes a constant factor out again, so what counts is how they vary
+over states.  shapley and mix are other objectives: phi_i counts what a text does in coalitions that never
+act, so where texts need each other it pulls less, or more, than the team's reward does.
 
 **Its expectation.**  Where an algorithm subtracts a baseline from returns (MA-REINFORCE, MAGRPO), p is added
 to the turn's return before that, and its expectation goes with the baseline: unbiased with leave-one-out,
