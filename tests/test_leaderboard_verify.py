@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import sys
 import tracemalloc
 import zipfile
 from dataclasses import replace
@@ -20,7 +21,9 @@ from leaderboard_entries import (
 )
 
 import collm_envs
+from collm_envs.evaluate import evaluate
 from collm_envs.evaluate import jobs as evaluation_jobs
+from collm_envs.policies import Reply, seat
 from collm_envs.writing import tldr
 from leaderboard import bundle, lists, verify
 from leaderboard.bundle import Refused
@@ -89,6 +92,43 @@ def test_a_list_on_the_hubs_data_is_played_and_verified_where_the_data_is(tmp_pa
     entry = make_entry(tmp_path, "TLDR-v0-hub", "noisy")
     assert verify.verify(entry, hub=True).episodes == 256
     assert "verify with --hub" in refused(entry)
+
+
+class Hostile:
+    """Writes programs that mark and end whatever process runs them."""
+
+    name = "hostile"
+    text = "import os, sys\nsys.collm_was_here = True\nos._exit(3)\ndef aux(x):\n    return x"
+
+    def act(self, seats):
+        return [Reply(self.text) for _ in seats]
+
+
+def short_list_of_coophe(tmp_path, monkeypatch, policy):
+    """An entry for a list of three pairs, each played once."""
+    lines = lists.SPLITS.joinpath("CoopHE-v0.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "CoopHE-v0.jsonl").write_text("".join(lines[:3]))
+    for name, value in (("SPLITS", tmp_path), ("PAIRS", 3), ("TRIALS", 1)):
+        monkeypatch.setattr(lists, name, value)
+    env = collm_envs.make("CoopHE-v0")
+    evaluate(env, policy or seat(env.task, "expert", {}), lists.jobs("CoopHE-v0"), tmp_path / "run")
+    about = About(name="a", kind="scripted", method="m", licence="MIT", contact="c", command="x")
+    return submit([tmp_path / "run"], about, tmp_path / "entries")
+
+
+def test_programs_of_an_entry_run_in_the_tasks_sandbox_and_nowhere_else(tmp_path, monkeypatch):
+    entry = short_list_of_coophe(tmp_path, monkeypatch, dict.fromkeys(("agent_0", "agent_1"), Hostile()))
+    assert verify.verify(entry).episodes == 3
+    assert not hasattr(sys, "collm_was_here")
+
+
+def test_a_tampered_verdict_is_refused_and_too_many_timeouts_are(tmp_path, monkeypatch):
+    entry = short_list_of_coophe(tmp_path, monkeypatch, None)
+    verdict = next(iter(json.loads(read_lines(entry)[1])["turns"][0]["verdicts"]))
+    change_record(entry, 1, lambda d: first(d)["verdicts"].update({verdict: "wrong"}))
+    assert "run-0.jsonl.gz:2: differs: turn 1, verdicts" in refused(entry)
+    change_record(entry, 1, lambda d: first(d)["verdicts"].update({verdict: "timeout"}))
+    assert "1 of 3 episodes timed out on replay" in refused(entry)
 
 
 def test_a_trained_entry_brings_the_seeds_tokens_and_curves_of_its_runs(tmp_path):
