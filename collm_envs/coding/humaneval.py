@@ -67,7 +67,7 @@ class CoopHE:
 
     **Grading.**  Programs run in a sandbox (`sandbox="auto"`; "wasm", "process": see collm_envs.sandbox),
     each with `timeout_s` CPU seconds for all its asserts; the first time-out counts once twice the time was
-    not enough either.  One that hangs is begun again after the assert it hung in, until `max_timeouts` have hung.
+    not enough either.  A program that hangs goes on after the assert it hung in, until `max_timeouts` have.
     `Score.verdicts` holds every assert's verdict; "timeout" is the only one a slower machine may change.
 
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
