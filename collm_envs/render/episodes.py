@@ -39,6 +39,8 @@ def episodes_page(
         for k, (record, one) in enumerate(zip(records, pages, strict=False), start=1)
     )
     body = f'<header><p class="eyebrow">{_about(records)}</p><h1>{escape(title)}</h1></header>'
+    if len(alike := {_policies(record) for record in records}) == 1:
+        body += f'<p class="quiet">played by {escape(alike.pop())}</p>'
     body += sortable(_columns(records, hrefs), least="return")
     body += f"<section>{embedded}</section>" if embedded else ""
     return document(title, body, ("episodes.js",))
@@ -96,11 +98,11 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
     rejected = [sum(len(r) for turn in one["turns"] for r in turn["rejected"].values()) for one in records]
     ends = [record["turns"][-1]["metrics"] if record["turns"] else {} for record in records]
     names = list(dict.fromkeys(name for end in ends for name in [*end][:3]))[:5]
+    policies = [_policies(record) for record in records]
     return [
         Column("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
         *(_words(name, [r[key] for r in records]) for name, key in _TOLD_APART if _several(records, key)),
         _numbers("seed", [record["seed"] for record in records]),
-        _words("policies", [_policies(record) for record in records]),
         _numbers("turns", [len(some) for some in rewards]),
         Column("reward by turn", _sparks(records, rewards)),
         _numbers("last", [some[-1] if some else None for some in rewards]),
@@ -108,6 +110,7 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
         *(_numbers(name.replace("_", " "), [end.get(name) for end in ends]) for name in names),
         _numbers("rejected", rejected),
         _numbers("seconds", [record["seconds"] for record in records], 1),
+        *([_words("policies", policies)] if len(set(policies)) > 1 else []),
         _numbers("no.", range(1, len(records) + 1)),
     ]
 
