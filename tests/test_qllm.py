@@ -16,6 +16,7 @@ from baselines import games, qllm
 from baselines.cli import main
 from baselines.core import coder, pinned, trial, written
 from baselines.core.bench import set_up
+from baselines.core.game_contexts import play_game
 from baselines.core.language import Refused
 from baselines.core.searching import Config
 from baselines.mixing import Config as Mixing
@@ -410,3 +411,14 @@ def test_help_needs_no_torch():
 )
 def test_an_opinion_is_one_number_on_the_last_line(answer, count, index):
     assert coder.opinion(answer, count) == index
+
+
+def test_in_the_two_step_game_only_the_branch_of_the_first_agent_hangs_on_the_first_table():
+    contexts = play_game("two-step", 60, seed=0).contexts
+    table = [row.ctx["table"].index(1.0) for row in contexts.rows]
+    truth = {s: contexts.truth[[k for k, t in enumerate(table) if t == s]] for s in range(3)}
+    assert len(truth[0]) > 10
+    assert (truth[0][:, 1] == 0).all()
+    assert (truth[0][:, 0] >= 0.5).all()  # |7 - an entry of 2B| / 2
+    assert (truth[1] == 0).all()  # everything pays 7 there
+    assert set(truth[2].ravel()) <= {0.5, 3.5}  # |1 - 0| / 2 and |8 - 1| / 2
