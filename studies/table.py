@@ -63,7 +63,7 @@ SETTINGS = {
     "HouseBuild-v0": Setting(
         (180, 120), 32, {"GRPO": 28, "AC": 12, "MAGRPO": 24, "CoLLM-DC": 10, "CoLLM-CC": 10}
     ),
-    "ArXiv-v0": Setting((400, 224), 32, {"GRPO": 12, "AC": 6, "MAGRPO": 12, "CoLLM-DC": 6, "CoLLM-CC": 6}),
+    "ArXiv-v0": Setting((400, 224), 32, {"GRPO": 8, "AC": 4, "MAGRPO": 8, "CoLLM-DC": 4, "CoLLM-CC": 4}),
 }
 """environment -> how much of everything"""
 
