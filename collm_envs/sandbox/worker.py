@@ -20,6 +20,9 @@ START_S = 60.0
 """how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
 REPORT_S = 10.0
 MAX_FRAME = 1 << 20
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8"}
+"""hashes the same in every run; and no current folder on the path, which Python 3.13 would look up, in vain,
+to word an AttributeError of a module"""
 BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), *p[1].split('|')]; "
 BOOT += "from inside import zygote; zygote.main(int(p[2]), *p[3:])"
 
@@ -122,7 +125,7 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # the terminal's Ctrl-C is for the trainer
                 cwd="/",
-                env={**libraries, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+                env={**libraries, **ENVIRONMENT},
             )
             theirs.close()
             os.close(write_end)

@@ -289,6 +289,16 @@ VALUES = {
     ),
     "a generator is no list": Honest("def f(n): yield from range(n)\n", calls(([2], [0, 1])), 0),
     "a range is no list": Honest("def f(n): return range(n)\n", calls(([2], [0, 1])), 0),
+    "what a module lacks": Honest(
+        """
+import math, string, textwrap
+def f(n):
+    try: textwrap.nothing
+    except AttributeError: return [hasattr(string, "nothing"), getattr(math, "nothing", n)]
+""",
+        calls(([1], [False, 1])),
+        1,
+    ),
     "codecs": Honest(
         """
 def f(s): return [s.encode(c).decode(c) for c in ("utf-16", "utf-32-le", "utf-7", "iso-8859-15", "cp1252")]
