@@ -110,3 +110,10 @@ def test_a_function_for_a_mixer_is_no_credit_for_text_agents_and_the_other_way_r
         load("two_step")
     with pytest.raises(Refused, match=r"str_build: reads 'ctx.best', the environment has \['table'\]"):
         check_reads(pinned.load("str_build"), {"table": torch.zeros(3)})
+
+
+def test_a_function_for_another_environment_is_refused_with_what_it_misses():
+    task = make_task("StrBuild-v0")
+    features = extract(Replays(task), as_nodes(task, scripted(task, 1, seed=0)[0][0]))
+    with pytest.raises(Refused, match=r"house_build is for another environment: feat\['match'\] is unknown"):
+        load("house_build").credit(features, torch.zeros(1))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from baselines.core import pinned
 from baselines.core.features import Features, Row
-from baselines.core.language import Refused
+from baselines.core.language import PLACES, Refused, check_names
 
 ALPHA = 0.5
 """the largest share of the advantage that `mix` may take"""
@@ -36,13 +37,20 @@ class Written(NamedTuple):
     """plain Python on the numbers of one turn; its parameters are MODES[mode]"""
     alpha: float = ALPHA
     """of mode mix"""
+    reads: Mapping[str, Sequence[str]] = MappingProxyType({})
+    """of each of ctx, feat and pair: what it reads, to be refused where an environment does not have it"""
 
     def credit(self, features: Features, rewards: Tensor) -> Tensor:
         """b_i, w_i or c_i of every turn and agent.   rewards: (B,) -> (B, N) of the same dtype
 
-        Raises Refused, naming turn and agent, for numbers that are not finite and for weights that are
-        negative, below the floor or do not sum to 1.
+        Raises Refused for a function of another environment, for numbers that are not finite, naming turn
+        and agent, and for weights that are negative, below the floor or do not sum to 1.
         """
+        there = {place: list(getattr(features, place)) for place in PLACES}
+        try:
+            check_names(self.reads, there)
+        except Refused as why:
+            raise Refused(f"{self.name} is for another environment: {why}") from None
         rows = features.rows()
         out = [self._numbers(row, reward) for row, reward in zip(rows, rewards.tolist(), strict=True)]
         found = torch.tensor(out, dtype=torch.float64)
@@ -88,4 +96,8 @@ def load(name: str | Path) -> Written:
     facts = file.manifest
     if facts["form"] != "turn":
         raise Refused(f"{file.name}: its functions are for a mixer, not for the credit of text agents")
-    return Written(file.name, facts["mode"], file.functions[facts["mode"]], facts["alpha"])
+    reads: dict[str, list[str]] = {place: [] for place in PLACES}
+    for field in file.reads:
+        place, _, read = field.partition(".")
+        reads[place].append(read)
+    return Written(file.name, facts["mode"], file.functions[facts["mode"]], facts["alpha"], reads)
