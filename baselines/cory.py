@@ -100,6 +100,8 @@ class Config(Settings):
         self.env_kwargs = {"num_agents": 1, **self.env_kwargs}
         if self.shared or self.models:
             raise ValueError("CORY duplicates one `model`: leave out shared and models")
+        if self.credit != "shared":
+            raise ValueError(f"CORY pays both models the sum: credit must be shared, got {self.credit!r}")
         if self.exchange_every < 0 or self.kl_horizon < 1:
             raise ValueError(
                 "exchange_every must be at least 0 and kl_horizon at least 1, "

@@ -237,6 +237,7 @@ def test_every_environment_has_a_form_for_one_agent_that_it_trains_on(folders, e
     ("wrong", "reason"),
     [
         ({"shared": True}, "CORY duplicates one `model`"),
+        ({"credit": "difference"}, "credit must be shared, got 'difference'"),
         ({"exchange_every": -1}, "exchange_every must be at least 0"),
         ({"estimator": "group", "group": 1}, "group must be at least 2, got 1"),
         ({"kl": 0.0, "kl_target": 1.0}, "kl_target and kl must be above 0, got 1.0 and 0.0"),

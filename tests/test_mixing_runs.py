@@ -14,6 +14,7 @@ from baselines.core import values
 from baselines.core.checkpoint import load_last
 from baselines.core.commands import train
 from baselines.core.recurrent import RecurrentQ
+from baselines.core.rows import collect
 from baselines.mixing import Config, evaluate
 
 SMALL = ["--batch", "4", "--at-once", "4", "--hidden", "16", "--eval-episodes", "4"]
@@ -50,6 +51,12 @@ def test_what_a_run_leaves_plays_as_its_last_evaluation_says(tmp_path):
     agents = RecurrentQ(game.layout, 16)
     agents.load_state_dict(torch.load(out / "agents.pt", weights_only=True))
     assert evaluate(agents, [game], 1, values.EVAL_SEED) == [lines(out / "eval.jsonl")[-1]["return"]]
+
+
+def test_a_report_of_text_runs_passes_over_it(tmp_path):
+    train(["mixing", "--steps", "1", *SMALL, "--out", str(tmp_path / "run")])
+    with pytest.raises(ValueError, match="holds neither a run"):
+        collect([tmp_path])
 
 
 @pytest.mark.parametrize(

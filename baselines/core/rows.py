@@ -70,7 +70,7 @@ def collect(dirs: Sequence[Path]) -> list[Row]:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         inside = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-        trained = [path for path in inside if (path / "eval.jsonl").exists()]
+        trained = [path for path in inside if (path / "eval.jsonl").exists() and _of_texts(path)]
         evals = [path for path in inside if (path / "records.jsonl").exists()]
         if not trained and not evals:
             raise ValueError(f"{folder} holds neither a run (eval.jsonl) nor an evaluation (records.jsonl)")
@@ -198,6 +198,11 @@ def _run_of(record: Record) -> Path | None:
     if run is None or not (run / "config.json").exists() or not (run / "eval.jsonl").exists():
         return None
     return run.resolve()
+
+
+def _of_texts(run: Path) -> bool:
+    """False for a run of value decomposition: its games are no environments of ours."""
+    return "env" in _config(run)["config"]
 
 
 def _prompted(one: Played) -> Row:
