@@ -175,7 +175,8 @@ def main() -> None:
     for env in given.envs or SETTINGS if given.submit else ():
         for name in (*PROTOCOLS, *TRAINED):
             run_once(*submitting(env, name, given.seeds, given.submit))
-    cli.main(["report", *(str(RUNS / env) for env in SETTINGS if (RUNS / env).is_dir()), "--out", str(OUT)])
+    folders = [str(RUNS / env) for env in SETTINGS if (RUNS / env).is_dir()]
+    cli.main(["report", *folders, "--out", str(OUT), "--title", "The paper's table with the embedded model"])
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ class Report:
     """runs of collm train, folders of collm eval, or folders of such"""
     out: Path = Path("runs/report")
     """folder for index.html, tables.md, tables.tex and measures.csv"""
+    title: str = "Runs side by side"
+    """of the page"""
 
 
 def main(args: Sequence[str]) -> None:
@@ -63,9 +65,10 @@ def main(args: Sequence[str]) -> None:
         raise ValueError("which folders? collm report DIR...")
     rows = collect(asked.dirs)
     asked.out.mkdir(parents=True, exist_ok=True)
-    files = {"index.html": page, "tables.md": markdown, "tables.tex": latex, "measures.csv": measures_csv}
+    files = {"tables.md": markdown, "tables.tex": latex, "measures.csv": measures_csv}
     for name, write in files.items():
         (asked.out / name).write_text(write(rows), encoding="utf-8")
+    (asked.out / "index.html").write_text(page(rows, asked.title), encoding="utf-8")
     print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {asked.out / 'index.html'}")
 
 
@@ -206,7 +209,7 @@ def measures_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def page(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Row], title: str) -> str:
     """The page: for each environment its table, learning curves and command lines."""
     parts = []
     for env, some in _by_env(rows).items():
@@ -221,7 +224,7 @@ def page(rows: Sequence[Row]) -> str:
     columns, cells = together(rows)
     if cells:
         parts.append(section("All environments together", table(columns, cells), prose(TOGETHER)))
-    return report("Runs side by side", parts, about="collm report")
+    return report(title, parts, about="collm report")
 
 
 def _kept_whole(cell: str) -> str:
