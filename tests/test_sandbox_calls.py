@@ -153,6 +153,16 @@ def check(candidate):
     assert sandbox.check(main="def f(x): raise ValueError('no room')\n", **how).passed == 0
 
 
+def test_a_text_that_begins_with_an_indented_line_continues_the_prompt(sandbox):
+    how = {"entry_point": "f", "prompt": 'import math\ndef f(x):\n    """Root."""\n'}
+    how["test"] = "def check(candidate):\n    assert candidate(4) == 2\n"
+    body = "    return math.isqrt(x)\n"
+    for main in (body, "\n \n" + body, how["prompt"] + body):
+        assert sandbox.check(main=main, **how).passed == 1
+    for main in ("", "    pass\n", "def f(x): return math.isqrt(x)\n"):
+        assert sandbox.check(main=main, **how).passed == 0
+
+
 def test_a_test_that_catches_everything_does_not_hide_that_the_program_is_gone(sandbox):
     check = "def check(candidate):\n    try: candidate(1)\n    except: pass\n"
     died = sandbox.check(main="import os\ndef f(x): os._exit(0)", entry_point="f", test=check)

@@ -34,7 +34,7 @@ copy of the process opens workers of its own):
     grade(main=, entry_point=, tests=, aux=None, timeout_s=2.0, counterfactual=False, retry_timeouts=False)
         -> Result
     check(main=, entry_point=, test=, prompt="", aux=None, timeout_s=2.0, retry_timeouts=False) -> Result
-        HumanEval style: `test` defines check(candidate).  total is 1.
+        HumanEval style: `test` defines check(candidate), `main` may continue the prompt.  total is 1.
     grade_many([{keywords of grade}, ...]) -> [Result, ...]     keeps all workers busy, results in order
     parse(text, ...) -> (Facts, ...)      what a text is, found in a throw-away process that never executes it
     call(program, function, *arguments, timeout_s=2.0) -> value

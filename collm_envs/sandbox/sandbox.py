@@ -132,10 +132,11 @@ class Sandbox:
         `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
         name call the program in its own.  What travels are copies, so a test cannot see its arguments
         changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
-        tests use; `main` must be a whole program.  Raises ValueError where the tests themselves do not run.
+        tests use.  `main` is a whole program, or what follows the prompt: a text that begins with an indented
+        line.  Raises ValueError where the tests themselves do not run.
         """
-        program = _program(main, entry_point, aux)
-        test, prompt = _text("test", test), _text("prompt", prompt)
+        test, prompt, main = _text("test", test), _text("prompt", prompt), _text("main", main)
+        program = _program(prompt + main if _continues(main) else main, entry_point, aux)
         cpu_s = _seconds(timeout_s)
         unfit = program.unfit()
 
@@ -220,6 +221,11 @@ def _text(what: str, text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"{what}: need a str, got {type(text).__name__}")
     return str.__str__(text)
+
+
+def _continues(text: str) -> bool:
+    """Whether a text begins with an indented line, as no program does."""
+    return next((line for line in text.split("\n") if line.strip()), "").startswith((" ", "\t"))
 
 
 def _seconds(timeout_s: float) -> float:

@@ -117,6 +117,7 @@ class Worker:
         libraries = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
         try:
             self._control = ours
+            # no preexec_fn, then exec: safe beside threads and CUDA, and nothing of the trainer comes along
             self._process = subprocess.Popen(
                 self._command(theirs.fileno()),
                 stdin=subprocess.DEVNULL,
