@@ -13,7 +13,7 @@ from tabular import TabularCritic, gradient, tabular_team
 from toy_games import BRANCH_B, Answer, additive_bandit, matrix_game
 
 from baselines import maac, magrpo, reinforce
-from baselines.core import coalitions
+from baselines.core import coalitions, run
 from baselines.core.advantages import left_out_residual
 from baselines.core.credit import RULES, Credit, make, mixed, weighted, written
 from baselines.core.improve import Lesson
@@ -364,6 +364,12 @@ def test_one_agent_has_nobody_to_share_with(name):
 def test_a_missing_function_names_those_there_are():
     with pytest.raises(FileNotFoundError, match=r"'nowhere'.*str_build"):
         make(Settings(credit="qllm:nowhere"), Answer())
+
+
+def test_a_credit_that_cannot_be_is_refused_before_a_model_is_made(monkeypatch):
+    monkeypatch.setattr(run, "with_models", lambda *_: pytest.fail("a model was made"))
+    with pytest.raises(FileNotFoundError, match="'nowhere'"):
+        run.prepare("magrpo", magrpo.Config(credit="qllm:nowhere"))
 
 
 def test_shapley_for_too_many_agents_says_how_many_it_can_take():

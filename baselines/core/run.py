@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import torch
 from rich.console import Console
 
-from baselines.core import checkpoint, logs
+from baselines.core import checkpoint, credit, logs
 from baselines.core.logs import Logs
 from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Settings
@@ -102,8 +102,9 @@ def resume(out: Path, *, quiet: bool = False) -> Path:
 
 
 def prepare(name: str, config: Settings, quiet: bool = True) -> tuple[TextEnv, Team]:
-    """The environment and a fresh team; raises for whatever is wrong with keywords or models."""
+    """The environment and a fresh team; raises for whatever is wrong with keywords, credit or models."""
     env = make(config.env, **config.env_kwargs)
+    credit.make(config, env.task)  # refused here where it is wrong: a warm start takes a minute
     return env, algorithm(name).team(with_models(config, quiet), env.task)
 
 
