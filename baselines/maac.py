@@ -8,6 +8,8 @@ where the agents are about to write, and neither exists at execution.
     grad J_i = E[ sum_t  rho_{i,t} A_t  grad log pi_i(a_{i,t} | h_{i,t}) ],    rho = pi_i / pi_i,old
     L(V)     = mean_t (V(h_t) - sg[A_t + V(h_t)])^2
 
+`credit` turns the team's A into one for each agent (core/credit.py); shared, the default, leaves it alone.
+
 Where we differ from the paper:
 - One critic step per batch, whatever the number of agents (the published code steps the central critic once
   for each agent on the same inputs), and `critic_epochs` passes where asked for.

@@ -8,6 +8,8 @@ of all agents together; cross: all K^N combinations) branch into subtrees.  With
     A_g  = R_g - mean_g R_g                           the group's mean is the baseline, there is no critic
     grad J_i = E[ sum_t mean_g  A_{t,g}  grad log pi_i(a_{i,t,g} | h_{i,t}) ]         each agent by itself
 
+`credit` turns the team's A into one for each agent (core/credit.py); shared, the default, leaves it alone.
+
 Where we differ from the paper:
 - `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
   stake in it: on the two-step game of the QMIX paper it locks into the worse branch (7, not 8) in nearly

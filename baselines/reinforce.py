@@ -7,6 +7,8 @@ G whole episodes are played from every start.  With R_{t,g} the return-to-go of 
     A_{t,g}  = R_{t,g} - b(R_{t,1}, ..., R_{t,G})       b: none 0 | mean | leave-one-out | max of the group
     grad J_i = E[ sum_t  A_{t,g}  grad log pi_i(a_{i,t,g} | h_{i,t}) ]                each agent by itself
 
+`credit` turns the team's A into one for each agent (core/credit.py); shared, the default, leaves it alone.
+
 Where we differ from the paper:
 - Nothing is re-centred or divided by a deviation after the baseline: that would cancel the baseline and make
   all four of these one algorithm.

@@ -1,8 +1,8 @@
 """Learned state-dependent weights for `--credit learned`: the learned twin of a written function of weights.
 
-One linear head over the agents, as in Qatten (Yang et al. 2020, arXiv:2002.03939), that foretells whose turn
-it will be.  x(s) is what is known before the turn (core/features.py), D_i the difference reward of the turn
-as it was played (core/coalitions.py):
+One linear head over the agents, as in Qatten (Yang et al. 2020, arXiv:2002.03939), that foretells who will
+matter.  x(s) is what is known before the turn (core/features.py), D_i the difference reward of the turn as it
+was played (core/coalitions.py):
 
     w(s) = f/N + (1 - f) softmax(W x(s))              f = FLOOR: N w_i >= f, and w sums to 1
     L(W) = -mean sum_i q_i log softmax_i(W x(s))      q_i = |D_i| / sum_j |D_j|, equal where all are 0
@@ -27,7 +27,9 @@ from baselines.core.features import CTX, PER_AGENT, Features, extract
 from baselines.core.pinned import FLOOR
 
 PASSES = 20
+"""Adam steps on the turns of one step of the trainer"""
 LR = 0.02
+"""of these"""
 
 
 class Learned:
