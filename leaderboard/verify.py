@@ -128,10 +128,14 @@ def check_job(place: str, one: Record, missing: dict[Job, None], jobs: Sequence[
 
 
 def check_usage(place: str, one: Record) -> None:
-    """Refused for an episode without a turn and for costs that are no numbers of at least 0."""
+    """Refused for an episode without a turn, and for costs of others or that are no numbers of at least 0."""
     if not one.turns:
         raise Refused(f"{place}: turns", "no turn was played")
     for t, turn in enumerate(one.turns, start=1):
+        if set(turn["usage"]) != set(one.agents):
+            raise Refused(
+                f"{place}: turn {t}, usage", f"of {sorted(turn['usage'])}, need {sorted(one.agents)}"
+            )
         for agent, said in turn["usage"].items():
             for name in COUNTED:
                 value = said.get(name, 0)

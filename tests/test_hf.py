@@ -172,3 +172,19 @@ def test_the_command_line_plays_it_and_records_what_it_cost(folders, tmp_path, c
         assert {"tokens_read", "tokens_written", "finish_reason", "seconds"} <= set(
             one.turns[0]["usage"]["agent_0"]
         )
+
+
+def test_tiny_is_the_embedded_model_warm_started_on_the_environment_it_plays(folders, monkeypatch):
+    asked = []
+
+    def folder(*args):
+        asked.append(args)
+        return folders[0]
+
+    monkeypatch.setattr(hf.tiny, "folder", folder)
+    env = collm_envs.make("TLDR-v0", prompts="terse")
+    policy = kinds(env)["hf"](f"tiny?{SHORT}")
+    assert policy.name == f"hf:tiny?{SHORT}"
+    assert asked == [("TLDR-v0", {"prompts": "terse"}, "full")]
+    with pytest.raises(ValueError, match="hf:tiny is warm-started on an environment"):
+        hf.parse("tiny")
