@@ -7,6 +7,7 @@ import torch
 
 import collm_envs
 from baselines import cli, hf, tiny
+from baselines.console import kinds
 from baselines.core.models import add_adapters, save
 from baselines.core.rollout import play
 from collm_envs.evaluate import evaluate, jobs
