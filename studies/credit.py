@@ -230,8 +230,8 @@ NEAR = ("credit", "contribution error", "95 % low", "high", "Spearman", "95 % lo
 READING = """The contribution error is half of the sum over agents of |c_i / sum |c| - phi_i / sum |phi||,
 averaged over turns: 0 for the same shares, at most 1.  Spearman compares c and phi over all agents and turns,
 and "within turns" after the turn's mean is taken from both: that is all that a division adds to the shared
-reward.  Intervals of differences are Student's t over seeds, those of agreement a bootstrap over turns; an
-interval that holds 0 shows no difference."""
+reward.  Intervals of differences are Student's t over seeds, those of agreement a bootstrap over turns.  An
+interval that holds 0 shows no difference; of twenty true zeros one is expected outside its interval."""
 
 
 def of(rows: Sequence[dict[str, Any]], env: str, credit: str) -> dict[float, dict[str, Any]]:
