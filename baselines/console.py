@@ -95,7 +95,8 @@ class _Seats:
     """id of the environment, or package.module:Id"""
     agent: AgentPolicies = ()
     """who plays an agent; may be given again: expert, random, noisy, replay:FILE, human,
-    hf:FOLDER_OR_NAME (hf:tiny is the embedded model), openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512"""
+    hf:FOLDER_OR_NAME (hf:tiny: the embedded model),
+    openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512"""
     env_kwargs: str = "{}"
     """keywords of the environment, as JSON"""
 
