@@ -35,7 +35,7 @@ def saved(folder, monkeypatch, name, source):
 def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = code(README)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     exec(compile("\n".join(blocks), "README.md", "exec"), {"__name__": "readme"})
     assert capsys.readouterr().out.startswith("-")
 
