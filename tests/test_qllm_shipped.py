@@ -60,6 +60,7 @@ def test_every_shipped_function_comes_with_its_report_and_its_author(name):
     assert facts["env"] == SHIPPED[name][0]
     assert "language model" in facts["written_by"]
     assert facts["reviewed_by"]
+    assert load(name).sha256 == facts["sha256"]
     read = language.reads((FOLDER / f"{name}.py").read_text(), facts["mode"])
     assert set(facts["reads"]) == {f"{place}.{n}" for place, names in read.items() for n in names}
 

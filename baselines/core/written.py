@@ -39,6 +39,8 @@ class Written(NamedTuple):
     """of mode mix"""
     reads: Mapping[str, Sequence[str]] = MappingProxyType({})
     """of each of ctx, feat and pair: what it reads, to be refused where an environment does not have it"""
+    sha256: str = ""
+    """of the source, as pinned; "" for one that no file holds"""
 
     def credit(self, features: Features, rewards: Tensor) -> Tensor:
         """b_i, w_i or c_i of every turn and agent.   rewards: (B,) -> (B, N) of the same dtype
@@ -100,4 +102,5 @@ def load(name: str | Path) -> Written:
     for field in file.reads:
         place, _, read = field.partition(".")
         reads[place].append(read)
-    return Written(file.name, facts["mode"], file.functions[facts["mode"]], facts["alpha"], reads)
+    function = file.functions[facts["mode"]]
+    return Written(file.name, facts["mode"], function, facts["alpha"], reads, file.sha256)
