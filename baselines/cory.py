@@ -8,7 +8,8 @@ untrained model pi_0 at its own prompt x, and every T steps they exchange roles:
     r_i = -eta log pi(w_i | x, w_<i) / pi_0(w_i | x, w_<i),  + r at the last token        x: its own prompt
 
     ppo    every token is a move, gamma = 1:  A_i = GAE(lambda) of r_i with V(x, w_<i)
-    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query
+    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query (an
+           observer's answer other prompts: what the pioneers earned stays in its advantage, as noise)
 
 Afterwards either model works alone on s_0; evaluation and `save_pretrained` take each by itself.
 
@@ -81,9 +82,9 @@ class Config(Settings):
     kl: float = 0.3
     """eta: price of a nat between a model and its untrained self, paid token by token"""
     kl_target: float | None = None
-    """adapt each model's eta until its texts are so many nats away (arXiv:1909.08593); None: eta stays"""
+    """adapt each model's eta until its episodes are so many nats away (arXiv:1909.08593); None: eta stays"""
     kl_horizon: int = 10_000
-    """texts over which eta adapts"""
+    """episodes over which eta adapts"""
     scale_rewards: bool = False
     """divide summed rewards by their running deviation"""
     lr: float = 1.41e-5
@@ -98,6 +99,12 @@ class Config(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.env_kwargs = {"num_agents": 1, **self.env_kwargs}
+        if self.env_kwargs["num_agents"] != 1:
+            raise ValueError(
+                f"CORY trains one agent's texts: num_agents must be 1, got {self.env_kwargs['num_agents']}"
+            )
+        if self.estimator == "ppo" and self.length != "sum":
+            raise ValueError("length is for estimator='group': with ppo every token is a move of its own")
         if self.shared or self.models:
             raise ValueError("CORY duplicates one `model`: leave out shared and models")
         if self.credit != "shared":

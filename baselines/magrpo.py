@@ -38,6 +38,11 @@ from baselines.core.settings import Settings
 from baselines.core.team import Team, build
 from collm_envs import Task
 
+IDLE = (
+    "credit={!r} with joint='cross' changes nothing: every text of an agent meets the same texts of the "
+    "others, so what is subtracted is the same for all of them; take joint='aligned'"
+)
+
 
 @dataclass
 class Config(Settings):
@@ -56,11 +61,15 @@ class Config(Settings):
         super().__post_init__()
         if self.group < 2:
             raise ValueError(f"group must be at least 2, got {self.group}: the baseline is the group's mean")
+        if self.joint == "cross" and self.credit in ("difference", "counterfactual"):
+            raise ValueError(IDLE.format(self.credit))
 
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone: MAGRPO has no critic."""
     divided = credit.make(config, task)
+    if config.joint == "cross" and divided.blind:
+        raise ValueError(IDLE.format(config.credit))
     return replace(build(config, task.agents), credit=divided)
 
 

@@ -128,7 +128,7 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 
 def test_an_unknown_algorithm_names_those_there_are():
-    with pytest.raises(ValueError, match="maac, magrpo, reinforce, got 'ppo'"):
+    with pytest.raises(ValueError, match="maac, magrpo, reinforce, or mixing for games, got 'ppo'"):
         train(["ppo"])
 
 

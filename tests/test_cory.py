@@ -238,6 +238,8 @@ def test_every_environment_has_a_form_for_one_agent_that_it_trains_on(folders, e
     [
         ({"shared": True}, "CORY duplicates one `model`"),
         ({"credit": "difference"}, "credit must be shared, got 'difference'"),
+        ({"env_kwargs": {"num_agents": 2}}, "num_agents must be 1, got 2"),
+        ({"length": "mean"}, "length is for estimator='group'"),
         ({"exchange_every": -1}, "exchange_every must be at least 0"),
         ({"estimator": "group", "group": 1}, "group must be at least 2, got 1"),
         ({"kl": 0.0, "kl_target": 1.0}, "kl_target and kl must be above 0, got 1.0 and 0.0"),
@@ -253,6 +255,11 @@ def test_an_environment_of_several_agents_is_refused_with_the_way_out(folders):
     how = config(folders)
     with pytest.raises(ValueError, match="has 2 agents: set num_agents to 1"):
         cory.team(how, Answer(num_agents=2))
+
+
+def test_the_observers_turns_are_graded_side_by_side_where_the_tasks_are():
+    assert Observed(make("CoopHE-v0", num_agents=1).task, "{query}{text}").parallel_play
+    assert not Observed(Answer(num_agents=1), "{query}{text}").parallel_play
 
 
 def test_dice_of_the_pioneer_are_those_of_one_model_alone(folders):

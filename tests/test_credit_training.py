@@ -9,6 +9,7 @@ from toy_games import Answer, additive_bandit
 from baselines import maac, magrpo, reinforce
 from baselines.core import checkpoint
 from baselines.core.episode import walk
+from baselines.core.language import Refused
 from baselines.core.rollout import eval_starts, play, starts, summary
 from baselines.core.sampling import Sampling
 
@@ -83,6 +84,28 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(folder, name, tmp_pa
         assert not torch.equal(W[0], W[2])
     else:
         assert "credit" not in saved  # nothing was learned, nothing is kept
+
+
+def test_a_run_goes_on_with_the_written_function_it_began_with_and_no_other(folder, tmp_path):
+    task = Answer(turns=1)
+    config = reinforce.Config(model=folder, max_new_tokens=1, credit="qllm:str_build", device="cpu")
+    team = reinforce.team(config, task)
+    checkpoint.save(tmp_path, 0, team.state_dict(), 1)
+    state = checkpoint.load_last(tmp_path)
+    team.load_state_dict(state)
+    state["credit"]["sha256"] = "0" * 64
+    with pytest.raises(Refused, match="began with the credit function 000000000000"):
+        team.load_state_dict(state)
+
+
+@pytest.mark.parametrize("credit", ["difference", "counterfactual", "qllm:str_build"])
+def test_credit_that_the_mean_over_all_combinations_would_take_away_is_refused(folder, credit):
+    with pytest.raises(ValueError, match="with joint='cross' changes nothing"):
+        magrpo.team(magrpo.Config(model=folder, joint="cross", credit=credit), Answer(turns=1))
+
+
+def test_shapley_is_not_taken_away_by_the_mean_over_all_combinations(folder):
+    assert magrpo.team(magrpo.Config(model=folder, joint="cross", credit="shapley"), Answer(turns=1)).credit.rule
 
 
 def test_no_policy_that_acts_holds_anything_of_credit(folder, tmp_path):

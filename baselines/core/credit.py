@@ -39,6 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,6 +49,7 @@ from baselines.core.advantages import left_out_residual
 from baselines.core.coalitions import MOST_AGENTS, Replays
 from baselines.core.episode import Node, table, walk
 from baselines.core.features import extract
+from baselines.core.language import Refused
 from baselines.core.learned import Learned
 from baselines.core.settings import Settings
 from baselines.core.written import Written, load
@@ -96,6 +98,25 @@ class Credit:
     alternatives: int = 0
     """texts that every agent must write besides at each history (`rollout.play`)"""
     learner: Learned | None = None
+    blind: bool = False
+    """whether p is the same for all of an agent's texts beside the same texts of the others"""
+    sha256: str = ""
+    """of the written function's source; a run goes on with no other"""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned, and which function it is; empty for all other credits."""
+        learned = {"learned": self.learner.state_dict()} if self.learner else {}
+        return {**learned, **({"sha256": self.sha256} if self.sha256 else {})}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises Refused where the run began with another written function."""
+        if self.sha256 and state["sha256"] != self.sha256:
+            raise Refused(
+                f"this run began with the credit function {state['sha256'][:12]}... and the file holds "
+                f"{self.sha256[:12]}... now; go on with the first one or begin another run"
+            )
+        if self.learner:
+            self.learner.load_state_dict(state["learned"])
 
     def divide(self, task: Task, roots: Sequence[Node]) -> Shares:
         """p and m of all joint turns of these trees; `credit_replays` is how many were played for one."""
@@ -130,8 +151,10 @@ def make(settings: Settings, task: Task) -> Credit:
         learner = Learned(n)
         return Credit(lambda replays, nodes: weighted(learner(replays, nodes)), learner=learner)
     if name == "qllm":
-        return Credit(written(load(file)))
-    return Credit(RULES[name], settings.credit_samples if name == "counterfactual" else 0)
+        function = load(file)
+        return Credit(written(function), blind=function.mode == "baseline", sha256=function.sha256)
+    alternatives = settings.credit_samples if name == "counterfactual" else 0
+    return Credit(RULES[name], alternatives, blind=name != "shapley")
 
 
 def added(p: Tensor) -> tuple[Tensor, Tensor]:

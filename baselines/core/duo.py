@@ -71,6 +71,7 @@ class Observed:
         self.task, self.template = task, template
         self.agents, self.max_turns, self.revision = task.agents, task.max_turns, task.revision
         self.reward_range, self.players = task.reward_range, task.players
+        self.parallel_play = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
 
     def items(self, split: str) -> Sequence[Item]:
         return [observed(item, ()) for item in self.task.items(split)]

@@ -63,7 +63,8 @@ ALGORITHMS = {
 def algorithm(name: str) -> ModuleType:
     """The module of an algorithm.  Raises ValueError for a name that is none."""
     if name not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
+        known = ", ".join(ALGORITHMS)
+        raise ValueError(f"algorithm must be one of {known}, or mixing for games, got {name!r}")
     return importlib.import_module(ALGORITHMS[name])
 
 

@@ -62,14 +62,14 @@ class Team:
         return out
 
     def state_dict(self) -> dict[str, Any]:
-        """Trainable weights, optimizer states, what credit has learned, and the step."""
+        """Trainable weights, optimizer states, the state of its credit, and the step."""
         steppers = {**self.optimizers, **{f"critic/{k}": v for k, v in self.critic_optimizers.items()}}
-        learned = {"credit": self.credit.learner.state_dict()} if self.credit.learner else {}
+        credit = self.credit.state_dict()
         return {
             "step": self.step,
             "weights": {name: _trainable(module) for name, module in self.modules().items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in steppers.items()},
-            **learned,
+            **({"credit": credit} if credit else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -83,8 +83,7 @@ class Team:
             optimizer.load_state_dict(state["optimizers"][name])
         for name, optimizer in self.critic_optimizers.items():
             optimizer.load_state_dict(state["optimizers"][f"critic/{name}"])
-        if self.credit.learner:
-            self.credit.learner.load_state_dict(state["credit"])
+        self.credit.load_state_dict(state.get("credit", {}))
 
     def save_pretrained(self, folder: Path) -> None:
         """One folder per agent that `from_pretrained` (or peft) loads anywhere, without critics."""
