@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy_task import Adding
 
-from baselines.core import gates, language, trial
+from baselines.core import gates, language, pinned, trial
 from baselines.core.choice import Numbers, centred, equals, measure, ranks, shared, spearman
 from baselines.core.contexts import gather, scripted
 from baselines.core.gates import admit
@@ -21,6 +21,9 @@ OTHERS = """
 def baseline(ctx, feat, me):
     return ctx["silent"] + sum(alone - ctx["silent"] for alone in feat["reward"])
 """
+GETPID = "return eval(\"__import__('os').getpid()\")"
+READS = "return len(open('/etc/hostname', 'r'))"
+POPEN = "return getattr(0, 'real')"
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,14 @@ def test_a_sensible_function_passes_every_gate_and_the_report_says_what_was_seen
         ("def baseline(ctx, me):\n    return 0", r"need `def baseline\(ctx, feat, me\)`, got"),
         ("def credit(ctx, feat, me):\n    return 0", "need one function `def baseline.*got 0"),
         (OTHERS + OTHERS, "got 2 of that name"),
+        (
+            "def helper(eval):\n    return eval\n" + body("baseline", GETPID),
+            "line 1: `eval` cannot be a name",
+        ),
+        (body("baseline", "a = [open for open in [1]]\n" + READS), "line 2: `open` cannot be a name here"),
+        ("def getattr(a, b):\n    return a\n" + body("baseline", POPEN), "`getattr` cannot be a name here"),
+        (body("baseline", "for vars in [1]:\n    pass\nreturn 0"), "line 2: `vars` cannot be a name here"),
+        (body("baseline", "from math import pow\nreturn pow(2, 3)"), "line 2: `pow` cannot be a name"),
         ("# hidden \u202e\n" + OTHERS, "line 1: characters that do not print"),
         ("# \x1b[2J\n" + OTHERS, "line 1: characters that do not print"),
         (body("baseline", "return " + "+".join(["1"] * 300)), "nested deeper than 100"),
@@ -94,6 +105,19 @@ def test_a_sensible_function_passes_every_gate_and_the_report_says_what_was_seen
 def test_what_the_language_does_not_have_is_refused_before_it_runs(contexts, source, reason):
     with pytest.raises(Refused, match=f"(?s)static: .*{reason}"):
         admit(None, source, "baseline", contexts)  # type: ignore[arg-type]
+
+
+def test_whatever_the_fence_let_through_a_loaded_function_finds_no_builtin_that_reaches_out(tmp_path):
+    source = "def reach(eval):\n    return eval\n\n\n"
+    source += body("baseline", f"from math import sqrt\nif me:\n    return sqrt(4) + len([1])\n{GETPID}")
+    source += "\n\ndef brings_os():\n    import os\n    return os\n"
+    path = tmp_path / "escapes.py"
+    functions = pinned.execute(source, path, fenced=True)
+    assert functions["baseline"]({}, {}, 1) == 3
+    with pytest.raises(NameError, match="'eval' is not defined"):
+        functions["baseline"]({}, {}, 0)
+    with pytest.raises(ImportError, match=r"only `from math import \.\.\.`, got os"):
+        functions["brings_os"]()
 
 
 def test_all_that_is_wrong_with_a_source_is_said_at_once():

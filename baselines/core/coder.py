@@ -84,7 +84,7 @@ Read them by these names, in this way: {READ[mode]}. There is nothing else.
 Plain Python: numbers, lists, `if`, `for`, comprehensions, functions of your own, and these builtins:
 {", ".join(BUILTINS)}. `from math import ...` is allowed, no other import; no attributes or methods (so no
 `.append`: use comprehensions or `x = x + [y]`), no `while`, `try`, classes, lambdas or text. Nothing may be
-kept from one call to the next. Inputs are never None; guard your divisions.
+kept from one call to the next, and no variable may have the name of a Python builtin. Inputs are never None; guard your divisions.
 
 # How it is judged
 

@@ -14,6 +14,7 @@ The fence is the second one: code that nobody has reviewed runs in a sandbox wha
 from __future__ import annotations
 
 import ast
+import builtins
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, get_args
@@ -171,6 +172,8 @@ def _names(tree: ast.Module, mode: str) -> Iterator[str]:
             known |= {node.name, *(arg.arg for arg in node.args.args)} - {*PLACES}
         elif isinstance(node, ast.ImportFrom):
             known |= {alias.name for alias in node.names}
+            for alias in node.names:
+                yield from _taken(alias.name, node.lineno)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             known.add(node.id)
         elif _by_name(node):
@@ -178,16 +181,23 @@ def _names(tree: ast.Module, mode: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             where = f"line {node.lineno}: "
+            if isinstance(node.ctx, ast.Store):
+                yield from _taken(node.id, node.lineno)
             if node.id in PLACES and node.id not in MODES[mode]:
                 yield f"{where}`{node.id}` is not given in mode {mode}{_own_action(mode, [node.id])}"
             elif node.id in PLACES and id(node) not in good:
                 yield f'{where}read `{node.id}` by name, as {node.id}["..."], and nothing else of it'
-            elif node.id not in known or node.id.startswith("_"):
+            elif node.id not in known:
                 yield f"{where}`{node.id}` is not known here"
         elif isinstance(node, (ast.FunctionDef, ast.arg)):
             name = node.name if isinstance(node, ast.FunctionDef) else node.arg
-            if name.startswith("_") or name in BUILTINS:
-                yield f"line {node.lineno}: `{name}` cannot be a name here"
+            yield from _taken(name, node.lineno)
+
+
+def _taken(name: str, line: int) -> Iterator[str]:
+    """What one function binds counts as known in all: a name of Python's own would be Python's there."""
+    if name.startswith("_") or hasattr(builtins, name):
+        yield f"line {line}: `{name}` cannot be a name here: it begins with _ or is Python's own"
 
 
 def _by_name(node: ast.AST) -> bool:

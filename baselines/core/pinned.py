@@ -15,11 +15,13 @@ unreviewed code never comes here; it runs in a sandbox until it has been read.
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -76,16 +78,27 @@ def load(name: str | Path) -> Pinned:
         raise Refused(f"{path.stem}: nobody has reviewed it; read it, then: collm qllm pin {path}")
     if manifest["form"] != "tensors":
         language.reads(source, manifest["mode"])
-    functions = execute(source, path)
+    functions = execute(source, path, fenced=manifest["form"] != "tensors")
     reads, sha = manifest["reads"], manifest["sha256"]
     return Pinned(path.stem, sha, manifest["written_by"], reads, functions, manifest)
 
 
-def execute(source: str, path: Path) -> dict[str, Callable[..., Any]]:
-    """The functions that a reviewed source defines."""
+def execute(source: str, path: Path, *, fenced: bool) -> dict[str, Callable[..., Any]]:
+    """The functions that a reviewed source defines; `fenced` ones find no builtin but the language's own."""
     scope: dict[str, Any] = {"__name__": f"pinned_{path.stem}"}
+    if fenced:
+        scope["__builtins__"] = {
+            "__import__": _only_math,
+            **{k: vars(builtins)[k] for k in language.BUILTINS},
+        }
     exec(compile(source, str(path), "exec"), scope)
     return {k: f for k, f in scope.items() if isinstance(f, FunctionType) and f.__globals__ is scope}
+
+
+def _only_math(name: str, *_: Any) -> ModuleType:
+    if name != "math":
+        raise ImportError(f"only `from math import ...`, got {name}")
+    return math
 
 
 def pin(
