@@ -22,6 +22,8 @@ from collm_envs.registry import make
 from collm_envs.task import Rejected, Scene, Score
 
 MAX_LINE_CHARS = 64 * 2**20
+MAX_DEPTH = 32
+"""of objects and lists inside one another in a record"""
 
 
 class TurnRecord(TypedDict):
@@ -81,6 +83,8 @@ class Record:
             raise ValueError(f"record: not JSON ({error})") from error
         if not isinstance(data, dict):
             raise ValueError(f"record: need a JSON object, got {type(data).__name__}")
+        if too_deep(data):
+            raise ValueError(f"record: nested more than {MAX_DEPTH} deep")
         data = {"trial": 0, **data}
         if unknown := set(data) - {field.name for field in fields(cls)}:
             raise ValueError(f"record: unknown fields {sorted(unknown)}")
@@ -117,6 +121,14 @@ _TURN: dict[str, Any] = {
     "edits": {str: [str]},
     "usage": {str: dict},
 }
+
+
+def too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Whether a JSON value nests deeper than that; what does can end whatever walks it."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(too_deep(some, levels - 1) for some in inside)
 
 
 def _check(data: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
@@ -208,13 +220,15 @@ class Replay(NamedTuple):
     """What came of playing a record again: equal, or the first place where it is not."""
 
     status: Literal["equal", "differs", "inconclusive"]
-    """inconclusive: the difference is confined to tests that timed out then or now"""
+    """inconclusive: the difference is confined to tests that timed out then or now, and what they earn"""
     turn: int = 0
     """counted from 1; 0 for the record as a whole"""
     agent: str | None = None
     field: str = ""
     recorded: Any = None
     recomputed: Any = None
+    turns: Sequence[TurnRecord] = ()
+    """the turns with what they earn now; () where it differs"""
 
     def __str__(self) -> str:
         if self.status == "equal":
@@ -227,6 +241,9 @@ class Replay(NamedTuple):
 def replay(record: Record) -> Replay:
     """Play the texts of `record` again and compare every prompt, reward, part, metric and the end, exactly.
 
+    Where a turn is inconclusive, what it earned is not compared, nor are later prompts, which may quote it;
+    texts, turns and end are.  What such an episode is worth, only the recomputed `turns` say.
+
     Raises KeyError where the environment or the item does not exist, and whatever `make` finds wrong with
     the keywords.
     """
@@ -238,22 +255,27 @@ def replay(record: Record) -> Replay:
         return Replay("differs", 0, None, "agents", sorted(record.agents), sorted(task.agents))
     _, item = env.find(record.item, record.split)
     state, over = task.start(item, record.seed), False
+    unsure, turns = None, []
     for t, turn in enumerate(record.turns, start=1):
         if over:
             return Replay("differs", t, None, "turns", len(record.turns), t - 1)
         read = {agent: task.prompt(state, agent) for agent in task.agents}
         played = {agent: mend(record.env, agent, turn["texts"].get(agent, ""))[0] for agent in task.agents}
-        apart = _apart(t, turn, {"prompts": read, "texts": played})
-        if apart is None:
-            state = task.play(state, played)
-            apart = _apart(t, turn, _earned(task.score(state), task.agents))
+        apart = _apart(t, turn, {"texts": played} if unsure else {"prompts": read, "texts": played})
         if apart is not None:
             return apart
+        state = task.play(state, played)
+        earned = _earned(task.score(state), task.agents)
+        apart = _apart(t, turn, earned)
+        if apart is not None and apart.status == "differs":
+            return apart
+        unsure = unsure or apart
+        turns.append({**turn, **earned})
         over = task.done(state) or t == env.max_cycles
     terminated = bool(record.turns) and task.done(state)
     if record.terminated != terminated:
         return Replay("differs", len(record.turns), None, "terminated", record.terminated, terminated)
-    return Replay("equal")
+    return (unsure or Replay("equal"))._replace(turns=turns)
 
 
 def _apart(t: int, turn: TurnRecord, recomputed: Mapping[str, Any]) -> Replay | None:
@@ -264,7 +286,8 @@ def _apart(t: int, turn: TurnRecord, recomputed: Mapping[str, Any]) -> Replay | 
         if not isinstance(now, dict):
             return Replay("differs", t, None, field, then, now)
         changed = [key for key in {**now, **then} if then.get(key) != now.get(key)]
-        if field == "verdicts" and all("timeout" in (then.get(key), now.get(key)) for key in changed):
+        same_tests = field == "verdicts" and then.keys() == now.keys()
+        if same_tests and all("timeout" in (then[key], now[key]) for key in changed):
             return Replay("inconclusive", t, None, field, then, now)
         key = changed[0]
         agent, name = (key, field) if key in turn["texts"] else (None, f"{field}[{key!r}]")

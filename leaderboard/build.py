@@ -16,7 +16,7 @@ from leaderboard import history
 from leaderboard.bundle import open_bundle
 from leaderboard.entry import Entry, read_entry
 from leaderboard.lists import LISTS, PAIRS, TRIALS
-from leaderboard.page import CAVEAT, Row, write_entry
+from leaderboard.page import CAVEAT, Row, over, write_entry
 from leaderboard.paper import METHODS, PAPER
 
 METRICS = {
@@ -92,7 +92,7 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
         _words("agents", [str(row.entry.agents) for row in rows]),
         _words("method", [row.entry.method for row in rows]),
         _words("models", [", ".join(row.entry.models) or "none" for row in rows]),
-        _numbers("training seeds", [float(len(row.entry.seeds)) for row in rows]),
+        _words("interval over", [over(row.entry) for row in rows]),
         _numbers("tokens read", [_measure(row, "tokens_read") for row in rows], 0),
         _numbers("tokens written", [_measure(row, "tokens_written") for row in rows], 0),
     ]

@@ -133,7 +133,10 @@ def read(file: IO[bytes], name: str, size: int) -> bytes:
 
 def _known(name: str, size: int, where: str) -> None:
     if name != ENTRY and (not RUN.fullmatch(name) or int(name[4:-9]) >= MAX_RUNS):
-        raise Refused(where, f"{name!r}: an entry holds {ENTRY} and run-0.jsonl.gz, run-1.jsonl.gz, ... only")
+        flat = ", a flat zip of these without a folder" if "/" in name else ""
+        raise Refused(
+            where, f"{name!r}: an entry holds {ENTRY} and run-0.jsonl.gz, run-1.jsonl.gz, ... only{flat}"
+        )
     if size > MAX_FILE_BYTES:
         raise Refused(where, f"{name}: {size} bytes, more than {MAX_FILE_BYTES}")
 

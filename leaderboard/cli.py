@@ -21,6 +21,8 @@ from leaderboard.submit import submit
 from leaderboard.verify import Verdict, verify
 
 HOME = Path(__file__).parent
+HERE = Path("leaderboard/entries")
+"""where a checkout has them, seen from its root"""
 SUSPICIOUS = 0.5
 """share of near-duplicates from which `verify` warns"""
 
@@ -33,8 +35,8 @@ class Submit(About):
     """folders with records.jsonl and eval.json"""
     training: Annotated[tuple[Path, ...], arg(metavar="DIR")] = ()
     """folders of `collm train`, one for each run: seeds, tokens and learning curves are taken from them"""
-    entries: Path = HOME / "entries"
-    """where entries lie"""
+    entries: Path | None = None
+    """where entries lie; default: leaderboard/entries, where there is one"""
 
 
 @dataclass
@@ -43,8 +45,8 @@ class Verify:
 
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="ENTRY")] = ()
     """folders or .zip files; default: every entry there is"""
-    entries: Path = HOME / "entries"
-    """where the entries to compare with lie"""
+    entries: Path | None = None
+    """where the entries to compare with lie; default: leaderboard/entries, else those beside the program"""
     write: bool = False
     """add the outcome to history.jsonl"""
     hub: bool = False
@@ -67,10 +69,10 @@ class Mark:
 class Build:
     """Write the site."""
 
-    out: Path = HOME / "site"
-    """folder for the pages"""
-    entries: Path = HOME / "entries"
-    """where entries lie"""
+    out: Path | None = None
+    """folder for the pages; default: `site`, beside the entries"""
+    entries: Path | None = None
+    """where entries lie; default: leaderboard/entries, else those beside the program"""
 
 
 def main(args: Sequence[str]) -> int:
@@ -84,26 +86,44 @@ def main(args: Sequence[str]) -> int:
 def _submit(args: Sequence[str]) -> int:
     asked = tyro.cli(Submit, args=args, prog="collm leaderboard submit")
     about = About(**{field.name: getattr(asked, field.name) for field in fields(About)})
-    print(f"{submit(asked.folders, about, asked.entries, asked.training)}: replayed and whole")
+    entries = asked.entries or _entries()
+    if asked.entries is None and not entries.is_dir():
+        raise ValueError(f"no folder {HERE} here; say with --entries where the new entry is to lie")
+    print(f"{submit(asked.folders, about, entries, asked.training)}: replayed and whole")
     return 0
 
 
 def _verify(args: Sequence[str]) -> int:
     asked = tyro.cli(Verify, args=args, prog="collm leaderboard verify")
-    everything = find_entries(asked.entries)
-    status = 0
-    for path in asked.paths or everything:
-        try:
-            others = [other for other in everything if other.resolve() != path.resolve()]
-            verdict = verify(path, others, hub=asked.hub)
-        except Refused as refused:
-            print(f"refused {path}: {refused}", file=sys.stderr)
-            status = 1
-            continue
-        print(_said(path, verdict))
-        if asked.write:
-            history.append(asked.entries.parent / "history.jsonl", _event(verdict))
-    return status
+    entries = asked.entries or _entries()
+    everything = find_entries(entries)
+    paths = asked.paths or everything
+    if not paths:
+        print(f"no entries in {entries}", file=sys.stderr)
+        return 1
+    accepted = [_verify_one(path, everything, entries, asked) for path in paths]
+    return 0 if all(accepted) else 1
+
+
+def _verify_one(path: Path, everything: Sequence[Path], entries: Path, asked: Verify) -> bool:
+    """Whether the entry was accepted.  What was said of its bytes before, withdrawn above all, stays."""
+    others = [other for other in everything if other.resolve() != path.resolve()]
+    try:
+        verdict = verify(path, others, hub=asked.hub)
+    except Refused as refused:
+        print(f"refused {path}: {refused}", file=sys.stderr)
+        return False
+    except Exception as error:  # whatever it is, the entries after this one are checked
+        print(f"refused {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    print(_said(path, verdict))
+    for other, why in verdict.not_compared.items():
+        print(f"  not compared with {other}: {why.removeprefix(f'{other}: ')}", file=sys.stderr)
+    book = entries.parent / "history.jsonl"
+    now = history.current(history.read(book), verdict.entry.id, verdict.digest)[0]
+    if asked.write and now == "self-reported":
+        history.append(book, _event(verdict))
+    return True
 
 
 def _said(path: Path, verdict: Verdict) -> str:
@@ -140,9 +160,18 @@ def _mark(args: Sequence[str]) -> int:
 
 def _build(args: Sequence[str]) -> int:
     asked = tyro.cli(Build, args=args, prog="collm leaderboard build")
-    rows = build(asked.entries, asked.out)
-    print(f"{len(rows)} entries: {asked.out / 'index.html'}")
+    entries = asked.entries or _entries()
+    if not entries.is_dir():
+        raise ValueError(f"no entries in {entries}; say with --entries where they are")
+    out = asked.out or entries.parent / "site"
+    rows = build(entries, out)
+    print(f"{len(rows)} entries: {out / 'index.html'}")
     return 0
+
+
+def _entries() -> Path:
+    """Those of the folder one stands in; without any, those beside this file, where a checkout has them."""
+    return HERE if HERE.is_dir() else HOME / "entries"
 
 
 def _today() -> str:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal, get_args
 
+from collm_envs.record import MAX_DEPTH, too_deep
+from collm_envs.stats import Summary
 from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
 from leaderboard.lists import LISTS
 from leaderboard.stats import Claim
@@ -93,7 +95,7 @@ def check_about(about: About) -> None:
         about.kind == "trained"
     )
     for name in wanted:
-        if not asdict(about)[name]:
+        if not getattr(about, name):
             raise ValueError(f"{name} is needed for an entry of kind {about.kind!r}")
 
 
@@ -109,6 +111,8 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
         raise Refused(ENTRY, f"not JSON ({error})") from error
     if not isinstance(data, dict):
         raise Refused(ENTRY, f"need a JSON object, got {type(data).__name__}")
+    if too_deep(data):
+        raise Refused(ENTRY, f"nested more than {MAX_DEPTH} deep")
     known = {field.name for field in fields(Entry)}
     for name in sorted(known ^ set(data)):
         raise Refused(ENTRY, f"field {name!r} is {'missing' if name in known else 'unknown'}")
@@ -122,13 +126,27 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
         raise Refused(ENTRY, str(error)) from error
     if sorted(entry.runs) != sorted(bundle.runs()):
         raise Refused(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
-    if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
-        raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+    _check_runs(entry)
     if entry.curves and len(entry.curves) != len(entry.runs):
         raise Refused(
             ENTRY, f"field 'curves': need one for each of {len(entry.runs)} runs, got {len(entry.curves)}"
         )
     return entry, raw
+
+
+def _check_runs(entry: Entry) -> None:
+    """Refused unless every run is one of its own, of a training seed of its own."""
+    if len(entry.runs) > 1 and entry.kind != "trained":
+        raise Refused(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
+    if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
+        raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+    if len(set(entry.seeds)) < len(entry.seeds):
+        raise Refused(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
+    named: dict[str, str] = {}
+    for name, made in entry.runs.items():
+        if made in named:
+            raise Refused(ENTRY, f"field 'runs': {named[made]} and {name} are one file")
+        named[made] = name
 
 
 def _text(value: Any) -> bool:
@@ -156,6 +174,18 @@ def _dict_of(fits: Any) -> Any:
     )
 
 
+def _claim(value: Any) -> bool:
+    return _dict_of(_summary)(value) and "score" in value
+
+
+def _summary(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(Summary._fields)
+        and all(_number(some) or (some is None and name in ("low", "high")) for name, some in value.items())
+    )
+
+
 def _point(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and _whole(value[0]) and _number(value[1])
 
@@ -171,7 +201,7 @@ _FIELDS = {
     "tokens": lambda value: value is None or (_whole(value) and value >= 0),
     "format": lambda value: value == FORMAT and type(value) is int,
     "runs": _dict_of(_text),
-    "claim": _dict_of(_dict_of(lambda value: value is None or _number(value))),
+    "claim": _claim,
     "score_by_run": _list_of(_number),
     "kwargs": lambda value: isinstance(value, dict),
     "agents": _whole,

@@ -36,7 +36,7 @@ def read(path: Path) -> list[Event]:
     found, previous = [], FIRST
     if not path.exists():
         return found
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         try:
             event = Event(**json.loads(line))
         except (ValueError, TypeError) as error:
@@ -53,7 +53,7 @@ def read(path: Path) -> list[Event]:
 def append(path: Path, event: Event) -> None:
     """Add an event after the last one."""
     read(path)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = _lines(path) if path.exists() else []
     previous = _digest(lines[-1]) if lines else FIRST
     line = json.dumps({**asdict(event), "previous": previous}, ensure_ascii=False)
     with path.open("a", encoding="utf-8", newline="\n") as file:
@@ -66,6 +66,11 @@ def current(events: Sequence[Event], entry: str, digest: str) -> tuple[Status, s
         if event.entry == entry and (event.digest == digest or event.status == "withdrawn"):
             return event.status, event.note
     return "self-reported", ""
+
+
+def _lines(path: Path) -> list[str]:
+    """Of the file; not `splitlines`, which also parts a note at a U+2028 in it."""
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
 
 def _digest(line: str) -> str:

@@ -70,7 +70,7 @@ def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Reco
     parts = [
         f'<header><p class="eyebrow">{escape(about)}</p><h1>{escape(entry.name)}</h1></header>',
         f'<p>{escape(status)}</p><p><a href="../../index.html#{entry.list}">back to the board</a></p>',
-        section("Score", _claim(entry), note=_unit(entry)),
+        section("Score", _claim(entry), note=f"95 % interval over {over(entry)}"),
         *([section("Learning", _learning(entry), note="as the submitter says")] if entry.curves else []),
         section("Episodes", _episodes(sample, links), prose(_SAMPLE_NOTE)),
         section("How it was made", table(("as the submitter says", ""), _facts(entry)), code(entry.command)),
@@ -85,13 +85,11 @@ _SAMPLE_NOTE = (
 )
 
 
-def _unit(entry: Entry) -> str:
-    runs = len(entry.runs)
-    return (
-        f"95 % interval over {runs} training seeds"
-        if runs > 1
-        else f"95 % interval over {PAIRS} pairs, one run"
-    )
+def over(entry: Entry) -> str:
+    """What its interval is over."""
+    if len(entry.runs) > 1:
+        return f"{len(entry.runs)} seeds"
+    return f"{PAIRS} pairs, 1 seed" if entry.kind == "trained" else f"{PAIRS} pairs"
 
 
 def _claim(entry: Entry) -> str:

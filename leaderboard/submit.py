@@ -27,6 +27,14 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
     Raises ValueError where something is missing or the entry would be refused, FileExistsError where the
     name is taken.  Nothing is left behind then.
     """
+    if not folders:
+        raise ValueError("which folders? collm leaderboard submit DIR...")
+    for folder in folders:
+        if not (folder / "eval.json").exists() or not (folder / "records.jsonl").exists():
+            raise ValueError(
+                f"{folder}: no evaluation; need eval.json and records.jsonl, "
+                "which `collm eval ... --out DIR` writes"
+            )
     learned = read_training(training)
     if training:
         about = replace(about, seeds=learned.seeds, tokens=learned.tokens)

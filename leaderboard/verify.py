@@ -7,9 +7,8 @@ itself; only environments of the table of lists are ever made, with the keywords
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from math import isfinite
 from pathlib import Path
 
 import collm_envs
@@ -24,7 +23,9 @@ from leaderboard.stats import Tally, first_difference
 MAX_INCONCLUSIVE = 0.01
 """share of episodes whose replay may differ in tests that timed out"""
 EXPERT = "the task's expert"
-COUNTED = "seconds", "tokens_read", "tokens_written"
+COUNTED = "seconds", "waited", "tokens_read", "tokens_written"
+MAX_COMPARED = 8
+"""runs of an entry that are searched for near-duplicates"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Verdict:
     episodes: int
     inconclusive: int
     similar: dict[str, float]
-    """{EXPERT or another entry: share of near-duplicates}"""
+    """{EXPERT or another entry: share of near-duplicates, in the run that has most}"""
+    not_compared: dict[str, str]
+    """{path of another entry: why it could not be read}"""
 
 
 @dataclass
@@ -46,8 +49,10 @@ class Findings:
 
     tally: Tally
     inconclusive: int = 0
-    mine: dict[tuple[str, int], list[similar.Sketch]] = field(default_factory=dict)
-    expert: dict[tuple[str, int], list[similar.Sketch]] = field(default_factory=dict)
+    texts: list[int] = field(default_factory=list)
+    """for each run a sum over what was written in which episode, whatever their order"""
+    like_expert: list[int] = field(default_factory=list)
+    """for each of the first runs how many first trials are near-duplicates of the expert's"""
 
 
 def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verdict:
@@ -57,6 +62,7 @@ def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Ver
     """
     bundle = open_bundle(path)
     entry, raw = read_entry(bundle)
+    check_place(path, entry)
     if lists.find(entry.list).kwargs.get("data") == "hub" and not hub:
         raise Refused(
             f"{ENTRY}, list", f"the data of {entry.list} is fetched from the hub; verify with --hub"
@@ -65,8 +71,12 @@ def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Ver
     for name in bundle.runs():
         if digest(bundle, name) != entry.runs[name]:
             raise Refused(name, "its sha256 is not the one that entry.json names")
+    for run, texts in enumerate(found.texts):
+        if (same := found.texts.index(texts)) < run:
+            raise Refused(f"run-{run}.jsonl.gz", f"the same texts as run-{same}.jsonl.gz")
     if apart := first_difference(entry.claim, found.tally.claim()):
-        raise Refused(f"{ENTRY}, claim", apart)
+        slow = f" ({found.inconclusive} episodes timed out otherwise than recorded)"
+        raise Refused(f"{ENTRY}, claim", apart + slow * bool(found.inconclusive))
     by_run = found.tally.by_run("score")
     if len(by_run) != len(entry.score_by_run) or any(
         not abs(p - q) <= 1e-9 for p, q in zip(entry.score_by_run, by_run, strict=True)
@@ -75,9 +85,9 @@ def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Ver
     episodes = len(entry.runs) * lists.PAIRS * lists.TRIALS
     if found.inconclusive > MAX_INCONCLUSIVE * episodes:
         raise Refused(str(path), f"{found.inconclusive} of {episodes} episodes timed out on replay")
-    shares = {EXPERT: similar.share(_trial_0(found.mine), found.expert)}
-    shares |= {name: similar.share(found.mine, theirs) for name, theirs in _sketches(entry, others)}
-    return Verdict(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares)
+    shares, unread = _compare(bundle, entry, others)
+    shares = {EXPERT: max(found.like_expert) / lists.PAIRS, **shares}
+    return Verdict(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares, unread)
 
 
 def check_records(bundle: Bundle, entry: Entry) -> Findings:
@@ -90,18 +100,29 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
     for run, name in enumerate(names):
         missing = dict.fromkeys(jobs)
         agents = None
+        found.texts.append(0)
+        found.like_expert += [0] * (run < MAX_COMPARED)
         for place, one in records(bundle, name):
             agents = one.agents if agents is None else agents
             check_header(place, one, env, agents)
             check_job(place, one, missing, jobs)
             check_usage(place, one)
-            _replay(place, one, found)
-            found.tally.add(run, one)
-            if run == 0:
-                _note_texts(env, one, found)
+            found.tally.add(run, _replayed(place, one, found))
+            found.texts[run] += _written(one)
+            if run < MAX_COMPARED and one.trial == 0:
+                alike = similar.similarity(similar.written(one), similar.by_expert(env.task, one))
+                found.like_expert[run] += alike >= similar.ALIKE
         for job in missing:
             raise Refused(name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}")
     return found
+
+
+def check_place(path: Path, entry: Entry) -> None:
+    """Refused for an entry in the folder of another one."""
+    lies = path.resolve()
+    of_board = lies.parent.name in lists.LISTS or lies.parent.parent.name == "entries"
+    if lies.is_dir() and of_board and entry.id != f"{lies.parent.name}/{lies.name}":
+        raise Refused(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
 
 
 def check_header(place: str, one: Record, env: TextEnv, agents: object) -> None:
@@ -139,7 +160,7 @@ def check_usage(place: str, one: Record) -> None:
         for agent, said in turn["usage"].items():
             for name in COUNTED:
                 value = said.get(name, 0)
-                if type(value) not in (int, float) or not (isfinite(value) and 0 <= value < 2**53):
+                if type(value) not in (int, float) or not 0 <= value < 2**53:
                     raise Refused(f"{place}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
 
 
@@ -164,36 +185,50 @@ def environment(entry: Entry) -> TextEnv:
     return env
 
 
-def _replay(place: str, one: Record, found: Findings) -> None:
+def _replayed(place: str, one: Record, found: Findings) -> Record:
+    """The record with what its texts earn now; Refused where it differs or stops before the end."""
     outcome = replay(one)
     if outcome.status == "differs":
         raise Refused(place, str(outcome))
+    if not one.terminated:
+        raise Refused(f"{place}: terminated", "the episode stops before its end")
     found.inconclusive += outcome.status == "inconclusive"
+    return replace(one, turns=outcome.turns)
 
 
-def _note_texts(env: TextEnv, one: Record, found: Findings) -> None:
-    found.mine.setdefault((one.item, one.seed), []).append(similar.written(one))
-    if one.trial == 0:
-        found.expert[one.item, one.seed] = [similar.by_expert(env.task, one)]
-        some = found.mine[one.item, one.seed]
-        some.insert(0, some.pop())  # so that the trial the expert is compared with comes first
+def _written(one: Record) -> int:
+    """A number for an episode of the list and everything written in it."""
+    texts = [sorted(turn["texts"].items()) for turn in one.turns]
+    return int.from_bytes(sha256(repr((one.item, one.seed, one.trial, texts)).encode()).digest(), "big")
 
 
-def _trial_0(mine: similar.Sketches) -> similar.Sketches:
-    return {pair: some[:1] for pair, some in mine.items()}
-
-
-def _sketches(entry: Entry, others: Sequence[Path]) -> Iterator[tuple[str, similar.Sketches]]:
-    """The first runs of other entries of the same list, one at a time."""
+def _compare(bundle: Bundle, entry: Entry, others: Sequence[Path]) -> tuple[dict[str, float], dict[str, str]]:
+    """({other entry of the list: share of near-duplicates}, {entry that cannot be read: why})."""
+    shares: dict[str, float] = {}
+    unread: dict[str, str] = {}
+    mine: list[similar.Sketches] = []
     for path in others:
-        bundle = open_bundle(path)
-        other, _ = read_entry(bundle)
-        if other.list != entry.list or other.id == entry.id:
+        try:
+            opened = open_bundle(path)
+            other, _ = read_entry(opened)
+            if other.list != entry.list or other.id == entry.id:
+                continue
+            mine = mine or list(_sketches(bundle))
+            theirs = list(_sketches(opened))
+        except Refused as refused:
+            unread[str(path)] = str(refused)
             continue
-        theirs: dict[tuple[str, int], list[similar.Sketch]] = {}
-        for _, one in records(bundle, "run-0.jsonl.gz"):
-            theirs.setdefault((one.item, one.seed), []).append(similar.written(one))
-        yield other.id, theirs
+        shares[other.id] = max(similar.share(my, their) for my in mine for their in theirs)
+    return shares, unread
+
+
+def _sketches(bundle: Bundle) -> Iterator[similar.Sketches]:
+    """Of the first runs of an entry, whole."""
+    for name in bundle.runs()[:MAX_COMPARED]:
+        made: dict[tuple[str, int], list[similar.Sketch]] = {}
+        for _, one in records(bundle, name):
+            made.setdefault((one.item, one.seed), []).append(similar.written(one))
+        yield made
 
 
 def _named(job: Job) -> str:

@@ -363,7 +363,9 @@ def peak_of(original, folder, runs):
     for k in range(runs):
         shutil.copy(original / "run-0.jsonl.gz", folder / f"run-{k}.jsonl.gz")
     shutil.copy(original / "entry.json", folder)
-    change(folder, runs={f"run-{k}.jsonl.gz": "" for k in range(runs)})
+    several = {"kind": "trained", "models": ["m"], "hardware": "CPU", "commit": "abc"}
+    named = {f"run-{k}.jsonl.gz": str(k) for k in range(runs)}
+    change(folder, **several, seeds=list(range(runs)), runs=named)
     opened = bundle.open_bundle(folder)
     entry, _ = read_entry(opened)
     tracemalloc.start()

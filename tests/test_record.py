@@ -239,6 +239,26 @@ def test_a_difference_confined_to_timed_out_tests_is_inconclusive(monkeypatch):
     assert replay(slow).status == "inconclusive"
 
 
+def test_what_an_inconclusive_episode_earns_only_the_replay_says(monkeypatch):
+    if "Timed-v0" not in collm_envs.registry:
+        collm_envs.register("Timed-v0", f"{__name__}:Timed")
+    good = play(collm_envs.make("Timed-v0"), "noisy", 1)
+    now = {turn: good.turns[turn]["reward"] for turn in range(4)}
+    assert replay(good).turns == good.turns
+    forged = with_turn(good, 1, verdicts={"t1": "timeout", "t2": "failed"}, reward=1e6)
+    found = replay(forged)
+    assert (found.status, found.turn, found.turns[1]["reward"]) == ("inconclusive", 2, now[1])
+    assert "turn 4, reward: recorded 7" in str(replay(with_turn(forged, 3, reward=7.0)))
+    assert "turn 4, texts['agent_1']" in str(replay(with_turn(forged, 3, texts={"agent_0": "1"})))
+    assert "turn 5, turns" in str(replay(replace(forged, turns=[*forged.turns, forged.turns[-1]])))
+    assert "terminated" in str(replay(replace(forged, turns=forged.turns[:-1])))
+    for added in ({"t3": "timeout"}, {"t1": "timeout", "t3": "ok"}):
+        more = with_turn(good, 1, verdicts={**good.turns[1]["verdicts"], **added}, reward=1e6)
+        assert replay(more).status == "differs"
+    fewer = with_turn(good, 1, verdicts={"t1": "timeout"}, reward=1e6)
+    assert replay(fewer).status == "differs"
+
+
 def test_states_and_scenes_are_the_start_and_one_after_each_turn():
     one = toy(seed=2)
     assert [state.turn for state in states(one)] == [0, 1, 2, 3, 4]
@@ -271,6 +291,17 @@ def test_a_malformed_record_is_refused_with_file_line_and_field(change, match, t
     (tmp_path / "x.jsonl").write_text(one.to_json() + "\n\n" + json.dumps(data) + "\n")
     with pytest.raises(ValueError, match=rf"x\.jsonl:3: record: {match}"):
         list(read(tmp_path / "x.jsonl"))
+
+
+def test_what_nests_without_end_is_refused():
+    for field in ("kwargs", "usage"):
+        data = json.loads(toy().to_json())
+        inner = data["kwargs"] if field == "kwargs" else data["turns"][0]["usage"]["agent_0"]
+        for _ in range(700):
+            inner["a"] = {}
+            inner = inner["a"]
+        with pytest.raises(ValueError, match="record: nested more than 32 deep"):
+            Record.from_json(json.dumps(data))
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "3", "null", "[" * 100_000, '{"env": NaN}'])
