@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,11 +23,16 @@ from random import Random
 from threading import Event
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from urllib.request import Request
 
+from collm_envs.deadline import open_url
 from collm_envs.policies import Reply, Seat
+from collm_envs.space import SURROGATE
 
 MAX_ANSWER_BYTES = 64 * 2**20
 MAX_PAUSE_S = 60.0
+MAX_TOKENS = 2**53
+"""a count above is none"""
 SAMPLING: Mapping[str, Callable[[str], Any]] = {
     "temperature": float,
     "top_p": float,
@@ -49,14 +54,6 @@ class _Refused(Exception):
     def __init__(self, why: str, *, again: bool, pause_s: float | None = None):
         super().__init__(why)
         self.again, self.pause_s = again, pause_s
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
 
 
 def parse(text: str) -> OpenAI:
@@ -88,7 +85,8 @@ class OpenAI:
     concurrency: int = 16
     """calls under way at once"""
     timeout_s: float = 300.0
-    """for one attempt, from connecting to the last byte"""
+    """for one attempt, from its beginning to the last byte; connecting and sending end by themselves after
+    as long, each"""
     retries: int = 6
     """attempts after the first"""
     pause_s: float = 0.5
@@ -158,38 +156,36 @@ class OpenAI:
         for attempt in range(1 + self.retries):
             began = time.monotonic()
             try:
-                text, usage = _read(self._post(body, key, began))
+                text, usage = _read(self._post(body, key), key)
             except _Refused as refused:
                 errors.append(_without(str(refused), key))
                 if not refused.again or attempt == self.retries or stop.is_set():
                     break
                 pause = self.pause_s * 2**attempt * (0.5 + Random(f"{seat.seed}/{attempt}").random())
-                stop.wait(min(MAX_PAUSE_S, pause if refused.pause_s is None else refused.pause_s))
+                if stop.wait(min(MAX_PAUSE_S, pause if refused.pause_s is None else refused.pause_s)):
+                    break
             else:
                 seconds = round(time.monotonic() - began, 3)
                 usage.update(seconds=seconds, attempts=attempt + 1, **({"errors": errors} if errors else {}))
                 return Reply(text, usage)
         return Reply("", {"attempts": len(errors), "errors": errors}, error=errors[-1])
 
-    def _post(self, body: bytes, key: str, began: float) -> bytes:
+    def _post(self, body: bytes, key: str) -> bytes:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         url = self.base_url.rstrip("/") + "/chat/completions"
         try:
-            with _opener.open(urllib.request.Request(url, body, headers), timeout=self.timeout_s) as answer:
+            with open_url(Request(url, body, headers), self.timeout_s) as answer:
                 data = bytearray()
                 while chunk := answer.read1(2**16):
                     data += chunk
                     if len(data) > MAX_ANSWER_BYTES:
                         raise _Refused(f"an answer of more than {MAX_ANSWER_BYTES} bytes", again=False)
-                    if time.monotonic() - began > self.timeout_s:
-                        raise TimeoutError
                 if answer.length:
                     raise _Refused("the connection was cut in the middle of the answer", again=True)
         except urllib.error.HTTPError as error:
-            with error:
-                said = _without(error.read(2**16).decode(errors="replace"), key)
+            said = _without(_said(error), key)
             again = error.code in PASSES or error.code >= 500
             why = f"HTTP {error.code} {error.reason}: {' '.join(said.split())[:300]}"
             raise _Refused(why, again=again, pause_s=_retry_after(error.headers)) from None
@@ -200,28 +196,38 @@ class OpenAI:
             if isinstance(reason, TimeoutError):
                 raise _Refused(f"no answer within {self.timeout_s:g} s", again=True) from None
             raise _Refused(f"{type(reason).__name__}: {reason}", again=True) from None
-        return bytes(data).replace(key.encode(), b"[key]") if len(key) >= _LONG_KEY else bytes(data)
+        return bytes(data)
 
 
-def _read(body: bytes) -> tuple[str, dict[str, Any]]:
-    """(text, usage) of an answer."""
+def _said(error: urllib.error.HTTPError) -> str:
+    """The beginning of an error's text; "" where it does not come."""
+    with error:
+        try:
+            return error.read(2**16).decode(errors="replace")
+        except (OSError, HTTPException):
+            return ""
+
+
+def _read(body: bytes, key: str) -> tuple[str, dict[str, Any]]:
+    """(text, usage) of an answer, without the key."""
     try:
         answer = json.loads(body)
         choice = answer["choices"][0]
         text = choice["message"]["content"]
     except (ValueError, RecursionError, KeyError, IndexError, TypeError):
-        shown = " ".join(body[:300].decode(errors="replace").split())
+        shown = " ".join(_without(body[: 2**16].decode(errors="replace"), key)[:300].split())
         raise _Refused(f"an answer without a text: {shown}", again=True) from None
     if not isinstance(text, str | None):
         raise _Refused(f"an answer whose text is a {type(text).__name__}", again=True)
+    known_key = key if len(key) >= _LONG_KEY else ""  # a shorter one would blot out words
     counted = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
-    facts = {
-        "tokens_read": counted.get("prompt_tokens"),
-        "tokens_written": counted.get("completion_tokens"),
-        "finish_reason": choice.get("finish_reason"),
-        "model": answer.get("model"),
-    }
-    return text or "", {name: fact for name, fact in facts.items() if isinstance(fact, (int, str))}
+    counts = {"tokens_read": counted.get("prompt_tokens"), "tokens_written": counted.get("completion_tokens")}
+    words = {"finish_reason": choice.get("finish_reason"), "model": answer.get("model")}
+    usage: dict[str, Any] = {name: n for name, n in counts.items() if type(n) is int and 0 <= n <= MAX_TOKENS}
+    for name, word in words.items():
+        if isinstance(word, str):
+            usage[name] = SURROGATE.sub("\ufffd", _without(word, known_key))
+    return _without(text or "", known_key), usage
 
 
 def _retry_after(headers: Message) -> float | None:
@@ -235,12 +241,17 @@ def _retry_after(headers: Message) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def _without(text: str, key: str) -> str:
-    return text.replace(key, "[key]") if key else text
+    return _written(key).sub("[key]", text) if key else text
+
+
+def _written(key: str) -> re.Pattern[str]:
+    r"""The key with its characters as they are or as JSON may write them, JSON in JSON too: c, \c, \u0063."""
+    return re.compile("".join(rf"\\{{0,7}}(?:{re.escape(c)}|u(?i:{ord(c):04x}))" for c in key))
 
 
 def _shown(url: str) -> str:

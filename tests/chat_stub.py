@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -27,6 +29,8 @@ class Stub:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.listened_to_the_end = False
+        """to something that dripped for seconds"""
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
         self.url = ""
@@ -105,6 +109,48 @@ def _drip(handler: Handler, body: dict[str, Any], rest: str) -> None:
         pass
 
 
+def _error_stall(handler: Handler, body: dict[str, Any], rest: str) -> None:
+    _begin(handler, 500, "Content-Length: 100")
+    time.sleep(float(rest))
+
+
+def _error_reset(handler: Handler, body: dict[str, Any], rest: str) -> None:
+    _begin(handler, 500, "Content-Length: 100")
+    time.sleep(0.2)  # the head is read before the connection is reset
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(handler.connection.detach())
+
+
+def _error_cut(handler: Handler, body: dict[str, Any], rest: str) -> None:
+    _begin(handler, 429, "Transfer-Encoding: chunked")
+    handler.wfile.write(b"20\r\nslow do")
+    handler.hang_up()
+
+
+def _error_drip(handler: Handler, body: dict[str, Any], rest: str) -> None:
+    _begin(handler, 500, "X-Drip: yes")
+    _trickle(handler, b"." * 100)
+
+
+def _head_drip(handler: Handler, body: dict[str, Any], rest: str) -> None:
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\n")
+    _trickle(handler, b"X-Drip: " + b"." * 100)
+
+
+def _begin(handler: Handler, status: int, header: str) -> None:
+    handler.send_response(status)
+    handler.send_header(*header.split(": "))
+    handler.end_headers()
+    handler.wfile.flush()
+
+
+def _trickle(handler: Handler, data: bytes) -> None:
+    for k in range(len(data)):
+        handler.wfile.write(data[k : k + 1])  # an OSError where nobody listens any more
+        time.sleep(0.05)
+    handler.stub.listened_to_the_end = True
+
+
 BEHAVIOURS: dict[str, Callable[[Handler, dict[str, Any], str], None]] = {
     "status": lambda h, body, rest: h.send(int(rest), f'{{"error": "told to send {rest}"}}'),
     "brackets": lambda h, body, rest: h.send(400, "a [key] in [/brackets]"),
@@ -116,6 +162,11 @@ BEHAVIOURS: dict[str, Callable[[Handler, dict[str, Any], str], None]] = {
     "cut": lambda h, body, rest: h.hang_up(),
     "cut_short": _cut_short,
     "drip": _drip,
+    "error_stall": _error_stall,
+    "error_reset": _error_reset,
+    "error_cut": _error_cut,
+    "error_drip": _error_drip,
+    "head_drip": _head_drip,
     "empty": lambda h, body, rest: h.send(200, ""),
     "no_choices": lambda h, body, rest: h.send(200, '{"choices": []}'),
     "bad_json": lambda h, body, rest: h.send(200, '{"choices": [{"message"'),
@@ -128,12 +179,23 @@ BEHAVIOURS: dict[str, Callable[[Handler, dict[str, Any], str], None]] = {
         200, '{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}'
     ),
     "echo": lambda h, body, rest: h.send(int(rest), json.dumps({"choices": [_echo(h)]})),
+    "escaped": lambda h, body, rest: h.send(int(rest), _escaped(h)),
+    "say": lambda h, body, rest: h.send(200, rest),
     "redirect": lambda h, body, rest: h.send(302, "", Location=rest),
 }
 
 
 def _echo(handler: Handler) -> dict[str, Any]:
     return {"message": {"content": f"you sent {handler.headers.get('Authorization')}"}}
+
+
+def _escaped(handler: Handler) -> str:
+    """The key everywhere, in every way that JSON may write a character."""
+    key = handler.headers.get("Authorization", "").removeprefix("Bearer ")
+    ways = ("".join(f"\\u{ord(c):04X}" for c in key), key.replace("/", "\\/"), json.dumps(f'"{key}')[3:-1])
+    texts = [f'"{way}"' for way in ways]
+    choice = f'{{"message": {{"content": {texts[0]}}}, "finish_reason": {texts[1]}}}'
+    return f'{{"choices": [{choice}], "model": {texts[0]}, "usage": {{"prompt_tokens": {texts[2]}}}}}'
 
 
 class Server(ThreadingHTTPServer):

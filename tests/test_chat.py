@@ -1,6 +1,8 @@
 """The endpoint policy against a real server that errs, limits, hangs, cuts, and answers nonsense."""
 
+import json
 import logging
+import re
 import threading
 import time
 from random import Random
@@ -79,6 +81,11 @@ PASSING = {
     "wait:0": "HTTP 429 Too Many Requests: slow down",
     "hang:1.5": "no answer within 0.4 s",
     "drip": "no answer within 0.4 s",
+    "head_drip": "no answer within 0.4 s",
+    "error_stall:1.5": "HTTP 500 Internal Server Error: ",
+    "error_drip": "HTTP 500 Internal Server Error: ",
+    "error_reset": "HTTP 500 Internal Server Error: ",
+    "error_cut": "HTTP 429 Too Many Requests: ",
     "cut": "RemoteDisconnected",
     "cut_short": "cut in the middle",
     "empty": "an answer without a text",
@@ -99,6 +106,7 @@ def test_what_may_pass_is_tried_again_and_the_reply_says_what_happened(fault):
     assert reply.usage["attempts"] == 2
     assert len(reply.usage["errors"]) == 1
     assert PASSING[fault] in reply.usage["errors"][0]
+    assert not stub.listened_to_the_end
     assert list(stub.paid.values()) == [1]
 
 
@@ -136,7 +144,7 @@ def test_retry_after_is_waited_for_as_seconds_or_as_a_date(fault, least):
     assert reply.usage["attempts"] == 2
 
 
-@pytest.mark.parametrize("value", ["soon", "-5", ""])
+@pytest.mark.parametrize("value", ["soon", "-5", "", "nan", "Mon, 01 Jan 0001 00:00:00 -0000"])
 def test_a_retry_after_that_says_nothing_is_no_obstacle(value):
     with serve(first(f"wait:{value}")) as stub:
         assert quick(stub.url).act(seats(1))[0].text == "reply to prompt 0"
@@ -184,6 +192,43 @@ def test_the_key_is_blotted_out_of_all_that_comes_back(behaviour, monkeypatch, c
     assert KEY not in said
 
 
+@pytest.mark.parametrize("status", [200, 401])
+def test_the_key_is_blotted_out_however_json_writes_it(status, monkeypatch):
+    key = "sk-secret/0123456789\\abc"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with serve(lambda body, seen: f"escaped:{status}") as stub:
+        (reply,) = quick(stub.url).act(seats(1))
+    assert stub.headers[0]["Authorization"] == f"Bearer {key}"
+    assert "[key]" in (reply.error or reply.text)
+    said = json.dumps([reply.text, reply.usage, reply.error])
+    for _ in range(4):  # whoever reads a record may decode it as often as they like
+        assert "secret" not in said
+        said = re.sub(r"\\\\u(....)", lambda code: chr(int(code[1], 16)), said).replace("\\\\/", "/")
+
+
+def test_only_counts_of_tokens_are_kept_and_only_texts_that_can_be_written():
+    def said(read, written, reason):
+        usage = {"prompt_tokens": read, "completion_tokens": written}
+        choice = {"message": {"content": "yes"}, "finish_reason": reason}
+        return "say:" + json.dumps({"choices": [choice], "usage": usage, "model": reason})
+
+    odd = [
+        ("11", -1, "st\ud800op"),
+        (True, 2.5, 7),
+        (10**400, None, ["stop"]),
+        (0, 2**40, "\udfff"),
+    ]
+    with serve(lambda body, seen: said(*odd[body["seed"]])) as stub:
+        kept = [reply.usage for reply in quick(stub.url, concurrency=1).act(seats(4))]
+    ours = ("seconds", "attempts")
+    assert [{name: one[name] for name in one if name not in ours} for one in kept] == [
+        {"finish_reason": "st\ufffdop", "model": "st\ufffdop"},
+        {},
+        {},
+        {"tokens_read": 0, "tokens_written": 2**40, "finish_reason": "\ufffd", "model": "\ufffd"},
+    ]
+
+
 def test_a_key_that_no_header_may_hold_is_refused_without_being_shown(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-one\nsk-two")
     with pytest.raises(ValueError, match="the key in OPENAI_API_KEY holds") as caught:
@@ -199,6 +244,12 @@ def test_a_redirect_is_refused_so_that_the_key_goes_nowhere_else(monkeypatch):
     assert other.headers == []
 
 
+def test_a_redirect_to_no_address_is_an_error_of_the_reply_too():
+    with serve(lambda body, seen: "redirect:http://[") as stub:
+        (reply,) = quick(stub.url).act(seats(1))
+    assert reply.error.startswith("HTTP 302")
+
+
 def test_interrupted_it_makes_no_more_calls_but_hears_those_under_way():
     heard: list[Reply] = []
 
@@ -211,6 +262,25 @@ def test_interrupted_it_makes_no_more_calls_but_hears_those_under_way():
     assert len(heard) == sum(stub.paid.values())
     assert 4 <= len(heard) <= 12
     assert all(thread.name.startswith("ThreadPool") is False for thread in threading.enumerate())
+
+
+def test_interrupted_in_a_pause_it_makes_no_further_attempt():
+    refused = threading.Event()
+
+    def plan(body, seen):
+        if body["seed"] == 1:
+            refused.set()
+            return "wait:60"
+        assert refused.wait(60)
+        return "good:0.3"  # by then the other call pauses
+
+    def listen(seat, reply):
+        if seat.seed == 0:
+            raise KeyboardInterrupt
+
+    with serve(plan) as stub, pytest.raises(KeyboardInterrupt):
+        quick(stub.url, timeout_s=60.0).act_each(seats(2), listen)
+    assert sorted(stub.seen.values()) == [1, 1]
 
 
 @pytest.mark.parametrize(

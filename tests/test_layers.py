@@ -76,7 +76,7 @@ ONLY_IN = {
     "subprocess": ("collm_envs.sandbox", "baselines", "leaderboard"),
     "multiprocessing": ("collm_envs.sandbox", "baselines"),
     "socket": ("collm_envs.sandbox",),
-    "urllib": ("collm_envs.chat", "collm_envs.datasets", "baselines", "leaderboard"),
+    "urllib": ("collm_envs.chat", "collm_envs.deadline", "collm_envs.datasets", "baselines", "leaderboard"),
     "requests": (),
 }
 """module of somebody else's -> the only places of ours that may import it"""
