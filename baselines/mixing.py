@@ -33,7 +33,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.core.discrete import Game, Layout
-from baselines.core.mixers import make_mixer
+from baselines.core.mixers import QLLM, make_mixer
+from baselines.core.pinned import Refused
 from baselines.core.recurrent import RecurrentQ, play
 from baselines.core.replay import Batch, Episode, Replay
 
@@ -95,11 +96,18 @@ class Config:
     """also log to this Weights & Biases project"""
 
     def __post_init__(self) -> None:
+        for name in ("gamma", "td_lambda", "tau", "epsilon_start", "epsilon_end"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}")
+        for name in ("lr", "max_grad_norm"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if not 1 <= self.batch <= self.capacity:
             raise ValueError(f"batch must be 1 to capacity = {self.capacity}, got {self.batch}")
-        for name in ("steps", "updates", "epsilon_turns", "at_once", "eval_episodes", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        ones = ("steps", "updates", "epsilon_turns", "at_once", "eval_episodes", "keep", "hidden")
+        for name in (*ones, "eval_every", "save_every"):
+            if getattr(self, name) < (name in ones):
+                raise ValueError(f"{name} must be at least {int(name in ones)}, got {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-able values."""
@@ -126,18 +134,32 @@ class Learner:
         return {
             **{name: part.state_dict() for name, part in self._parts().items()},
             "episodes": [tuple(map(torch.from_numpy, episode)) for episode in self.replay.episodes],
+            "function": self._function(),
             "counts": {"added": self.replay.added, "steps": self.step, "turns": self.turns},
             "rng": self.rng.bit_generator.state,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned under the same config."""
+        """Take over what `state_dict` returned under the same config.
+
+        Raises Refused where the mixer's pinned function is not the one that the state was trained with.
+        """
+        began, now = state.get("function", ""), self._function()
+        if began != now:
+            raise Refused(
+                f"the run began with a function of sha256 {began[:12] or 'unknown'} and {now[:12] or 'none'} "
+                "is there now; bring the first one back, or begin a new run"
+            )
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.replay.episodes = [Episode(*(x.numpy() for x in episode)) for episode in state["episodes"]]
         self.replay.added = state["counts"]["added"]
         self.step, self.turns = state["counts"]["steps"], state["counts"]["turns"]
         self.rng.bit_generator.state = state["rng"]
+
+    def _function(self) -> str:
+        """The hash of the mixer's pinned function; "" without one."""
+        return self.mixer.function.sha256 if isinstance(self.mixer, QLLM) else ""
 
     def _parts(self) -> dict[str, Any]:
         names = ("agents", "mixer", "target_agents", "target_mixer", "optimizer")

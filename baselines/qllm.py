@@ -5,7 +5,8 @@ chooses, for some rounds; training then uses the function and no model.
 
     candidate = coder(task, named inputs)           refused by a gate: again, with the reason
     credit    = R - b_i | N w_i A | (1 - alpha) A + alpha c_i            (mode baseline | weights | mix)
-    choose by   rank correlation with D_i = R - R(agent i silent), then gradient noise, then the evaluator
+    fidelity  = rank correlation with D_i = R - R(agent i silent)
+    choose by   gradient noise, then fidelity (baseline) | fidelity, then gradient noise (weights, mix)
 
 Where we differ from the paper and its code:
 - The credit of a text agent, not a mixer of Q values, and in forms that leave the gradient right: `baseline`
@@ -15,8 +16,9 @@ Where we differ from the paper and its code:
   are bounded, and a search that finds nothing says so.
 - Candidates run in a sandbox, never here, on recorded turns and not on zeros.  The choice is made by numbers;
   the evaluator is asked only between candidates that these do not tell apart.
-- With two agents feat["reward"] of the other one is the leave-one-out truth itself, so functions can copy it;
-  credits/tldr.py shows that this need not be the least noisy baseline.
+- With two agents feat["reward"] of the other one is the leave-one-out truth itself: copying it has fidelity 1
+  and can leave more noise than half of it (credits/tldr.py), even more than no baseline (credits/arxiv.py).
+  No baseline biases the gradient, so of baselines the least noisy is taken, and not the most faithful.
 - What wins is written with hash and report but not trained with before a person has read and pinned it.
 """
 
@@ -33,7 +35,7 @@ import numpy as np
 
 from baselines.core import coder
 from baselines.core.bench import Bench, set_up
-from baselines.core.choice import Numbers, equals, shared
+from baselines.core.choice import Numbers, centred, equals, shared
 from baselines.core.gates import Admitted
 from baselines.core.language import Refused
 from baselines.core.searching import Config
@@ -96,7 +98,7 @@ def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = la
     work = Work(set_up(config, sandbox), transcript)
     tried: list[Tried] = []
     for r in range(config.rounds):
-        best = next(iter(best_of(tried)), None)
+        best = next(iter(best_of(tried, config.mode)), None)
         if r and best is None:
             break  # a model that fails every time is not asked for more
         first = work.bench.field.brief if best is None else _better(work, best)
@@ -135,14 +137,15 @@ def _try(work: Work, place: tuple[int, int, int], answer: str) -> Tried:
         return Tried(*place, source, str(why))
 
 
-def best_of(tried: Sequence[Tried]) -> list[Tried]:
+def best_of(tried: Sequence[Tried], mode: str) -> list[Tried]:
     """Those that passed and that no number tells apart; one of each program, earliest first."""
     programs: dict[str, Tried] = {}
     for one in tried:
         if one.found:
             programs.setdefault(_program(one.source), one)
     passed = list(programs.values())
-    return [passed[k] for k in equals([one.numbers for one in passed if one.numbers])] if passed else []
+    numbers = [one.numbers for one in passed if one.numbers]
+    return [passed[k] for k in equals(numbers, mode)] if passed else []
 
 
 def _program(source: str) -> str:
@@ -156,7 +159,7 @@ def _program(source: str) -> str:
 
 def _choose(work: Work, tried: Sequence[Tried]) -> tuple[Tried | None, str]:
     """The best by numbers; among equals the evaluator's, or the first where it has no usable opinion."""
-    left = best_of(tried)
+    left = best_of(tried, work.bench.config.mode)
     if len(left) < 2:
         return (left[0] if left else None), "numbers"
     question = coder.compare(
@@ -170,14 +173,16 @@ def _choose(work: Work, tried: Sequence[Tried]) -> tuple[Tried | None, str]:
 
 
 def _better(work: Work, best: Tried) -> str:
-    """The brief of a later round: the best function, and in mode baseline the turn it is furthest off."""
+    """The brief of a later round: the best function, and in mode baseline the turn it leaves noisiest."""
     contexts, found, told = work.bench.field.contexts, best.found, ""
     assert found is not None
     assert best.numbers is not None
     if work.bench.config.mode == "baseline":
-        silent = contexts.rewards[:, None] - contexts.truth
-        b, i = map(int, np.unravel_index(int(np.abs(found.values - silent).argmax()), silent.shape))
-        told = coder.furthest(contexts, found.reads, b, i, found.values[b, i], silent[b, i])
+        R = contexts.rewards[:, None]
+        left = np.abs(centred(R - found.values, contexts))
+        b, i = map(int, np.unravel_index(int(left.argmax()), left.shape))
+        silent = contexts.rewards[b] - contexts.truth[b, i]
+        told = coder.noisiest(contexts, found.reads, b, i, found.values[b, i], silent)
     return coder.better(
         work.bench.field.brief, best.source, best.numbers, shared(contexts, work.bench.config.mode), told
     )

@@ -239,6 +239,23 @@ def test_the_padded_loss_is_double_q_learning_done_turn_by_turn():
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-5)
 
 
+@pytest.mark.parametrize("mixer", ["vdn", "qmix", "learned", "qllm:two_step"])
+def test_the_state_that_padding_repeats_changes_neither_loss_nor_gradient(mixer):
+    rng, config = np.random.default_rng(0), Config(mixer=mixer, td_lambda=0.7, hidden=8)
+    batch = pad([random_episode(rng, 4, True), random_episode(rng, 2, False), random_episode(rng, 1, True)])
+    assert torch.equal(batch.state[2, 1:], batch.state[2, 1].expand(4, -1))
+    assert batch.state[2, 1].abs().sum() > 0
+    zeros = batch.state.clone()
+    zeros[1, 3:] = zeros[2, 2:] = 0
+    found = []
+    for states in (batch.state, zeros):
+        learner = Learner(config, games.make("two-step").layout)
+        loss, _ = td_loss(config, learner, batch._replace(state=states))
+        loss.backward()
+        found.append([loss, *(weight.grad for weight in learner.weights)])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_a_whole_episode_in_one_pass_equals_turn_by_turn():
     agents = Learner(Config(), games.make("two-step").layout).agents
     obs, last = torch.randn(3, 5, 2, 3), torch.randint(-1, 2, (3, 5, 2))
@@ -290,7 +307,16 @@ def test_a_loss_that_is_not_finite_raises_before_any_weight_changes():
     assert all(torch.equal(a, b) for a, b in zip(before, learner.weights, strict=True))
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 9, "capacity": 8}, {"updates": 0}, {"epsilon_turns": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch": 9, "capacity": 8},
+        *({name: 0} for name in ("updates", "epsilon_turns", "hidden", "lr", "max_grad_norm")),
+        *({name: -1} for name in ("eval_every", "save_every", "lr")),
+        *({name: 1.5} for name in ("gamma", "td_lambda", "tau", "epsilon_start", "epsilon_end")),
+        *({name: float("nan")} for name in ("gamma", "lr")),
+    ],
+)
 def test_settings_that_could_never_train_are_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}.* must be"):
         Config(**wrong)
@@ -353,7 +379,9 @@ def test_strbuild_with_texts_to_pick_from_is_learned():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mixer", ["vdn", "qmix"])
-@pytest.mark.parametrize(("name", "least"), [("StrBuild-v0", 6.0), ("HouseBuild-v0", 3.1)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("StrBuild-v0", 5.0), ("HouseBuild-v0", 2.9)]
+)  # by chance: 3.5, 2.6
 def test_texts_to_pick_from_are_learned_by_sums_and_by_qmix(name, least, mixer):
     config = Config(steps=240, updates=4, lr=1e-3, td_lambda=0.7, epsilon_turns=6000, mixer=mixer)
     learner, _ = trained(name, config, games_at_once=16)

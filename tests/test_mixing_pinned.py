@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,8 @@ from baselines import games
 from baselines.core.discrete import consecutive
 from baselines.core.mixers import make_mixer, named
 from baselines.core.pinned import FLOOR, FOLDER, Refused, check_weights, load, pin
-from baselines.mixing import Config, Learner, train
+from baselines.core.replay import Episode
+from baselines.mixing import Config, Learner, td_loss, train
 
 SHIPPED = {"two_step": "two-step", "foraging": "Foraging-8x8-2p-2f-coop-v3", "simple_spread": "simple-spread"}
 
@@ -106,6 +108,64 @@ def test_a_function_is_given_only_the_fields_it_says_it_reads(tmp_path):
     path.write_text("def weights(state):\n    return sorted(state)\n")
     pin(path, written_by="the test", reads={"food": [None, 3]})
     assert load(path).call("weights", {"food": torch.ones(1), "players": torch.ones(1)}) == ["food"]
+
+
+def of_language(folder, lines, reads):
+    """A pinned function of the small language, as `collm qllm game:two-step` writes it."""
+    path = folder / "plain.py"
+    path.write_text(f"def weights(ctx):\n    {lines}\n")
+    pin(path, written_by="the test", reads=reads, form="state", mode="weights")
+    return path
+
+
+def test_constant_weights_read_nothing_and_train_like_sums(tmp_path):
+    game, path = games.make("two-step"), of_language(tmp_path, "return [0.5, 0.5]", {})
+    config = Config(mixer=f"qllm:{path}", steps=3, batch=4)
+    ours = list(train(config, [game], Learner(config, game.layout)))
+    sums = Config(steps=3, batch=4)
+    assert ours == list(train(sums, [game], Learner(sums, game.layout)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("a = 1 / (ctx['table'][1] - 1)\n    return [a, a]", "ZeroDivisionError: float division by zero"),
+        ("return [ctx['table'], 0]", "TypeError: float"),
+        ("return [0.5, 0.5, 0][: 2 + int(ctx['table'][1])]", "more numbers at some states than at others"),
+    ],
+)
+def test_a_function_that_fails_at_a_state_is_refused_with_name_and_state(tmp_path, lines, reason):
+    path = of_language(tmp_path, lines, {"table": [3]})
+    with pytest.raises(Refused, match=f"plain: weights .*{reason}"):
+        load(path).call("weights", {"table": torch.eye(3)})
+
+
+def test_a_function_is_never_asked_about_padding(tmp_path):
+    path = of_language(tmp_path, "a = 0.5 / sum(ctx['table'])\n    return [a, a]", {"table": [3]})
+    game, config = games.make("two-step"), Config(mixer=f"qllm:{path}", steps=1, batch=2)
+    learner = Learner(config, game.layout)
+    state, obs = np.eye(3, dtype=np.float32), np.zeros((3, 2, 3), np.float32)
+    for turns in (1, 2):  # of two lengths: the shorter is padded
+        ended = np.array([0.0] * (turns - 1) + [1.0], np.float32)
+        actions = np.zeros((turns, 2), np.int64)
+        learner.replay.add(Episode(obs[: turns + 1], state[: turns + 1], actions, ended, ended))
+    loss, _ = td_loss(config, learner, learner.replay.sample(2, np.random.default_rng(0)))
+    assert torch.isfinite(loss)
+
+
+def test_a_run_goes_on_with_the_function_it_began_with_or_not_at_all(tmp_path):
+    game, path = games.make("two-step"), of_language(tmp_path, "return [0.5, 0.5]", {})
+    config = Config(mixer=f"qllm:{path}")
+    state = Learner(config, game.layout).state_dict()
+    Learner(config, game.layout).load_state_dict(state)
+    of_language(tmp_path, "return [0.6, 0.4]", {})  # another one, reviewed and pinned in its place
+    with pytest.raises(
+        Refused, match=r"the run began with a function of sha256 [0-9a-f]{12} and [0-9a-f]{12}"
+    ):
+        Learner(config, game.layout).load_state_dict(state)
+    old = {name: value for name, value in state.items() if name != "function"}
+    with pytest.raises(Refused, match="of sha256 unknown and"):
+        Learner(config, game.layout).load_state_dict(old)
 
 
 def test_a_bias_moves_every_value_alike(tmp_path):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import chat_stub
@@ -16,7 +17,9 @@ from baselines import games, qllm
 from baselines.cli import main
 from baselines.core import coder, pinned, trial, written
 from baselines.core.bench import set_up
-from baselines.core.game_contexts import play_game
+from baselines.core.contexts import GROUP
+from baselines.core.game_contexts import episode, play_game
+from baselines.core.gates import admit
 from baselines.core.language import Refused
 from baselines.core.searching import Config
 from baselines.mixing import Config as Mixing
@@ -199,7 +202,7 @@ def test_a_later_round_starts_from_the_best_function_and_its_numbers(sandbox, tm
     assert second.startswith(first)
     assert 'return 0.1 * len(feat["chars"])' in second
     assert "gradient noise 1.000 times the shared reward's" in second
-    assert "It is furthest off for agent" in second
+    assert "It leaves the most noise for agent" in second
     assert outcome.best is outcome.tried[1]
 
 
@@ -411,6 +414,32 @@ def test_help_needs_no_torch():
 )
 def test_an_opinion_is_one_number_on_the_last_line(answer, count, index):
     assert coder.opinion(answer, count) == index
+
+
+def test_noise_in_a_game_is_compared_between_joint_actions_at_one_state_only():
+    contexts = play_game("climbing", 40, seed=0).contexts
+    groups = contexts.rewards.reshape(-1, GROUP)
+    assert contexts.group.reshape(-1, GROUP).tolist() == [[g] * GROUP for g in range(10)]
+    assert (groups.std(1) > 0).all()
+    contexts = play_game("two-step", 60, seed=0).contexts
+    for g in range(15):
+        assert len({row.ctx["table"] for row in contexts.rows[g * GROUP : (g + 1) * GROUP]}) == 1
+
+
+def test_weights_are_tried_at_the_states_after_the_last_turn_too(sandbox):
+    contexts = play_game("two-step", 16, seed=0).contexts
+    assert len(contexts.ends) == 4
+    source = coder.function(block("a = 0 / (7 - ctx['table'][0])\nreturn [0.5 + a, 0.5]", "weights", "ctx"))
+    checks = admit(sandbox, source, "weights", contexts).checks
+    assert checks["runs"] == "16 recorded and 64 random turns, 4 final states"
+    end = contexts.ends[0]._replace(ctx={"table": (7.0, 0.0, 0.0)})
+    with pytest.raises(Refused, match=r"runs: turn 80 \(ctx table=\[7, 0, 0\]\): line 2: ZeroDivisionError"):
+        admit(sandbox, source, "weights", replace(contexts, ends=[end]))
+
+
+def test_an_episode_of_a_game_is_seen_to_its_final_state():
+    seen, got = episode(games.make("two-step"), 0, [[1, 0], [0, 0]])
+    assert (len(seen), len(got)) == (3, 2)
 
 
 def test_in_the_two_step_game_only_the_branch_of_the_first_agent_hangs_on_the_first_table():

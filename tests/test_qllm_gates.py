@@ -356,17 +356,21 @@ def test_advantages_are_centred_over_the_turns_from_one_state(contexts):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "best"),
+    ("mode", "numbers", "best"),
     [
-        ([Numbers(0.9, 0.5), Numbers(0.93, 0.9)], [1]),
-        ([Numbers(0.92, 0.5), Numbers(0.93, 0.9)], [0]),
-        ([Numbers(0.92, 0.5), Numbers(0.93, 0.51)], [0, 1]),
-        ([Numbers(0.92, 0.5, 0.95), Numbers(0.93, 0.51, 0.99)], [1]),
-        ([Numbers(0.5, 0.1), Numbers(0.93, 0.51), Numbers(0.93, 0.505)], [1, 2]),
+        ("weights", [Numbers(0.9, 0.5), Numbers(0.93, 0.9)], [1]),
+        ("weights", [Numbers(0.92, 0.5), Numbers(0.93, 0.9)], [0]),
+        ("weights", [Numbers(0.92, 0.5), Numbers(0.93, 0.51)], [0, 1]),
+        ("mix", [Numbers(0.92, 0.5, 0.95), Numbers(0.93, 0.51, 0.99)], [1]),
+        ("weights", [Numbers(0.5, 0.1), Numbers(0.93, 0.51), Numbers(0.93, 0.505)], [1, 2]),
+        ("baseline", [Numbers(1.0, 1.05), Numbers(0.5, 1.0), Numbers(0.8, 0.7)], [2]),  # the first: ArXiv's
+        ("baseline", [Numbers(1.0, 1.05), Numbers(0.5, 1.0)], [1]),
+        ("baseline", [Numbers(0.9, 0.5), Numbers(0.95, 0.51)], [1]),
+        ("baseline", [Numbers(0.94, 0.5), Numbers(0.95, 0.51)], [0, 1]),
     ],
 )
-def test_the_first_number_that_tells_functions_apart_decides(numbers, best):
-    assert equals(numbers) == best
+def test_the_first_number_that_tells_functions_apart_decides(mode, numbers, best):
+    assert equals(numbers, mode) == best
 
 
 def test_a_report_is_plain_json(sandbox, contexts):

@@ -8,7 +8,7 @@ import torch
 from credit_games import played
 
 from baselines.core import language, pinned
-from baselines.core.choice import measure, shared
+from baselines.core.choice import equals, measure, shared
 from baselines.core.coalitions import Replays, difference
 from baselines.core.contexts import gather, scripted
 from baselines.core.episode import Move, Node
@@ -26,6 +26,10 @@ SHIPPED = {
     "arxiv": ("ArXiv-v0",),
     "coop_he": ("CoopHE-v0", "CoopHE-v1"),
 }
+COPY = """
+def baseline(ctx, feat, me):
+    return ctx["silent"] + sum(alone - ctx["silent"] for alone in feat["reward"])
+"""
 PAIRS = [(name, env) for name, envs in SHIPPED.items() for env in envs]
 
 
@@ -46,6 +50,18 @@ def test_every_shipped_function_passes_its_gates_again_on_fresh_turns(sandbox, n
     assert ours.fidelity > max(0.75, nobody.fidelity)
     if not env.startswith("Coop"):  # the few turns of these that a test can grade say little
         assert ours.variance < 0.9
+
+
+@pytest.mark.parametrize(("name", "env"), [("tldr", "TLDR-v0"), ("arxiv", "ArXiv-v0")])
+def test_between_copying_the_other_ones_reward_and_the_shipped_half_of_it_the_loop_takes_the_latter(
+    sandbox, name, env
+):
+    task = make_task(env)
+    contexts = gather(task, scripted(task, 25, seed=0))
+    sources = [COPY, (FOLDER / f"{name}.py").read_text()]
+    copy, ours = (measure(admit(sandbox, source, "baseline", contexts), contexts, 0.5) for source in sources)
+    assert copy.fidelity > 0.99 > ours.fidelity
+    assert equals([copy, ours], "baseline") == [1]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -79,6 +95,32 @@ def test_on_a_word_worked_by_hand_the_baseline_is_what_the_other_agents_blocks_e
     nodes = played(task, [texts])
     b = load("str_build").credit(extract(Replays(task), nodes), torch.zeros(1).double())
     assert b[0].tolist() == pytest.approx([2 * 2 / 13 - 1 / 1 - 0.5, 2 * 1 / 13 - 0.5], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("mode", "lines", "reason"),
+    [
+        ("baseline", "return 1 / me", "baseline of turn 0, agent 0: ZeroDivisionError: division by zero"),
+        ("baseline", "return 10 ** 400", "agent 0: OverflowError"),
+        ("baseline", "return feat['reward']", "agent 0: TypeError"),
+        ("baseline", "return exp(1000)", "agent 0: OverflowError: math range error"),
+        ("weights", "return 0.5", "weights of turn 0: TypeError"),
+        ("weights", "return [1]", "weights of turn 0: 2 numbers wanted, one for each agent, got 1"),
+        ("mix", "return [reward, feat['reward'][9]]", "mix of turn 0: IndexError"),
+    ],
+)
+def test_a_function_that_fails_in_training_is_refused_with_name_mode_turn_and_agent(
+    tmp_path, mode, lines, reason
+):
+    path = tmp_path / "fails.py"
+    path.write_text(
+        f"from math import exp\n\n\ndef {mode}({', '.join(language.MODES[mode])}):\n    {lines}\n"
+    )
+    pinned.pin(path, written_by="the test", reads={}, form="turn", mode=mode, alpha=0.5)
+    task = make_task("StrBuild-v0")
+    features = extract(Replays(task), as_nodes(task, scripted(task, 1, seed=0)[0][0]), pairs=True)
+    with pytest.raises(Refused, match=f"fails: .*{reason}"):
+        load(path).credit(features, torch.zeros(1).double())
 
 
 @pytest.mark.parametrize(("name", "env"), PAIRS[:2])

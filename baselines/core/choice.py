@@ -7,8 +7,10 @@
                   of the turns from the same state, were grad log pi alike; below 1 is better
     factoredness  P[sign dc_i = sign dR] over changes of agent i's own text (mix only)
 
-The first number that tells two functions apart by more than TOLERANCE decides, in this order; those that no
-number tells apart are equals, and only between these is a model's opinion asked.
+The first number that tells two functions apart by more than TOLERANCE decides, in the order of ORDER; those
+that no number tells apart are equals, and only between these is a model's opinion asked.  Of baselines the
+variance comes first: none of them can bias the gradient, so noise is all they differ in, and the truth itself
+(R without agent i, which with two agents can be read off the other one) may be noisier than no baseline.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ from baselines.core.gates import Admitted, factoredness
 
 TOLERANCE = 0.02
 """numbers this close are equal"""
+ORDER = {
+    "baseline": ("variance", "fidelity"),
+    "weights": ("fidelity", "variance"),
+    "mix": ("fidelity", "variance", "factoredness"),
+}
+"""mode -> which number decides first"""
 
 
 class Numbers(NamedTuple):
@@ -61,16 +69,13 @@ def shared(contexts: Contexts, mode: str) -> Numbers:
     return Numbers(spearman(everybody, contexts.truth), 1.0)
 
 
-def equals(numbers: Sequence[Numbers]) -> list[int]:
+def equals(numbers: Sequence[Numbers], mode: str) -> list[int]:
     """The indices of the best, by the first number that decides; several where none does."""
     left = list(range(len(numbers)))
-    for worth in (
-        lambda one: one.fidelity,
-        lambda one: -one.variance,
-        lambda one: 0.0 if math.isnan(one.factoredness) else one.factoredness,
-    ):
-        top = max(worth(numbers[k]) for k in left)
-        left = [k for k in left if worth(numbers[k]) >= top - TOLERANCE]
+    for name in ORDER[mode]:
+        sign = -1 if name == "variance" else 1
+        worth = {k: sign * numbers[k]._asdict()[name] for k in left}
+        left = [k for k in left if worth[k] >= max(worth.values()) - TOLERANCE]
     return left
 
 

@@ -51,10 +51,17 @@ READ = {
     "weights": 'ctx["..."]',
     "mix": 'ctx["..."], feat["..."][j] for agent j, pair["..."][i][j] for agents i and j',
 }
+NOISE = "how little noise they leave in the gradient"
 JUDGED = {
-    "baseline": "R - b with the reward lost had agent `me` been silent",
-    "weights": "w_i with the share of the reward that hangs on agent i",
-    "mix": "your numbers, mixed with R, with the reward lost had the agent been silent",
+    "baseline": f"""\
+{NOISE} (the spread of R - b over turns that start from one state), then
+by the rank correlation of R - b with the reward lost had agent `me` been silent""",
+    "weights": f"""\
+the rank correlation of w_i with the share of the reward that hangs on agent i, then by
+{NOISE}""",
+    "mix": f"""\
+the rank correlation of your numbers, mixed with R, with the reward lost had the agent been silent, then by
+{NOISE}""",
 }
 _BLOCK = re.compile(r"^```[ \t]*(\w*)[^\n]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 
@@ -84,13 +91,14 @@ Read them by these names, in this way: {READ[mode]}. There is nothing else.
 Plain Python: numbers, lists, `if`, `for`, comprehensions, functions of your own, and these builtins:
 {", ".join(BUILTINS)}. `from math import ...` is allowed, no other import; no attributes or methods (so no
 `.append`: use comprehensions or `x = x + [y]`), no `while`, `try`, classes, lambdas or text. Nothing may be
-kept from one call to the next, and no variable may have the name of a Python builtin. Inputs are never None; guard your divisions.
+kept from one call to the next, and no variable may have the name of a Python builtin.
+Inputs are never None; guard your divisions.
 
 # How it is judged
 
 It runs on about a hundred recorded turns and some random ones. It must return finite numbers within reason,
 depend on nothing but its arguments, and treat exchangeable agents alike. Functions that pass are compared by
-the rank correlation of {JUDGED[mode]}, then by how little noise they leave in the gradient.
+{JUDGED[mode]}.
 
 Think about what each input tells you about this game, then answer with the whole function in exactly one
 fenced block that begins with ```python.
@@ -174,16 +182,16 @@ Write a better function.
 """
 
 
-def furthest(
+def noisiest(
     contexts: Contexts, reads: Mapping[str, Sequence[str]], b: int, agent: int, said: float, silent: float
 ) -> str:
-    """The turn a baseline is furthest off, in words."""
+    """The turn where a baseline leaves the most noise, in words."""
     row = contexts.rows[b]
     given = {f"{place}.{name}": getattr(row, place)[name] for place, names in reads.items() for name in names}
     return (
-        f"It is furthest off for agent {agent} in a turn with reward {contexts.rewards[b]:.4g} and these "
-        f"inputs (before masking): {given}. It returned {said:.4g}; without that agent's text the reward "
-        f"would have been {silent:.4g}."
+        f"It leaves the most noise for agent {agent} in a turn with reward {contexts.rewards[b]:.4g} and "
+        f"these inputs (before masking): {given}. It returned {said:.4g}; without that agent's text the "
+        f"reward would have been {silent:.4g}."
     )
 
 

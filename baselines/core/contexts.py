@@ -54,6 +54,8 @@ class Contexts:
     changes: Sequence[Change] = ()
     exchange: bool = False
     """whether agents are exchangeable: in no recorded turn did swapping two agents' texts change R"""
+    ends: Sequence[Row] = ()
+    """states of a game in which nobody acts any more; a mixer is asked about these too"""
     names: Mapping[str, Collection[str]] = field(init=False)
     """of each of ctx, feat and pair: what there is"""
 

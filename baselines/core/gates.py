@@ -56,7 +56,8 @@ def admit(sandbox: Sandbox, source: str, mode: str, contexts: Contexts, seed: in
         language.check_names(read, contexts.names)
     except Refused as why:
         raise Refused(f"static: {why}") from None
-    trial, drawn = Trial(sandbox, source, mode, contexts.agents), random_rows(contexts, seed)
+    trial, random = Trial(sandbox, source, mode, contexts.agents), random_rows(contexts, seed)
+    drawn = [*random, *contexts.ends]
     recorded, changes = contexts.rewards.tolist(), contexts.changes
     rows = [*contexts.rows, *drawn, *(change.row for change in changes)]
     rows = [only(row, read) for row in rows]
@@ -66,7 +67,8 @@ def admit(sandbox: Sandbox, source: str, mode: str, contexts: Contexts, seed: in
     n, m = len(recorded), len(recorded) + len(drawn)
     checks = {
         "static": "reads " + (named(read) or "nothing"),
-        "runs": f"{n} recorded and {len(drawn)} random turns",
+        "runs": f"{n} recorded and {len(random)} random turns"
+        + f", {len(contexts.ends)} final states" * bool(contexts.ends),
         "finite": "all",
         "bounds": bounds(mode, rows, values, contexts),
         "steady": steady(trial, rows, rewards, values),

@@ -33,6 +33,8 @@ BUILTINS = (
     *("reversed", "round", "sorted", "sum", "tuple", "zip"),
 )
 MATH = tuple(name for name in vars(math) if not name.startswith("_"))
+FAILURES = (ArithmeticError, LookupError, MemoryError, NameError, RecursionError, TypeError, ValueError)
+"""what a function of this language can raise"""
 MAX_CHARS = 8000
 MAX_DEPTH = 100
 """expressions and blocks within each other; what walks a program by recursion needs an end"""

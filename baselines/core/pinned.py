@@ -49,14 +49,29 @@ class Pinned(NamedTuple):
     """all that its .json says"""
 
     def call(self, name: str, fields: Mapping[str, Tensor]) -> Tensor:
-        """`name(fields)` without gradients, given only the fields that the function says it reads."""
+        """`name(fields)` without gradients, given only the fields that the function says it reads.
+
+        Raises Refused for a function of form "state" that fails at a state, naming it.
+        """
         given = {field: fields[field] for field in self.reads}
         if self.manifest["form"] == "state":
-            columns = [frozen(x.tolist()) for x in given.values()]
-            rows = [dict(zip(given, row, strict=True)) for row in zip(*columns, strict=True)]
-            return torch.tensor([self.functions[name](row) for row in rows])
+            columns = {field: frozen(x.tolist()) for field, x in given.items()}
+            states = range(len(next(iter(fields.values()))))  # of all fields: it may read none
+            rows = [{field: column[b] for field, column in columns.items()} for b in states]
+            said = [self._numbers(name, b, row) for b, row in enumerate(rows)]
+            if len({len(each) for each in said}) != 1:
+                raise Refused(f"{self.name}: {name} gives more numbers at some states than at others")
+            return torch.tensor(said)
         with torch.no_grad():
             return self.functions[name](given)
+
+    def _numbers(self, name: str, b: int, row: Mapping[str, Any]) -> list[float]:
+        try:
+            said = self.functions[name](row)
+            return [float(x) for x in (said if isinstance(said, (list, tuple)) else [said])]
+        except language.FAILURES as error:
+            what = f"{type(error).__name__}: {error}"
+            raise Refused(f"{self.name}: {name} of state {b} ({row}): {what}") from None
 
 
 def load(name: str | Path) -> Pinned:
@@ -75,7 +90,7 @@ def load(name: str | Path) -> Pinned:
             f"{manifest['sha256'][:12]}... was pinned; review it and pin it again"
         )
     if not manifest["reviewed_by"]:
-        raise Refused(f"{path.stem}: nobody has reviewed it; read it, then: collm qllm pin {path}")
+        raise Refused(f"{path.stem}: nobody has reviewed it; read it, then: {_pin(path)}")
     if manifest["form"] != "tensors":
         language.reads(source, manifest["mode"])
     functions = execute(source, path, fenced=manifest["form"] != "tensors")
@@ -127,8 +142,13 @@ def pin(
 def review(path: Path, reviewed_by: str) -> None:
     """Say who has read the function at `path`; its gates must have passed on the source as it is now.
 
-    Raises FileNotFoundError without a manifest, Refused for a source that was edited after its gates.
+    Raises FileNotFoundError without source or report, Refused for a source that was edited after its gates.
     """
+    if path.is_file() and not path.with_suffix(".json").is_file():
+        first = f"run `collm qllm check {path} --env ENV` first"
+        raise FileNotFoundError(f"{path.with_suffix('.json')}: no report of its gates there; {first}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
     manifest = json.loads(path.with_suffix(".json").read_text("utf-8"))
     if _sha256(_source(path)) != manifest["sha256"]:
         raise Refused(f"{path.stem}: stale, it was edited after its gates; run them again: collm qllm check")
@@ -169,6 +189,10 @@ def check_weights(w: Tensor, shape: tuple[int, int], name: str) -> None:
     off = float((w.sum(1) - 1).abs().max())
     if off > 1e-4:
         raise Refused(f"{name}: weights must sum to 1 over the agents, off by {off:.4g}")
+
+
+def _pin(path: Path) -> str:
+    return f"collm qllm pin {path} --reviewed-by YOU"
 
 
 def _worst(w: Tensor, bad: Tensor) -> list[float]:

@@ -26,7 +26,10 @@ class Episode(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B episodes padded with zeros to the longest: as in `Episode` with B in front."""
+    """B episodes padded to the longest: as in `Episode` with B in front.
+
+    Padding is zeros, but in `state` the last one again: a mixer is asked about no state that never was.
+    """
 
     obs: Tensor
     state: Tensor
@@ -71,6 +74,8 @@ def pad(episodes: Sequence[Episode]) -> Batch:
         for k, episode in enumerate(episodes):
             part = getattr(episode, name)
             out[k, : len(part)] = part
+            if name == "state":
+                out[k, len(part) :] = part[-1]
         stacked.append(torch.from_numpy(out))
     mask = (torch.arange(H) < lengths.unsqueeze(1)).float()
     return Batch._make([*stacked, mask])

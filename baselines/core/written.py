@@ -10,7 +10,6 @@ what silence would have given in that very state, and the reward is withheld fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from baselines.core import pinned
 from baselines.core.features import Features, Row
-from baselines.core.language import PLACES, Refused, check_names
+from baselines.core.language import FAILURES, PLACES, Refused, check_names
 
 ALPHA = 0.5
 """the largest share of the advantage that `mix` may take"""
@@ -46,7 +45,8 @@ class Written(NamedTuple):
         """b_i, w_i or c_i of every turn and agent.   rewards: (B,) -> (B, N) of the same dtype
 
         Raises Refused for a function of another environment, for numbers that are not finite, naming turn
-        and agent, and for weights that are negative, below the floor or do not sum to 1.
+        and agent, for a function that fails, and for weights that are negative, below the floor or do not
+        sum to 1.
         """
         there = {place: list(getattr(features, place)) for place in PLACES}
         try:
@@ -54,7 +54,8 @@ class Written(NamedTuple):
         except Refused as why:
             raise Refused(f"{self.name} is for another environment: {why}") from None
         rows = features.rows()
-        out = [self._numbers(row, reward) for row, reward in zip(rows, rewards.tolist(), strict=True)]
+        turns = zip(rows, rewards.tolist(), strict=True)
+        out = [self._numbers(b, row, reward) for b, (row, reward) in enumerate(turns)]
         found = torch.tensor(out, dtype=torch.float64)
         if self.mode == "weights":
             pinned.check_weights(found, (len(rows), int(rows[0].ctx["agents"])), self.name)  # type: ignore
@@ -63,13 +64,22 @@ class Written(NamedTuple):
             raise Refused(f"{self.name}: {self.mode} of turn {b}, agent {i} is {out[b][i]}")
         return found.to(rewards)
 
-    def _numbers(self, row: Row, reward: float) -> list[float]:
+    def _numbers(self, b: int, row: Row, reward: float) -> list[float]:
         agents = int(row.ctx["agents"])  # type: ignore[arg-type]
-        values = [self.function(*call) for call in calls(self.mode, row, agents, reward)]
-        values = values if self.mode == "baseline" else list(values[0])
+        values: list[float] = []
+        for i, call in enumerate(calls(self.mode, row, agents, reward)):
+            where = f"{self.name}: {self.mode} of turn {b}" + f", agent {i}" * (self.mode == "baseline")
+            try:
+                said = self.function(*call)
+                values += [float(x) for x in ([said] if self.mode == "baseline" else said)]
+            except FAILURES as error:
+                raise Refused(f"{where}: {type(error).__name__}: {error}") from None
         if len(values) != agents:
-            raise Refused(f"{self.name}: {agents} numbers wanted, one for each agent, got {len(values)}")
-        return [float(value) if math.isfinite(value) else value for value in values]
+            raise Refused(
+                f"{self.name}: {self.mode} of turn {b}: {agents} numbers wanted, one for each agent, "
+                f"got {len(values)}"
+            )
+        return values
 
 
 def calls(mode: str, row: Row, agents: int, reward: float) -> list[tuple[Any, ...]]:
