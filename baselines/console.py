@@ -206,10 +206,13 @@ def evaluate(args: Sequence[str]) -> int:
     folder = asked.out or Path("runs/eval", env.spec.id, f"{asked.protocol}-{_slug(policies)}")
     with seated(asked.protocol, policies, folder) as policies:
         done = _with_progress(env, policies, todo, folder, asked.at_once)
-    rows = table(done.records)
+    records = [one for one in read(folder / "records.jsonl") if one.split == asked.split]
+    rows = table(records)
     (folder / "table.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
     out.print(_results(env, policies, rows))
-    said = f"{len(done.records)} episodes in {folder}; look at them with  {_viewing(asked.env, folder)}"
+    more = f" ({len(done.records)} were asked for; the table is of all {len(records)})"
+    more *= len(records) > len(done.records)
+    said = f"{len(records)} episodes in {folder}{more}; look at them with  {_viewing(asked.env, folder)}"
     out.print(said, soft_wrap=True)
     if done.failures:
         first = done.failures[0]

@@ -31,7 +31,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from collm_envs.evaluate import Journal, Paid
+from collm_envs.evaluate import Journal, Paid, mended
 from collm_envs.policies import Policy, Reply, Scripted, Seat
 
 Protocol = Literal["single", "parallel", "pipeline", "discussion"]
@@ -191,7 +191,7 @@ def _reading(seat: Seat, words: str, others: Mapping[str, Reply]) -> Seat | Repl
         return Reply("", error=failed[0])
     if not others:
         return seat
-    texts = "\n\n".join(f"[{agent}]\n{reply.text}" for agent, reply in others.items())
+    texts = "\n\n".join(f"[{agent}]\n{mended(reply.text)}" for agent, reply in others.items())
     message = words.format(message=seat.history[-1], texts=texts, agent=seat.agent)
     return replace(seat, history=(*seat.history[:-1], message))
 

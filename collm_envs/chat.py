@@ -31,8 +31,6 @@ from collm_envs.space import SURROGATE
 
 MAX_ANSWER_BYTES = 64 * 2**20
 MAX_PAUSE_S = 60.0
-MAX_TOKENS = 2**53
-"""a count above is none"""
 SAMPLING: Mapping[str, Callable[[str], Any]] = {
     "temperature": float,
     "top_p": float,
@@ -223,7 +221,7 @@ def _read(body: bytes, key: str) -> tuple[str, dict[str, Any]]:
     counted = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
     counts = {"tokens_read": counted.get("prompt_tokens"), "tokens_written": counted.get("completion_tokens")}
     words = {"finish_reason": choice.get("finish_reason"), "model": answer.get("model")}
-    usage: dict[str, Any] = {name: n for name, n in counts.items() if type(n) is int and 0 <= n <= MAX_TOKENS}
+    usage: dict[str, Any] = {name: n for name, n in counts.items() if type(n) is int and n >= 0}
     for name, word in words.items():
         if isinstance(word, str):
             usage[name] = SURROGATE.sub("\ufffd", _without(word, known_key))

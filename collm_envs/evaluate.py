@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO, runtime_checkable
 
-from collm_envs.env import TextEnv
+from collm_envs.env import TextEnv, mend
 from collm_envs.policies import Policy, Reply, Seat, take_seat
 from collm_envs.record import Record, read, record
 from collm_envs.vector import VecEnv
@@ -181,7 +182,16 @@ class _Episode:
 def _finished(env: TextEnv, episode: _Episode, policies: Mapping[str, Policy]) -> Record:
     names = {agent: policy.name for agent, policy in policies.items()}
     seconds = round(time.perf_counter() - episode.began, 6)
-    return record(env, names, usage=episode.usage, seconds=seconds, trial=episode.job.trial)
+    return record(env, names, usage=mended(episode.usage), seconds=seconds, trial=episode.job.trial)
+
+
+def mended(said: Any) -> Any:
+    """What a policy said of a reply, plain data, with every text in it as `TextEnv.step` would play it."""
+    if isinstance(said, Mapping):
+        return {mended(key): mended(value) for key, value in said.items()}
+    if isinstance(said, (list, tuple)):
+        return [mended(value) for value in said]
+    return mend("usage", "a policy", said)[0] if isinstance(said, str) else said
 
 
 def _ask(
@@ -256,9 +266,15 @@ def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:
     }
     mine = json.loads(json.dumps(mine))
     if not path.exists():
-        path.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+        os.replace(draft, path)  # a kill leaves no half of it
         return
-    other = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        other = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        hint = "delete it if the records beside it are of this evaluation"
+        raise ValueError(f"{path} cannot be read ({error}); {hint}") from error
     for name in mine:
         if mine[name] != other.get(name):
             raise ValueError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from collm_envs.record import Record
 from collm_envs.stats import Pair, Summary, strata, summary
 
+MAX_COUNT = 2**53
+"""seconds or tokens; up to here a float holds every whole number"""
 COSTS = "seconds_sequential", "seconds_parallel", "tokens_read", "tokens_written"
 Scores = Mapping[str, Mapping[Pair, float]]
 """measure -> pair of item and seed -> mean of its trials"""
@@ -33,23 +35,30 @@ def measures(record: Record) -> dict[str, float]:
     The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
     Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
     answer of a turn, with what an agent `waited` for texts of others); cost is in tokens, where the policies
-    know them.
+    know them.  A measure is left out where a reply lacks it or has no number: an endpoint may say anything.
     """
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
     last = record.turns[-1]
     found = {"score": last["reward"], "return": sum(turn["reward"] for turn in record.turns)}
     found.update(last["metrics"])
-    said = [turn["usage"].values() for turn in record.turns]
-    if all("seconds" in one for turn in said for one in turn):
+    said = [[{"waited": 0.0, **one} for one in turn["usage"].values()] for turn in record.turns]
+
+    def known(name: str) -> bool:
+        return all(_counts(one.get(name)) for turn in said for one in turn)
+
+    if known("seconds"):
         found["seconds_sequential"] = sum(one["seconds"] for turn in said for one in turn)
-        found["seconds_parallel"] = sum(
-            max(one["seconds"] + one.get("waited", 0.0) for one in turn) for turn in said
-        )
+    if known("seconds") and known("waited"):
+        found["seconds_parallel"] = sum(max(one["seconds"] + one["waited"] for one in turn) for turn in said)
     for name in ("tokens_read", "tokens_written"):
-        if all(name in one for turn in said for one in turn):
+        if known(name):
             found[name] = float(sum(one[name] for turn in said for one in turn))
     return found
+
+
+def _counts(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= MAX_COUNT
 
 
 def table(records: Iterable[Record]) -> list[Row]:

@@ -124,6 +124,11 @@ def test_eval_writes_records_and_a_table_and_goes_on_where_it_was(capsys, tmp_pa
     collm(capsys, *args, "--episodes", "5")
     assert (tmp_path / "records.jsonl").read_text().startswith(first)
     assert len(list(read(tmp_path / "records.jsonl"))) == 10
+    status, out, _ = collm(capsys, *args, "--episodes", "1")  # the table stays that of the folder
+    rows = {row["measure"]: row for row in json.loads((tmp_path / "table.json").read_text())}
+    assert rows["score"]["n"] == 5
+    assert "10 episodes in " in out
+    assert "2 were asked for; the table is of all 10" in out
 
 
 def test_eval_says_which_episodes_have_no_score_and_ends_with_1(capsys, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,6 +128,51 @@ def test_a_folder_with_another_evaluation_is_refused(tmp_path, what):
     with pytest.raises(ValueError, match="holds another evaluation: "):
         evaluate(*other, jobs(other[0]), tmp_path)
     assert len(list(read(tmp_path / "records.jsonl"))) == 2
+
+
+@pytest.mark.parametrize("wrong", ["", '{"env": "toy', "[1]"])
+def test_a_folder_whose_claim_cannot_be_read_is_refused_by_its_name(tmp_path, wrong):
+    env = adding()
+    evaluate(env, players(env), jobs(env), tmp_path)
+    claim = tmp_path / "eval.json"
+    claim.write_text(wrong)
+    with pytest.raises(ValueError, match=f"{re.escape(str(claim))} cannot be read"):
+        evaluate(env, players(env), jobs(env), tmp_path)
+
+
+def test_a_kill_while_a_folder_is_claimed_leaves_no_half_a_claim(tmp_path, monkeypatch):
+    env = adding()
+
+    def kill(path, text, **how):
+        path.write_bytes(text.encode()[:10])
+        raise Stopped
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(Path, "write_text", kill)
+        evaluate(env, players(env), jobs(env), tmp_path)
+    assert len(evaluate(env, players(env), jobs(env), tmp_path).records) == 2
+    assert json.loads((tmp_path / "eval.json").read_text())["env"] == env.spec.id
+    assert {path.name for path in tmp_path.iterdir()} == {"eval.json", "records.jsonl"}
+
+
+class Surrogates(Numbers):
+    """What it says of its reply holds halves of characters."""
+
+    name = "surrogates"
+
+    def act(self, seats):
+        usage = {"drafts": ["a\ud800"], "finish_reason": "\udfff", "more": {"\ud800": ("\ud800",)}}
+        return [Reply("7\ud800", usage) for _ in seats]
+
+
+def test_what_a_policy_says_of_a_reply_is_mended_like_its_text(tmp_path):
+    env = adding()
+    evaluate(env, dict.fromkeys(env.possible_agents, Surrogates()), jobs(env, episodes=1), tmp_path)
+    (one,) = read(tmp_path / "records.jsonl")
+    said = one.turns[0]["usage"]["agent_0"]
+    assert one.turns[0]["texts"]["agent_0"] == "7\ufffd"
+    assert (said["drafts"], said["finish_reason"]) == (["a\ufffd"], "\ufffd")
+    assert said["more"] == {"\ufffd": ["\ufffd"]}
 
 
 def endpoint(url, **kwargs):
@@ -278,6 +324,20 @@ def test_a_measure_that_a_policy_does_not_know_is_left_out():
     (one,) = evaluate(env, policies, jobs(env, episodes=1)).records
     assert "tokens_read" not in measures(one)
     assert "seconds_parallel" in measures(one)
+
+
+@pytest.mark.parametrize("wrong", ["11", True, -1, None, [1], float("nan"), 10**400])
+def test_a_count_or_a_time_that_is_none_is_left_out_of_the_table(wrong):
+    env = adding()
+    (one,) = evaluate(env, dict.fromkeys(env.possible_agents, Numbers()), jobs(env, episodes=1)).records
+    said = one.turns[0]["usage"]["agent_1"]
+    said.update(tokens_read=wrong, seconds=wrong)
+    found = measures(one)
+    assert not {"tokens_read", "seconds_parallel", "seconds_sequential"} & set(found)
+    assert found["tokens_written"] == 16.0
+    said.update(seconds=1.0, waited=wrong)
+    assert "seconds_parallel" not in measures(one)
+    assert measures(one)["seconds_sequential"] == 4.5
 
 
 def test_the_table_counts_repetitions_of_a_pair_once_by_their_mean():

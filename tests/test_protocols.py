@@ -1,5 +1,6 @@
 """Protocols: who reads whom, what it costs, how long it takes, and that nothing is paid twice."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -164,6 +165,25 @@ def test_after_a_kill_no_call_is_paid_again(protocol, tmp_path):
             again = evaluate(env, chairs, todo)
         assert len(stub.bodies) == calls == {"pipeline": 6, "discussion": 12}[protocol]
         assert [one.turns for one in again.records] == [one.turns for one in first.records]
+
+
+@pytest.mark.parametrize("protocol", ["pipeline", "discussion"])
+def test_a_draft_with_half_a_character_loses_no_episode_and_is_read_mended(protocol, tmp_path):
+    choice = {"message": {"content": "3 \ud83d"}, "finish_reason": "stop\ud800"}
+    env = collm_envs.make(ADDING, turns=1)
+    with serve(lambda body, n: "say:" + json.dumps({"choices": [choice]})) as stub:
+        policies = dict.fromkeys(env.possible_agents, OpenAI(stub.url, "m"))
+        for _ in range(2):  # from the endpoint, then from the file
+            with seated(protocol, policies, tmp_path) as chairs:
+                evaluate(env, chairs, jobs(env, episodes=1), tmp_path)
+            (one,) = read(tmp_path / "records.jsonl")
+            (tmp_path / "records.jsonl").unlink()
+            assert one.turns[0]["texts"]["agent_0"] == "3 \ufffd"
+            assert one.turns[0]["usage"]["agent_0"].get("drafts", ["3 \ufffd"]) == ["3 \ufffd"]
+        calls = [body["messages"][-1]["content"] for body in stub.bodies]
+    assert len(calls) == {"pipeline": 2, "discussion": 4}[protocol]
+    assert any("3 \ufffd" in message for message in calls)
+    assert not any("\ud83d" in message for message in calls)
 
 
 def test_the_command_line_plays_a_protocol_and_records_it(tmp_path, capsys):

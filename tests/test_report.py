@@ -108,6 +108,30 @@ def test_over_all_environments_returns_are_scaled_between_the_random_player_and_
     assert report.together(rows[:2])[1] == []
 
 
+def test_over_all_environments_no_row_is_lost_under_the_name_of_another():
+    rows = [row_of(env, name, value) for env in "AB" for name, value in (("random", 0.0), ("expert", 1.0))]
+    for env in "AB":
+        rows += [row_of(env, f"MAGRPO, lr {k}", 0.25 * k, paper="MAGRPO") for k in (1, 2)]
+        rows += [row_of(env, "noisy", 0.75), row_of(env, "noisy", 0.6)]
+    rows.append(row_of("A", "expert", 0.9))
+    _, cells = report.together(rows)
+    assert [(line[0], line[2]) for line in cells] == [
+        ("expert", "1.000"),
+        ("noisy", "0.750"),
+        ("noisy (2)", "0.600"),
+        ("MAGRPO, lr 2", "0.500"),
+        ("MAGRPO, lr 1", "0.250"),
+        ("random", "0.000"),
+    ]
+
+
+def test_an_environment_where_the_expert_earns_what_the_random_player_does_is_left_out():
+    rows = [row_of(env, name, value) for env in "AB" for name, value in (("random", 1.0), ("expert", 3.0))]
+    flat = [row_of("C", name, 2.0) for name in ("random", "expert", "m")]
+    assert report.together([*rows, *flat]) == report.together(rows)
+    assert [line[2] for line in report.together(rows)[1]] == ["1.000", "0.000"]
+
+
 def test_the_command_of_a_row_repeats_its_settings_and_names_its_seeds(rows, folders):
     config = Config(env_kwargs=KWARGS, steps=10)
     want = f"for seed in 0 1 2; do {command('maac', config)} --seed $seed --out {folders}/cc$seed; done"

@@ -157,7 +157,14 @@ def test_a_text_that_begins_with_an_indented_line_continues_the_prompt(sandbox):
     how = {"entry_point": "f", "prompt": 'import math\ndef f(x):\n    """Root."""\n'}
     how["test"] = "def check(candidate):\n    assert candidate(4) == 2\n"
     body = "    return math.isqrt(x)\n"
-    for main in (body, "\n \n" + body, how["prompt"] + body):
+    remark = "# the root\n\n    # rounded down\n"  # may stand in any column
+    for main in (
+        body,
+        "\n \n" + body,
+        how["prompt"] + body,
+        remark + body,
+        "  # whole\n" + how["prompt"] + body,
+    ):
         assert sandbox.check(main=main, **how).passed == 1
     for main in ("", "    pass\n", "def f(x): return math.isqrt(x)\n"):
         assert sandbox.check(main=main, **how).passed == 0

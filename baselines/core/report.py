@@ -120,18 +120,19 @@ def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """(columns, cells) over all environments, of the methods that were run on each of them.
 
     A return counts from 0, the random player's on that environment and keywords, to 1, the expert's.
-    There are no rows where fewer than two environments have both players.
+    An environment where both of them return the same is left out, and there are no rows where fewer than two
+    have both players.
     """
     scales: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows:
         if row.name in ("random", "expert"):
-            scales.setdefault((row.env, row.keywords), {})[row.name] = row.returns[0]
-    scales = {place: ends for place, ends in scales.items() if len(ends) == 2}
+            scales.setdefault((row.env, row.keywords), {}).setdefault(row.name, row.returns[0])
+    scales = {place: ends for place, ends in scales.items() if len({*ends.values()}) == 2}
     found: dict[str, dict[tuple[str, str], np.ndarray]] = {}
-    for row in rows:
+    for row, name in zip(rows, _methods(rows), strict=True):
         if ends := scales.get(place := (row.env, row.keywords)):
             scaled = (np.array(row.returns) - ends["random"]) / (ends["expert"] - ends["random"])
-            found.setdefault(row.paper or row.name, {})[place] = scaled
+            found.setdefault(name, {})[place] = scaled
     cells = []
     for name, places in found.items():
         if len(places) == len(scales) > 1:
@@ -139,6 +140,23 @@ def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             between = "" if total.low is None else f" [{total.low:.3f}, {total.high:.3f}]"
             cells.append([name, f"{total.iqm:.3f}{between}", f"{total.mean:.3f}"])
     return ["method", "IQM", "mean"], sorted(cells, key=lambda line: -float(line[1].split()[0]))
+
+
+def _methods(rows: Sequence[Row]) -> list[str]:
+    """The name of each row's method: the paper's, or its own where a place has several rows of that one.
+
+    Rows of one name in one place are numbered from the second on.
+    """
+    alike = Counter((row.env, row.keywords, row.paper) for row in rows)
+    several = {paper for (_, _, paper), n in alike.items() if n > 1}
+    named: Counter[tuple[str, str, str]] = Counter()
+    methods = []
+    for row in rows:
+        name = row.name if not row.paper or row.paper in several else row.paper
+        named[row.env, row.keywords, name] += 1
+        n = named[row.env, row.keywords, name]
+        methods.append(name if n == 1 else f"{name} ({n})")
+    return methods
 
 
 NOTE = (

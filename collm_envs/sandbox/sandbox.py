@@ -132,8 +132,8 @@ class Sandbox:
         `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
         name call the program in its own.  What travels are copies, so a test cannot see its arguments
         changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
-        tests use.  `main` is a whole program, or what follows the prompt: a text that begins with an indented
-        line.  Raises ValueError where the tests themselves do not run.
+        tests use.  `main` is a whole program, or what follows the prompt: a text whose first line but
+        for comments is indented.  Raises ValueError where the tests themselves do not run.
         """
         test, prompt, main = _text("test", test), _text("prompt", prompt), _text("main", main)
         program = _program(prompt + main if _continues(main) else main, entry_point, aux)
@@ -224,8 +224,10 @@ def _text(what: str, text: str) -> str:
 
 
 def _continues(text: str) -> bool:
-    """Whether a text begins with an indented line, as no program does."""
-    return next((line for line in text.split("\n") if line.strip()), "").startswith((" ", "\t"))
+    """Whether a text begins with an indented line, as no program does; comments may stand in any column."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    code = [line for line in lines if not line.lstrip().startswith("#")]
+    return (code or lines or [""])[0].startswith((" ", "\t"))
 
 
 def _seconds(timeout_s: float) -> float:
