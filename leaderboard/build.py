@@ -75,7 +75,9 @@ def _board(name: str, rows: Sequence[Row]) -> str:
 
 
 _NOBODY = "No entry yet."
-_PAPER_NOTE = "In per cent, on the paper's own data: to be read beside the table above, not as a part of it."
+_PAPER_NOTE = (
+    "On the paper's own data, as shares of 1: to be read beside the table above, not as a part of it."
+)
 
 
 def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
@@ -93,8 +95,11 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
         _words("method", [row.entry.method for row in rows]),
         _words("models", [", ".join(row.entry.models) or "none" for row in rows]),
         _words("interval over", [over(row.entry) for row in rows]),
-        _numbers("tokens read", [_measure(row, "tokens_read") for row in rows], 0),
-        _numbers("tokens written", [_measure(row, "tokens_written") for row in rows], 0),
+        *(
+            _numbers(name.replace("_", " "), tokens, 0)
+            for name in ("tokens_read", "tokens_written")
+            if any(tokens := [_measure(row, name) for row in rows])
+        ),
     ]
 
 
@@ -128,7 +133,12 @@ def _reported(env: str) -> str:
     columns = [
         Column("method", [(METHODS[k][1], METHODS[k][1]) for k in known]),
         Column("agents", [(METHODS[k][0], METHODS[k][0]) for k in known]),
-        *(_numbers(one.measure, [one.values[k] for k in known], 1) for one in PAPER[env]),
+        *(_numbers(one.measure, [_share(one.values[k]) for k in known]) for one in PAPER[env]),
         Column("status", [("reported by the paper", "reported by the paper")] * len(known)),
     ]
     return sortable(columns)
+
+
+def _share(per_cent: float | None) -> float | None:
+    """In the unit of the rows above."""
+    return None if per_cent is None else per_cent / 100

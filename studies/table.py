@@ -1,12 +1,13 @@
 """The paper's table with the embedded model of 0.16 million parameters: every row, from one command.
 
-    python studies/table.py [--seeds 3] [--submit COMMIT] [ENV ...]
+    python studies/table.py [--seeds 3] [--submit [--commit COMMIT]] [ENV ...]
 
 It is a list of `collm` command lines, each printed as it is run: train every trained row with every seed,
 play the evaluation list `leaderboard/splits/<ENV>-tiny.jsonl` with every row, and let `collm report` make
 the page, the tables and the CSV in docs/studies/table.  What is there already is not made again, so it can
-be stopped at any time.  With --submit the prompted and trained rows become entries of the leaderboard, said
-to be of that commit; a row with fewer seeds is an entry with fewer runs.
+be stopped at any time.  What is made says in a file `commit` of which commit it is.  With --submit the
+prompted and trained rows become entries of the leaderboard, of those commits; --commit is for rows
+without that file.  A row with fewer seeds is an entry with fewer runs.
 
 The embedded model is for terse prompts, so these are the `-tiny` lists: one turn, short words, small houses.
 All trained rows of an environment begin with the same warm start and have one learning rate; their steps
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +46,8 @@ ALONE = ("single", "GRPO", "AC")
 MODEL = "tiny@2 (embedded, 0.16M parameters)"
 PROTOCOLS = ("single", "parallel", "pipeline", "discussion")
 SCRIPTED = ("random", "noisy", "expert")
+COMMIT = "commit"
+"""the file in a folder that says of which commit it is"""
 
 
 class Setting(NamedTuple):
@@ -112,9 +116,10 @@ def playing(env: str, name: str, agents: int, policies: str) -> tuple[Path, list
 
 
 def submitting(env: str, name: str, seeds: int, commit: str) -> tuple[Path, list[str]]:
-    """The command line that makes an entry of a prompted or trained row."""
+    """The command line that makes an entry of a prompted or trained row; `commit` where it says none."""
     entry = f"tiny-{name.lower()}"
-    said = {"--name": entry, "--method": name, "--commit": commit, "--licence": "MIT"}
+    made = [folder(env, name, seed) for seed in range(seeds)] if name in TRAINED else [RUNS / env / name]
+    said = {"--name": entry, "--method": name, "--commit": commits(made, commit), "--licence": "MIT"}
     said |= {
         "--models": MODEL,
         "--hardware": "one thread of a CPU",
@@ -122,15 +127,24 @@ def submitting(env: str, name: str, seeds: int, commit: str) -> tuple[Path, list
     }
     if name not in TRAINED:
         said |= {"--kind": "prompted", "--command": shown(prompted(env, name)[1])}
-        played, rest = [RUNS / env / name], []
+        played, rest = made, []
     else:
         repeat = shown(training(env, name, 0)).replace("--seed 0", "--seed SEED").replace("-0 ", "-SEED ")
         said |= {"--kind": "trained", "--command": repeat}
-        runs = [folder(env, name, seed) for seed in range(seeds)]
-        played, rest = [Path(f"{run}-played") for run in runs], ["--training", *map(str, runs)]
+        played, rest = [Path(f"{run}-played") for run in made], ["--training", *map(str, made)]
     flags = [word for pair in said.items() for word in pair]
     line = ["leaderboard", "submit", *map(str, played), *flags, *rest]
     return Path("leaderboard/entries", f"{env}-tiny", entry), line
+
+
+def commits(runs: list[Path], otherwise: str) -> str:
+    """Of which commits these folders are.  ValueError where one does not say and `otherwise` is empty."""
+    found = dict.fromkeys(
+        (run / COMMIT).read_text(encoding="utf-8") if (run / COMMIT).exists() else otherwise for run in runs
+    )
+    if "" in found:
+        raise ValueError(f"{runs[0]} and its like hold no file {COMMIT!r}: --commit says of which they are")
+    return ", ".join(found)
 
 
 def folder(env: str, name: str, seed: int) -> Path:
@@ -153,28 +167,42 @@ def shown(line: list[str]) -> str:
     return shlex.join(["collm", *line])
 
 
-def run_once(made: Path, line: list[str]) -> None:
-    """Run a command line unless what it makes is there."""
-    if not made.exists():
-        print("$", shown(line), flush=True)
-        if status := cli.main(line):
-            raise SystemExit(status)
+def run_once(made: Path, line: list[str]) -> bool:
+    """Run a command line unless what it makes is there; whether it was run."""
+    if made.exists():
+        return False
+    print("$", shown(line), flush=True)
+    if status := cli.main(line):
+        raise SystemExit(status)
+    return True
+
+
+def head() -> str:
+    """The commit that is checked out, with `-dirty` where tracked code was changed since; "" without git."""
+    line = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     asked.add_argument("envs", nargs="*", metavar="ENV", help=", ".join(SETTINGS))
     asked.add_argument("--seeds", type=int, default=3, help="training seeds of every trained row")
-    asked.add_argument("--submit", metavar="COMMIT", help="make entries of the leaderboard, of this commit")
+    asked.add_argument("--submit", action="store_true", help="make entries of the leaderboard")
+    asked.add_argument("--commit", default="", help="of rows that were made before they said so themselves")
     given = asked.parse_args()
+    now = head()
     torch.set_num_threads(1)
     for seeds in range(1, given.seeds + 1):  # all rows with one seed before any with the next
         for env in given.envs or SETTINGS:
             for made, line in commands(env, seeds):
-                run_once(made, line)
+                if run_once(made, line) and now:
+                    (made.parent / COMMIT).write_text(now, encoding="utf-8")
     for env in given.envs or SETTINGS if given.submit else ():
         for name in (*PROTOCOLS, *TRAINED):
-            run_once(*submitting(env, name, given.seeds, given.submit))
+            run_once(*submitting(env, name, given.seeds, given.commit))
     folders = [str(RUNS / env) for env in SETTINGS if (RUNS / env).is_dir()]
     cli.main(["report", *folders, "--out", str(OUT), "--title", "The paper's table with the embedded model"])
 

@@ -43,3 +43,23 @@ def test_an_entry_of_a_trained_row_names_its_runs_and_the_command_that_repeats_t
     assert (said["--commit"], said["--kind"]) == ("abc123", "trained")
     assert "--seed SEED --out no/runs/TLDR-v0/GRPO-SEED --env-kwargs" in said["--command"]
     assert line[-3:] == ["--training", "no/runs/TLDR-v0/GRPO-0", "no/runs/TLDR-v0/GRPO-1"]
+
+
+def test_a_row_is_of_the_commits_its_runs_were_made_at(tmp_path, monkeypatch):
+    runs = [tmp_path / str(k) for k in range(3)]
+    for run in runs:
+        run.mkdir()
+
+    def made(line):
+        (runs[int(line[0])] / "agent_0").mkdir()
+        return 0
+
+    monkeypatch.setattr(table.cli, "main", made)
+    assert table.run_once(runs[0] / "agent_0", ["0"])
+    assert not table.run_once(runs[0] / "agent_0", ["0"])
+    for run in runs[:2]:
+        (run / table.COMMIT).write_text("aaa")
+    assert table.commits(runs[:2], "") == "aaa"
+    assert table.commits(runs, "bbb") == "aaa, bbb"
+    with pytest.raises(ValueError, match="--commit says of which"):
+        table.commits(runs, "")
