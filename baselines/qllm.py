@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -94,8 +95,8 @@ def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = la
     """
     for model in {config.model, config.evaluator or config.model}:
         endpoint(model)  # a wrong one is refused before anything is played
-    transcript = claim(config)
-    work = Work(set_up(config, sandbox), transcript)
+    bench = set_up(config, sandbox)  # and so is a wrong environment, before there is a folder
+    work = Work(bench, claim(config))
     tried: list[Tried] = []
     for r in range(config.rounds):
         best = next(iter(best_of(tried, config.mode)), None)
@@ -103,7 +104,7 @@ def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = la
             break  # a model that fails every time is not asked for more
         first = work.bench.field.brief if best is None else _better(work, best)
         for one in _round(work, r, first):
-            transcript.note(**_entry(one))
+            work.transcript.note(**_entry(one))
             tried.append(one)
             heard(one)
     best, chosen_by = _choose(work, tried)
@@ -225,13 +226,18 @@ def endpoint(text: str) -> OpenAI:
 
 
 def claim(config: Config) -> Transcript:
-    """The transcript in this search's folder, its own or new; ValueError where it holds another one's."""
+    """The transcript in this search's folder, its own or new; ValueError where it holds another one's.
+
+    A search that never got an answer holds nothing: the command can be corrected and given again.
+    """
     config.folder.mkdir(parents=True, exist_ok=True)
     path, mine = config.folder / "search.json", {**asdict(config), "out": ""}
-    if not path.exists():
-        path.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
-    theirs = json.loads(path.read_text("utf-8"))
-    if theirs != mine:
+    transcript = Transcript(config.folder / "transcript.jsonl")
+    theirs = json.loads(path.read_text("utf-8")) if path.exists() else mine
+    if theirs != mine and transcript.answered:
         differ = sorted(name for name in mine if theirs.get(name) != mine[name])
         raise ValueError(f"{config.folder} holds another search ({', '.join(differ)}); choose another --out")
-    return Transcript(config.folder / "transcript.jsonl")
+    draft = config.folder / ".search.json"
+    draft.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
+    os.replace(draft, path)
+    return transcript

@@ -108,7 +108,7 @@ def test_a_good_answer_is_gated_measured_and_written_but_not_trained_with_before
     assert facts["report"]["sandbox"] in ("full", "no-ns", "seccomp")
     assert facts["reads"] == {"ctx.silent": [], "feat.reward": [None]}
     assert facts["written_by"].startswith(f"openai:{stub.url}#stub, chosen by numbers")
-    with pytest.raises(Refused, match="nobody has reviewed it; read it, then: collm qllm pin"):
+    with pytest.raises(Refused, match=r"then: collm qllm pin .*adding_baseline.py --reviewed-by YOU"):
         written.load(outcome.path)
     assert main(["qllm", "pin", str(outcome.path), "--reviewed-by", "Ada"]) == 0
     assert written.load(outcome.path).mode == "baseline"
@@ -257,6 +257,19 @@ def test_a_folder_holds_one_search(sandbox, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_mistyped_search_leaves_no_folder_and_one_without_an_answer_can_be_corrected(sandbox, tmp_path):
+    out, slip = tmp_path / "search", Config("Ading-v0", "openai:http://h/v1#m", out=str(tmp_path / "search"))
+    with pytest.raises(KeyError, match="Ading-v0"):
+        qllm.search(slip, sandbox)
+    assert not out.exists()
+    lost = endpoint(lambda *who: TRUE, behave=lambda *who: "status:404")
+    with lost as stub, pytest.raises(RuntimeError, match="HTTP 404"):
+        qllm.search(config(stub, out, candidates=1), sandbox)
+    with endpoint(lambda *who: TRUE) as stub:
+        assert qllm.search(config(stub, out, candidates=1, turns=28), sandbox).path
+    assert json.loads((out / "search.json").read_text())["turns"] == 28
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -378,6 +391,50 @@ def test_a_function_of_ones_own_is_checked_and_reported(tmp_path, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().out
 
 
+def test_pinning_says_what_is_missing(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    assert main(["qllm", "pin", str(path), "--reviewed-by", "Ada"]) == 2
+    assert f"{path}: no such file" in capsys.readouterr().err
+    path.write_text(coder.function(TRUE))
+    assert main(["qllm", "pin", str(path), "--reviewed-by", "Ada"]) == 2
+    assert f"run `collm qllm check {path} --env ENV` first" in capsys.readouterr().err
+
+
+def test_a_mixers_function_that_was_pinned_by_hand_can_be_reviewed_again(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text("def weights(state):\n    return 0.5 + 0 * state['table'][:, :2]\n")
+    pinned.pin(path, written_by="me", reads={"table": [3]})
+    assert main(["qllm", "pin", str(path), "--reviewed-by", "Ada"]) == 0
+    assert f"collm train mixing --game GAME --mixer qllm:{path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("env", "source", "kwargs", "use"),
+    [
+        (
+            "game:two-step",
+            "def weights(ctx):\n    return [0.5, 0.5]\n",
+            "{}",
+            "mixing --game two-step --mixer ",
+        ),
+        (
+            "StrBuild-v0",
+            coder.function(TRUE),
+            '{"num_agents": 3}',
+            "reinforce --env StrBuild-v0 --env-kwargs '{\"num_agents\": 3}' --credit ",
+        ),
+    ],
+)
+def test_what_to_do_with_a_pinned_function_is_a_whole_command(tmp_path, capsys, env, source, kwargs, use):
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    assert main(["qllm", "check", str(path), "--env", env, "--turns", "8", "--env-kwargs", kwargs]) == 0
+    assert json.loads(path.with_suffix(".json").read_text())["env_kwargs"] == json.loads(kwargs)
+    assert f"collm train {use}qllm:{path}" in capsys.readouterr().out
+    assert main(["qllm", "pin", str(path), "--reviewed-by", "Ada"]) == 0
+    assert f"collm train {use}qllm:{path}" in capsys.readouterr().out
+
+
 def test_the_command_shows_each_answers_fate_and_what_to_do_next(tmp_path, capsys):
     with endpoint(lambda r, k, a: BROKEN if (k, a) == (1, 1) else TRUE) as stub:
         flags = ["--candidates", "2", "--rounds", "1", "--turns", "16", "--out", str(tmp_path)]
@@ -398,6 +455,7 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert "--evaluator" in done.stdout
+    assert "each agent's part in the reward" in " ".join(done.stdout.replace("│", " ").split())
     assert main(["qllm"]) == 0
 
 

@@ -229,6 +229,10 @@ HOSTILE = {
 }
 
 
+RETURN_NOTHING = ("key", "process")
+"""those that may come to their end, with nothing in their hands"""
+
+
 @pytest.fixture(scope="module")
 def with_key():
     """A sandbox begun with a key in our environment."""
@@ -252,13 +256,13 @@ def test_code_that_no_fence_has_seen_reaches_nothing_in_the_sandbox(
         source = source.replace("PORT", str(listener.getsockname()[1]))
         with pytest.raises(Refused, match="static: "):
             admit(sandbox, source, "baseline", contexts)  # the fence alone would do
-        said, got = "runs: ", None
+        said, got = "", np.zeros(2)
         try:
             got = Trial(with_key, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
         except Refused as refused:
             said = str(refused)
-        assert got is None or not got.any()  # no key, no bytes, no process
-        assert said.startswith("runs: ")
+        assert not got.any()  # no key, no bytes, no process
+        assert said.startswith("runs: ") or name in RETURN_NOTHING
         assert "canary" not in said
         with pytest.raises(TimeoutError):
             listener.accept()

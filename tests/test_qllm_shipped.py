@@ -74,6 +74,7 @@ def test_every_shipped_function_comes_with_its_report_and_its_author(name):
         set(facts["report"]["numbers"]) == set(facts["report"]["shared_reward"]) == {"fidelity", "variance"}
     )
     assert facts["env"] == SHIPPED[name][0]
+    assert facts["env_kwargs"] == {}
     assert "language model" in facts["written_by"]
     assert facts["reviewed_by"]
     assert load(name).sha256 == facts["sha256"]

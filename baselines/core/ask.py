@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,9 +177,12 @@ def _show(path: Path) -> None:
 
 def _use(path: Path) -> str:
     facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    if facts["form"] == "state":
-        return f"the mixer qllm:{path} of baselines/mixing.py"
-    return f"collm train reinforce --env {facts['env']} --credit qllm:{path}"
+    if facts["form"] != "turn":
+        game = facts.get("env", "GAME").removeprefix("game:")  # one pinned by hand need not say
+        return f"collm train mixing --game {game} --mixer qllm:{path}"
+    kwargs = facts["env_kwargs"]
+    flag = f" --env-kwargs {shlex.quote(json.dumps(kwargs))}" if kwargs else ""
+    return f"collm train reinforce --env {facts['env']}{flag} --credit qllm:{path}"
 
 
 def _numbers(numbers: Mapping[str, Any]) -> str:

@@ -65,6 +65,7 @@ class Bench(NamedTuple):
             reads=self.field.reads(found.reads),
             form="turn" if self.field.shapes is None else "state",
             env=config.env,
+            env_kwargs=json.loads(config.env_kwargs),
             mode=config.mode,
             alpha=config.alpha,
             report={

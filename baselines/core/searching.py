@@ -23,7 +23,8 @@ class Config:
     evaluator: str = ""
     """the model that is asked between equals; empty: the coder"""
     mode: Mode = "baseline"
-    """what the function is: see above"""
+    """what the function says: baseline (the reward to expect whatever the agent writes), weights (shares of
+    the reward, known before the turn) or mix (each agent's part in the reward)"""
     candidates: int = 3
     """K: functions asked for in a round"""
     rounds: int = 3

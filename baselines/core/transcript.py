@@ -35,6 +35,11 @@ class Transcript:
             else:
                 self._noted.add(_digest(entry))
 
+    @property
+    def answered(self) -> bool:
+        """Whether any question has been answered yet."""
+        return bool(self._answers)
+
     def ask(self, model: OpenAI, seats: Sequence[Seat]) -> list[str]:
         """The model's answers, of which those already here are not paid for again.
 

@@ -1,7 +1,7 @@
 """TLDR: half of what the other summary's quality says; the other half hangs on what agent `me` writes.
 
 The score compares two summaries.  Expecting all that the other one earns beside a silent partner would be
-the leave-one-out truth, and measured noisier than no baseline at all.
+the leave-one-out truth, and measured noisier than this one.
 """
 
 
