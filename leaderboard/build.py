@@ -87,19 +87,19 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
         Column("entry", [(link, row.entry.name) for link, row in zip(links, rows, strict=True)]),
         _numbers("score", [None if score is None else score["mean"] for score in scores]),
         Column("95 % interval", [_between(score) for score in scores]),
+        _words("over", [over(row.entry) for row in rows]),
         _numbers("IQM", [None if score is None else score["iqm"] for score in scores]),
         *(_numbers(name, [_measure(row, name) for row in rows]) for name in metrics),
         _words("status", [row.status for row in rows]),
         _words("kind", [row.entry.kind for row in rows]),
         _words("agents", [str(row.entry.agents) for row in rows]),
         _words("method", [row.entry.method for row in rows]),
-        _words("models", [", ".join(row.entry.models) or "none" for row in rows]),
-        _words("interval over", [over(row.entry) for row in rows]),
         *(
             _numbers(name.replace("_", " "), tokens, 0)
             for name in ("tokens_read", "tokens_written")
             if any(tokens := [_measure(row, name) for row in rows])
         ),
+        _words("models", [", ".join(row.entry.models) or "none" for row in rows]),
     ]
 
 
