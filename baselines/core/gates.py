@@ -10,7 +10,8 @@ blind        baseline and weights of agent i stay the same when i writes another
 equivariant  exchanged agents have exchanged credit; demanded where the environment's agents are exchangeable
 aligned      mix: when a text changes, its author's credit moves with the team's reward nearly always
 
-Functions are tried on recorded turns and on random ones.  Each refusal says which turn, agent and value.
+Functions are tried on recorded turns, random ones and a game's final states.  Each refusal says which turn,
+agent and value.
 """
 
 from __future__ import annotations
