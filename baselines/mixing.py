@@ -99,7 +99,7 @@ class Config:
         for name in ("gamma", "td_lambda", "tau", "epsilon_start", "epsilon_end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}")
-        for name in ("lr", "max_grad_norm"):
+        for name in ("lr", "max_grad_norm", "tau"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if not 1 <= self.batch <= self.capacity:

@@ -311,7 +311,7 @@ def test_a_loss_that_is_not_finite_raises_before_any_weight_changes():
     "wrong",
     [
         {"batch": 9, "capacity": 8},
-        *({name: 0} for name in ("updates", "epsilon_turns", "hidden", "lr", "max_grad_norm")),
+        *({name: 0} for name in ("updates", "epsilon_turns", "hidden", "lr", "max_grad_norm", "tau")),
         *({name: -1} for name in ("eval_every", "save_every", "lr")),
         *({name: 1.5} for name in ("gamma", "td_lambda", "tau", "epsilon_start", "epsilon_end")),
         *({name: float("nan")} for name in ("gamma", "lr")),

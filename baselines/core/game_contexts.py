@@ -1,6 +1,6 @@
 """States of the discrete games, for judging the weights of a mixer: how much hangs on each agent there.
 
-A game is played at random to some turn t, and from that state on with GROUP different joint actions at t,
+A game is played at random to some turn t, and from that state on with GROUP random joint actions at t,
 which are a group: only within it is noise compared.  From the same seed it is then played again with one
 agent's action changed and all other actions of the episode as they were.  The truth of agent i at turn t is
 the size of what that changes in the episode's return from t on, as a mean over the agent's first ACTIONS
