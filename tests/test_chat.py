@@ -147,7 +147,7 @@ def test_retry_after_is_waited_for_as_seconds_or_as_a_date(fault, least):
     assert reply.usage["attempts"] == 2
 
 
-@pytest.mark.parametrize("value", ["soon", "-5", "", "nan", "Mon, 01 Jan 0001 00:00:00 -0000"])
+@pytest.mark.parametrize("value", ["soon", "-5", "", "nan", "Sun, 06 Nov 99999999999999999999 08:49:37 GMT"])
 def test_a_retry_after_that_says_nothing_is_no_obstacle(value):
     with serve(first(f"wait:{value}")) as stub:
         assert quick(stub.url).act(seats(1))[0].text == "reply to prompt 0"
