@@ -23,3 +23,23 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("COLLM_TEST_DATA does not name a folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser for a module's tests, or the reason to skip them."""
+    from browser import CHROMIUM, Browser  # it talks over pipes as only Unix has them
+
+    if CHROMIUM is None:
+        pytest.skip("no chromium or google-chrome on this machine")
+    one = Browser(tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """The same, and no page may have made an error."""
+    chromium.errors.clear()
+    yield chromium
+    assert chromium.errors == []

@@ -22,7 +22,10 @@ from transformers import (
 
 from baselines.core.episode import Message, Move
 from baselines.core.lm import LM, Context
+from baselines.core.rollout import eval_starts, play, summary
 from baselines.core.sampling import Sampling
+from baselines.core.team import Team
+from collm_envs import Task
 
 END, PAD = "<end>", "<pad>"
 _SHAPE: dict[str, Any] = {
@@ -163,3 +166,8 @@ def set_answers(
         for scores in lm.logp(moves):
             (-(torch.tensor([weights[k] for k in scores.moves]) * scores.logp).sum()).backward()
         adam.step()
+
+
+def score(task: Task, team: Team) -> float:
+    """Mean return of 128 episodes."""
+    return summary(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]

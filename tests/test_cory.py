@@ -1,11 +1,11 @@
 """CORY as a run: what is trained and kept, what goes on after a stop, what plays afterwards."""
 
-import json
 import shutil
 
 import pytest
 import torch
 from lm_fixtures import save, words_tokenizer
+from run_folders import leaves, lines
 from toy_games import Answer
 
 from baselines import cory, hf
@@ -84,19 +84,6 @@ def settings(folders, out, **more):
         scale_rewards=True,
         **more,
     )
-
-
-def lines(path):
-    kept = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "tokens_per_s")} for line in kept]
-
-
-def leaves(state):
-    if isinstance(state, dict):
-        return [leaf for key in state for leaf in leaves(state[key])]
-    if isinstance(state, (list, tuple)):
-        return [leaf for part in state for leaf in leaves(part)]
-    return [state]
 
 
 @pytest.mark.parametrize("more", [{}, {"lora_rank": 4, "estimator": "group"}])

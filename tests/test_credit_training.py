@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import save, tiny_lm, words_tokenizer
+from lm_fixtures import save, score, tiny_lm, words_tokenizer
 from tabular import tabular_team
 from toy_games import Answer, additive_bandit
 
@@ -10,7 +10,7 @@ from baselines import maac, magrpo, reinforce
 from baselines.core import checkpoint
 from baselines.core.episode import walk
 from baselines.core.language import Refused
-from baselines.core.rollout import eval_starts, play, starts, summary
+from baselines.core.rollout import play, starts
 from baselines.core.sampling import Sampling
 
 TOKENIZER = words_tokenizer(Answer.vocabulary())
@@ -52,11 +52,6 @@ def test_it_learns(folder, name):
         if sum(returns[-4:]) > 4 * 0.88:
             break
     assert score(task, team) > 0.85, [round(value, 2) for value in returns]
-
-
-def score(task, team):
-    """Mean return of 128 episodes."""
-    return summary(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]
 
 
 @pytest.mark.parametrize("name", ["learned", "counterfactual"])

@@ -1,6 +1,5 @@
 """Runs that are killed, stopped, starved of disk and damaged go on to the very end they would have had."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -11,6 +10,7 @@ import pytest
 import torch
 from kill_runs import TRAPS, go
 from lm_fixtures import save, words_tokenizer
+from run_folders import leaves, lines
 from toy_games import Answer
 
 from baselines.core import run
@@ -78,21 +78,6 @@ def start_run(processes, *arguments, wait=True):
     if wait:
         process.join(LONG_S)
     return process
-
-
-def lines(path):
-    """What was logged, without what a clock said."""
-    kept = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "tokens_per_s")} for line in kept]
-
-
-def leaves(state):
-    """Every tensor and number of a checkpoint."""
-    if isinstance(state, dict):
-        return [leaf for key in state for leaf in leaves(state[key])]
-    if isinstance(state, (list, tuple)):
-        return [leaf for part in state for leaf in leaves(part)]
-    return [state]
 
 
 def assert_same_end(out, wanted):

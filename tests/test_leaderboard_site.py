@@ -6,7 +6,6 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from browser import CHROMIUM, Browser
 from leaderboard_entries import change_record, make_entry
 
 from leaderboard import history
@@ -38,22 +37,6 @@ def site(tmp_path_factory):
     assert main(["mark", str(made[1]), "withdrawn", "--note", "a <b>reason</b>"]) == 0
     build(root / "entries", root / "site")
     return root / "site"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no chromium or google-chrome on this machine")
-    one = Browser(tmp_path_factory.mktemp("profile"))
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def browser(chromium):
-    chromium.errors.clear()
-    yield chromium
-    assert chromium.errors == []
 
 
 def test_statuses_are_those_of_the_history(site):

@@ -6,11 +6,10 @@ earn nothing, so a random policy earns less than 0.1.
 
 import pytest
 import torch
-from lm_fixtures import save, words_tokenizer
+from lm_fixtures import save, score, words_tokenizer
 from toy_games import Answer
 
 from baselines import maac, magrpo, reinforce
-from baselines.core.rollout import eval_starts, play, summary
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +75,6 @@ def test_it_learns(folders, name):
         if sum(returns[-4:]) > 4 * 0.88:
             break
     assert score(task, team) > 0.85, [round(value, 2) for value in returns]
-
-
-def score(task, team):
-    """Mean return of 128 episodes."""
-    return summary(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]
 
 
 def test_a_reward_that_tells_nothing_teaches_nothing(folders):

@@ -72,8 +72,9 @@ def test_a_stale_function_is_not_executed(tmp_path):
 
 def test_line_ends_of_another_system_do_not_make_a_function_stale(tmp_path):
     path = written(tmp_path, "torch.full((rows, 2), 0.5)")
+    before = load(path).sha256
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    load(path)
+    assert load(path).sha256 == before
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import random
 from dataclasses import asdict
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import CHROMIUM
 from scenes import HOSTILE, HUT, STORY, WALL, record, turn
 
 import collm_envs
@@ -19,20 +19,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-
 
 BOX = "r = document.querySelector('canvas').getBoundingClientRect(), "
 CANVAS = "document.querySelector('canvas').toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    one = Browser(tmp_path_factory.mktemp("profile"))
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def browser(chromium):
-    chromium.errors.clear()
-    yield chromium
-    assert chromium.errors == []
 
 
 def written(folder, html):

@@ -141,7 +141,7 @@ def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
 
 
 def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet: bool) -> Path:
-    steps = _timed(algorithm(name).train(config, env.task, team), config)
+    steps = _text_steps(algorithm(name).train(config, env.task, team), config)
     follow(name, config, team, steps, lambda: evaluate(env, team, config), out, quiet=quiet)
     team.save_pretrained(out)
     return out
@@ -195,23 +195,29 @@ def with_models(config: Settings, quiet: bool = True) -> Settings:
     )
 
 
-def _timed(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict[str, float]]:
-    """The same metrics with `seconds` and `tokens_per_s`; running out of memory names what to lower."""
+def timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
+    """The same metrics with the step's `seconds`."""
     while True:
         start = time.perf_counter()
         try:
             metrics = next(steps)
         except StopIteration:
             return
-        except torch.OutOfMemoryError as error:
-            packed = config.micro_batch_tokens or "the default"
-            raise MemoryError(
-                f"out of memory: lower micro_batch_tokens (now {packed}) if it happened in an update, "
-                f"episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while texts "
-                f"were sampled ({str(error).splitlines()[0]})"
-            ) from error
-        seconds = time.perf_counter() - start
-        yield {**metrics, "seconds": seconds, "tokens_per_s": metrics["tokens"] / seconds}
+        yield {**metrics, "seconds": time.perf_counter() - start}
+
+
+def _text_steps(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict[str, float]]:
+    """The same metrics with `tokens_per_s`; running out of memory names what to lower."""
+    try:
+        for metrics in timed(steps):
+            yield {**metrics, "tokens_per_s": metrics["tokens"] / metrics["seconds"]}
+    except torch.OutOfMemoryError as error:
+        packed = config.micro_batch_tokens or "the default"
+        raise MemoryError(
+            f"out of memory: lower micro_batch_tokens (now {packed}) if it happened in an update, "
+            f"episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while texts "
+            f"were sampled ({str(error).splitlines()[0]})"
+        ) from error
 
 
 @contextmanager

@@ -122,9 +122,8 @@ class Settings:
     """also log to this Weights & Biases project"""
 
     def __post_init__(self) -> None:
-        for name in (
-            *("steps", "episodes", "max_new_tokens", "epochs", "credit_samples", "eval_episodes", "keep"),
-        ):
+        counts = ("steps", "episodes", "max_new_tokens", "epochs", "credit_samples", "eval_episodes", "keep")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.temperature > 0 or not self.lr > 0 or self.lora_rank < 0 or self.warmup < 0:

@@ -5,8 +5,7 @@ At the end `agents.pt` holds what is executed: the weights of `baselines.core.re
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,17 +61,6 @@ def _go(config: Config, made: list[games.Game], learner: Learner, out: Path, qui
         returns = evaluate(learner.agents, made, config.eval_episodes, EVAL_SEED)
         return {"return": float(np.mean(returns)), "turns": float(learner.turns)}
 
-    run.follow(NAME, config, learner, _timed(train(config, made, learner)), measure, out, quiet=quiet)
+    run.follow(NAME, config, learner, run.timed(train(config, made, learner)), measure, out, quiet=quiet)
     torch.save(learner.agents.state_dict(), out / "agents.pt")
     return out
-
-
-def _timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
-    """The same metrics with the step's `seconds`."""
-    while True:
-        start = time.perf_counter()
-        try:
-            metrics = next(steps)
-        except StopIteration:
-            return
-        yield {**metrics, "seconds": time.perf_counter() - start}
