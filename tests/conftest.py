@@ -1,4 +1,8 @@
-"""Shared set-up: one torch thread (two busy threads on two cores are slower than one), real data by path."""
+"""Shared set-up: one torch thread (two busy threads on two cores are slower than one), seeds, real data by path.
+
+`--seeds N` runs every test that takes the fixture `training_seed` once for each of N seeds, and no other test:
+a test of learning must hold for all of them (tests/seeds.py does so under other arithmetic, too).
+"""
 
 import os
 from pathlib import Path
@@ -9,11 +13,32 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seeds", type=int, default=1, help="seeds of every test that trains; 1: all the tests")
+    parser.addoption("--threads", type=int, default=1, help="torch threads")
+
+
+def pytest_generate_tests(metafunc):
+    if "training_seed" in metafunc.fixturenames and metafunc.config.getoption("seeds") > 1:
+        metafunc.parametrize("training_seed", range(metafunc.config.getoption("seeds")), ids="seed{}".format)
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("seeds") > 1:
+        items[:] = [item for item in items if "training_seed" in item.fixturenames]
+
+
+@pytest.fixture
+def training_seed() -> int:
+    """The seed of a test's models, dice and starts: 0, or each of `--seeds N`."""
+    return 0
+
+
 @pytest.fixture(autouse=True, scope="session")
-def one_thread():
+def threads(pytestconfig):
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(pytestconfig.getoption("threads"))
 
 
 @pytest.fixture(scope="session")

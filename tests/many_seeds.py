@@ -37,12 +37,13 @@ def one_turn(
     steps: int,
     lr: float,
     seeds: int,
+    first_seed: int = 0,
     group: int = 16,
     baseline: Baseline = "mean",
     std: bool = False,
 ) -> list[Tensor]:
     """The two policies of every seed after training from uniform on a matrix game.   -> 2 x (S, K)"""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(first_seed)
     tables = [torch.zeros(seeds, len(payoff), dtype=torch.float64) for _ in range(2)]
     for _ in range(steps):
         words = [draw(table, group, generator) for table in tables]
@@ -57,8 +58,8 @@ def one_turn(
 class TwoStep:
     """All seeds' policies of the two-step game: agent_0's first word, and both agents' words in branch B."""
 
-    def __init__(self, seeds: int, first: float = 0.0):
-        self.generator = torch.Generator().manual_seed(0)
+    def __init__(self, seeds: int, first: float = 0.0, first_seed: int = 0):
+        self.generator = torch.Generator().manual_seed(first_seed)
         self.first = torch.zeros(seeds, 2, dtype=torch.float64)
         self.first[:, 1] = first
         self.later = [torch.zeros(seeds, 2, dtype=torch.float64) for _ in range(2)]

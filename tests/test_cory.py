@@ -1,6 +1,7 @@
 """CORY as a run: what is trained and kept, what goes on after a stop, what plays afterwards."""
 
 import shutil
+from functools import cache
 
 import pytest
 import torch
@@ -27,12 +28,21 @@ LEARNING = {
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    root, tokenizer = tmp_path_factory.mktemp("cory"), words_tokenizer(WORDS)
-    return {
-        "one": save(root / "one", "qwen3", tokenizer),
-        "wide": save(root / "wide", "qwen3", tokenizer, scale=10.0),
-    }
+def folders_of_seed(tmp_path_factory):
+    @cache
+    def of_seed(seed):
+        root, tokenizer = tmp_path_factory.mktemp("cory"), words_tokenizer(WORDS)
+        return {
+            "one": save(root / "one", "qwen3", tokenizer, seed),
+            "wide": save(root / "wide", "qwen3", tokenizer, seed, scale=10.0),
+        }
+
+    return of_seed
+
+
+@pytest.fixture(scope="module")
+def folders(folders_of_seed):
+    return folders_of_seed(0)
 
 
 def config(folders, **settings):
@@ -51,8 +61,9 @@ def config(folders, **settings):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if "adapters" in name else ()) for name in LEARNING]
 )
-def test_it_learns_and_each_model_plays_the_bare_query_alone(folders, name):
-    task, how = Answer(num_agents=1), config(folders, **{"steps": 100, **LEARNING[name]})
+def test_it_learns_and_each_model_plays_the_bare_query_alone(folders_of_seed, name, training_seed):
+    task = Answer(num_agents=1)
+    how = config(folders_of_seed(training_seed), seed=training_seed, **{"steps": 100, **LEARNING[name]})
     team = cory.team(how, task)
     alone = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")["return"]
     assert alone < 0.3

@@ -111,8 +111,8 @@ def test_the_closed_form_is_the_published_table(c):
         assert TABLE[c][3] < alone < TABLE[c][1]
 
 
-def test_ppo_with_exchange_ends_at_the_closed_form():
-    found, team = learned(0.5, 120)
+def test_ppo_with_exchange_ends_at_the_closed_form(training_seed):
+    found, team = learned(0.5, 120, seed=training_seed)
     assert found == pytest.approx(TABLE[0.5], abs=0.03)
     assert found[3] < 0.439 - 0.1 < 0.439 + 0.1 < found[1]  # observer < alone < pioneer
     for name in cory.LLMS:  # both models solve both roles
@@ -124,8 +124,8 @@ def test_ppo_with_exchange_ends_at_the_closed_form():
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["ppo", "group"])
 @pytest.mark.parametrize("c", TABLE)
-def test_every_row_of_the_table_is_reached_within_002(c, estimator):
-    found, _ = learned(c, 400, estimator=estimator, episodes=256)
+def test_every_row_of_the_table_is_reached_within_002(c, estimator, training_seed):
+    found, _ = learned(c, 400, estimator=estimator, episodes=256, seed=training_seed)
     assert found == pytest.approx(TABLE[c], abs=0.02)
     if c > 0:
         assert found[3] < TABLE[0.0][1] < found[1]
@@ -133,8 +133,9 @@ def test_every_row_of_the_table_is_reached_within_002(c, estimator):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [0, 1])
-def test_exchanging_roles_does_not_move_the_fixed_points(every):
-    team, how = duo(0.5, 400), config(400, episodes=256, exchange_every=every)
+def test_exchanging_roles_does_not_move_the_fixed_points(every, training_seed):
+    team = duo(0.5, 400)
+    how = config(400, episodes=256, exchange_every=every, seed=training_seed)
     list(cory.train(how, bandit(), team))
     if every:  # any model in any role
         pairs = [(a, b) for a in team.policies.values() for b in team.policies.values()]
@@ -187,16 +188,16 @@ def test_without_transfer_the_observers_answer_is_noise_for_the_pioneer_and_pays
     )
 
 
-def test_each_model_pays_for_leaving_the_untrained_one_at_its_own_prompt():
+def test_each_model_pays_for_leaving_the_untrained_one_at_its_own_prompt(training_seed):
     team = duo(0.9)
-    metrics = next(cory.train(config(), bandit(), team))
+    metrics = next(cory.train(config(seed=training_seed), bandit(), team))
     assert metrics["llm_0/kl"] == pytest.approx(0.0, abs=1e-6)
     assert metrics["llm_1/kl"] == pytest.approx(0.0, abs=1e-6)  # nothing has moved yet
     # against the bare query's distribution, it would have been far from 0
     untrained = copying(0.9)[0]
     assert float((untrained * (untrained * 4).log()).sum()) > 0.9
     moved = duo(0.9, rows={"llm_1": {f"choose|{a}": [0.0] * 4 for a in range(4)}})
-    metrics = next(cory.train(config(episodes=512), bandit(), moved))
+    metrics = next(cory.train(config(episodes=512, seed=training_seed), bandit(), moved))
     uniform = float((0.25 * (0.25 / copying(0.9)).log()).sum(1).mean())
     assert metrics["llm_1/kl"] == pytest.approx(uniform, rel=0.15)
 
@@ -227,11 +228,12 @@ def test_the_weight_of_the_kl_adapts_by_model_and_keeps_its_course_through_excha
 
 
 @pytest.mark.slow
-def test_a_language_model_of_one_token_reaches_the_table(tmp_path):
+def test_a_language_model_of_one_token_reaches_the_table(tmp_path, training_seed):
     c, tokenizer = 0.5, words_tokenizer(["choose", "read", *"0123"])
-    folder = save(tmp_path, "qwen3", tokenizer)
+    folder = save(tmp_path, "qwen3", tokenizer, training_seed)
     how = config(
         300,
+        seed=training_seed,
         model=folder,
         device="cpu",
         max_new_tokens=1,

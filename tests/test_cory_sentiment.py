@@ -128,9 +128,9 @@ def test_a_reward_model_that_is_not_there_is_named(tmp_path):
         make(ID, judge=f"hf:{tmp_path}/nowhere")
 
 
-def test_cory_raises_the_score_of_both_models(tmp_path):
+def test_cory_raises_the_score_of_both_models(tmp_path, training_seed):
     spoken = [*sentiment.HAPPY[:3], *sentiment.MIDDLING[:3], *sentiment.UNHAPPY[:3], "begins:", "and"]
-    folder = save(tmp_path, "qwen3", words_tokenizer(spoken))
+    folder = save(tmp_path, "qwen3", words_tokenizer(spoken), training_seed)
     task = make(ID, items=["it begins:", "and begins:"]).task
     how = cory.Config(
         env=ID,
@@ -144,6 +144,7 @@ def test_cory_raises_the_score_of_both_models(tmp_path):
         lr=1e-2,
         kl=0.02,
         epochs=1,
+        seed=training_seed,
     )
     team = cory.team(how, task)
     before = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
@@ -154,7 +155,7 @@ def test_cory_raises_the_score_of_both_models(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_embedded_model_learns_it_and_either_half_plays_alone_afterwards(tmp_path):
+def test_the_embedded_model_learns_it_and_either_half_plays_alone_afterwards(tmp_path, training_seed):
     from baselines import hf
 
     how = cory.Config(
@@ -168,6 +169,7 @@ def test_the_embedded_model_learns_it_and_either_half_plays_alone_afterwards(tmp
         kl=0.02,
         device="cpu",
         eval_every=20,
+        seed=training_seed,
     )
     out = run.train("cory", how, quiet=True)
     told = read(out / "eval.jsonl")

@@ -305,7 +305,7 @@ def test_without_a_spread_the_left_out_residual_is_the_distance_to_the_mean_of_t
     assert left_out_residual(x[:2], x[:2]).tolist() != [0.0, 0.0]
 
 
-def test_learned_weights_go_to_the_agent_whose_part_carries_the_reward_in_each_kind_of_state():
+def test_learned_weights_go_to_the_agent_whose_part_carries_the_reward_in_each_kind_of_state(training_seed):
     """The first message's kind says who matters; "silent" tells it apart, as it moves with the kind."""
     task = replace(
         additive_bandit(2),
@@ -314,7 +314,7 @@ def test_learned_weights_go_to_the_agent_whose_part_carries_the_reward_in_each_k
     )
     learned, policies, w = Learned(2), tabular_team(task).policies, torch.zeros(0)
     for step in range(30):
-        nodes = play(task, [(task.rows[0], k % 2) for k in range(32)], policies, f"{step}")
+        nodes = play(task, [(task.rows[0], k % 2) for k in range(32)], policies, f"{training_seed}/{step}")
         w = learned(coalitions.Replays(task, nodes), nodes)
         if step == 0:
             assert w.tolist() == [[0.5, 0.5]] * 32

@@ -1,5 +1,7 @@
 """Credit in whole runs: they learn, go on where they stopped, and leave nothing of it behind."""
 
+from functools import cache
+
 import pytest
 import torch
 from lm_fixtures import save, score, tiny_lm, words_tokenizer
@@ -17,9 +19,14 @@ TOKENIZER = words_tokenizer(Answer.vocabulary())
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """A model with a tokenizer of its own."""
-    return save(tmp_path_factory.mktemp("credited") / "one", "qwen3", TOKENIZER)
+def folder_of_seed(tmp_path_factory):
+    """seed -> a model with a tokenizer of its own."""
+    return cache(lambda seed: save(tmp_path_factory.mktemp("credited"), "qwen3", TOKENIZER, seed))
+
+
+@pytest.fixture(scope="session")
+def folder(folder_of_seed):
+    return folder_of_seed(0)
 
 
 REINFORCE = {"episodes": 64, "baseline": "leave-one-out"}
@@ -36,13 +43,14 @@ SLOW = ("shapley", "counterfactual")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
 )
-def test_it_learns(folder, name):
+def test_it_learns(folder_of_seed, name, training_seed):
+    folder = folder_of_seed(training_seed)
     algorithm, changes = CASES[name]
     changes = {**changes}
     task = Answer(turns=changes.pop("turns", 1))
     base = {"model": folder, "episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 120, "device": "cpu"}
     credit = "qllm:str_build" if name == "qllm" else name  # what the others earn alone fits this game too
-    config = algorithm.Config(**base | changes, credit=credit)
+    config = algorithm.Config(**base | changes, credit=credit, seed=training_seed)
     team = algorithm.team(config, task)
     assert score(task, team) < 0.15
     returns = []
@@ -119,12 +127,12 @@ def test_no_policy_that_acts_holds_anything_of_credit(folder, tmp_path):
     assert files[0] == files[1]
 
 
-def test_a_lazy_agent_stays_where_it_was_and_with_the_teams_reward_it_wanders():
+def test_a_lazy_agent_stays_where_it_was_and_with_the_teams_reward_it_wanders(training_seed):
     task = additive_bandit(4)
     away = {}
     for name in ("shared", "difference", "shapley", "counterfactual"):
         team = tabular_team(task, lr=0.5)
-        config = reinforce.Config(steps=40, episodes=16, group=1, credit=name)
+        config = reinforce.Config(steps=40, episodes=16, group=1, credit=name, seed=training_seed)
         team.credit = reinforce.credit.make(config, task)
         list(reinforce.train(config, task, team))
         away[name] = abs(team.policies["agent_3"].probs("choose")[1] - 0.5)
@@ -159,9 +167,9 @@ def test_alternatives_leave_the_played_texts_as_they_are(many, shared):
     assert not any(node.alternatives for node in walk(plain))
 
 
-def test_alternatives_are_texts_of_the_same_policy_at_the_same_history():
+def test_alternatives_are_texts_of_the_same_policy_at_the_same_history(training_seed):
     task = Answer(questions=2)
-    lm = tiny_lm("qwen3", TOKENIZER, sampling=Sampling(max_new_tokens=1))
+    lm = tiny_lm("qwen3", TOKENIZER, training_seed, sampling=Sampling(max_new_tokens=1))
     nodes = play(
         task, [(item, 0) for item in task.rows] * 300, dict.fromkeys(task.agents, lm), "s", alternatives=2
     )

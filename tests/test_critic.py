@@ -71,8 +71,8 @@ def test_a_fresh_critic_says_zero():
     assert fresh.values(joint_histories(paths[0], fresh.lm)).tolist() == [0.0] * 3
 
 
-def test_fitting_reaches_its_targets():
-    critic = Critic(tiny_lm("qwen3", TOKENIZER, micro_batch_tokens=60), 1000)
+def test_fitting_reaches_its_targets(training_seed):
+    critic = Critic(tiny_lm("qwen3", TOKENIZER, training_seed, micro_batch_tokens=60), 1000)
     _, paths = paths_of(turns=2, n=3)
     histories = [h for path in paths for h in joint_histories(path, critic.lm)]
     known: dict = {}  # equal histories have equal targets

@@ -92,25 +92,27 @@ def test_a_gradient_that_is_not_finite_raises_and_changes_nothing():
     assert all(torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
 
 
-def test_an_entropy_bonus_flattens_and_a_negative_one_sharpens():
+def test_an_entropy_bonus_flattens_and_a_negative_one_sharpens(training_seed):
     entropies = []
     for weight in (0.1, -0.1):
-        lm = tiny_lm("qwen3", TOKENIZER, sampling=Sampling(max_new_tokens=1))
-        lesson = lesson_of(lm, [0.0] * 6)
+        lm = tiny_lm("qwen3", TOKENIZER, training_seed, sampling=Sampling(max_new_tokens=1))
+        lesson = lesson_of(lm, [0.0] * 6, seed=training_seed)
         for _ in range(20):
             logged = improve(lm, optimizer_of(lm, lr=3e-3), lesson, Settings(entropy=weight))
         entropies.append(logged["entropy"])
     assert entropies[0] > entropies[1] + 0.3
 
 
-def test_the_weight_of_the_kl_keeps_the_policy_near_its_reference():
+def test_the_weight_of_the_kl_keeps_the_policy_near_its_reference(training_seed):
     distances = []
     for weight in (0.0, 2.0, 10.0):
-        lm, reference = (tiny_lm("qwen3", TOKENIZER, sampling=Sampling(max_new_tokens=1)) for _ in range(2))
+        lm, reference = (
+            tiny_lm("qwen3", TOKENIZER, training_seed, sampling=Sampling(max_new_tokens=1)) for _ in range(2)
+        )
         reference.model.requires_grad_(False)
         optimizer = optimizer_of(lm)
         for step in range(25):
-            lesson = lesson_of(lm, [0.0] * 24, seed=step)
+            lesson = lesson_of(lm, [0.0] * 24, seed=1000 * training_seed + step)
             lesson.advantages = [1.0 if move.ids[0] % 2 else -1.0 for move in lesson.moves]
             improve(lm, optimizer, lesson, Settings(kl=weight), reference)
         distances.append(divergence(lm, reference))

@@ -108,10 +108,10 @@ def test_the_first_turn_is_pushed_away_from_the_better_branch_while_that_is_play
     assert gradient(team.policies["agent_0"], "first") == pytest.approx([1.125, -1.125], abs=2e-3)
 
 
-def test_the_tree_has_the_true_gradient_at_both_turns_up_to_its_shrinkage():
+def test_the_tree_has_the_true_gradient_at_both_turns_up_to_its_shrinkage(training_seed):
     task = two_step_game()
     team = tabular_team(task)
-    config = magrpo.Config(steps=1, episodes=400 * 16, group=4)
+    config = magrpo.Config(steps=1, episodes=400 * 16, group=4, seed=training_seed)
     next(magrpo.train(config, task, team))
     first = gradient(team.policies["agent_0"], "first")[1]
     later = gradient(team.policies["agent_0"], "branch B")[1]
@@ -235,15 +235,17 @@ def test_local_critics_equal_the_central_one_where_messages_tell_the_state():
         (magrpo, {"group": 4, "divide_by_std": True}, 7.0),
     ],
 )
-def test_the_trainers_reach_the_better_branch_unless_they_divide_by_the_deviation(algorithm, settings, value):
-    team, metrics = learn_two_steps(algorithm, **settings)
+def test_the_trainers_reach_the_better_branch_unless_they_divide_by_the_deviation(
+    algorithm, settings, value, training_seed
+):
+    team, metrics = learn_two_steps(algorithm, training_seed, **settings)
     assert metrics["return"] == pytest.approx(value, abs=0.3)
     likes_b = team.policies["agent_0"].probs("first")[1]
     assert likes_b > 0.95 if value == 8.0 else likes_b < 0.05
 
 
-def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8():
-    team, _ = learn_two_steps(maac, gamma=1.0)
+def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8(training_seed):
+    team, _ = learn_two_steps(maac, training_seed, gamma=1.0)
     critic = team.critics["central"]
     texts = {number: text for text, number in critic.texts.items()}
     values = {"".join(texts[i] for (i,) in key): critic.table[row].item() for key, row in critic.rows.items()}
@@ -257,10 +259,10 @@ def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8():
 
 
 @cache
-def learn_two_steps(algorithm, steps=400, **settings):
+def learn_two_steps(algorithm, seed, steps=400, **settings):
     """A trained tabular team and the metrics of its last step."""
     task = two_step_game()
     critics = {"central": TabularCritic()} if algorithm is maac else {}
     team = tabular_team(task, lr=0.5, critics=critics, critic_lr=2.0, start={"first": [0.0, 1.0]})
-    config = algorithm.Config(steps=steps, episodes=16, seed=1, **settings)
+    config = algorithm.Config(steps=steps, episodes=16, seed=seed, **settings)
     return team, list(algorithm.train(config, task, team))[-1]

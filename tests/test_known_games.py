@@ -17,8 +17,8 @@ CC = {"critic_lr": 0.1}
 MONTE_CARLO = {"critic_lr": 0.1, "lam": 1.0}
 
 
-def two_steps(seeds, steps, first, tree=False, **settings):
-    game = TwoStep(seeds, first)
+def two_steps(seeds, steps, first, first_seed, tree=False, **settings):
+    game = TwoStep(seeds, first, first_seed)
     for _ in range(steps):
         (game.tree_step if tree else game.chain_step)(0.1, **settings)
     return game
@@ -27,13 +27,13 @@ def two_steps(seeds, steps, first, tree=False, **settings):
 @pytest.mark.parametrize(
     ("settings", "share"), [(CC, 0.98), (MONTE_CARLO, 0.9), ({}, 0.8), ({"tree": True}, 0.95)]
 )
-def test_the_better_branch_is_found_from_a_head_start(settings, share):
-    game = two_steps(50, 2000, 1.0, **settings)
+def test_the_better_branch_is_found_from_a_head_start(settings, share, training_seed):
+    game = two_steps(50, 2000, 1.0, training_seed, **settings)
     assert float(game.better_branch().double().mean()) >= share
 
 
-def test_dividing_by_the_deviation_locks_into_the_worse_branch_even_from_a_head_start():
-    game = two_steps(50, 2000, 1.0, tree=True, std=True)
+def test_dividing_by_the_deviation_locks_into_the_worse_branch_even_from_a_head_start(training_seed):
+    game = two_steps(50, 2000, 1.0, training_seed, tree=True, std=True)
     assert not game.better_branch().any()
     assert float(game.expected_return().mean()) == pytest.approx(7.0, abs=0.02)
 
@@ -42,8 +42,8 @@ def test_dividing_by_the_deviation_locks_into_the_worse_branch_even_from_a_head_
 @pytest.mark.parametrize(
     ("settings", "share"), [(CC, 0.99), (MONTE_CARLO, 0.95), ({}, 0.85), ({"tree": True}, 0.95)]
 )
-def test_the_better_branch_is_found_from_uniform_in_20_000_steps(settings, share):
-    game = two_steps(200, 20_000, 0.0, **settings)
+def test_the_better_branch_is_found_from_uniform_in_20_000_steps(settings, share, training_seed):
+    game = two_steps(200, 20_000, 0.0, training_seed, **settings)
     assert float(game.better_branch().double().mean()) >= share
     if settings is CC:
         assert game.expected_return().mean().item() == pytest.approx(8.0, abs=0.02)
@@ -51,38 +51,38 @@ def test_the_better_branch_is_found_from_uniform_in_20_000_steps(settings, share
 
 
 @pytest.mark.slow
-def test_dividing_by_the_deviation_locks_into_the_worse_branch_in_20_000_steps():
-    game = two_steps(200, 20_000, 0.0, tree=True, std=True)
+def test_dividing_by_the_deviation_locks_into_the_worse_branch_in_20_000_steps(training_seed):
+    game = two_steps(200, 20_000, 0.0, training_seed, tree=True, std=True)
     assert float(game.better_branch().double().mean()) <= 0.005
     assert float(game.expected_return().mean()) == pytest.approx(7.0, abs=0.01)
 
 
 @pytest.mark.parametrize("baseline", ["none", "mean", "leave-one-out"])
-def test_climbing_ends_at_6_or_7_and_never_at_11(baseline):
-    cells, values = outcome(CLIMBING, baseline=baseline, lr=0.05)
+def test_climbing_ends_at_6_or_7_and_never_at_11(baseline, training_seed):
+    cells, values = outcome(CLIMBING, training_seed, baseline=baseline, lr=0.05)
     assert set(cells) <= {(1, 2), (1, 1)}
     assert 5.9 < values.min() < values.max() < 7.01
 
 
 @pytest.mark.parametrize("baseline", ["none", "mean"])
-def test_a_fine_of_100_leaves_2(baseline):
-    cells, values = outcome(penalty(-100), baseline=baseline, lr=0.02)
+def test_a_fine_of_100_leaves_2(baseline, training_seed):
+    cells, values = outcome(penalty(-100), training_seed, baseline=baseline, lr=0.02)
     assert set(cells) == {(1, 1)}
     assert values.mean().item() == pytest.approx(2.0, abs=0.05)
 
 
 @pytest.mark.parametrize("baseline", ["none", "mean"])
-def test_without_a_fine_either_corner_pays_10(baseline):
-    cells, values = outcome(penalty(0), baseline=baseline, lr=0.1)
+def test_without_a_fine_either_corner_pays_10(baseline, training_seed):
+    cells, values = outcome(penalty(0), training_seed, baseline=baseline, lr=0.1)
     assert set(cells) == {(0, 0), (2, 2)}
     assert 30 <= cells[0, 0] <= 70
     assert values.mean().item() == pytest.approx(10.0, abs=0.05)
 
 
-def outcome(payoff, *, baseline, lr, steps=2000, seeds=100):
+def outcome(payoff, first_seed, *, baseline, lr, steps=2000, seeds=100):
     """How many seeds end in which cell, and what each earns."""
     P = torch.tensor(payoff, dtype=torch.float64)
-    row, column = one_turn(P, steps=steps, lr=lr, seeds=seeds, baseline=baseline)
+    row, column = one_turn(P, steps=steps, lr=lr, seeds=seeds, first_seed=first_seed, baseline=baseline)
     cells = {}
     for cell in zip(row.argmax(-1).tolist(), column.argmax(-1).tolist(), strict=True):
         cells[cell] = cells.get(cell, 0) + 1

@@ -4,6 +4,8 @@ Each agent reads which of two questions it is and must answer with the right one
 earn nothing, so a random policy earns less than 0.1.
 """
 
+from functools import cache
+
 import pytest
 import torch
 from lm_fixtures import save, score, words_tokenizer
@@ -14,13 +16,19 @@ from baselines import maac, magrpo, reinforce
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
-    """Two models with tokenizers of their own, and one with outputs wide enough to train adapters alone."""
-    root, words = tmp_path_factory.mktemp("learners"), Answer.vocabulary()
-    return {
-        "one": save(root / "one", "qwen3", words_tokenizer(words)),
-        "other": save(root / "other", "llama", words_tokenizer(words[::-1]), 1),
-        "wide": save(root / "wide", "qwen3", words_tokenizer(words), scale=10.0),
-    }
+    """seed -> two models with tokenizers of their own, and one of outputs wide enough to train adapters alone."""
+    words = Answer.vocabulary()
+
+    @cache
+    def of_seed(seed):
+        root = tmp_path_factory.mktemp("learners")
+        return {
+            "one": save(root / "one", "qwen3", words_tokenizer(words), 2 * seed),
+            "other": save(root / "other", "llama", words_tokenizer(words[::-1]), 2 * seed + 1),
+            "wide": save(root / "wide", "qwen3", words_tokenizer(words), 2 * seed, scale=10.0),
+        }
+
+    return of_seed
 
 
 REINFORCE = {"baseline": "leave-one-out"}
@@ -57,13 +65,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_learns(folders, name):
+def test_it_learns(folders, name, training_seed):
+    folders = folders(training_seed)
     algorithm, changes = CASES[name]
     changes = {"model": "one", **changes}
     task = Answer(num_agents=changes.pop("agents", 2), turns=changes.pop("turns", 1))
     changes["model"] = folders[changes["model"]]
     changes["models"] = tuple(folders[model] for model in changes.get("models", ()))
     base = {"episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 120, "device": "cpu"}
+    base["seed"] = training_seed
     if algorithm is maac:
         base["critic_lr"] = 1e-2
     config = algorithm.Config(**base | changes)
@@ -79,7 +89,7 @@ def test_it_learns(folders, name):
 
 def test_a_reward_that_tells_nothing_teaches_nothing(folders):
     task = Answer()
-    config = reinforce.Config(model=folders["one"], device="cpu", max_new_tokens=1, steps=3, lr=0.1)
+    config = reinforce.Config(model=folders(0)["one"], device="cpu", max_new_tokens=1, steps=3, lr=0.1)
     team = reinforce.team(config, task)
     object.__setattr__(task, "pay", lambda state: 0.0)
     before = [p.detach().clone() for p in team.policies["agent_0"].parameters()]

@@ -99,22 +99,25 @@ def test_all_weight_on_one_agent_collapses_the_climbing_fit_to_row_means():
 @pytest.mark.parametrize(
     ("mixer", "value", "table"), [("vdn", 7, ADDITIVE), ("qllm:two_step", 7, ADDITIVE), ("qmix", 8, BRANCH_B)]
 )
-def test_two_step_on_uniform_data_gives_7_to_additive_mixers_and_8_to_qmix(mixer, value, table):
-    learner, _ = trained("two-step", dataclasses.replace(UNIFORM, mixer=mixer))
+def test_two_step_on_uniform_data_gives_7_to_additive_mixers_and_8_to_qmix(
+    mixer, value, table, training_seed
+):
+    learner, _ = trained("two-step", dataclasses.replace(UNIFORM, mixer=mixer, seed=training_seed))
     assert evaluate(learner.agents, [games.make("two-step")], 1, seed=0) == [value]
     assert torch.allclose(table_at_branch_b(learner), torch.tensor(table).float(), rtol=0, atol=0.4)
 
 
 @pytest.mark.parametrize("mixer", ["vdn", "qllm:two_step", "qmix"])
-def test_two_step_on_epsilon_greedy_data_gives_8_to_all(mixer):
-    learner, _ = trained("two-step", dataclasses.replace(SMALL, mixer=mixer, steps=450))
+def test_two_step_on_epsilon_greedy_data_gives_8_to_all(mixer, training_seed):
+    config = dataclasses.replace(SMALL, mixer=mixer, steps=450, seed=training_seed)
+    learner, _ = trained("two-step", config)
     assert evaluate(learner.agents, [games.make("two-step")], 1, seed=0) == [8]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mixer", ["vdn", "qllm:two_step", "learned", "qmix"])
-def test_two_step_values_hold_for_three_more_seeds(mixer):
-    for seed in (1, 2, 3):
+def test_two_step_values_hold_for_three_more_seeds(mixer, training_seed):
+    for seed in range(training_seed + 1, training_seed + 4):
         for config, value in ((UNIFORM, 8 if mixer == "qmix" else 7), (SMALL, 8)):
             config = dataclasses.replace(config, mixer=mixer, steps=600, seed=seed)
             learner, _ = trained("two-step", config)
@@ -130,8 +133,8 @@ def test_two_step_values_hold_for_three_more_seeds(mixer):
         ("qtran", "vdn", 0),
     ],
 )
-def test_one_shot_games_end_at_their_known_value_on_uniform_data(game, mixer, value):
-    config = dataclasses.replace(UNIFORM, mixer=mixer, steps=250, reward_scale=0.1)
+def test_one_shot_games_end_at_their_known_value_on_uniform_data(game, mixer, value, training_seed):
+    config = dataclasses.replace(UNIFORM, mixer=mixer, steps=250, reward_scale=0.1, seed=training_seed)
     learner, _ = trained(game, config)
     assert evaluate(learner.agents, [games.make(game)], 1, seed=0) == [value]
 
@@ -366,8 +369,10 @@ def test_targets_follow_by_the_share_tau():
     assert slow.weight.item() == 1.25
 
 
-def test_strbuild_with_texts_to_pick_from_is_learned():
-    config = dataclasses.replace(SMALL, steps=200, batch=32, gamma=0.5, epsilon_turns=3000)
+def test_strbuild_with_texts_to_pick_from_is_learned(training_seed):
+    config = dataclasses.replace(
+        SMALL, steps=200, batch=32, gamma=0.5, epsilon_turns=3000, seed=training_seed
+    )
     learner, _ = trained("StrBuild-v0", config)
     untrained = Learner(config, games.make("StrBuild-v0").layout)
     before, after = (
@@ -382,8 +387,10 @@ def test_strbuild_with_texts_to_pick_from_is_learned():
 @pytest.mark.parametrize(
     ("name", "least"), [("StrBuild-v0", 5.0), ("HouseBuild-v0", 2.9)]
 )  # by chance: 3.5, 2.6
-def test_texts_to_pick_from_are_learned_by_sums_and_by_qmix(name, least, mixer):
-    config = Config(steps=240, updates=4, lr=1e-3, td_lambda=0.7, epsilon_turns=6000, mixer=mixer)
+def test_texts_to_pick_from_are_learned_by_sums_and_by_qmix(name, least, mixer, training_seed):
+    config = Config(
+        steps=240, updates=4, lr=1e-3, td_lambda=0.7, epsilon_turns=6000, mixer=mixer, seed=training_seed
+    )
     learner, _ = trained(name, config, games_at_once=16)
     earned = evaluate(learner.agents, [games.make(name) for _ in range(16)], 64, seed=0)
     assert np.mean(earned) > least

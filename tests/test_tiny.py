@@ -46,11 +46,11 @@ def test_weights_are_a_function_of_the_seed():
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
-def test_the_warm_start_learns_and_repeats():
+def test_the_warm_start_learns_and_repeats(training_seed):
     task = make_task("StrBuild-v0", **KWARGS)
     losses = []
     for _ in range(2):
-        model, tokenizer = tiny.fresh(0)
+        model, tokenizer = tiny.fresh(training_seed)
         losses.append(tiny.warm_start(model, tokenizer, task, steps=40))
     assert losses[0] == losses[1]
     assert sum(losses[0][-5:]) / 5 < 0.35 * losses[0][0]
