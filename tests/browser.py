@@ -25,7 +25,7 @@ FLAGS = [
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 ]
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 
 class Browser:

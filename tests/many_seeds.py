@@ -18,16 +18,20 @@ PAYOFF = torch.tensor(BRANCH_B, dtype=torch.float64)
 
 
 def draw(logits: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """n words of each seed.   logits: (S, K) -> (S, n)"""
-    return logits.softmax(-1).multinomial(n, replacement=True, generator=generator)
+    """n words of each table of logits.   (..., K) -> (..., n)"""
+    rows = logits.softmax(-1).flatten(0, -2)
+    return rows.multinomial(n, replacement=True, generator=generator).view(*logits.shape[:-1], n)
 
 
 def push(logits: Tensor, words: Tensor, advantage: Tensor) -> Tensor:
-    """The gradient ascent direction of each seed's mean over its texts.   (S, K), (S, n), (S, n) -> (S, K)"""
+    """The gradient ascent direction of each table's mean over its texts.
+
+    (..., K), (..., n), (..., n) -> (..., K)
+    """
     leaf = logits.detach().requires_grad_()
     logp = leaf.log_softmax(-1).gather(-1, words).flatten()
     loss = losses.policy_loss(logp, logp.detach(), advantage.flatten(), torch.arange(logp.numel()))
-    (grad,) = torch.autograd.grad(loss.sum() / words.shape[1], leaf)
+    (grad,) = torch.autograd.grad(loss.sum() / words.shape[-1], leaf)
     return -grad
 
 
@@ -41,18 +45,18 @@ def one_turn(
     group: int = 16,
     baseline: Baseline = "mean",
     std: bool = False,
-) -> list[Tensor]:
-    """The two policies of every seed after training from uniform on a matrix game.   -> 2 x (S, K)"""
+) -> Tensor:
+    """The two policies of every seed after training from uniform on a matrix game.   -> (2, S, K)"""
     generator = torch.Generator().manual_seed(first_seed)
-    tables = [torch.zeros(seeds, len(payoff), dtype=torch.float64) for _ in range(2)]
+    tables = torch.zeros(2, seeds, len(payoff), dtype=torch.float64)
     for _ in range(steps):
-        words = [draw(table, group, generator) for table in tables]
+        words = draw(tables, group, generator)
         R = payoff[words[0], words[1]]
         A = R - group_baseline(R, baseline)
         if std:
             A = divide_by_std(A)
-        tables = [table + lr * push(table, some, A) for table, some in zip(tables, words, strict=True)]
-    return [table.softmax(-1) for table in tables]
+        tables += lr * push(tables, words, A.expand_as(words))
+    return tables.softmax(-1)
 
 
 class TwoStep:
@@ -60,17 +64,17 @@ class TwoStep:
 
     def __init__(self, seeds: int, first: float = 0.0, first_seed: int = 0):
         self.generator = torch.Generator().manual_seed(first_seed)
-        self.first = torch.zeros(seeds, 2, dtype=torch.float64)
+        self.tables = torch.zeros(3, seeds, 2, dtype=torch.float64)
+        self.first, *self.later = self.tables  # views
         self.first[:, 1] = first
-        self.later = [torch.zeros(seeds, 2, dtype=torch.float64) for _ in range(2)]
         self.values = torch.zeros(seeds, 3, dtype=torch.float64)
         """V of the start, of branch A and of branch B"""
 
     def chain_step(self, lr: float, *, n: int = 16, critic_lr: float | None = None, lam: float = 0.0) -> None:
         """n episodes: MA-REINFORCE, or with `critic_lr` CoLLM-CC."""
-        branch = draw(self.first, n, self.generator)
-        words = [draw(table, n, self.generator) for table in self.later]
-        last = torch.where(branch == 1, PAYOFF[words[0], words[1]], 7.0)
+        words = draw(self.tables, n, self.generator)
+        branch, row, column = words
+        last = torch.where(branch == 1, PAYOFF[row, column], 7.0)
         rewards = torch.stack([torch.zeros_like(last), last], dim=-1)
         if critic_lr is None:
             A = returns_to_go(rewards, 1.0)
@@ -81,27 +85,23 @@ class TwoStep:
             pull = torch.zeros_like(self.values).scatter_add_(1, place, A.flatten(1))
             visits = torch.zeros_like(pull).scatter_add_(1, place, torch.ones_like(A).flatten(1))
             self.values += critic_lr * pull / visits.clamp(min=1)
-        in_b = (branch == 1).double()
-        self.first, self.later = (
-            self.first + lr * push(self.first, branch, A[..., 0]),
-            [t + lr * push(t, w, A[..., 1] * in_b) for t, w in zip(self.later, words, strict=True)],
-        )
+        in_b = A[..., 1] * (branch == 1)
+        self.tables += lr * push(self.tables, words, torch.stack([A[..., 0], in_b, in_b]))
 
     def tree_step(self, lr: float, *, group: int = 4, std: bool = False) -> None:
         """MAGRPO: `group` first words, and `group` joint words after each."""
         S = len(self.first)
         branch = draw(self.first, group, self.generator)
-        words = [draw(table, group * group, self.generator).view(S, group, group) for table in self.later]
-        last = torch.where(branch[..., None] == 1, PAYOFF[words[0], words[1]], 7.0)
+        words = draw(self.tables[1:], group * group, self.generator)
+        last = torch.where(branch[..., None] == 1, PAYOFF[words[0], words[1]].view(S, group, group), 7.0)
         advantages = []
         for R in (last.view(S * group, group), last.mean(-1)):
             A = R - group_baseline(R, "mean")
             advantages.append(divide_by_std(A) if std else A)
-        in_b = advantages[0].view(S, group, group) * (branch == 1).double()[..., None]
-        self.first, self.later = (
-            self.first + lr * push(self.first, branch, advantages[1]),
-            [t + lr * push(t, w.flatten(1), in_b.flatten(1)) for t, w in zip(self.later, words, strict=True)],
-        )
+        in_b = (advantages[0].view(S, group, group) * (branch == 1)[..., None]).flatten(1)
+        later = push(self.tables[1:], words, in_b.expand_as(words))
+        self.first += lr * push(self.first, branch, advantages[1])
+        self.tables[1:] += lr * later
 
     def better_branch(self) -> Tensor:
         """Which seeds prefer branch B.   -> (S,) bool"""

@@ -160,7 +160,7 @@ def test_other_states_with_the_same_texts_are_other_turns():
 
 
 def test_turns_that_wait_are_played_side_by_side_and_come_back_in_order():
-    gate = threading.Barrier(2, timeout=20)
+    gate = threading.Barrier(2, timeout=600)
 
     class Slow:
         parallel_play = True

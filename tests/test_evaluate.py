@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def test_what_a_policy_says_of_a_reply_is_mended_like_its_text(tmp_path):
 
 
 def endpoint(url, **kwargs):
-    return OpenAI(url, "m", **{"pause_s": 0.001, "timeout_s": 5.0, "concurrency": 4, **kwargs})
+    return OpenAI(url, "m", **{"pause_s": 0.001, "timeout_s": 60.0, "concurrency": 4, **kwargs})
 
 
 class Stopped(Exception):
@@ -217,7 +218,14 @@ evaluate(env, dict.fromkeys(env.possible_agents, policy), jobs(env, episodes=12)
 
 
 def test_a_run_killed_with_9_goes_on_and_repeats_only_the_calls_that_were_under_way(tmp_path):
-    with serve(lambda body, seen: "good:0.03") as stub:
+    killed = threading.Event()
+
+    def answer_forty_before_the_kill(body, seen):
+        if sum(stub.paid.values()) >= 40:
+            killed.wait(600)  # so long takes nothing that works, however busy the machine
+        return "good"
+
+    with serve(answer_forty_before_the_kill) as stub:
         code = RUN.format(tests=str(Path(__file__).parent), url=stub.url, out=str(tmp_path))
         first = subprocess.Popen([sys.executable, "-c", code])
         while sum(stub.paid.values()) < 40:
@@ -225,7 +233,9 @@ def test_a_run_killed_with_9_goes_on_and_repeats_only_the_calls_that_were_under_
             time.sleep(0.01)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-        time.sleep(0.1)
+        killed.set()
+        while stub.under_way:
+            time.sleep(0.01)
         assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     records = list(read(tmp_path / "records.jsonl"))
     assert len(records) == len({one.seed for one in records}) == 12

@@ -106,7 +106,7 @@ def test_a_step_of_many_seeds_is_a_step_of_the_trainers(name, monkeypatch):
     else:
         game.chain_step(0.1)
         algorithm, config = reinforce, reinforce.Config(steps=1, episodes=16, group=1)
-    branch, row, column = (words.flatten().tolist() for words in drawn)
+    branch, row, column = (words.tolist() for tables in drawn for words in tables.flatten(0, -2))
     scripts = {"agent_0": [branch, row], "agent_1": [[0] * len(branch), column]}
     team = tabular_team(task, lr=0.1, critics=critics, scripts=scripts)
     next(algorithm.train(config, task, team))

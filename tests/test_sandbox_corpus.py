@@ -31,7 +31,7 @@ def open_folder():
 def play_alone(python: str, folder: Path, *arguments: str) -> dict:
     """The corpus in a process of its own; see `sandbox_corpus.alone`."""
     command = [python, "-B", str(SCRIPT), str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 

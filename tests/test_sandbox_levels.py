@@ -38,7 +38,7 @@ def test_a_level_is_what_all_its_layers_amount_to(lacking, level, words):
 def test_without_seccomp_the_error_names_what_is_missing_and_the_remedies():
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-B", str(ALONE), folder, "bare"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     message = json.loads(done.stdout)["unavailable"]
     assert message.startswith(
         "the sandbox needs isolation level 'seccomp', this machine gives 'process': seccomp filters cannot be"

@@ -194,18 +194,21 @@ def run_script(body: str) -> subprocess.Popen[str]:
 
 
 BUSY = """
+from sandbox_corpus.host import descendants
+idle = len(descendants(os.getpid()))
 for _ in range(2):
     threading.Thread(target=lambda: sandbox.grade(**ENDLESS), daemon=True).start()
-time.sleep(0.7)
+while len(descendants(os.getpid())) < idle + 2:
+    time.sleep(0.05)
 """
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        BUSY + "print('busy', flush=True)\ntime.sleep(100)",
-        BUSY + "pid = os.fork()\nif pid: print(pid, flush=True)\ntime.sleep(100)",
-        "pid = os.fork()\n" + BUSY + "if pid: print(pid, flush=True)\ntime.sleep(100)",
+        BUSY + "print('busy', flush=True)\ntime.sleep(600)",
+        BUSY + "pid = os.fork()\nif pid: print(pid, flush=True)\ntime.sleep(600)",
+        "pid = os.fork()\n" + BUSY + "if pid: print(pid, flush=True)\ntime.sleep(600)",
     ],
     ids=["alone", "forked while busy", "busy in both copies"],
 )
@@ -269,7 +272,7 @@ os.set_inheritable(many[-1], True)
 sandbox = Sandbox()
 modules = sandbox.call("import sys\\ndef f(): return sorted(sys.modules)", "f")
 print("collm_envs" in sys.modules, "collm_envs" in modules, flush=True)
-time.sleep(100)
+time.sleep(600)
 """
     )
     try:
