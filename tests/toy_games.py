@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from collm_envs import Item, Scene, Score, register
@@ -44,7 +45,7 @@ class Game:
     reward_range: tuple[float, float] = (-100.0, 100.0)
     players: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def agents(self) -> tuple[str, ...]:
         return agent_names(self.n)
 
