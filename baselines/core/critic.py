@@ -83,8 +83,8 @@ class Critic:
                 )
             if batch.ids.shape[1] > self.lm.reach.tokens:
                 raise ValueError(
-                    f"{self.lm.name}: a history of {batch.ids.shape[1]} tokens exceeds what the critic's model "
-                    f"reads, {self.lm.reach.setting}={self.lm.reach.tokens}; take another critic_model"
+                    f"{self.lm.name}: a history of {batch.ids.shape[1]} tokens exceeds "
+                    f"{self.lm.reach.setting}={self.lm.reach.tokens} of the critic's model; take another"
                 )
             row, column, index = ends(batch)
             with self.lm.active():

@@ -196,13 +196,15 @@ class LlamaEngine:
         config = model.config
         attention = model.model.layers[0].self_attn
         plain = all(
-            type(module) is nn.Linear or type(module).__module__.startswith(("torch.nn.modules", "transformers."))
+            type(module) is nn.Linear
+            or type(module).__module__.startswith(("torch.nn.modules", "transformers."))
             for module in model.modules()
         )  # no adapter around a module, no quantised or reparametrised weights
         return (
             plain
             and attention_kinds(type(model).__name__, config)[0] == {"full_attention"}
-            and config.rope_parameters["rope_type"] in ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
+            and config.rope_parameters["rope_type"]
+            in ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
             and config.rope_parameters.get("partial_rotary_factor", 1.0) == 1.0
             and attention.scaling == attention.head_dim**-0.5
         )
