@@ -177,6 +177,7 @@ class LlamaEngine:
     """
 
     MODELS = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+    ROPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
 
     def __init__(self, model: Any):
         config = model.config
@@ -195,16 +196,12 @@ class LlamaEngine:
             return False
         config = model.config
         attention = model.model.layers[0].self_attn
-        plain = all(
-            type(module) is nn.Linear
-            or type(module).__module__.startswith(("torch.nn.modules", "transformers."))
-            for module in model.modules()
-        )  # no adapter around a module, no quantised or reparametrised weights
+        own = ("torch.nn.modules.", "transformers.")  # no adapters, no quantised or reparametrised weights
+        plain = all(type(module).__module__.startswith(own) for module in model.modules())
         return (
             plain
             and attention_kinds(type(model).__name__, config)[0] == {"full_attention"}
-            and config.rope_parameters["rope_type"]
-            in ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
+            and config.rope_parameters["rope_type"] in cls.ROPES
             and config.rope_parameters.get("partial_rotary_factor", 1.0) == 1.0
             and attention.scaling == attention.head_dim**-0.5
         )

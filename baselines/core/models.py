@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from baselines.core import folders
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
+transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
 
 BASE = "base"
 """beside an adapter: the model it was trained on, where that has no folder or name of its own"""
@@ -34,8 +35,9 @@ def load(
     A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
     folder or file and what is wrong with it.
     """
+    place = _place(name)
     with _named(name):
-        tokenizer = AutoTokenizer.from_pretrained(_place(name), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     model = _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
@@ -145,8 +147,8 @@ def _merged(
     if config.is_prompt_learning or config.task_type not in ("CAUSAL_LM", None):
         kind = str(config.peft_type).removeprefix("PeftType.")
         raise ValueError(
-            f"model {place!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be merged "
-            "into a causal language model"
+            f"model {place!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be "
+            "merged into a causal language model"
         )
     base = str(config.base_model_name_or_path)
     beside = Path(place) / BASE

@@ -83,7 +83,7 @@ class Renderer:
         content, mark = self._content(message, turn), self.encoder.control.get(self.mark)
         if not closed or mark is None:
             return self.encoder.encode(before, content, after)
-        # rendered behind the mark, as the template has it: a tokenizer may read what follows a mark differently
+        # encoded behind the mark, as the template has it: a tokenizer may read what follows differently
         before = self.mark + before.partition(self.mark)[2]
         ids = self.encoder.encode(before, content, after)
         return ids[ids.index(mark) + 1 :]
@@ -206,7 +206,7 @@ class Renderer:
         return _inside(text, before, after, message)
 
     def _probe_reply(self, turn: int) -> Frame | None:
-        """What a rendered conversation has before and after its `turn`-th reply; None where it leaves it out."""
+        """What a rendered conversation has before and after its `turn`-th reply; None where it has none."""
         before, reply, after = self._after_message(_replied(turn), turn).partition(_replied(turn))
         return Frame(before, after) if reply else None
 
