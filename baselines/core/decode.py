@@ -196,7 +196,8 @@ class LlamaEngine:
             return False
         config = model.config
         attention = model.model.layers[0].self_attn
-        own = ("torch.nn.modules.", "transformers.")  # no adapters, no quantised or reparametrised weights
+        own = ("torch.nn.modules.", "transformers.models.", "transformers.activations")
+        # no adapters around modules, no quantised or reparametrised weights
         plain = all(type(module).__module__.startswith(own) for module in model.modules())
         return (
             plain

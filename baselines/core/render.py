@@ -126,7 +126,7 @@ class Renderer:
     def _parts(self, ids: list[int], eos: Collection[int]) -> tuple[str, str]:
         if ids and ids[-1] in eos:
             ids = ids[:-1]
-        special = set(self.tokenizer.all_special_ids)
+        special = self.encoder.special
         thinks = {self.encoder.control[mark] for mark in (OPEN, CLOSE) if mark in self.encoder.control}
         skip = special.isdisjoint(thinks)
         if not skip:  # marks that are special tokens must be seen, or the thought reads as the answer

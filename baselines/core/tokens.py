@@ -39,6 +39,8 @@ class Encoder:
         self.control = control_tokens(tokenizer)
         literals = sorted(self.control, key=len, reverse=True)
         self.pattern = re.compile("|".join(map(re.escape, literals)) or r"(?!)")
+        flagged = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self.special = flagged | set(tokenizer.all_special_ids)
         unknown = tokenizer.unk_token
         # what a tokenizer cannot spell is unknown to it: no mark, unless the same token ends or opens a text
         self.unknown = None if unknown is None else self.control.get(unknown)
