@@ -272,12 +272,16 @@ def engine_for(model: Any) -> Engine:
         engine = LlamaEngine(model)
         if difference(engine, model) <= tolerance(model):
             return engine
-    engine = ModuleEngine(model)
-    far = difference(engine, model)
+    engine, name = ModuleEngine(model), type(model).__name__
+    try:
+        far = difference(engine, model)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{name}: cannot read a batch with left padding and memory ({reason})") from error
     if not far <= tolerance(model):
         raise ValueError(
-            f"{type(model).__name__}: logits with left padding and key-value memory differ from those of the "
-            f"whole text by {far:.2g}; this model cannot be served"
+            f"{name}: cannot be served; logits with left padding and key-value memory differ from those of "
+            f"the whole text by {far:.2g}"
         )
     return engine
 
