@@ -277,7 +277,7 @@ def engine_for(model: Any) -> Engine:
         far = difference(engine, model)
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{name}: cannot read a batch with left padding and memory ({reason})") from error
+        raise ValueError(f"{name}: cannot be served; left padding and memory fail ({reason})") from error
     if not far <= tolerance(model):
         raise ValueError(
             f"{name}: cannot be served; logits with left padding and key-value memory differ from those of "

@@ -14,6 +14,25 @@ POSITIONS = (
 )
 """what configurations call the number of positions a model was made for"""
 UNLIMITED = 2**62
+ARCHITECTURES = frozenset(
+    """
+    afmoe apertus arcee aria_text beam biogpt bitnet codegen cohere cohere2 cohere2_moe cwm
+    deepseek_v2 deepseek_v3 diffllama doge ernie4_5 ernie4_5_moe exaone4 exaone_moe falcon flex_olmo
+    flint gemma gemma2 gemma3_text gemma4_unified_text glm glm4 glm4_moe glm4_moe_lite gpt-sw3 gpt2
+    gpt_bigcode gpt_neox gpt_neox_japanese gpt_oss gptj granite granite_swa granitemoe
+    granitemoe_swa granitemoeshared helium hrm_text hunyuan_v1_dense hunyuan_v1_moe hy_v3
+    hyperclovax internlm3 iquestcoder jais2 jetmoe kolibri1 laguna lfm2 llama mellum mimo_v2_flash
+    minicpm3 minimax_m2 minimax_m3_vl_text ministral ministral3 mistral mixtral nanochat nemotron
+    olmo olmo2 olmo3 olmoe opt persimmon phi phi3 phimoe qwen2 qwen2_moe qwen3 qwen3_moe seed_oss
+    smollm3 solar_open stablelm starcoder2 vaultgemma xglm
+    """.split()  # noqa: SIM905
+)
+"""model types whose logits over turns of a left-padded batch were compared with those of the whole text
+
+A tiny random model of each, sliding windows of 6 tokens where it has any, texts of up to 21.  Others may lay
+masks of their own on columns that hold nothing (GPT-Neo's local layers), count positions by columns (alibi),
+keep a state instead of keys and values (Mamba), or look ahead (BERT).
+"""
 
 
 class Reach(NamedTuple):
@@ -42,9 +61,15 @@ def reach(config: Any) -> Reach:
 def attention_kinds(name: str, config: Any) -> tuple[set[str], int | None]:
     """The kinds of attention in a model's layers, full or sliding, and the window of the sliding ones.
 
-    Raises ValueError naming the model where its layers keep no key-value memory that any mask may be laid on.
+    Raises ValueError naming the model where it is not one of `ARCHITECTURES`, or has layers of another kind.
     """
-    values = config.to_dict()
+    values = config.get_text_config().to_dict()
+    kind = values["model_type"]
+    if kind not in ARCHITECTURES:
+        raise ValueError(
+            f"{name}: cannot be served; {kind!r} is none of the {len(ARCHITECTURES)} model types that are "
+            "(llama, qwen3, gemma3_text, mistral, phi3, gpt2, ...)"
+        )
     window = values.get("sliding_window")
     default = "full_attention" if window is None else "sliding_attention"
     kinds = set(values.get("layer_types") or [default])
