@@ -115,7 +115,7 @@ class HF:
             closed = ids[-1] in lm.eos
             move = Move(head, ids, text=lm.renderer.text(ids, lm.eos), closed=closed)
             self._said.setdefault((*seat.history, move.text), move)
-            replies.append(Reply(move.text, _usage(move)))
+            replies.append(Reply(move.text, _usage(move, lm.renderer.thought(ids, lm.eos))))
         while len(self._said) > KEEP:
             del self._said[next(iter(self._said))]
         return replies
@@ -128,13 +128,10 @@ class HF:
             return self._said[history]
         before, renderer = self._past(history[:-2]), self.lm.renderer
         message, text = history[-2:]
-        read = renderer.first(message) if before is None else renderer.following(message, before.closed)
-        ids = renderer.tokenizer(text, add_special_tokens=False)["input_ids"]
-        end = renderer.tokenizer.eos_token_id
-        closed = end is not None
-        return Move(
-            Message(before, read, message), [*ids, *([end] if closed else [])], text=text, closed=closed
-        )
+        turn = len(history) // 2
+        read = renderer.answered(message, before is not None and renderer.ended(before.ids), turn)
+        ids = renderer.reply(text, turn)
+        return Move(Message(before, read, message), ids, text=text, closed=renderer.ended(ids))
 
 
 def write(talk: Conversations, dice: Sequence[torch.Generator]) -> list[list[int]]:
@@ -173,9 +170,10 @@ def _draw(logits: torch.Tensor, sampling: Sampling, dice: Sequence[torch.Generat
     return some.name(torch.cat([draw_from(some.logp[k, None], sampling, one) for k, one in enumerate(dice)]))
 
 
-def _usage(move: Move) -> dict[str, Any]:
+def _usage(move: Move, thought: str) -> dict[str, Any]:
     assert move.parent is not None
     return {
+        **({"reasoning": thought} if thought else {}),
         "tokens_read": sum(len(segment.ids) for segment in move.parent.chain()),
         "tokens_written": len(move.ids),
         "finish_reason": "stop" if move.closed else "length",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -62,6 +62,34 @@ def words_tokenizer(words: Sequence[str], *, chat: str | None = None) -> PreTrai
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token=END, pad_token=PAD, unk_token="<unk>", chat_template=chat
     )
+
+
+def bytes_tokenizer(
+    chat: str | None,
+    special: Sequence[str] = (),
+    added: Sequence[str] = (),
+    *,
+    rstrip: bool = False,
+    **named: str,
+) -> PreTrainedTokenizerFast:
+    """One token a byte, and the marks of a chat template: special ones, and added ones that are not special.
+
+    `rstrip`: the special ones take the blanks behind them along, as Phi-3's do.
+    """
+    alphabet = {c: k for k, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    inner = Tokenizer(models.BPE(alphabet, []))
+    inner.pre_tokenizer, inner.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner)
+    marks = [AddedToken(text, special=True, normalized=False, rstrip=rstrip) for text in special]
+    tokenizer.add_tokens(marks, special_tokens=True)
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
+    for name, token in named.items():
+        setattr(tokenizer, name, token)
+    tokenizer.chat_template = chat
+    return tokenizer
 
 
 def tiny_model(kind: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0, scale: float = 3.0) -> Any:

@@ -94,11 +94,11 @@ def test_a_pad_token_that_is_the_end_token_changes_nothing():
             assert torch.equal(x, y)
 
 
-def test_an_end_token_inside_a_prompt_changes_nothing_but_the_words():
+def test_an_end_token_spelt_inside_a_prompt_is_read_as_text():
     lm = tiny_lm("qwen3", TOKENIZER)
     moves = talk_of(lm, [[f"w1 {END} w2", f"{END} {END} w3 w4 w5"], [f"{END}", "w4"]])
     end = TOKENIZER.eos_token_id
-    assert moves[0].parent.ids.count(end) == 1
+    assert moves[0].parent.ids.count(end) == 0
     for move in moves:
         assert torch.allclose(torch.tensor(move.logp), alone(lm, move), **CLOSE)
         assert end not in move.ids[:-1]

@@ -65,24 +65,14 @@ def test_a_history_of_a_faithful_template_is_what_the_template_says(closed):
 
 
 @pytest.mark.parametrize("thinking", [False, True])
-def test_a_template_that_rewrites_earlier_turns_gives_way_to_plain_markers_with_a_warning(thinking):
+def test_a_template_that_rewrites_earlier_turns_writes_the_later_ones_and_the_past_stays_as_sampled(thinking):
     tokenizer = tokenizer_with(FORGETFUL)
-    with pytest.warns(UserWarning, match="rewrites earlier turns"):
-        renderer = Renderer(tokenizer, thinking)
+    renderer = Renderer(tokenizer, thinking)
     replies = ["<think>\nhm\n</think>\n\n4 a.b" if thinking else "4 a.b", "5 b.a"]
     ids, _ = play(renderer, MESSAGES, replies)
-    text = tokenizer.decode(ids)
-    first = tokenizer.apply_chat_template(
-        [{"role": "user", "content": MESSAGES[0]}],
-        add_generation_prompt=True,
-        tokenize=False,
-        enable_thinking=thinking,
-    )
-    assert text.startswith(first + replies[0])
-    assert text == (
-        f"{first}{replies[0]}<end>\n\nUser: {MESSAGES[1]}\n\nAssistant: {replies[1]}<end>"
-        f"\n\nUser: {MESSAGES[2]}\n\nAssistant: "
-    )
+    prompt = "<|im_start|>assistant\n" + ("" if thinking else "<think>\n\n</think>\n\n")
+    turns = [f"<|im_start|>user\n{message}<end>\n{prompt}" for message in MESSAGES]
+    assert tokenizer.decode(ids) == f"{turns[0]}{replies[0]}<end>\n{turns[1]}{replies[1]}<end>\n{turns[2]}"
 
 
 def test_the_template_really_rewrites():
@@ -124,16 +114,14 @@ def test_thinking_is_cut_from_the_text_and_stays_in_the_tokens():
     ],
 )
 def test_an_unfinished_thought_is_not_handed_to_the_task(template, said, text):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the last one rewrites earlier turns
-        renderer = Renderer(tokenizer_with(template), thinking=True)
+    renderer = Renderer(tokenizer_with(template), thinking=True)
     assert renderer.text(renderer.tokenizer(said)["input_ids"], {0}) == text
 
 
-def test_plain_markers_open_a_thought_where_the_template_would_have():
-    with pytest.warns(UserWarning, match="rewrites earlier turns"):
-        renderer = Renderer(tokenizer_with(THINKS_AT_ONCE), thinking=True)
-    assert renderer.tokenizer.decode(renderer.following("b", True)) == "\n\nUser: b\n\nAssistant: <think>\n"
+def test_a_thought_is_open_at_later_turns_where_the_template_opens_it():
+    renderer = Renderer(tokenizer_with(THINKS_AT_ONCE), thinking=True)
+    wanted = "\n<|im_start|>user\nb<end>\n<|im_start|>assistant\n<think>\n"
+    assert renderer.tokenizer.decode(renderer.following("b", True)) == wanted
 
 
 def test_without_thinking_the_marks_are_ordinary_text():

@@ -81,6 +81,11 @@ class Critic:
                     f"{self.lm.name}: a history of {batch.ids.shape[1]} tokens exceeds "
                     f"critic_max_context={self.max_context}; raise it"
                 )
+            if batch.ids.shape[1] > self.lm.reach.tokens:
+                raise ValueError(
+                    f"{self.lm.name}: a history of {batch.ids.shape[1]} tokens exceeds "
+                    f"{self.lm.reach.setting}={self.lm.reach.tokens} of the critic's model; take another"
+                )
             row, column, index = ends(batch)
             with self.lm.active():
                 hidden = trunk(self.lm.causal)(input_ids=batch.ids, use_cache=False).last_hidden_state
@@ -106,7 +111,7 @@ def joint_histories(path: Sequence[Node], lm: LM) -> list[Segment]:
     for node in path:
         text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in said.items())
         text += "".join(f"[{agent} reads]\n{prompt}\n" for agent, prompt in node.prompts.items())
-        ids = lm.tokenizer(text, add_special_tokens=not out)["input_ids"]
+        ids = lm.renderer.text_ids(text, first=not out)
         out.append(Segment(out[-1] if out else None, ids))
         said = {agent: move.text for agent, move in node.moves.items()}
     return out

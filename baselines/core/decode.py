@@ -5,7 +5,8 @@ not `seen` by it, and positions count only what is.  So histories of different l
 can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
 
 `engine_for(model)` gives the own forward pass for plain Llama-shaped models (Llama, Qwen2, Qwen3) and the
-model's own modules for everything else; both return the same logits (a test compares them).
+model's own modules for everything else; both return the same logits (tests compare them, and a short text
+does for every model that is loaded).
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
 from transformers.cache_utils import Cache, DynamicLayer
+
+from baselines.core.served import attention_kinds
 
 
 class Slab(DynamicLayer):
@@ -132,15 +136,7 @@ class ModuleEngine:
         config = model.config.get_text_config()
         self.model = model
         self.layers = config.num_hidden_layers
-        window = getattr(config, "sliding_window", None)
-        default = "full_attention" if window is None else "sliding_attention"
-        self.kinds = set(getattr(config, "layer_types", None) or [default])
-        self.window: Any = window
-        if not self.kinds <= {"full_attention", "sliding_attention"}:
-            raise ValueError(
-                f"{type(model).__name__}: layers of the kinds {sorted(self.kinds)} keep no key-value memory; "
-                "models whose layers all attend are supported"
-            )
+        self.kinds, self.window = attention_kinds(type(model).__name__, config)
         self.attention = config._attn_implementation
         if self.attention not in ("sdpa", "eager"):
             raise ValueError(
@@ -180,7 +176,8 @@ class LlamaEngine:
     `refresh` after each update of the weights.
     """
 
-    MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+    MODELS = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+    ROPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
 
     def __init__(self, model: Any):
         config = model.config
@@ -195,11 +192,20 @@ class LlamaEngine:
     @classmethod
     def serves(cls, model: Any) -> bool:
         """Plain, unquantised, without adapters and without sliding windows."""
-        if type(model).__name__ not in cls.MODELS:
+        if type(model) not in cls.MODELS:  # a class of the same name may come with a model's own code
             return False
-        kinds = getattr(model.config, "layer_types", None) or ["full_attention"]
-        linears = [m for name, m in model.named_modules() if name.endswith("_proj")]
-        return set(kinds) == {"full_attention"} and all(type(m) is nn.Linear for m in linears)
+        config = model.config
+        attention = model.model.layers[0].self_attn
+        own = ("torch.nn.modules.", "transformers.models.", "transformers.activations")
+        # no adapters around modules, no quantised or reparametrised weights
+        plain = all(type(module).__module__.startswith(own) for module in model.modules())
+        return (
+            plain
+            and attention_kinds(type(model).__name__, config)[0] == {"full_attention"}
+            and config.rope_parameters["rope_type"] in cls.ROPES
+            and config.rope_parameters.get("partial_rotary_factor", 1.0) == 1.0
+            and attention.scaling == attention.head_dim**-0.5
+        )
 
     def refresh(self) -> None:
         """Join the weights again if any parameter has changed since the last time."""
@@ -210,16 +216,13 @@ class LlamaEngine:
         self.joined = []
         for layer in self.model.model.layers:
             a, m = layer.self_attn, layer.mlp
-            qkv = torch.cat([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
-            bias = None
-            if a.q_proj.bias is not None:
-                bias = torch.cat([a.q_proj.bias, a.k_proj.bias, a.v_proj.bias])
+            qkv, gate_up = _joined(a.q_proj, a.k_proj, a.v_proj), _joined(m.gate_proj, m.up_proj)
             norm = None
             if hasattr(a, "q_norm"):
                 norm = torch.cat(
                     [a.q_norm.weight.expand(self.heads, -1), a.k_norm.weight.expand(self.kv_heads, -1)]
                 )
-            self.joined.append((qkv, bias, norm, torch.cat([m.gate_proj.weight, m.up_proj.weight])))
+            self.joined.append((qkv, norm, gate_up))
 
     def forward(self, ids: Tensor, real: Tensor, memory: Memory) -> Tensor:
         positions, mask = _positions_and_mask(real, memory)
@@ -238,9 +241,9 @@ class LlamaEngine:
         self, x: Tensor, layer: Any, slab: Slab, joined: Any, cos: Tensor, sin: Tensor, mask: Tensor
     ) -> Tensor:
         B, T, d = x.shape
-        qkv_weight, bias, norm, gate_up_weight = joined
+        qkv_weights, norm, gate_up_weights = joined
         h = F.rms_norm(x, (d,), layer.input_layernorm.weight, self.eps)
-        qkv = F.linear(h, qkv_weight, bias).view(B, T, -1, self.head_dim)
+        qkv = F.linear(h, *qkv_weights).view(B, T, -1, self.head_dim)
         qk, v = qkv.split([self.heads + self.kv_heads, self.kv_heads], dim=2)
         if norm is not None:
             qk = F.rms_norm(qk, (self.head_dim,), None, self.eps) * norm
@@ -252,10 +255,60 @@ class LlamaEngine:
         )
         x = x + layer.self_attn.o_proj(attended.transpose(1, 2).reshape(B, T, -1))
         h = F.rms_norm(x, (d,), layer.post_attention_layernorm.weight, self.eps)
-        gate, up = F.linear(h, gate_up_weight).chunk(2, dim=-1)
+        gate, up = F.linear(h, *gate_up_weights).chunk(2, dim=-1)
         return x + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
 
 
+def _joined(*projections: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of one projection that computes these side by side."""
+    biases = [projection.bias for projection in projections if projection.bias is not None]
+    weight = torch.cat([projection.weight for projection in projections])
+    return weight, torch.cat(biases) if biases else None
+
+
 def engine_for(model: Any) -> Engine:
-    """The fastest engine that computes this model's logits."""
-    return LlamaEngine(model) if LlamaEngine.serves(model) else ModuleEngine(model)
+    """The fastest engine that computes this model's logits.  Raises ValueError where none does."""
+    if LlamaEngine.serves(model):
+        engine = LlamaEngine(model)
+        if difference(engine, model) <= tolerance(model):
+            return engine
+    engine, name = ModuleEngine(model), type(model).__name__
+    try:
+        far = difference(engine, model)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{name}: cannot be served; left padding and memory fail ({reason})") from error
+    if not far <= tolerance(model):
+        raise ValueError(
+            f"{name}: cannot be served; logits with left padding and key-value memory differ from those of "
+            f"the whole text by {far:.2g}"
+        )
+    return engine
+
+
+def tolerance(model: Any) -> float:
+    """How far logits may differ by rounding, as a share of the largest one."""
+    return 1e-4 if model.dtype in (torch.float32, torch.float64) else 0.05
+
+
+def difference(engine: Engine, model: Any) -> float:
+    """The largest difference between an engine's logits and the model's own, as a share of the largest logit.
+
+    Two texts of different lengths, read side by side in two parts: holes, memory and positions all matter.
+    """
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    texts = [[(7 + 31 * k) % vocabulary for k in range(n)] for n in (9, 6)]
+    memory = Memory.empty(2, engine.layers, model.device)
+    with torch.no_grad():
+        for start, stop in ((0, 5), (5, 9)):
+            parts = [text[start:stop] for text in texts]
+            width = max(map(len, parts))
+            ids = torch.tensor([[0] * (width - len(part)) + part for part in parts], device=model.device)
+            real = torch.tensor([[False] * (width - len(part)) + [True] * len(part) for part in parts])
+            logits = engine.forward(ids, real.to(model.device), memory)
+        wanted = [
+            model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
+            for text in texts
+        ]
+    whole = torch.stack(wanted).float()
+    return float((logits.float() - whole).abs().max() / whole.abs().max().clamp(min=1.0))

@@ -21,6 +21,7 @@ from baselines.core.decode import LlamaEngine, Memory, engine_for
 from baselines.core.episode import Message, Move, Segment
 from baselines.core.render import Renderer
 from baselines.core.sampling import Sampling, choices, draw
+from baselines.core.served import Reach, reach
 
 History = Literal["full", "last turn"]
 SHRINK = 0.75
@@ -67,8 +68,15 @@ class LM:
         self.adapter = adapter
         self.micro_batch_tokens = micro_batch_tokens
         self.autocast = autocast
-        self.renderer = Renderer(tokenizer, context.thinking)
-        self.eos = end_tokens(self.causal, tokenizer)
+        ends = end_tokens(self.causal, tokenizer)
+        self.renderer = Renderer(tokenizer, context.thinking, ends)
+        self.eos = ends | ({self.renderer.end} - {None})
+        self.reach = reach(self.causal.config)
+        if self.reach.tokens <= sampling.max_new_tokens:
+            raise ValueError(
+                f"{name}: max_new_tokens={sampling.max_new_tokens} leaves no room to read: the model reads "
+                f"{self.reach.tokens} tokens ({self.reach.setting})"
+            )
         self.engine = engine_for(self.causal)
 
     @property
@@ -79,6 +87,12 @@ class LM:
     @property
     def device(self) -> torch.device:
         return self.causal.device
+
+    @property
+    def limit(self) -> Reach:
+        """The longest history, replies included, and the setting that says so."""
+        own = Reach(self.context.max_context, "max_context")
+        return min(own, self.reach, key=lambda limit: limit.tokens)
 
     def parameters(self) -> list[nn.Parameter]:
         """What this policy trains: all weights, or its own adapter's."""
@@ -229,10 +243,12 @@ class Conversations:
         if head is None:
             ids = renderer.first(message)
         else:
-            ids = renderer.following(message, isinstance(head, Move) and head.closed)
+            turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
+            ids = renderer.following(message, isinstance(head, Move) and renderer.ended(head.ids), turn)
         if not ids:
             raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
-        room = context.max_context - self.policy.sampling.max_new_tokens
+        limit = self.policy.limit
+        room = limit.tokens - self.policy.sampling.max_new_tokens
         held = int(self.memory.seen[k].sum()) + len(self.unread[k])
         if held + len(ids) <= room:
             self.heads[k] = Message(head, ids, message)
@@ -241,7 +257,8 @@ class Conversations:
         if context.overflow == "raise" or len(renderer.first(message)) > room:
             raise ValueError(
                 f"{self.policy.name}: a history of {held + len(ids)} tokens and max_new_tokens="
-                f"{self.policy.sampling.max_new_tokens} exceed max_context={context.max_context}; raise it, "
+                f"{self.policy.sampling.max_new_tokens} exceed {limit.setting}={limit.tokens}; "
+                f"{'raise it, ' if limit.setting == 'max_context' else ''}"
                 "write less, or set overflow='drop' to forget the oldest turns"
             )
         fresh = self._without_oldest(Message(head, ids, message), room)

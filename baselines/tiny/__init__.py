@@ -139,15 +139,15 @@ def noisy_moves(task: Task, renderer: Renderer, history: History, rng: Random) -
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
     heads: dict[str, Move] = {}
     moves = []
-    eos = renderer.tokenizer.eos_token_id
+    turn = 0
     while True:
+        turn = turn + 1 if history == "full" else 1
         texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}
         for agent, text in texts.items():
             prompt = task.prompt(state, agent)
             head = heads.get(agent) if history == "full" else None
-            ids = renderer.first(prompt) if head is None else renderer.following(prompt, True)
-            said = [*renderer.tokenizer(text, add_special_tokens=False)["input_ids"], eos]
-            heads[agent] = Move(Message(head, ids, prompt), said, text=text)
+            ids = renderer.first(prompt) if head is None else renderer.following(prompt, True, turn)
+            heads[agent] = Move(Message(head, ids, prompt), renderer.reply(text, turn), text=text)
             moves.append(heads[agent])
         state = task.play(state, texts)
         if task.done(state):
