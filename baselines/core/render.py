@@ -13,6 +13,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from collm_envs.thinking import split
+
 _USER, _REPLY, _NEXT = "Say one.", "Reply-7519-one.", "Say-7519-two."
 _THOUGHT = "<think>\nWell.\n</think>\n\n"
 
@@ -50,10 +52,7 @@ class Renderer:
         text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         if not self.thinking:
             return text
-        _, ended, answer = text.rpartition("</think>")
-        if not ended:  # cut while it thought, or it never began
-            answer = "" if self.after.rstrip().endswith("<think>") else text.partition("<think>")[0]
-        return answer.lstrip("\n")
+        return split(text, opened=self.after.rstrip().endswith("<think>"))[0].lstrip("\n")
 
     def _ids(self, text: str, special: bool = False) -> list[int]:
         return self.tokenizer(text, add_special_tokens=special)["input_ids"]
