@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache, lru_cache
@@ -319,20 +321,30 @@ def _version() -> str:
 
 
 def write(records: Iterable[Record], path: str | Path) -> None:
-    """One JSON line a record; compressed where the name ends in `.gz`.  An existing file is replaced."""
-    with _open(Path(path), "wt") as file:
-        for one in records:
-            file.write(one.to_json() + "\n")
+    """One JSON line a record; compressed where the name ends in `.gz`.
+
+    An existing file is replaced when the last line is written, and stays as it was where that fails.
+    """
+    path = Path(path)
+    draft = path.with_name(f".draft.{path.name}")
+    try:
+        with _open(draft, "wt") as file:
+            for one in records:
+                file.write(one.to_json() + "\n")
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read(path: str | Path) -> Iterator[Record]:
-    """The records of a JSONL file, one at a time; blank lines are skipped.
+    """The records of a JSONL file, one at a time; blank lines and a last line that was cut short are skipped.
 
-    Raises ValueError that names file and line for anything that is not a record.
+    Raises ValueError that names file and line for anything else that is not a record.
     """
     with _open(Path(path), "rt") as file:
         number = 0
-        while line := file.readline(MAX_LINE_CHARS + 1):
+        while line := _line(file, f"{path}:{number + 1}"):
             number += 1
             if len(line) > MAX_LINE_CHARS:
                 raise ValueError(f"{path}:{number}: longer than {MAX_LINE_CHARS} characters")
@@ -340,10 +352,39 @@ def read(path: str | Path) -> Iterator[Record]:
                 try:
                     one = Record.from_json(line)
                 except ValueError as error:
-                    raise ValueError(f"{path}:{number}: {error}") from error
+                    if line.endswith("\n") or _whole(line):
+                        raise ValueError(f"{path}:{number}: {error}") from error
+                    return  # somebody was killed, or is still writing
                 yield one
+
+
+def unique(records: Iterable[Record]) -> Iterator[Record]:
+    """The records without those of an episode (split, item, seed, trial) that came before."""
+    seen: set[tuple[str, str, int, int]] = set()
+    for one in records:
+        episode = one.split, one.item, one.seed, one.trial
+        if episode not in seen:
+            seen.add(episode)
+            yield one
+
+
+def _line(file: TextIO, where: str) -> str:
+    try:
+        return file.readline(MAX_LINE_CHARS + 1)
+    except (EOFError, zlib.error, UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise ValueError(f"{where}: damaged or cut short ({error})") from error
+
+
+def _whole(line: str) -> bool:
+    """Whether a line is JSON."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _open(path: Path, mode: Literal["rt", "wt"]) -> TextIO:
     opener: Any = gzip.open if path.suffix == ".gz" else open
-    return opener(path, mode, encoding="utf-8", newline="\n")
+    encoding = "utf-8-sig" if mode == "rt" else "utf-8"  # an editor may have set a byte order mark
+    return opener(path, mode, encoding=encoding, newline="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -78,6 +79,25 @@ def scores(records: Iterable[Record]) -> Scores:
         values = {pair: [found[name] for found in some if name in found] for pair, some in pairs.items()}
         known[name] = {pair: float(np.mean(some)) for pair, some in values.items() if some}
     return known
+
+
+def empty_replies(records: Iterable[Record]) -> str:
+    """One line about the replies of models that held no text, with their reasons; "" where there is none.
+
+    A scripted player may have nothing to do; a model that is cut off or refuses has lost its turn.
+    """
+    replies, reasons = 0, Counter[str]()
+    for one in records:
+        for turn in one.turns:
+            for agent, usage in turn["usage"].items():
+                reason = usage.get("empty") or usage.get("finish_reason")
+                replies += isinstance(reason, str)
+                if isinstance(reason, str) and not turn["texts"].get(agent, "").strip():
+                    reasons[reason] += 1
+    if not reasons:
+        return ""
+    said = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+    return f"{reasons.total()} of {replies} replies were empty ({said})"
 
 
 def summarised(runs: Sequence[Scores], measure: str) -> Summary:
