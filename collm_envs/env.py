@@ -272,13 +272,15 @@ class TextEnv(ParallelEnv[str, str, str]):
 
 
 OPTIONS = ("item", "split")
+CONFORMANCE = "options"
+"""what PettingZoo's own conformance test passes to every environment: {"options": 1}"""
 
 
 def _check_options(id: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(options, Mapping):
         raise TypeError(f"{id}: options must be a mapping, got {type(options).__name__}")
     for name in options:
-        if name not in OPTIONS:
+        if name not in (*OPTIONS, CONFORMANCE):
             near = difflib.get_close_matches(str(name).lower(), OPTIONS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, OPTIONS))}"
             raise ValueError(f"{id}: reset knows no option {name!r}; {hint}")
