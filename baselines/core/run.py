@@ -33,9 +33,11 @@ from baselines.core.team import Team
 from collm_envs import TextEnv, make
 from collm_envs.files import one_writer, saving, write_whole
 
-
-DISK = re.compile(r"no space left|quota exceeded|read-only file system|file too large|os error \d+", re.I)
-"""how libraries written in Rust say that a file cannot be written"""
+DISK = re.compile(
+    r"no space left|quota exceeded|read-only file system|file too large|os error \d+|failed writing file",
+    re.I,
+)
+"""how libraries written in Rust, and torch, say that a file cannot be written"""
 
 
 class Learner(Protocol):
@@ -180,7 +182,7 @@ def save_agents(team: Team, out: Path) -> None:
 def going_on(out: Path, what: str) -> Iterator[None]:
     """A save of a run that fails comes out as one line that says how to go on.
 
-    safetensors and tokenizers raise errors of their own, the latter a bare Exception, for a full disk.
+    For a full disk safetensors, tokenizers (a bare Exception) and torch raise errors of their own.
     """
     with saving(f"{out}: {what}", f"`collm train --resume {out}` goes on once there is room"):
         try:
