@@ -14,6 +14,7 @@ from typing import Any
 import pettingzoo
 
 from collm_envs.env import EnvSpec, TextEnv
+from collm_envs.rows import storable
 from collm_envs.task import Task
 
 _TABLE = (
@@ -119,6 +120,8 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(names)}"
             raise TypeError(f"{id}: no keyword {name!r}{hint}")
+    if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
+        kwargs = {**kwargs, "items": storable(kwargs["items"])}
     merged = copy.deepcopy({**known.kwargs, **kwargs})
     task = build(**copy.deepcopy(merged))
     return task, EnvSpec(known.id, known.entry_point, merged, known.summary)
