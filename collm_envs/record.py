@@ -15,12 +15,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache, lru_cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
 from collm_envs.env import TextEnv, mend
-from collm_envs.registry import make
+from collm_envs.registry import home, make, registry
 from collm_envs.task import Rejected, Scene, Score
 
 MAX_LINE_CHARS = 64 * 2**20
@@ -71,10 +72,15 @@ class Record:
     """wall time from the first prompt to the end, the policies' time included"""
     trial: int = 0
     """tells apart episodes of the same item and seed that were sampled anew"""
+    module: str = ""
+    """to import before `make`, for an environment of somebody else's; left out of the line if empty"""
 
     def to_json(self) -> str:
         """One line, without a line break.  Raises ValueError for a number that is not finite."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+        data = asdict(self)
+        if not self.module:
+            del data["module"]
+        return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> Record:
@@ -87,7 +93,7 @@ class Record:
             raise ValueError(f"record: need a JSON object, got {type(data).__name__}")
         if too_deep(data):
             raise ValueError(f"record: nested more than {MAX_DEPTH} deep")
-        data = {"trial": 0, **data}
+        data = {"trial": 0, "module": "", **data}
         if unknown := set(data) - {field.name for field in fields(cls)}:
             raise ValueError(f"record: unknown fields {sorted(unknown)}")
         _check(data, _RECORD, "")
@@ -110,6 +116,7 @@ _RECORD: dict[str, Any] = {
     "terminated": bool,
     "seconds": float,
     "trial": int,
+    "module": str,
 }
 _TURN: dict[str, Any] = {
     "prompts": _STR_TO_STR,
@@ -199,12 +206,13 @@ def record(
         terminated=bool(turns) and env.task.done(env.snapshot),
         seconds=seconds,
         trial=trial,
+        module=home(spec),
     )
 
 
 def states(record: Record) -> list[Any]:
     """The task's states: the start and one after each turn.  States are the task's own frozen data."""
-    env = _env(record.env, json.dumps(dict(record.kwargs)))
+    env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     _, item = env.find(record.item, record.split)
     found = [env.task.start(item, record.seed)]
     for turn in record.turns:
@@ -214,7 +222,7 @@ def states(record: Record) -> list[Any]:
 
 def scenes(record: Record) -> list[Scene]:
     """What a renderer may draw: the start and one scene after each turn."""
-    task = _env(record.env, json.dumps(dict(record.kwargs))).task
+    task = _env(_made_by(record), json.dumps(dict(record.kwargs))).task
     return [task.scene(state) for state in states(record)]
 
 
@@ -249,7 +257,7 @@ def replay(record: Record) -> Replay:
     Raises KeyError where the environment or the item does not exist, and whatever `make` finds wrong with
     the keywords.
     """
-    env = _env(record.env, json.dumps(dict(record.kwargs)))
+    env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     task, content_hash = env.task, env.spec.content_hash
     if record.content_hash != content_hash:
         return Replay("differs", 0, None, "content_hash", record.content_hash, content_hash)
@@ -307,6 +315,28 @@ def _earned(score: Score, agents: Iterable[str]) -> dict[str, Any]:
         "accepted": {agent: list(score.accepted.get(agent, ())) for agent in rejected},
         "rejected": rejected,
     }
+
+
+def _made_by(record: Record) -> str:
+    """What `make` takes: with the module to import, where the environment is not known without.
+
+    A record may be a stranger's: what it names must look like a module of somebody's environments, and is
+    only imported; nothing in it is called unless it has registered the environment.
+    """
+    if not record.module or record.env in registry:
+        return record.env
+    if record.module.partition(".")[0] in sys.stdlib_module_names:
+        raise ValueError(
+            f"record of {record.env}: {record.module!r} is a module of Python and registers nothing"
+        )
+    try:
+        import_module(record.module)
+    except ImportError as error:
+        raise ImportError(
+            f"record of {record.env}: its module {record.module!r} cannot be imported ({error}); start where "
+            "Python finds it, or put its folder on PYTHONPATH"
+        ) from error
+    return record.env
 
 
 @lru_cache(maxsize=16)

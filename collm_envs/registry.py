@@ -26,6 +26,8 @@ _TABLE = (
     EnvSpec("CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"),
 )
 _specs: dict[str, EnvSpec] = {}
+_homes: dict[str, str] = {}
+"""id -> the module that was named with it, where it was named "package.module:Id" """
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
 """id -> spec of every environment that `make` knows"""
 
@@ -67,12 +69,21 @@ def spec(id: str) -> EnvSpec:
     module, colon, name = id.rpartition(":") if isinstance(id, str) else ("", "", id)
     if colon:
         importlib.import_module(module)
+        _homes[name] = module
     id = name
     if id in _specs:
         return _specs[id]
     near = _nearest(str(id).lower())
     hint = f"did you mean {near!r}?" if near else f"there are {', '.join(_specs)}"
     raise KeyError(f"no environment {id!r}; {hint}")
+
+
+def home(spec: EnvSpec) -> str:
+    """The module to import before `make(spec.id)`; "" for the environments of this package."""
+    if any(spec.id == known.id for known in _TABLE):
+        return ""
+    module = _homes.get(spec.id, spec.entry_point.partition(":")[0])
+    return "" if module == "__main__" else module
 
 
 def _nearest(id: str) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from collm_envs import files
 from collm_envs.evaluate import evaluate, jobs, kept, set_aside
 from collm_envs.files import one_writer, saving, write_whole
 from collm_envs.policies import Reply, seat
-from collm_envs.record import read, unique, write
+from collm_envs.record import read, replay, unique, write
 from collm_envs.table import empty_replies
 
 HOLD = """
@@ -247,3 +248,60 @@ def test_empty_replies_of_models_are_counted_with_their_reasons(text, usage, lin
     model = Model(1, usage)
     model.act = lambda seats: [Reply(text, usage) for _ in seats]
     assert empty_replies(evaluate(env, team(env, model), jobs(env, episodes=1)).records) == line
+
+
+OWN = """
+from collm_envs import register
+from toy_task import Adding as Toy
+class Adding(Toy):
+    revision = 7
+register("Own-v0", "own_env:Adding")
+"""
+
+
+@pytest.mark.parametrize("named", ["own_env:Own-v0", "own_register:Own-v0"])
+def test_a_record_of_an_environment_of_ones_own_is_found_without_naming_it(tmp_path, named):
+    *task, line = OWN.strip().splitlines()
+    apart = named.startswith("own_register")
+    (tmp_path / "own_env.py").write_text("\n".join(task if apart else [*task, line]))
+    (tmp_path / "own_register.py").write_text(f"{task[0]}\n{line}\n")
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(tmp_path), str(here), str(here.parent)])
+    play = (
+        "import collm_envs, sys; from collm_envs.evaluate import *; from collm_envs.policies import seat\n"
+        f"env = collm_envs.make({named!r}); evaluate(env, seat(env.task, 'noisy', {{}}), jobs(env), 'e')"
+    )
+    again = (
+        "from collm_envs.record import read, replay, scenes\n"
+        "print([(replay(r).status, len(scenes(r)) > 1) for r in read('e/records.jsonl')])"
+    )
+    for code in (play, again):
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+        )
+        assert run.returncode == 0, run.stderr.decode()
+    assert run.stdout.decode() == "[('equal', True), ('equal', True)]\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "match"),
+    [
+        ("subprocess", ValueError, "'subprocess' is a module of Python and registers nothing"),
+        ("no_such.module", ImportError, "its module 'no_such.module' cannot be imported"),
+        ("toy_games", KeyError, "no environment 'Gone-v0'"),
+    ],
+)
+def test_a_record_whose_module_brings_no_such_environment_is_refused(tmp_path, module, error, match):
+    one = replace(next(read(played(tmp_path))), env="Gone-v0", module=module)
+    with pytest.raises(error, match=match):
+        replay(one)
+
+
+def test_records_of_this_packages_environments_name_no_module(tmp_path):
+    env = collm_envs.make("TLDR-v0")
+    (one,) = evaluate(env, seat(env.task, "noisy", {}), jobs(env, episodes=1)).records
+    assert '"module"' not in one.to_json()
+    assert '"module": "toy_task"' in next(read(played(tmp_path))).to_json()

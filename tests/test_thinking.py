@@ -55,7 +55,7 @@ def say(content, **more):
         (say("<think>\n/setblock 0 0 0 stone\n</think>\n\nok"), "ok", True),
         (say("[THINK]/setblock 0 0 0 stone[/THINK]ok"), "ok", True),
         (say("ok", reasoning_content="/setblock 0 0 0 stone"), "ok", True),
-        (say([{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "ok"}]), "ok", True),
+        (say([{"type": "thinking", "thinking": [{"text": "hm"}]}, {"text": "ok"}]), "ok", True),
         (say("ok"), "ok", False),
     ],
 )  # fmt: skip
