@@ -157,7 +157,7 @@ def play(args: Sequence[str]) -> None:
     if asked.out is not None:
         names = {agent: policy.name for agent, policy in policies.items()}
         write([record(env, names, usage=said)], asked.out)
-        where = f"record in {asked.out}; look at it with  {_viewing(asked.out)}"
+        where = f"record in {asked.out}; look at it with  {_viewing(asked.env, asked.out)}"
         out.print(where, soft_wrap=True)
 
 
@@ -222,7 +222,7 @@ def evaluate(args: Sequence[str]) -> int:
     more = f" ({len(done.records)} were asked for; the table is of all {len(records)})"
     more *= len(records) > len(done.records)
     said = f"{done}; {len(records)} episodes in {folder}{more}; look at them with  "
-    out.print(said + _viewing(folder), soft_wrap=True)
+    out.print(said + _viewing(asked.env, folder), soft_wrap=True)
     if done.failures:
         first = done.failures[0]
         out.print(
@@ -233,8 +233,8 @@ def evaluate(args: Sequence[str]) -> int:
     return 1 if done.failures else 0
 
 
-def _viewing(path: Path) -> str:
-    return shlex.join(["collm", "view", str(path)])
+def _viewing(env: str, path: Path) -> str:
+    return shlex.join(["collm", "view", str(path), *(["--env", env] if ":" in env else [])])
 
 
 def _slug(policies: dict[str, Policy]) -> str:

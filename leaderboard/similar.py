@@ -11,13 +11,13 @@ import ast
 import builtins
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
+from typing import Any
 
 from collm_envs import Task
 from collm_envs.policies import seat_seed
 from collm_envs.record import Record, scenes, states
-from collm_envs.task import Scene
 
 KEPT = 1024
 """hashes of a sketch: the least ones, so that those of two sketches are comparable (Broder 1997)"""
@@ -43,12 +43,13 @@ def written(record: Record) -> Sketch:
     """The sketch of what the texts of an episode did."""
     texts = [text for turn in record.turns for text in turn["texts"].values()]
     runs_programs = any(turn["verdicts"] for turn in record.turns)
-    return _sketch(texts, runs_programs, Scene() if runs_programs else scenes(record)[-1])
+    return _sketch(texts, runs_programs, {} if runs_programs else scenes(record)[-1].blocks)
 
 
 def by_expert(task: Task, record: Record) -> Sketch:
     """What the expert would have written where this episode stood, turn by turn."""
-    texts, scene = [], Scene()
+    texts: list[str] = []
+    blocks: Mapping[Any, str] = {}
     runs_programs = any(turn["verdicts"] for turn in record.turns)
     for t, state in enumerate(states(record)[:-1]):
         said = {}
@@ -57,8 +58,8 @@ def by_expert(task: Task, record: Record) -> Sketch:
             said[agent] = task.players["expert"](task, state, agent, rng)
         texts += said.values()
         if not runs_programs and t == len(record.turns) - 1:
-            scene = task.scene(task.play(state, said))
-    return _sketch(texts, runs_programs, scene)
+            blocks = task.scene(task.play(state, said)).blocks
+    return _sketch(texts, runs_programs, blocks)
 
 
 def share(mine: Sketches, others: Sketches) -> float:
@@ -71,9 +72,9 @@ def share(mine: Sketches, others: Sketches) -> float:
     return sum(alike) / len(alike)
 
 
-def _sketch(texts: Iterable[str], runs_programs: bool, scene: Scene) -> Sketch:
-    texts = list(texts)
-    facts = [f"{cell} {block}" for cell, block in scene.blocks.items()]
+def _sketch(texts: Sequence[str], runs_programs: bool, blocks: Mapping[Any, str]) -> Sketch:
+    """Of a world, of programs, or of prose; `blocks` is {cell: block}."""
+    facts = [f"{cell} {block}" for cell, block in blocks.items()]
     if runs_programs:
         facts = [statement for text in texts for statement in statements(text)]
     if not facts:  # nothing was done: what was said
