@@ -26,6 +26,7 @@ TABLES: Mapping[tuple[str, str], Callable[[Any], Iterable[Any]]] = {
     ("datasets", "IterableDataset"): list,
 }
 """(package, class) -> its rows as mappings"""
+DATASET_DICTS = {("datasets", "DatasetDict"), ("datasets", "IterableDatasetDict")}
 EVAL = ("eval", "validation", "valid", "dev", "test")
 """what the eval split of a Hugging Face DatasetDict may be called, the first there is"""
 SPLITS = {"train", "eval"}
@@ -52,7 +53,7 @@ def plain(rows: Any) -> Any:
             return dict(found[0].value)
         return divided([row.value for row in found], [row.where for row in found])
     classes = _classes(rows)
-    if ("datasets", "DatasetDict") in classes or ("datasets", "IterableDatasetDict") in classes:
+    if isinstance(rows, Mapping) and DATASET_DICTS & set(classes):
         return {split: plain(some) for split, some in _both(rows).items()}
     if isinstance(rows, Mapping):
         return {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collm_envs.record import Record
+from collm_envs.record import Record, TurnRecord
 from collm_envs.stats import Pair, Summary, strata, summary
 
 MAX_COUNT = 2**53
@@ -63,8 +63,14 @@ def _counts(value: Any) -> bool:
 
 
 def table(records: Iterable[Record]) -> list[Row]:
-    """The rows of a table: score, return, metrics, time, cost."""
-    found = scores(records)
+    """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
+    records = list(records)
+    found = dict(scores(records))
+    if any(_empty(one) for one in records):
+        counts: dict[Pair, list[int]] = {}
+        for one in records:
+            counts.setdefault((one.item, one.seed), []).append(len(_empty(one)))
+        found["empty_replies"] = {pair: float(np.mean(some)) for pair, some in counts.items()}
     return [Row(name, *summarised([found], name), len(found[name])) for name in found]
 
 
@@ -86,18 +92,29 @@ def empty_replies(records: Iterable[Record]) -> str:
 
     A scripted player may have nothing to do; a model that is cut off or refuses has lost its turn.
     """
-    replies, reasons = 0, Counter[str]()
-    for one in records:
-        for turn in one.turns:
-            for agent, usage in turn["usage"].items():
-                reason = usage.get("empty") or usage.get("finish_reason")
-                replies += isinstance(reason, str)
-                if isinstance(reason, str) and not turn["texts"].get(agent, "").strip():
-                    reasons[reason] += 1
+    records = list(records)
+    reasons = Counter(reason for one in records for reason in _empty(one))
     if not reasons:
         return ""
     said = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+    replies = sum(len(_reasons(turn)) for one in records for turn in one.turns)
     return f"{reasons.total()} of {replies} replies were empty ({said})"
+
+
+def _empty(record: Record) -> list[str]:
+    """Why replies of models in an episode held no text, one reason each."""
+    return [
+        reason
+        for turn in record.turns
+        for agent, reason in _reasons(turn).items()
+        if not turn["texts"].get(agent, "").strip()
+    ]
+
+
+def _reasons(turn: TurnRecord) -> dict[str, str]:
+    """How each model's reply ended, as it said; scripted players say nothing."""
+    ends = {agent: said.get("empty") or said.get("finish_reason") for agent, said in turn["usage"].items()}
+    return {agent: end for agent, end in ends.items() if isinstance(end, str)}
 
 
 def summarised(runs: Sequence[Scores], measure: str) -> Summary:

@@ -113,8 +113,10 @@ def _rename(node: ast.AST, names: dict[str, str]) -> None:
         name = vars(node).get(field)
         if isinstance(name, str) and name not in vars(builtins):
             setattr(node, field, names.setdefault(name, f"n{len(names)}"))
-    if isinstance(node, (ast.arg, ast.AnnAssign)):
-        node.annotation = None if isinstance(node, ast.arg) else ast.Name("n", ast.Load())
+    if isinstance(node, ast.arg):
+        node.annotation = None
+    if isinstance(node, ast.AnnAssign):
+        node.annotation = ast.Name("n", ast.Load())
     if isinstance(node, ast.FunctionDef):
         node.returns = None
 

@@ -3,6 +3,7 @@
 import errno
 import os
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,10 @@ def rust(*args, **kwargs):
 
 def torch_writer(*args, **kwargs):
     raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+
+save: Any = run.save_agents
+write_config: Any = run.write_config
 
 
 class Team:
@@ -46,10 +51,10 @@ def test_agents_that_cannot_be_saved_leave_what_was_there_and_say_resume(tmp_pat
     with pytest.raises(
         OSError, match=rf"`collm train --resume {tmp_path}` goes on once there is room"
     ) as caught:
-        run.save_agents(Team(fail), tmp_path)
+        save(Team(fail), tmp_path)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["agent_0"] * before
-    run.save_agents(Team(lambda: None), tmp_path)
+    save(Team(lambda: None), tmp_path)
     assert (tmp_path / "agent_0" / "model").read_text() == "agent_0"
 
 
@@ -58,14 +63,14 @@ def test_another_error_of_a_save_stays_what_it_is(tmp_path):
         raise ValueError("no such adapter")
 
     with pytest.raises(ValueError, match="no such adapter"):
-        run.save_agents(Team(wrong), tmp_path)
+        save(Team(wrong), tmp_path)
 
 
 def test_a_run_whose_settings_cannot_be_written_is_not_begun(tmp_path, monkeypatch):
     plan = SimpleNamespace(to_dict=dict)
     with monkeypatch.context() as patched, pytest.raises(OSError, match="nothing was begun; make room"):
         patched.setattr(files.os, "replace", full)
-        run.write_config(tmp_path, "maac", plan)
+        write_config(tmp_path, "maac", plan)
     assert list(tmp_path.iterdir()) == []
     run.check_free(tmp_path)
 

@@ -17,7 +17,7 @@ from collm_envs.evaluate import evaluate, jobs, kept, set_aside
 from collm_envs.files import one_writer, saving, write_whole
 from collm_envs.policies import Reply, seat
 from collm_envs.record import read, replay, unique, write
-from collm_envs.table import empty_replies
+from collm_envs.table import empty_replies, table
 
 HOLD = """
 import sys, time
@@ -247,7 +247,10 @@ def test_empty_replies_of_models_are_counted_with_their_reasons(text, usage, lin
     env = adding()
     model = Model(1, usage)
     model.act = lambda seats: [Reply(text, usage) for _ in seats]
-    assert empty_replies(evaluate(env, team(env, model), jobs(env, episodes=1)).records) == line
+    records = evaluate(env, team(env, model), jobs(env, episodes=1)).records
+    assert empty_replies(records) == line
+    counted = [row.mean for row in table(records) if row.measure == "empty_replies"]
+    assert counted == [8.0] * bool(line)
 
 
 OWN = """

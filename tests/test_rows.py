@@ -4,7 +4,7 @@ import gzip
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,14 +27,12 @@ def frame(kind):
 
 def polars():
     """What a data frame of polars is to us, without polars."""
-    module = ModuleType("polars")
 
     class DataFrame:
         def to_dicts(self):
             return ROWS
 
     DataFrame.__module__ = "polars.dataframe.frame"
-    module.DataFrame = DataFrame
     return DataFrame()
 
 
@@ -119,7 +117,8 @@ def test_empty_cells_are_missing_and_dates_and_arrays_become_plain():
 def test_an_error_names_the_file_the_row_and_the_field(tmp_path, name, text, match, keyword):
     path = str(written(tmp_path / name, text))
     with pytest.raises(ValueError, match=match):
-        collm_envs.make("TLDR-v0", **{keyword: path})
+        given: dict[str, Any] = {keyword: path}
+        collm_envs.make("TLDR-v0", **given)
 
 
 @pytest.mark.parametrize(
