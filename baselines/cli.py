@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.append(os.getcwd())
     try:
         return _load(VERBS[args[0]].function)(args[1:]) or 0
-    except KeyboardInterrupt:
-        print("\ncollm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\ncollm: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `collm envs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,12 +25,13 @@ import collm_envs
 from baselines.protocols import Protocol, keywords, seated
 from collm_envs import TextEnv, catalogue
 from collm_envs import evaluate as evaluation
+from collm_envs.files import one_writer, saving, write_json
 from collm_envs.policies import KINDS as WITHOUT_TORCH
 from collm_envs.policies import Policy, seat, take_seat
 from collm_envs.record import Record, read, record, scenes, write
 from collm_envs.render.episodes import episodes_page
 from collm_envs.render.page import page
-from collm_envs.table import Row, table
+from collm_envs.table import Row, empty_replies, table
 
 
 def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
@@ -95,8 +97,9 @@ class _Seats:
     """id of the environment, or package.module:Id"""
     agent: AgentPolicies = ()
     """who plays an agent; may be given again: expert, random, noisy, replay:FILE, human,
-    hf:FOLDER_OR_NAME (hf:tiny: the embedded model),
-    openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512"""
+    hf:FOLDER_OR_NAME (hf:tiny: the embedded model), py:package.module:factory (your own),
+    openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512 (further: stop, reasoning_effort, ...,
+    seed=off, body={"any": "JSON"})"""
     env_kwargs: str = "{}"
     """keywords of the environment, as JSON"""
 
@@ -204,16 +207,22 @@ def evaluate(args: Sequence[str]) -> int:
     policies = seat(env.task, asked.policy, asked.named(), kinds(env))
     todo = evaluation.jobs(env, split=asked.split, episodes=asked.episodes, seeds=asked.seeds)
     folder = asked.out or Path("runs/eval", env.spec.id, f"{asked.protocol}-{_slug(policies)}")
-    with seated(asked.protocol, policies, folder) as policies:
-        done = _with_progress(env, policies, todo, folder, asked.at_once)
-    records = [one for one in read(folder / "records.jsonl") if one.split == asked.split]
-    rows = table(records)
-    (folder / "table.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n")
+    with one_writer(folder):
+        with seated(asked.protocol, policies, folder) as policies:
+            if earlier := evaluation.set_aside(folder, env, policies):
+                out.print(earlier, style="yellow", soft_wrap=True)
+            done = _with_progress(env, policies, todo, folder, asked.at_once)
+        records = [one for one in evaluation.kept(folder) if one.split == asked.split]
+        rows = table(records)
+        with saving(str(folder / "table.json"), "the episodes are kept; the same command writes it"):
+            write_json(folder / "table.json", [row._asdict() for row in rows])
     out.print(_results(env, policies, rows))
+    if empty := empty_replies(records):
+        out.print(empty, style="yellow", soft_wrap=True)
     more = f" ({len(done.records)} were asked for; the table is of all {len(records)})"
     more *= len(records) > len(done.records)
-    said = f"{len(records)} episodes in {folder}{more}; look at them with  {_viewing(asked.env, folder)}"
-    out.print(said, soft_wrap=True)
+    said = f"{done}; {len(records)} episodes in {folder}{more}; look at them with  "
+    out.print(said + _viewing(asked.env, folder), soft_wrap=True)
     if done.failures:
         first = done.failures[0]
         out.print(
@@ -225,7 +234,7 @@ def evaluate(args: Sequence[str]) -> int:
 
 
 def _viewing(env: str, path: Path) -> str:
-    return f"collm view {path}" + f" --env {env}" * (":" in env)
+    return shlex.join(["collm", "view", str(path), *(["--env", env] if ":" in env else [])])
 
 
 def _slug(policies: dict[str, Policy]) -> str:

@@ -13,6 +13,7 @@ may differ between batches).  Defaults are those of `collm train`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,6 +24,7 @@ from baselines.core.episode import Message, Move
 from baselines.core.lm import LM, SHRINK, Context, Conversations
 from baselines.core.models import load, pick_device
 from baselines.core.sampling import Sampling, choices, draw, draw_from
+from baselines.core.weights import digest
 from collm_envs import TextEnv
 from collm_envs.policies import Reply, Seat
 
@@ -99,6 +101,11 @@ class HF:
         self.name = lm.name
         self.lm = lm
         self._said: dict[tuple[str, ...], Move] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """Which weights these are; a name stays when they are trained on."""
+        return digest(self.lm.model, self.lm.tokenizer)
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order.  Raises ValueError where a history exceeds max_context."""

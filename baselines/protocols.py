@@ -23,6 +23,8 @@ is there after `waited + seconds`.  A turn's parallel latency, the latest answer
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +33,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from collm_envs.evaluate import Journal, Paid, mended
+from collm_envs.evaluate import Journal, Paid, Weighed, mended
 from collm_envs.policies import Policy, Reply, Scripted, Seat
 
 Protocol = Literal["single", "parallel", "pipeline", "discussion"]
@@ -90,6 +92,10 @@ class Pipeline:
     def name(self) -> str:
         return f"pipeline:{_names(self.policies)}"
 
+    @property
+    def digest(self) -> str:
+        return _digest(self.policies)
+
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order; the agents of an episode stand together."""
         said: list[dict[str, Reply]] = [{} for _ in _episodes(self.policies, seats)]
@@ -115,6 +121,10 @@ class Discussion:
     @property
     def name(self) -> str:
         return f"discussion:{_names(self.policies)}"
+
+    @property
+    def digest(self) -> str:
+        return _digest(self.policies)
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order; the agents of an episode stand together."""
@@ -157,6 +167,12 @@ def _names(policies: Mapping[str, Policy]) -> str:
     if len(set(names.values())) == 1:
         return next(iter(names.values()))
     return ",".join(f"{agent}={name}" for agent, name in names.items())
+
+
+def _digest(policies: Mapping[str, Policy]) -> str:
+    """Of the team: all that its policies' names do not tell."""
+    each = {agent: policy.digest for agent, policy in policies.items() if isinstance(policy, Weighed)}
+    return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
 
 def _episodes(policies: Mapping[str, Policy], seats: Sequence[Seat]) -> list[list[int]]:

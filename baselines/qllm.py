@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -35,13 +34,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from baselines.core import coder
-from baselines.core.bench import Bench, set_up
+from baselines.core.bench import Bench, set_up, submit
 from baselines.core.choice import Numbers, centred, equals, shared
 from baselines.core.gates import Admitted
 from baselines.core.language import Refused
 from baselines.core.searching import Config
 from baselines.core.transcript import Transcript
 from collm_envs.chat import OpenAI, parse
+from collm_envs.files import one_writer, saving, write_json, write_whole
 from collm_envs.policies import Seat, seat_seed
 from collm_envs.sandbox import Sandbox
 
@@ -91,12 +91,17 @@ def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = la
     """Ask, gate, measure, choose, write; `heard` is called with every answer's fate.
 
     Called again after a kill it goes on where it was.  Raises ValueError where the folder holds another
-    search, RuntimeError where the endpoint gives no answer.
+    search, RuntimeError where the endpoint gives no answer or another process searches there.
     """
     for model in {config.model, config.evaluator or config.model}:
         endpoint(model)  # a wrong one is refused before anything is played
     bench = set_up(config, sandbox)  # and so is a wrong environment, before there is a folder
-    work = Work(bench, claim(config))
+    with one_writer(config.folder):
+        return _search(Work(bench, claim(config)), heard)
+
+
+def _search(work: Work, heard: Callable[[Tried], None]) -> Outcome:
+    config = work.bench.config
     tried: list[Tried] = []
     for r in range(config.rounds):
         best = next(iter(best_of(tried, config.mode)), None)
@@ -211,9 +216,11 @@ def _write(work: Work, best: Tried, chosen_by: str) -> Path:
         or work.bench.config.env.rpartition(":")[2]
     )
     path = work.bench.config.folder / f"{name.replace('-', '_').lower()}_{work.bench.config.mode}.py"
-    path.write_text(best.source.strip() + "\n", "utf-8")
     by = f"{endpoint(work.bench.config.model).name}, chosen by {chosen_by} in `collm qllm`"
-    work.bench.submit(path, best.found, best.numbers, by)
+    facts = work.bench.facts(best.found, best.numbers)
+    with saving(str(path), "the same command goes on and pays for no answer twice"):
+        write_whole(path, best.source.strip() + "\n")
+    submit(path, facts, by)
     return path
 
 
@@ -237,7 +244,6 @@ def claim(config: Config) -> Transcript:
     if theirs != mine and transcript.answered:
         differ = sorted(name for name in mine if theirs.get(name) != mine[name])
         raise ValueError(f"{config.folder} holds another search ({', '.join(differ)}); choose another --out")
-    draft = config.folder / ".search.json"
-    draft.write_text(json.dumps(mine, indent=2) + "\n", "utf-8")
-    os.replace(draft, path)
+    with saving(str(path), "make room and give the same command again"):
+        write_json(path, mine)
     return transcript

@@ -2,8 +2,9 @@
 
 Standard library only.  A call is tried again, with growing pauses, after what may pass (429, 5xx, a cut
 connection, a time-out, an answer that is no answer) and given up at once after what will not (other 4xx).
-After an answer it is never made again.  The key comes from the environment, travels in one header to the
-given address only (redirects are refused), and is blotted out of whatever the endpoint sends back.
+After an answer it is never made again, be it empty; what the model thought first is kept apart.  The key
+comes from the environment, travels in one header to the given address only (redirects are refused), and is
+blotted out of whatever the endpoint sends back.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from http.client import HTTPException
 from random import Random
 from threading import Event
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request
 
+from collm_envs import answers, options
 from collm_envs.deadline import open_url
 from collm_envs.policies import Reply, Seat
 from collm_envs.space import SURROGATE
@@ -38,7 +40,7 @@ SAMPLING: Mapping[str, Callable[[str], Any]] = {
     "max_tokens": int,
     "max_completion_tokens": int,
 }
-"""what may stand after the model's name and is sent as it is"""
+"""what may stand after the model's name and is sent as it is; see also `options.SENT`"""
 SETTINGS: Mapping[str, Callable[[str], Any]] = {"concurrency": int, "timeout_s": float, "retries": int}
 """what may stand there and is our own"""
 PASSES = (408, 409, 425, 429)
@@ -55,20 +57,23 @@ class _Refused(Exception):
 
 
 def parse(text: str) -> OpenAI:
-    """The policy of "http://host/v1#model" or "http://host/v1#model?temperature=0.7&max_tokens=512"."""
+    """The policy of "http://host/v1#model" or "http://host/v1#model?temperature=0.7&max_tokens=512".
+
+    After the model's name: what is sent (`SAMPLING`, `JSON`), `body={...}` for whatever else the endpoint
+    takes, `seed=off`, and settings of our own (`SETTINGS`).  Values may be percent-encoded: %26 for &.
+    Raises ValueError for anything else, and for keys and passwords: all of this stands in records.
+    """
     url, _, rest = text.partition("#")
     model, _, query = rest.partition("?")
-    known = {**SAMPLING, **SETTINGS}
-    given: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"openai: no setting {name!r}; there are {', '.join(known)}")
-        try:
-            given[name] = known[name](value)
-        except ValueError as error:
-            raise ValueError(f"openai: {name} must be {known[name].__name__}, got {value!r}") from error
-    sampling = {name: given.pop(name) for name in SAMPLING if name in given}
-    return OpenAI(url, model, sampling, **given)
+    parts = re.split(r"&(?=[\w.-]+=)", query) if query else []  # an & inside a value is part of it
+    pairs = [(name, unquote(value)) for name, _, value in (part.partition("=") for part in parts)]
+    given = options.read(pairs, {**SAMPLING, **SETTINGS, **options.SENT})
+    ours = {name: given.pop(name) for name in SETTINGS if name in given}
+    seeded = given.pop("seed", True)
+    body = given.pop("body", {})
+    if twice := sorted(set(body) & set(given)):
+        raise ValueError(f"openai: {twice[0]} stands in body and beside it; say it once")
+    return OpenAI(url, model, {**given, **body}, seeded, **ours)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,9 @@ class OpenAI:
     """up to and with the version: "http://localhost:8000/v1" """
     model: str
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    """sent as it is: temperature, top_p, max_tokens, ..."""
+    """sent as it is: temperature, top_p, max_tokens, stop, chat_template_kwargs, ..."""
+    seeded: bool = True
+    """whether each call sends its seat's seed; some endpoints refuse one"""
     concurrency: int = 16
     """calls under way at once"""
     timeout_s: float = 300.0
@@ -106,12 +113,13 @@ class OpenAI:
                 raise ValueError(f"openai: {name} must be above 0, got {vars(self)[name]}")
         if self.retries < 0:
             raise ValueError(f"openai: retries must be at least 0, got {self.retries}")
+        options.check(self.sampling, os.environ.get(self.key_variable, "").strip())
 
     @property
     def name(self) -> str:
         """What `parse` of the policies takes; without the key."""
-        options = "&".join(f"{name}={value}" for name, value in self.sampling.items())
-        return f"openai:{self.base_url}#{self.model}" + f"?{options}" * bool(options)
+        query = options.write(self.sampling, {*SAMPLING, *options.SENT}, self.seeded)
+        return f"openai:{self.base_url}#{self.model}" + f"?{query}" * bool(query)
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order; never raises for what the endpoint does."""
@@ -140,7 +148,8 @@ class OpenAI:
         """The body of the call for a seat."""
         roles = ("user", "assistant")
         messages = [{"role": roles[k % 2], "content": text} for k, text in enumerate(seat.history)]
-        return {"model": self.model, "messages": messages, "seed": seat.seed, **self.sampling}
+        seed = {"seed": seat.seed} if self.seeded else {}
+        return {"model": self.model, "messages": messages, **seed, **self.sampling}
 
     def _key(self) -> str:
         key = os.environ.get(self.key_variable, "").strip()
@@ -186,6 +195,8 @@ class OpenAI:
             said = _without(_said(error), key)
             again = error.code in PASSES or error.code >= 500
             why = f"HTTP {error.code} {error.reason}: {' '.join(said.split())[:300]}"
+            if error.code in (400, 422) and "seed" in said and self.seeded:
+                why += "  (the model's name with ?seed=off sends no seed)"
             raise _Refused(why, again=again, pause_s=_retry_after(error.headers)) from None
         except TimeoutError:
             raise _Refused(f"no answer within {self.timeout_s:g} s", again=True) from None
@@ -209,23 +220,24 @@ def _said(error: urllib.error.HTTPError) -> str:
 def _read(body: bytes, key: str) -> tuple[str, dict[str, Any]]:
     """(text, usage) of an answer, without the key."""
     try:
-        answer = json.loads(body)
-        choice = answer["choices"][0]
-        text = choice["message"]["content"]
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
+        answer = answers.read(body)
+    except answers.Unread:
         shown = " ".join(_without(body[: 2**16].decode(errors="replace"), key)[:300].split())
         raise _Refused(f"an answer without a text: {shown}", again=True) from None
-    if not isinstance(text, str | None):
-        raise _Refused(f"an answer whose text is a {type(text).__name__}", again=True)
     known_key = key if len(key) >= _LONG_KEY else ""  # a shorter one would blot out words
-    counted = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
+    counted = answer.usage
     counts = {"tokens_read": counted.get("prompt_tokens"), "tokens_written": counted.get("completion_tokens")}
-    words = {"finish_reason": choice.get("finish_reason"), "model": answer.get("model")}
     usage: dict[str, Any] = {name: n for name, n in counts.items() if type(n) is int and n >= 0}
+    words = {
+        "finish_reason": answer.finish_reason,
+        "model": answer.model,
+        "thinking": answer.thinking or None,
+        "empty": answer.empty or None,
+    }
     for name, word in words.items():
         if isinstance(word, str):
             usage[name] = SURROGATE.sub("\ufffd", _without(word, known_key))
-    return _without(text or "", known_key), usage
+    return _without(answer.text, known_key), usage
 
 
 def _retry_after(headers: Message) -> float | None:

@@ -7,13 +7,13 @@ before `load`, and only `data="hub"` touches the network.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collm_envs.rows import FILES, SPLITS, plain, read_file
 from collm_envs.settings import whole_number
 from collm_envs.task import Item, split_rows
 
@@ -67,10 +67,11 @@ def load(
 ) -> dict[str, tuple[Item, ...]]:
     """The items of "train" and "eval".
 
-    `items` are rows in memory (a list for both splits, or {"train": rows, "eval": rows}) and win over
+    `items` are rows as `collm_envs.rows` takes them (those of one list serve both splits) and win over
     `data`, which is "builtin", "hub", "hub:NAME" (a mirror, or a folder with the same layout) or the path
-    of a JSONL file, whose rows may have a column "split" ("train" or "eval"; without it all rows serve
-    both).  `hub_revision` replaces the pinned revision, `limit` keeps the first items of each split.
+    of a .jsonl, .jsonl.gz or .json file, whose rows may have a column "split" ("train" or "eval"; without
+    it all rows serve both).  `hub_revision` replaces the pinned revision, `limit` keeps the first items of
+    each split.
 
     Raises ValueError for what is wrong with a row or an argument, FileNotFoundError for a missing file,
     ImportError without the package `datasets`, and ConnectionError where the hub's data can't be had.
@@ -85,7 +86,8 @@ def load(
     if items is not None:
         if data != "builtin":
             raise ValueError(f"{source.task}: give items or data, got both (data={data!r})")
-        rows = _given(items)
+        named = isinstance(items, Path) or (isinstance(items, str) and items.endswith(FILES))
+        rows = _file(source, str(items)) if named else _given(items)
     elif on_hub:
         rows = _hub(source, data[len("hub:") :], hub_revision or source.revision)
     elif data == "builtin":
@@ -146,6 +148,7 @@ def _checked(source: Source, row: _Row, column: str, kinds: tuple[type, ...]) ->
 
 
 def _given(items: Any) -> dict[str, list[_Row]]:
+    items = plain(items)
     rows = split_rows(items)
     if not isinstance(items, Mapping):
         return {"both": [_Row(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
@@ -156,17 +159,8 @@ def _given(items: Any) -> dict[str, list[_Row]]:
 
 
 def _lines(path: Path) -> Iterator[_Row]:
-    """The rows of a JSONL file; blank lines are skipped."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"{path}, line {number}"
-            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if not text.strip():
-                continue
-            try:
-                yield _Row(json.loads(text), where)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{where}: not a line of JSON ({error})") from error
+    """The rows of a JSON or JSONL file; blank lines are skipped."""
+    return (_Row(row.value, row.where) for row in read_file(path))
 
 
 def _file(source: Source, name: str) -> dict[str, list[_Row]]:
@@ -177,6 +171,8 @@ def _file(source: Source, name: str) -> dict[str, list[_Row]]:
             f"there is no file {name!r}"
         )
     rows = list(_lines(path))
+    if len(rows) == 1 and isinstance(rows[0].value, Mapping) and set(rows[0].value) == SPLITS:
+        return _given(rows[0].value)
     if not rows:
         raise ValueError(f"{source.task}: {path} has no rows; need at least one")
     if not any(isinstance(row.value, Mapping) and "split" in row.value for row in rows):

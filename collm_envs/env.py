@@ -43,7 +43,7 @@ class TextEnv(ParallelEnv[str, str, str]):
     """Any `Task` as a PettingZoo `ParallelEnv`.
 
     `reset(seed, options)` knows the options "item" (id, or index into the split) and "split" ("train",
-    the default, or "eval"); unknown options are ignored.  The same seed and item give the same episode.
+    the default, or "eval"); others are refused.  The same seed and item give the same episode.
     `step` takes one `str` for each agent; text beyond `MAX_ACTION_CHARS` is cut and lone surrogates
     become U+FFFD, both noted in `infos[agent]["edits"]` and recorded as played.  `snapshot` is the
     task's frozen state, `turns` the episode so far.
@@ -112,9 +112,9 @@ class TextEnv(ParallelEnv[str, str, str]):
 
         With `seed` the episode is a function of (seed, item) alone; without it the environment's own
         generator goes on.  Raises TypeError for a seed that is not an int, ValueError for an unknown
-        split, KeyError for an unknown item.
+        option or split, KeyError for an unknown item.
         """
-        options = options or {}
+        options = _check_options(self._spec.id, options or {})
         split, wanted = options.get("split"), options.get("item")
         if wanted is not None:
             split, item = self.find(wanted, split)
@@ -269,6 +269,22 @@ class TextEnv(ParallelEnv[str, str, str]):
             info["rejected"] = [Rejected(*r)._asdict() for r in score.rejected.get(agent, ())]
             info["edits"] = list(edits[agent])
         return info
+
+
+OPTIONS = ("item", "split")
+CONFORMANCE = "options"
+"""what PettingZoo's own conformance test passes to every environment: {"options": 1}"""
+
+
+def _check_options(id: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(options, Mapping):
+        raise TypeError(f"{id}: options must be a mapping, got {type(options).__name__}")
+    for name in options:
+        if name not in (*OPTIONS, CONFORMANCE):
+            near = difflib.get_close_matches(str(name).lower(), OPTIONS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(map(repr, OPTIONS))}"
+            raise ValueError(f"{id}: reset knows no option {name!r}; {hint}")
+    return options
 
 
 def _check_split(id: str, split: Any) -> None:

@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO, runtime_checkable
 
 from collm_envs.env import TextEnv, mend
+from collm_envs.files import one_writer, saving, write_json
 from collm_envs.policies import Policy, Reply, Seat, take_seat
-from collm_envs.record import Record, read, record
+from collm_envs.record import Record, read, record, unique
 from collm_envs.vector import VecEnv
 
 
@@ -51,6 +52,16 @@ class Failure(NamedTuple):
 class Evaluation:
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    kept: list[Record] = field(default_factory=list)
+    """those of `records` that the folder held already; the others were played now"""
+
+    def __str__(self) -> str:
+        """How many episodes were played now, and how many were there."""
+        kept, there = len(self.kept), len(self.records) + len(self.failures)
+        if kept == there:
+            return f"complete already: {kept} of {there}, nothing was played"
+        played = f"{there - kept} played"
+        return f"{kept} kept, {played}" if kept else played
 
 
 @runtime_checkable
@@ -61,6 +72,19 @@ class Paid(Protocol):
     def name(self) -> str: ...
 
     def act_each(self, seats: Sequence[Seat], heard: Callable[[Seat, Reply], None]) -> list[Reply]: ...
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """A policy with weights or a program of its own, which its name does not tell."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) or the like of whatever decides about its texts beside its name"""
+        ...
 
 
 def jobs(env: TextEnv, *, split: str = "eval", episodes: int | None = None, seeds: int = 1) -> list[Job]:
@@ -106,24 +130,64 @@ def evaluate(
             note(outcome)
         return done
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "eval.json", env, policies)
+    with one_writer(folder):
+        _claim(folder / "eval.json", env, policies)
+        try:
+            _play_into(folder, env, policies, todo, at_once, done, note)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped: {_so_far(folder, done, todo)}") from None
+    return done
+
+
+def _play_into(
+    folder: Path,
+    env: TextEnv,
+    policies: Mapping[str, Policy],
+    todo: Sequence[Job],
+    at_once: int,
+    done: Evaluation,
+    note: Callable[[Record | Failure], None],
+) -> None:
+    """Note what the folder holds of `todo`, then play and write what it lacks."""
     missing = dict.fromkeys(todo)
     with _append(folder / "records.jsonl") as file, _append(folder / "calls.jsonl") as calls:
-        for one in read(folder / "records.jsonl"):
+        for one in kept(folder):
             job = Job(one.split, one.item, one.seed, one.trial)
             if job in missing:
                 del missing[job]
+                done.kept.append(one)
                 note(one)
         journal = Journal(folder / "calls.jsonl", calls)
         for outcome in _play(env, policies, list(missing), at_once, journal):
             if isinstance(outcome, Record):
-                file.write(outcome.to_json() + "\n")
-                file.flush()
+                with saving(str(folder / "records.jsonl"), _so_far(folder, done, todo)):
+                    file.write(outcome.to_json() + "\n")
+                    file.flush()
             note(outcome)
     if not done.failures:
         (folder / "calls.jsonl").unlink()
-    return done
+
+
+def _so_far(folder: Path, done: Evaluation, todo: Sequence[Job]) -> str:
+    return f"{len(done.records)} of {len(todo)} kept in {folder}; the same command goes on"
+
+
+def kept(folder: Path) -> Iterator[Record]:
+    """The records of an evaluation's folder, each episode once.
+
+    Raises ValueError for a record that is not of the evaluation that the folder's eval.json names.
+    """
+    path = folder / "records.jsonl"
+    claim = _read_claim(folder / "eval.json")
+    for one in unique(read(path)):
+        mine = {"env": one.env, "kwargs": dict(one.kwargs), "content_hash": one.content_hash}
+        for name, value in {**mine, "agents": dict(one.agents)}.items():
+            if name in claim and claim[name] != value:
+                raise ValueError(
+                    f"{path} holds an episode of another evaluation (item {one.item}, seed {one.seed}): "
+                    f"{name} is {value!r} there and {claim[name]!r} in eval.json; choose another folder"
+                )
+        yield one
 
 
 def _play(
@@ -238,8 +302,9 @@ class Journal:
     def add(self, name: str, seat: Seat, reply: Reply) -> None:
         """Called from many threads.  Errors are not kept: they are worth another try."""
         if not reply.error:
-            with self._lock:
-                self._file.write(json.dumps([_key(name, seat), reply.text, dict(reply.usage)]) + "\n")
+            line = json.dumps([_key(name, seat), reply.text, dict(reply.usage)]) + "\n"
+            with self._lock, saving(self._file.name, "the same command goes on and pays for no reply twice"):
+                self._file.write(line)
                 self._file.flush()
 
 
@@ -257,27 +322,69 @@ def _append(path: Path) -> TextIO:
 
 
 def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:
+    mine = _claimed(env, policies)
+    if not path.exists():
+        with saving(str(path), "make room and give the same command again"):
+            write_json(path, mine)
+        return
+    other = _read_claim(path)
+    for name in mine:
+        if mine[name] != other.get(name):
+            why = f"{name} is {other.get(name)!r} there and {mine[name]!r} here"
+            if name == "weights":
+                why = _other_weights(mine, other["weights"])
+            raise ValueError(f"{path.parent} holds another evaluation: {why}; choose another folder")
+
+
+def _claimed(env: TextEnv, policies: Mapping[str, Policy]) -> dict[str, Any]:
+    """What tells an evaluation from another one, as JSON gives it back."""
     spec = env.spec
-    mine: dict[str, Any] = {
+    facts = {
         "env": spec.id,
         "kwargs": {**spec.kwargs, **({} if env.max_cycles is None else {"max_cycles": env.max_cycles})},
         "content_hash": spec.content_hash,
         "agents": {agent: policy.name for agent, policy in policies.items()},
+        "weights": {
+            agent: policy.digest for agent, policy in policies.items() if isinstance(policy, Weighed)
+        },
     }
-    mine = json.loads(json.dumps(mine))
+    return json.loads(json.dumps(facts))
+
+
+def set_aside(folder: Path, env: TextEnv, policies: Mapping[str, Policy]) -> str:
+    """Make room in a folder whose episodes were played with other weights, and say so; "" where none were.
+
+    What lies there moves into a folder within, `earlier-` and the beginning of the old digest.  A folder
+    that holds another evaluation in anything else stays as it is, for `evaluate` to refuse.
+    """
+    path = folder / "eval.json"
     if not path.exists():
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
-        os.replace(draft, path)  # a kill leaves no half of it
-        return
+        return ""
+    mine, other = _claimed(env, policies), _read_claim(path)
+    if [name for name in mine if mine[name] != other.get(name)] != ["weights"]:
+        return ""
+    was = hashlib.sha256(json.dumps(other["weights"], sort_keys=True).encode()).hexdigest()[:8]
+    numbers = (f"-{k}" * (k > 1) for k in count(1))
+    target = next(t for number in numbers if not (t := folder / f"earlier-{was}{number}").exists())
+    target.mkdir()
+    for old in folder.iterdir():  # the claim last: killed in between, the same happens again
+        if old.is_file() and old.name not in ("eval.json", ".lock"):
+            old.rename(target / old.name)
+    path.rename(target / path.name)
+    return f"{_other_weights(mine, other['weights'])}; what they wrote is in {target}, and all is played anew"
+
+
+def _other_weights(mine: Mapping[str, Any], there: Any) -> str:
+    there = there if isinstance(there, dict) else {}
+    agent = next(a for a in {**there, **mine["weights"]} if there.get(a) != mine["weights"].get(a))
+    was, now = (str(digests.get(agent, "not said"))[:12] for digests in (there, mine["weights"]))
+    who = f"{agent} ({mine['agents'].get(agent)})"
+    return f"{who} has other weights or another program: digest {was} there and {now} here"
+
+
+def _read_claim(path: Path) -> dict[str, Any]:
     try:
-        other = dict(json.loads(path.read_text(encoding="utf-8")))
+        return {"weights": {}, **dict(json.loads(path.read_text(encoding="utf-8-sig")))}
     except (ValueError, TypeError) as error:
         hint = "delete it if the records beside it are of this evaluation"
         raise ValueError(f"{path} cannot be read ({error}); {hint}") from error
-    for name in mine:
-        if mine[name] != other.get(name):
-            raise ValueError(
-                f"{path.parent} holds another evaluation: {name} is {other.get(name)!r} there and "
-                f"{mine[name]!r} here; choose another folder"
-            )

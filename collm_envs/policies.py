@@ -4,6 +4,7 @@
     policy = parse("replay:runs/x/records.jsonl")
     policy = parse("human")
     policy = parse("openai:http://localhost:8000/v1#Qwen/Qwen3-1.7B?temperature=0.7&max_tokens=512")
+    policy = parse("py:package.module:factory")   # your own, see collm_envs.own
     replies = policy.act([Seat("agent_0", (prompt,), seed=1), ...])
 
 An agent knows what it has itself read and written (`Seat.history`) and nothing else; only the scripted
@@ -102,6 +103,11 @@ class Replay:
                     self._texts[agent, seed, _digest(history)] = turn["texts"][agent]
                     history.append(turn["texts"][agent])
 
+    @property
+    def digest(self) -> str:
+        """sha256 of the recorded texts: the file may be another one the next time."""
+        return hashlib.sha256(repr(sorted(self._texts.items())).encode("utf-8", "replace")).hexdigest()
+
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """The recorded texts; an error where nothing was recorded for a seat."""
         found = [self._texts.get((seat.agent, seat.seed, _digest(seat.history))) for seat in seats]
@@ -168,7 +174,16 @@ def _human(rest: str) -> Policy:
     return Human()
 
 
-KINDS: Mapping[str, Callable[[str], Policy]] = {"human": _human, "openai": _openai, "replay": Replay}
+def _own(rest: str) -> Policy:
+    return importlib.import_module("collm_envs.own").parse(rest)
+
+
+KINDS: Mapping[str, Callable[[str], Policy]] = {
+    "human": _human,
+    "openai": _openai,
+    "replay": Replay,
+    "py": _own,
+}
 """what may stand before the colon -> what makes the policy of the rest"""
 
 
@@ -181,7 +196,7 @@ def parse(text: str, kinds: Mapping[str, Callable[[str], Policy]] = KINDS) -> Po
     if kind in kinds and (colon or kind == "human"):
         return kinds[kind](rest)
     if colon or kind in kinds or not kind:
-        known = ", ".join(f"{name}:..." if name != "human" else name for name in sorted(kinds))
+        known = ", ".join(f"{name}:..." if name != "human" else name for name in kinds)
         raise ValueError(f"no policy {text!r}; use a player of the task such as 'expert', or {known}")
     return Scripted(kind)
 

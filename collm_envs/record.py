@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache, lru_cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
 from collm_envs.env import TextEnv, mend
-from collm_envs.registry import make
+from collm_envs.registry import home, make, registry
 from collm_envs.task import Rejected, Scene, Score
 
 MAX_LINE_CHARS = 64 * 2**20
@@ -69,10 +72,15 @@ class Record:
     """wall time from the first prompt to the end, the policies' time included"""
     trial: int = 0
     """tells apart episodes of the same item and seed that were sampled anew"""
+    module: str = ""
+    """to import before `make`, for an environment of somebody else's; left out of the line if empty"""
 
     def to_json(self) -> str:
         """One line, without a line break.  Raises ValueError for a number that is not finite."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+        data = asdict(self)
+        if not self.module:
+            del data["module"]
+        return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> Record:
@@ -85,7 +93,7 @@ class Record:
             raise ValueError(f"record: need a JSON object, got {type(data).__name__}")
         if too_deep(data):
             raise ValueError(f"record: nested more than {MAX_DEPTH} deep")
-        data = {"trial": 0, **data}
+        data = {"trial": 0, "module": "", **data}
         if unknown := set(data) - {field.name for field in fields(cls)}:
             raise ValueError(f"record: unknown fields {sorted(unknown)}")
         _check(data, _RECORD, "")
@@ -108,6 +116,7 @@ _RECORD: dict[str, Any] = {
     "terminated": bool,
     "seconds": float,
     "trial": int,
+    "module": str,
 }
 _TURN: dict[str, Any] = {
     "prompts": _STR_TO_STR,
@@ -197,12 +206,13 @@ def record(
         terminated=bool(turns) and env.task.done(env.snapshot),
         seconds=seconds,
         trial=trial,
+        module=home(spec),
     )
 
 
 def states(record: Record) -> list[Any]:
     """The task's states: the start and one after each turn.  States are the task's own frozen data."""
-    env = _env(record.env, json.dumps(dict(record.kwargs)))
+    env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     _, item = env.find(record.item, record.split)
     found = [env.task.start(item, record.seed)]
     for turn in record.turns:
@@ -212,7 +222,7 @@ def states(record: Record) -> list[Any]:
 
 def scenes(record: Record) -> list[Scene]:
     """What a renderer may draw: the start and one scene after each turn."""
-    task = _env(record.env, json.dumps(dict(record.kwargs))).task
+    task = _env(_made_by(record), json.dumps(dict(record.kwargs))).task
     return [task.scene(state) for state in states(record)]
 
 
@@ -247,7 +257,7 @@ def replay(record: Record) -> Replay:
     Raises KeyError where the environment or the item does not exist, and whatever `make` finds wrong with
     the keywords.
     """
-    env = _env(record.env, json.dumps(dict(record.kwargs)))
+    env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     task, content_hash = env.task, env.spec.content_hash
     if record.content_hash != content_hash:
         return Replay("differs", 0, None, "content_hash", record.content_hash, content_hash)
@@ -307,6 +317,28 @@ def _earned(score: Score, agents: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def _made_by(record: Record) -> str:
+    """What `make` takes: with the module to import, where the environment is not known without.
+
+    A record may be a stranger's: what it names must look like a module of somebody's environments, and is
+    only imported; nothing in it is called unless it has registered the environment.
+    """
+    if not record.module or record.env in registry:
+        return record.env
+    if record.module.partition(".")[0] in sys.stdlib_module_names:
+        raise ValueError(
+            f"record of {record.env}: {record.module!r} is a module of Python and registers nothing"
+        )
+    try:
+        import_module(record.module)
+    except ImportError as error:
+        raise ImportError(
+            f"record of {record.env}: its module {record.module!r} cannot be imported ({error}); start where "
+            "Python finds it, or put its folder on PYTHONPATH"
+        ) from error
+    return record.env
+
+
 @lru_cache(maxsize=16)
 def _env(id: str, kwargs: str) -> TextEnv:
     """Never stepped: only its task and spec are read, so that threads may share it."""
@@ -319,20 +351,30 @@ def _version() -> str:
 
 
 def write(records: Iterable[Record], path: str | Path) -> None:
-    """One JSON line a record; compressed where the name ends in `.gz`.  An existing file is replaced."""
-    with _open(Path(path), "wt") as file:
-        for one in records:
-            file.write(one.to_json() + "\n")
+    """One JSON line a record; compressed where the name ends in `.gz`.
+
+    An existing file is replaced when the last line is written, and stays as it was where that fails.
+    """
+    path = Path(path)
+    draft = path.with_name(f".draft.{path.name}")
+    try:
+        with _open(draft, "wt") as file:
+            for one in records:
+                file.write(one.to_json() + "\n")
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read(path: str | Path) -> Iterator[Record]:
-    """The records of a JSONL file, one at a time; blank lines are skipped.
+    """The records of a JSONL file, one at a time; blank lines and a last line that was cut short are skipped.
 
-    Raises ValueError that names file and line for anything that is not a record.
+    Raises ValueError that names file and line for anything else that is not a record.
     """
     with _open(Path(path), "rt") as file:
         number = 0
-        while line := file.readline(MAX_LINE_CHARS + 1):
+        while line := _line(file, f"{path}:{number + 1}"):
             number += 1
             if len(line) > MAX_LINE_CHARS:
                 raise ValueError(f"{path}:{number}: longer than {MAX_LINE_CHARS} characters")
@@ -340,10 +382,39 @@ def read(path: str | Path) -> Iterator[Record]:
                 try:
                     one = Record.from_json(line)
                 except ValueError as error:
-                    raise ValueError(f"{path}:{number}: {error}") from error
+                    if line.endswith("\n") or _whole(line):
+                        raise ValueError(f"{path}:{number}: {error}") from error
+                    return  # somebody was killed, or is still writing
                 yield one
+
+
+def unique(records: Iterable[Record]) -> Iterator[Record]:
+    """The records without those of an episode (split, item, seed, trial) that came before."""
+    seen: set[tuple[str, str, int, int]] = set()
+    for one in records:
+        episode = one.split, one.item, one.seed, one.trial
+        if episode not in seen:
+            seen.add(episode)
+            yield one
+
+
+def _line(file: TextIO, where: str) -> str:
+    try:
+        return file.readline(MAX_LINE_CHARS + 1)
+    except (EOFError, zlib.error, UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise ValueError(f"{where}: damaged or cut short ({error})") from error
+
+
+def _whole(line: str) -> bool:
+    """Whether a line is JSON."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _open(path: Path, mode: Literal["rt", "wt"]) -> TextIO:
     opener: Any = gzip.open if path.suffix == ".gz" else open
-    return opener(path, mode, encoding="utf-8", newline="\n")
+    encoding = "utf-8-sig" if mode == "rt" else "utf-8"  # an editor may have set a byte order mark
+    return opener(path, mode, encoding=encoding, newline="\n")

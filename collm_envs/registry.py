@@ -14,6 +14,7 @@ from typing import Any
 import pettingzoo
 
 from collm_envs.env import EnvSpec, TextEnv
+from collm_envs.rows import storable
 from collm_envs.task import Task
 
 _TABLE = (
@@ -25,6 +26,8 @@ _TABLE = (
     EnvSpec("CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"),
 )
 _specs: dict[str, EnvSpec] = {}
+_homes: dict[str, str] = {}
+"""id -> the module that was named with it, where it was named "package.module:Id" """
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
 """id -> spec of every environment that `make` knows"""
 
@@ -66,12 +69,21 @@ def spec(id: str) -> EnvSpec:
     module, colon, name = id.rpartition(":") if isinstance(id, str) else ("", "", id)
     if colon:
         importlib.import_module(module)
+        _homes[name] = module
     id = name
     if id in _specs:
         return _specs[id]
     near = _nearest(str(id).lower())
     hint = f"did you mean {near!r}?" if near else f"there are {', '.join(_specs)}"
     raise KeyError(f"no environment {id!r}; {hint}")
+
+
+def home(spec: EnvSpec) -> str:
+    """The module to import before `make(spec.id)`; "" for the environments of this package."""
+    if any(spec.id == known.id for known in _TABLE):
+        return ""
+    module = _homes.get(spec.id, spec.entry_point.partition(":")[0])
+    return "" if module == "__main__" else module
 
 
 def _nearest(id: str) -> str:
@@ -119,6 +131,8 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(names)}"
             raise TypeError(f"{id}: no keyword {name!r}{hint}")
+    if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
+        kwargs = {**kwargs, "items": storable(kwargs["items"])}
     merged = copy.deepcopy({**known.kwargs, **kwargs})
     task = build(**copy.deepcopy(merged))
     return task, EnvSpec(known.id, known.entry_point, merged, known.summary)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from collm_envs.record import Record
+from collm_envs.record import Record, TurnRecord
 from collm_envs.stats import Pair, Summary, strata, summary
 
 MAX_COUNT = 2**53
@@ -62,8 +63,14 @@ def _counts(value: Any) -> bool:
 
 
 def table(records: Iterable[Record]) -> list[Row]:
-    """The rows of a table: score, return, metrics, time, cost."""
-    found = scores(records)
+    """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
+    records = list(records)
+    found = dict(scores(records))
+    if any(_empty(one) for one in records):
+        counts: dict[Pair, list[int]] = {}
+        for one in records:
+            counts.setdefault((one.item, one.seed), []).append(len(_empty(one)))
+        found["empty_replies"] = {pair: float(np.mean(some)) for pair, some in counts.items()}
     return [Row(name, *summarised([found], name), len(found[name])) for name in found]
 
 
@@ -78,6 +85,36 @@ def scores(records: Iterable[Record]) -> Scores:
         values = {pair: [found[name] for found in some if name in found] for pair, some in pairs.items()}
         known[name] = {pair: float(np.mean(some)) for pair, some in values.items() if some}
     return known
+
+
+def empty_replies(records: Iterable[Record]) -> str:
+    """One line about the replies of models that held no text, with their reasons; "" where there is none.
+
+    A scripted player may have nothing to do; a model that is cut off or refuses has lost its turn.
+    """
+    records = list(records)
+    reasons = Counter(reason for one in records for reason in _empty(one))
+    if not reasons:
+        return ""
+    said = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+    replies = sum(len(_reasons(turn)) for one in records for turn in one.turns)
+    return f"{reasons.total()} of {replies} replies were empty ({said})"
+
+
+def _empty(record: Record) -> list[str]:
+    """Why replies of models in an episode held no text, one reason each."""
+    return [
+        reason
+        for turn in record.turns
+        for agent, reason in _reasons(turn).items()
+        if not turn["texts"].get(agent, "").strip()
+    ]
+
+
+def _reasons(turn: TurnRecord) -> dict[str, str]:
+    """How each model's reply ended, as it said; scripted players say nothing."""
+    ends = {agent: said.get("empty") or said.get("finish_reason") for agent, said in turn["usage"].items()}
+    return {agent: end for agent, end in ends.items() if isinstance(end, str)}
 
 
 def summarised(runs: Sequence[Scores], measure: str) -> Summary:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from collm_envs.rows import plain
+
 Cell = tuple[int, int, int]
 """(x, y, z) of a block; y points up"""
 
@@ -131,9 +133,10 @@ def agent_names(n: int) -> tuple[str, ...]:
 def split_rows(rows: Any) -> dict[str, list[Any]]:
     """The `items=` keyword as {"train": rows, "eval": rows}; one plain list serves both splits.
 
-    Raises ValueError for an empty list or unknown split names, TypeError for anything that is not a
-    list of rows.
+    Rows may come as `collm_envs.rows` says: lists, iterators, files, data frames, Hugging Face data sets.
+    Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
     """
+    rows = plain(rows)
     if isinstance(rows, Mapping):
         if set(rows) != {"train", "eval"}:
             raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')

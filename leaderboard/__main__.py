@@ -1,5 +1,6 @@
 """`python -m leaderboard` is `collm leaderboard`."""
 
+import os
 import sys
 
 try:
@@ -8,6 +9,10 @@ except ModuleNotFoundError as missing:
     sys.exit(f"leaderboard: it needs the package {missing.name!r}: pip install 'collm[cli]'")
 
 try:
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.exit(status)
+except BrokenPipeError:  # `... | head`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 except (ValueError, OSError, ImportError) as error:
     sys.exit(f"leaderboard: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
@@ -100,11 +101,14 @@ def check_about(about: About) -> None:
 
 
 def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
-    """The entry and the bytes it was read from; Refused that names the field."""
+    """The entry and what its digest is of: its bytes, with the line ends and without the byte order mark that
+    git or an editor may have set.  Refused that names the field.
+    """
     with opened(bundle, ENTRY) as file:
         raw = read(file, ENTRY, MAX_JSON_BYTES + 1)
     if len(raw) > MAX_JSON_BYTES:
         raise Refused(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
+    raw = raw.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:

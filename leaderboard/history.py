@@ -70,7 +70,7 @@ def current(events: Sequence[Event], entry: str, digest: str) -> tuple[Status, s
 
 def _lines(path: Path) -> list[str]:
     """Of the file; not `splitlines`, which also parts a note at a U+2028 in it."""
-    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
 
 
 def _digest(line: str) -> str:

@@ -39,7 +39,7 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
     if training:
         about = replace(about, seeds=learned.seeds, tokens=learned.tokens)
     check_about(about)
-    claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8"))
+    claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8-sig"))
     name = lists.list_of(claim["env"], claim["kwargs"])
     place = entries / name / about.name
     if place.exists():
@@ -51,7 +51,7 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
         (draft / ENTRY).write_text("{}")
         bundle = open_bundle(draft)
         (draft / ENTRY).write_text(
-            _entry(bundle, about, name, claim, learned.curves).to_json(), encoding="utf-8"
+            _entry(bundle, about, name, claim, learned.curves).to_json(), encoding="utf-8", newline="\n"
         )
         verify(draft, hub=True)  # whoever submits has played it
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,9 @@ class Findings:
     texts: list[int] = field(default_factory=list)
     """for each run a sum over what was written in which episode, whatever their order"""
     like_expert: list[int] = field(default_factory=list)
-    """for each of the first runs how many first trials are near-duplicates of the expert's"""
+    """for each of the first runs how many episodes are near-duplicates of the expert's"""
+    compared: list[int] = field(default_factory=list)
+    """of how many; of tasks that run programs the first trials, since what the expert reads is graded anew"""
 
 
 def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verdict:
@@ -86,7 +88,8 @@ def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Ver
     if found.inconclusive > MAX_INCONCLUSIVE * episodes:
         raise Refused(str(path), f"{found.inconclusive} of {episodes} episodes timed out on replay")
     shares, unread = _compare(bundle, entry, others)
-    shares = {EXPERT: max(found.like_expert) / lists.PAIRS, **shares}
+    by_run = zip(found.like_expert, found.compared, strict=True)
+    shares = {EXPERT: max(alike / compared for alike, compared in by_run), **shares}
     return Verdict(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares, unread)
 
 
@@ -102,6 +105,7 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
         agents = None
         found.texts.append(0)
         found.like_expert += [0] * (run < MAX_COMPARED)
+        found.compared += [0] * (run < MAX_COMPARED)
         for place, one in records(bundle, name):
             agents = one.agents if agents is None else agents
             check_header(place, one, env, agents)
@@ -109,7 +113,8 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
             check_usage(place, one)
             found.tally.add(run, _replayed(place, one, found))
             found.texts[run] += _written(one)
-            if run < MAX_COMPARED and one.trial == 0:
+            if run < MAX_COMPARED and (one.trial == 0 or not one.turns[0]["verdicts"]):
+                found.compared[run] += 1
                 alike = similar.similarity(similar.written(one), similar.by_expert(env.task, one))
                 found.like_expert[run] += alike >= similar.ALIKE
         for job in missing:

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 import random
+import re
 
 import gymnasium
 import numpy as np
@@ -224,7 +225,7 @@ def test_bad_values_of_known_options_are_refused_and_the_episode_goes_on(options
     assert env.step(FIVE)[4]["agent_0"]["turn"] == 2
 
 
-def test_unknown_options_are_ignored():
+def test_the_option_of_pettingzoos_conformance_test_is_ignored():
     assert adding().reset(seed=0, options={"options": 1}) == adding().reset(seed=0)
 
 
@@ -356,3 +357,20 @@ def test_vector_environments_of_gymnasium_give_the_true_text_or_refuse():
         assert tuple(vec.reset()[0]) == ("héllo", "héllo")
         assert tuple(vec.step(("a ü", "b"))[0]) == ("a ü", "b")
         vec.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"splt": "eval"}, "no option 'splt'; did you mean 'split'?"),
+        ({"Item": "eval/0"}, "no option 'Item'; did you mean 'item'?"),
+        ({"difficulty": 3}, "no option 'difficulty'; there are 'item', 'split'"),
+        ({"item": 0, 7: 1}, "no option 7"),
+    ],
+)
+def test_an_option_that_reset_does_not_know_is_refused(options, match):
+    env = collm_envs.make("TLDR-v0")
+    with pytest.raises(ValueError, match=re.escape(match)):
+        env.reset(seed=0, options=options)
+    with pytest.raises(TypeError, match="options must be a mapping, got list"):
+        env.reset(options=[("split", "eval")])

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("collm_envs", "baselines", "leaderboard")
 FLOORS = {
     "collm_envs.task": 0,
+    "collm_envs.rows": 0,
     "collm_envs.settings": 1,
     "collm_envs.text": 1,
     "collm_envs.datasets": 1,

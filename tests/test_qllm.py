@@ -380,7 +380,7 @@ def test_a_pinned_file_must_pass_the_fence_whenever_it_is_loaded(tmp_path):
 def test_a_function_of_ones_own_is_checked_and_reported(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text(coder.function(TRUE))
-    flags = ["--env", ENV, "--turns", "16", "--written-by", "me"]
+    flags = ["--env", ENV, "--turns", "16", "--written-by", "me", "--write"]
     assert main(["qllm", "check", str(path), *flags]) == 0
     said = capsys.readouterr().out
     assert "steady       the same in another process and order" in said
@@ -428,7 +428,8 @@ def test_a_mixers_function_that_was_pinned_by_hand_can_be_reviewed_again(tmp_pat
 def test_what_to_do_with_a_pinned_function_is_a_whole_command(tmp_path, capsys, env, source, kwargs, use):
     path = tmp_path / "mine.py"
     path.write_text(source)
-    assert main(["qllm", "check", str(path), "--env", env, "--turns", "8", "--env-kwargs", kwargs]) == 0
+    flags = ["--env", env, "--turns", "8", "--env-kwargs", kwargs, "--write"]
+    assert main(["qllm", "check", str(path), *flags]) == 0
     assert json.loads(path.with_suffix(".json").read_text())["env_kwargs"] == json.loads(kwargs)
     assert f"collm train {use}qllm:{path}" in capsys.readouterr().out
     assert main(["qllm", "pin", str(path), "--reviewed-by", "Ada"]) == 0

@@ -49,6 +49,7 @@ def test_a_record_holds_the_whole_episode_in_the_published_shape():
         "terminated": False,
         "seconds": 1.5,
         "trial": 2,
+        "module": "toy_task",
     }
     assert turn == {
         "prompts": turn["prompts"],

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from baselines.qllm import Outcome, Tried
 
 USAGE = """usage: collm qllm ENV --model openai:URL#NAME [flags]    ask a model for a credit function of ENV
-       collm qllm check FILE --env ENV                   gates and numbers of a function of your own
+       collm qllm check FILE --env ENV [--write]         gates and numbers of a function of your own
        collm qllm pin FILE --reviewed-by NAME            you have read it: trainers may use it
        collm qllm ENV --help                             every setting with its meaning
 
@@ -36,14 +36,16 @@ out = Console(highlight=False, markup=False, soft_wrap=True)  # texts of others 
 
 @dataclass(frozen=True)
 class Check:
-    """Run the gates on a function of your own and write its report beside it, not reviewed yet."""
+    """Run the gates on a function of your own and show its report; nothing is written without --write."""
 
     file: Annotated[Positional[Path], arg(metavar="FILE")]
     """a .py with one function called baseline, weights or mix"""
     env: str
     """id of the environment it is for, or game:NAME"""
-    written_by: str = "not said"
-    """goes into the report"""
+    write: bool = False
+    """write the report beside the file, where `collm qllm pin` looks for it"""
+    written_by: str = ""
+    """goes into the report; empty: whoever it names already"""
     turns: int = 100
     """recorded turns it is tried and measured on"""
     records: str = ""
@@ -85,13 +87,14 @@ def main(args: Sequence[str]) -> int:
 
 
 def check(args: Sequence[str]) -> int:
-    """Gates and numbers of a file; writes its .json."""
+    """Gates and numbers of a file; writes its .json with --write."""
     asked = tyro.cli(Check, args=args, prog="collm qllm check", description=Check.__doc__)
-    from baselines.core.bench import set_up
+    from baselines.core import pinned
+    from baselines.core.bench import set_up, submit
     from baselines.core.language import Refused, mode_of
     from collm_envs.sandbox import Sandbox
 
-    source = asked.file.read_text("utf-8")
+    source = pinned.source(asked.file)
     config = Config(
         asked.env,
         "",
@@ -109,8 +112,11 @@ def check(args: Sequence[str]) -> int:
         except Refused as why:
             out.print(Text.assemble(("refused  ", "bold red"), str(why)))
             return 1
-        bench.submit(asked.file, found, numbers, asked.written_by)
-    _show(asked.file)
+        facts = bench.facts(found, numbers)
+    if asked.write:
+        submit(asked.file, facts, asked.written_by)
+    again = shlex.join(["collm", "qllm", "check", *args])
+    _show(asked.file, facts, first="" if asked.write else f"{again} --write")
     return 0
 
 
@@ -120,7 +126,8 @@ def pin(args: Sequence[str]) -> int:
     from baselines.core import pinned
 
     pinned.review(asked.file, asked.reviewed_by)
-    out.print(f"pinned {asked.file}: {_use(asked.file)}")
+    facts = json.loads(asked.file.with_suffix(".json").read_text("utf-8"))
+    out.print(f"pinned {asked.file}: {_use(asked.file, facts)}")
     return 0
 
 
@@ -149,16 +156,16 @@ def _finish(config: Config, outcome: Outcome) -> int:
         out.print(f"Everything asked and answered is in {config.folder / 'transcript.jsonl'}")
         return 1
     out.print(f"\n{len(outcome.tried)} answers, {len(refused)} refused; chosen by {outcome.chosen_by}:")
-    _show(outcome.path)
+    _show(outcome.path, json.loads(outcome.path.with_suffix(".json").read_text("utf-8")))
     return 0
 
 
-def _show(path: Path) -> None:
-    """The function, its report, and what to do next."""
-    facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
+def _show(path: Path, facts: Mapping[str, Any], first: str = "") -> None:
+    """The function, its report, and what to do next: the command `first`, where there is one."""
+    from baselines.core import pinned
+
     report = facts["report"]
-    shown = Syntax(path.read_text("utf-8").rstrip(), "python", background_color="default", word_wrap=True)
-    out.print(Panel(shown, title=str(path), title_align="left", box=box.ROUNDED, border_style="dim"))
+    _show_code(pinned.source(path), str(path))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for gate, saw in report["gates"].items():
         table.add_row(Text(gate, "green"), saw)
@@ -166,17 +173,40 @@ def _show(path: Path) -> None:
     out.print(f"\nthis function   {_numbers(report['numbers'])}")
     out.print(f"shared reward   {_numbers(report['shared_reward'])}")
     out.print(f"on {report['turns']}; ran in the sandbox at level {report['sandbox']}")
+    if reviewer := pinned.standing(path).get("reviewed_by"):
+        out.print(f"\nReviewed by {reviewer} as it is.  {_use(path, facts)}")
+        return
+    steps = [*([first] if first else []), f"collm qllm pin {shlex.quote(str(path))} --reviewed-by YOU"]
     out.print(
         Text.assemble(
             ("\nNobody has reviewed it.  ", "bold yellow"),
-            f"Read it, then:  collm qllm pin {path} --reviewed-by YOU\n",
-            f"After that:  {_use(path)}",
+            "Read it, then:  " + "\n                                      ".join(steps) + "\n",
+            f"After that:  {_use(path, facts)}",
         )
     )
 
 
-def _use(path: Path) -> str:
-    facts = json.loads(path.with_suffix(".json").read_text("utf-8"))
+def _show_code(source: str, title: str) -> None:
+    """Every character of it: wrapped where a terminal ends, as it is where there is none."""
+    plain = visible(source.rstrip())
+    if not out.is_terminal:
+        out.print(Text(f"{title}\n\n{plain}\n"))
+        return
+    code = Syntax(plain, "python", background_color="default", word_wrap=True)
+    panel = Panel(code, title=title, title_align="left", box=box.ROUNDED, border_style="dim")
+    out.print(panel, soft_wrap=False)
+
+
+def visible(source: str) -> str:
+    """The source with what a terminal would obey instead of showing it (escapes, marks that turn the order
+    of characters round) written out: U+202E as \\u202e."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else "    " if c == "\t" else c.encode("unicode_escape").decode()
+        for c in source
+    )
+
+
+def _use(path: Path, facts: Mapping[str, Any]) -> str:
     if facts["form"] != "turn":
         game = facts.get("env", "GAME").removeprefix("game:")  # one pinned by hand need not say
         return f"collm train mixing --game {game} --mixer qllm:{path}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import collm_envs
 from baselines.core import coder, pinned
@@ -15,6 +15,7 @@ from baselines.core.features import PER_AGENT
 from baselines.core.game_contexts import play_game
 from baselines.core.gates import Admitted, admit
 from baselines.core.searching import Config
+from collm_envs.files import saving
 from collm_envs.sandbox import Sandbox
 
 
@@ -52,30 +53,40 @@ class Bench(NamedTuple):
         found = admit(self.sandbox, source, config.mode, contexts, config.seed)
         return found, measure(found, contexts, config.alpha)
 
-    def submit(self, path: Path, found: Admitted, numbers: Numbers, written_by: str) -> None:
-        """Write the .json beside a function that passed; training refuses it until it is reviewed."""
+    def facts(self, found: Admitted, numbers: Numbers) -> dict[str, Any]:
+        """What the .json of a function that passed says beside its hash and names."""
         config, contexts = self.config, self.field.contexts
         one = self.sandbox.grade(
             main="def f():\n    return 1", entry_point="f", tests=[{"input": [], "expected": 1}]
         )
-        pinned.pin(
-            path,
-            written_by=written_by,
-            reviewed_by="",
-            reads=self.field.reads(found.reads),
-            form="turn" if self.field.shapes is None else "state",
-            env=config.env,
-            env_kwargs=json.loads(config.env_kwargs),
-            mode=config.mode,
-            alpha=config.alpha,
-            report={
+        return {
+            "reads": self.field.reads(found.reads),
+            "form": "turn" if self.field.shapes is None else "state",
+            "env": config.env,
+            "env_kwargs": json.loads(config.env_kwargs),
+            "mode": config.mode,
+            "alpha": config.alpha,
+            "report": {
                 "gates": dict(found.checks),
                 "numbers": numbers.to_dict(),
                 "shared_reward": shared(contexts, config.mode).to_dict(),
                 "turns": f"{len(contexts.rows)} of {config.records or 'scripted play'}, seed {config.seed}",
                 "sandbox": one.isolation,
             },
-        )
+        }
+
+
+def submit(path: Path, facts: Mapping[str, Any], written_by: str) -> None:
+    """Write the .json beside a function that passed; training refuses it until it is reviewed.
+
+    While the source stays the same its reviewer stays, and its author where `written_by` is "".
+    """
+    stands = pinned.standing(path)
+    author = written_by or stands.get("written_by", "not said")
+    reviewer = stands.get("reviewed_by", "")
+    hint = "make room and give the same command again"
+    with saving(str(path.with_suffix(".json")), hint):
+        pinned.pin(path, written_by=author, reviewed_by=reviewer, **facts)
 
 
 def set_up(config: Config, sandbox: Sandbox) -> Bench:

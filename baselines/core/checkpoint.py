@@ -22,7 +22,6 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     half of it.  Raises OSError (a full disk) with what stands unharmed; older checkpoints are only removed
     after the new one is in place.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08d}"
     draft = folder / f".draft-{step:08d}"
     shutil.rmtree(draft, ignore_errors=True)
@@ -30,7 +29,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     torch.save(state, buffer)
     data = buffer.getbuffer()
     try:
-        draft.mkdir()
+        draft.mkdir(parents=True)
         _write(draft / STATE, data)
         _write(draft / DIGEST, hashlib.sha256(data).hexdigest().encode())
     except OSError as error:
@@ -38,7 +37,7 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
         raise OSError(
             error.errno,
             f"checkpoint of step {step} could not be written ({error.strerror}); the checkpoints before it "
-            f"are untouched in {folder}",
+            f"are untouched in {folder}; `collm train --resume {folder.parent}` goes on once there is room",
         ) from error
     shutil.rmtree(target, ignore_errors=True)
     os.replace(draft, target)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from collm_envs.files import saving, write_whole
 
 
 class Plan(Protocol):
@@ -93,8 +95,8 @@ def read(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file; a line cut off by a kill is left out."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
+    return [json.loads(line) for line in lines if line.strip()]
 
 
 class _Lines:
@@ -103,13 +105,16 @@ class _Lines:
     def __init__(self, path: Path, step: int):
         self.path = path
         kept = [line for line in read(path) if line["step"] <= step and step > 0]
-        draft = path.with_name(f".{path.name}")  # what was measured must outlive a full disk or a kill here
-        draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        os.replace(draft, path)
+        with self._saving():  # what was measured must outlive a full disk or a kill here
+            write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("a") as file:
+        with self._saving(), self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+    def _saving(self) -> AbstractContextManager[None]:
+        goes_on = f"`collm train --resume {self.path.parent}` goes on from the last checkpoint"
+        return saving(str(self.path), f"{goes_on} once there is room")
 
 
 class _TensorBoard:

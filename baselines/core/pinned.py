@@ -30,6 +30,7 @@ from torch import Tensor
 from baselines.core import language
 from baselines.core.features import frozen
 from baselines.core.language import Refused
+from collm_envs.files import write_json
 
 FOLDER = Path(__file__).parent.parent / "credits"
 FLOOR = 0.1
@@ -83,17 +84,17 @@ def load(name: str | Path) -> Pinned:
     if not path.is_file() or not path.with_suffix(".json").is_file():
         there = ", ".join(sorted(p.stem for p in FOLDER.glob("*.json")))
         raise FileNotFoundError(f"no pinned function {str(name)!r} (.py with its .json); there are {there}")
-    source, manifest = _source(path), json.loads(path.with_suffix(".json").read_text("utf-8"))
-    if _sha256(source) != manifest["sha256"]:
+    text, manifest = source(path), json.loads(path.with_suffix(".json").read_text("utf-8-sig"))
+    if _sha256(text) != manifest["sha256"]:
         raise Refused(
-            f"{path.stem}: stale, the source's sha256 is {_sha256(source)[:12]}... and "
+            f"{path.stem}: stale, the source's sha256 is {_sha256(text)[:12]}... and "
             f"{manifest['sha256'][:12]}... was pinned; review it and pin it again"
         )
     if not manifest["reviewed_by"]:
         raise Refused(f"{path.stem}: nobody has reviewed it; read it, then: {_pin(path)}")
     if manifest["form"] != "tensors":
-        language.reads(source, manifest["mode"])
-    functions = execute(source, path, fenced=manifest["form"] != "tensors")
+        language.reads(text, manifest["mode"])
+    functions = execute(text, path, fenced=manifest["form"] != "tensors")
     reads, sha = manifest["reads"], manifest["sha256"]
     return Pinned(path.stem, sha, manifest["written_by"], reads, functions, manifest)
 
@@ -129,14 +130,24 @@ def pin(
     `facts` go into it too: form ("tensors" without), and for the others mode, env, report, ...
     """
     manifest = {
-        "sha256": _sha256(_source(path)),
+        "sha256": _sha256(source(path)),
         "written_by": written_by,
         "reviewed_by": reviewed_by,
         "form": "tensors",
         "reads": dict(reads),
         **facts,
     }
-    path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+    write_json(path.with_suffix(".json"), manifest)
+
+
+def standing(path: Path) -> dict[str, Any]:
+    """Who wrote and reviewed the source at `path` as it is now; {} where no manifest is of this source."""
+    if not path.with_suffix(".json").is_file():
+        return {}
+    manifest = json.loads(path.with_suffix(".json").read_text("utf-8-sig"))
+    if manifest["sha256"] != _sha256(source(path)):
+        return {}
+    return {name: manifest[name] for name in ("written_by", "reviewed_by")}
 
 
 def review(path: Path, reviewed_by: str) -> None:
@@ -145,17 +156,17 @@ def review(path: Path, reviewed_by: str) -> None:
     Raises FileNotFoundError without source or report, Refused for a source that was edited after its gates.
     """
     if path.is_file() and not path.with_suffix(".json").is_file():
-        first = f"run `collm qllm check {path} --env ENV` first"
+        first = f"run `collm qllm check {path} --env ENV` first, with --write"
         raise FileNotFoundError(f"{path.with_suffix('.json')}: no report of its gates there; {first}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    manifest = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    if _sha256(_source(path)) != manifest["sha256"]:
+    manifest = json.loads(path.with_suffix(".json").read_text("utf-8-sig"))
+    if _sha256(source(path)) != manifest["sha256"]:
         raise Refused(f"{path.stem}: stale, it was edited after its gates; run them again: collm qllm check")
     if not reviewed_by.strip():
         raise ValueError("reviewed_by: need the name of who has read it")
     manifest["reviewed_by"] = reviewed_by
-    path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+    write_json(path.with_suffix(".json"), manifest)
 
 
 def check_reads(function: Pinned, fields: Mapping[str, Any]) -> None:
@@ -199,8 +210,9 @@ def _worst(w: Tensor, bad: Tensor) -> list[float]:
     return w[bad.any(1)][0].tolist()
 
 
-def _source(path: Path) -> str:
-    return path.read_text("utf-8")  # newlines become \n: the hash is the same on every system
+def source(path: Path) -> str:
+    """The text that is hashed: any line end is \\n and there is no byte order mark, on every system."""
+    return path.read_text("utf-8-sig")
 
 
 def _sha256(source: str) -> str:

@@ -20,6 +20,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from baselines.core.tokens import Encoder
+from collm_envs.thinking import split
 
 OPEN, CLOSE = "<think>", "</think>"
 REFUSALS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
@@ -132,7 +133,10 @@ class Renderer:
         if not skip:  # marks that are special tokens must be seen, or the thought reads as the answer
             ids = [id for id in ids if id not in special - thinks]
         text = self.tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
-        return split_thought(text, self.opened, self.thinking)
+        if not (self.thinking or self.opened or text.lstrip().startswith(OPEN)):
+            return "", text  # no thinking was asked for, and none was begun: marks in it are text
+        answer, thought = split(text, self.opened)
+        return thought, answer
 
     def _opening_ids(self) -> list[int]:
         """What a tokenizer puts before a text; what it puts behind it (an end of text) is left out."""
@@ -257,24 +261,6 @@ class Renderer:
         except REFUSALS:
             return False
         return text.rpartition(_replied(1))[2].lstrip().startswith(mark)
-
-
-def split_thought(text: str, opened: bool = False, thinking: bool = True) -> tuple[str, str]:
-    """A reply's thinking and its answer.
-
-    A reply that begins with `<think>`, or whose thought the prompt has `opened`, answers after `</think>`;
-    cut before that it has answered nothing.  With `thinking` asked for, the answer is what follows the last
-    `</think>`, wherever the thought began.
-    """
-    if thinking:
-        thought, ended, answer = text.rpartition(CLOSE)
-        if not ended:  # cut while it thought, or it never began
-            answer, _, thought = ("", "", text) if opened else text.partition(OPEN)
-    elif opened or text.lstrip().startswith(OPEN):
-        thought, _, answer = text.partition(CLOSE)
-    else:
-        return "", text
-    return thought.strip().removeprefix(OPEN).strip(), answer.lstrip("\n")
 
 
 def _inside(text: str, before: str, after: str, otherwise: str) -> str:

@@ -9,6 +9,7 @@ of item and episode seed.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from baselines.core.logs import read as read_lines
-from collm_envs.record import Record, read
+from collm_envs.record import Record, read, unique
 from collm_envs.stats import Summary, summary
 from collm_envs.table import Scores, scores, summarised
 
@@ -169,23 +170,29 @@ def _last(
 def _played(folder: Path) -> Played:
     """An evaluation, from its records."""
     path = folder / "records.jsonl"
-    found = scores(read(path))
+    found = scores(unique(read(path)))
     if not found:
         raise ValueError(f"{path} holds no records")
     first = next(read(path))
     names = list(dict.fromkeys(first.agents.values()))
     protocol, _, model = names[0].partition(":")
     if protocol in ("pipeline", "discussion"):
-        players = f"--protocol {protocol} --policy '{model}'"
+        players = f"--protocol {protocol} --policy {_quoted(model)}"
     elif len(names) == 1:
-        players = f"--policy '{names[0]}'"
+        players = f"--policy {_quoted(names[0])}"
     else:
-        players = " ".join(f"--agent '{agent}={name}'" for agent, name in first.agents.items())
-    kwargs = f" --env-kwargs '{json.dumps(first.kwargs)}'" if first.kwargs else ""
+        players = " ".join(f"--agent {_quoted(f'{agent}={name}')}" for agent, name in first.agents.items())
+    kwargs = f" --env-kwargs {_quoted(json.dumps(first.kwargs))}" if first.kwargs else ""
     seeds = 1 + max(one.trial for one in read(path))
     often = f"--episodes {len(found['return'])}" + f" --seeds {seeds}" * (seeds > 1)
-    line = f"collm eval {first.env} {players}{kwargs} --split {first.split} {often}"
+    env = ":".join(filter(None, (first.module, first.env)))
+    line = f"collm eval {env} {players}{kwargs} --split {first.split} {often}"
     return Played(folder, first, found, line, _run_of(first))
+
+
+def _quoted(text: str) -> str:
+    """For a shell; always in quotation marks."""
+    return shlex.quote(text) if "'" in text else f"'{text}'"
 
 
 def _run_of(record: Record) -> Path | None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from errno import ENOSPC
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -28,6 +31,13 @@ from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Settings
 from baselines.core.team import Team
 from collm_envs import TextEnv, make
+from collm_envs.files import one_writer, saving, write_whole
+
+DISK = re.compile(
+    r"no space left|quota exceeded|read-only file system|file too large|os error \d+|failed writing file",
+    re.I,
+)
+"""how libraries written in Rust, and torch, say that a file cannot be written"""
 
 
 class Learner(Protocol):
@@ -78,8 +88,10 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     config = replace(config, out=str(out))
     # what is wrong with the settings is said before anything is written
     env, team = prepare(name, config, quiet)
-    write_config(out, name, config)
-    return _go(name, config, env, team, out, quiet)
+    with one_writer(out):
+        check_free(out)  # somebody may have begun meanwhile
+        write_config(out, name, config)
+        return _go(name, config, env, team, out, quiet)
 
 
 def check_free(out: Path) -> None:
@@ -91,15 +103,17 @@ def check_free(out: Path) -> None:
 def write_config(out: Path, name: str, config: Plan) -> None:
     """Make the run's folder with its `config.json`, whole or not at all."""
     out.mkdir(parents=True, exist_ok=True)
-    draft = out / ".config.json"
-    draft.write_text(json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1))
-    os.replace(draft, out / "config.json")
+    with saving(str(out / "config.json"), "nothing was begun; make room and give the same command again"):
+        write_whole(
+            out / "config.json", json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
+        )
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
     """Go on with a run from its last whole checkpoint, to the same end it would have had."""
     name, config = load_config(out)
-    return _go(name, config, *prepare(name, config, quiet), out, quiet)
+    with one_writer(out):
+        return _go(name, config, *prepare(name, config, quiet), out, quiet)
 
 
 def prepare(name: str, config: Settings, quiet: bool = True) -> tuple[TextEnv, Team]:
@@ -143,8 +157,40 @@ def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
 def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet: bool) -> Path:
     steps = _text_steps(algorithm(name).train(config, env.task, team), config)
     follow(name, config, team, steps, lambda: evaluate(env, team, config), out, quiet=quiet)
-    team.save_pretrained(out)
+    save_agents(team, out)
     return out
+
+
+def save_agents(team: Team, out: Path) -> None:
+    """One folder per agent in `out`, each whole or not there.
+
+    Raises OSError that says how to go on where they cannot be written: the checkpoint has all of them.
+    """
+    draft = out / ".agents"
+    shutil.rmtree(draft, ignore_errors=True)
+    with going_on(out, "the trained agents"):
+        try:
+            team.save_pretrained(draft)
+            for folder in draft.iterdir():
+                shutil.rmtree(out / folder.name, ignore_errors=True)
+                os.replace(folder, out / folder.name)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def going_on(out: Path, what: str) -> Iterator[None]:
+    """A save of a run that fails comes out as one line that says how to go on.
+
+    For a full disk safetensors, tokenizers (a bare Exception) and torch raise errors of their own.
+    """
+    with saving(f"{out}: {what}", f"`collm train --resume {out}` goes on once there is room"):
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError) or not DISK.search(str(error)):
+                raise
+            raise OSError(ENOSPC, str(error).splitlines()[0]) from error
 
 
 def follow(
@@ -164,7 +210,11 @@ def follow(
     saved = checkpoint.load_last(out / "checkpoints")
     if saved is not None:
         learner.load_state_dict(saved)
-    with Logs(out, name, config, learner.step, quiet) as log, _until_safe() as interrupted:
+    with (
+        one_writer(out),
+        Logs(out, name, config, learner.step, quiet) as log,
+        _until_safe() as interrupted,
+    ):
         if learner.step == 0:
             log.evaluation(0, measure())
         for metrics in steps:

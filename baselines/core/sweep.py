@@ -26,6 +26,7 @@ from baselines.core import run
 from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Json
 from collm_envs import Task, make
+from collm_envs.files import one_writer, saving, write_whole
 
 FIELDS: tuple[str, ...] = (
     "algorithm",
@@ -78,7 +79,11 @@ def main(args: Sequence[str]) -> int:
     """Run what is missing of the sweep, then print and write its table."""
     sweep = tyro.cli(Sweep, args=list(args), prog="collm sweep", description=Sweep.__doc__)
     file = Path(sweep.out) / "sweep.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    with one_writer(file.parent):
+        return _run_missing(sweep, file)
+
+
+def _run_missing(sweep: Sweep, file: Path) -> int:
     done = {(row["algorithm"], int(row["trial"]), int(row["seed"])) for row in read(file)}
     todo = [
         (name, trial, seed)
@@ -138,17 +143,22 @@ def hold_out(task: Task, share: float) -> Task:
 
 
 def read(file: Path) -> list[dict[str, str]]:
-    """The rows so far."""
+    """The rows so far, each run once; a line that a kill cut short is taken away."""
     if not file.exists():
         return []
-    with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))
+    text = file.read_text(encoding="utf-8-sig")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_whole(file, whole)
+    rows = csv.DictReader(whole.splitlines())
+    return [*{(row["algorithm"], row["trial"], row["seed"]): row for row in rows}.values()]
 
 
 def append(file: Path, row: dict[str, Any]) -> None:
     """Add one finished run."""
-    new = not file.exists()
-    with file.open("a", newline="") as lines:
+    new = not file.exists() or not file.stat().st_size
+    hint = "the same command goes on with the runs that are missing"
+    with saving(str(file), hint), file.open("a", newline="", encoding="utf-8") as lines:
         writer = csv.DictWriter(lines, FIELDS)
         if new:
             writer.writeheader()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from collm_envs.chat import OpenAI
+from collm_envs.files import saving
 from collm_envs.policies import Reply, Seat
 
 
@@ -67,8 +68,10 @@ class Transcript:
             self._write(entry)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        with self._lock, self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        hint = "the same command goes on and pays for no answer twice"
+        with self._lock, saving(str(self.path), hint):
+            with self.path.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
             if "answer" in entry:
                 self._answers[entry["call"]] = entry["answer"]
             else:

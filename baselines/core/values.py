@@ -5,6 +5,7 @@ At the end `agents.pt` holds what is executed: the weights of `baselines.core.re
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import tyro
 from baselines import games
 from baselines.core import run
 from baselines.mixing import Config, Learner, evaluate, train
+from collm_envs.files import one_writer
 
 NAME = "mixing"
 EVAL_SEED = 12_345
@@ -38,8 +40,10 @@ def begin(config: Config, *, quiet: bool = False) -> Path:
     run.check_free(out)
     config = replace(config, out=str(out))
     made, learner = prepare(config)
-    run.write_config(out, NAME, config)
-    return _go(config, made, learner, out, quiet)
+    with one_writer(out):
+        run.check_free(out)  # somebody may have begun meanwhile
+        run.write_config(out, NAME, config)
+        return _go(config, made, learner, out, quiet)
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
@@ -62,5 +66,8 @@ def _go(config: Config, made: list[games.Game], learner: Learner, out: Path, qui
         return {"return": float(np.mean(returns)), "turns": float(learner.turns)}
 
     run.follow(NAME, config, learner, run.timed(train(config, made, learner)), measure, out, quiet=quiet)
-    torch.save(learner.agents.state_dict(), out / "agents.pt")
+    draft = out / ".agents.pt"
+    with run.going_on(out, "the trained agents"):
+        torch.save(learner.agents.state_dict(), draft)
+        os.replace(draft, out / "agents.pt")
     return out

@@ -74,7 +74,7 @@ def folder(
     """
     steps = STEPS if steps is None else steps
     made = make(env, **env_kwargs)
-    alphabet = hashlib.sha256(FILE.read_bytes()).hexdigest()
+    alphabet = hashlib.sha256(FILE.read_text("utf-8").encode()).hexdigest()  # whatever a checkout's line ends
     key = [REVISION, made.spec.to_dict(), alphabet, history, seed, steps, BATCH, LR]
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
@@ -86,13 +86,13 @@ def folder(
             model.save_pretrained(draft)
             tokenizer.save_pretrained(draft)
             part = Path(f"{draft}.part")  # unique: another first run may be making the same folder
-            shutil.copytree(draft, part)
             try:
+                shutil.copytree(draft, part)
                 os.rename(part, target)
-            except OSError:
+            except OSError:  # a full disk, or another process was first
+                shutil.rmtree(part, ignore_errors=True)
                 if not target.is_dir():
                     raise
-                shutil.rmtree(part)
     return target
 
 

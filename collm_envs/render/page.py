@@ -149,9 +149,9 @@ def _provenance(record: Row) -> str:
     """How the episode is made again, and by what it is known."""
     keywords = "".join(f", {name}={value!r}" for name, value in record["kwargs"].items())
     options = {"item": record["item"], "split": record["split"]}
+    made_by = ":".join(filter(None, (record.get("module"), record["env"])))
     code = (
-        f"env = collm_envs.make({record['env']!r}{keywords})\n"
-        f"env.reset(seed={record['seed']}, options={options!r})"
+        f"env = collm_envs.make({made_by!r}{keywords})\nenv.reset(seed={record['seed']}, options={options!r})"
     )
     facts = f"collm {record['version']} · content {record['content_hash'] or 'unknown'}"
     facts += f" · {number(record['seconds'], 1)} seconds" if record["seconds"] else ""

@@ -1,0 +1,137 @@
+"""Files that outlive what may happen to a process: one writer a folder, whole files or none, full disks.
+
+A lock is the operating system's, on `.lock` in the folder: it ends with the process that holds it, however
+that ends.  Where a (network) file system knows no locks, a warning says so and nothing is locked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EACCES, EAGAIN
+from pathlib import Path
+from typing import IO, Any
+
+BUSY = (EACCES, EAGAIN)
+"""what taking a lock says where somebody else has it"""
+_held: dict[Path, int] = {}
+"""folder -> thread of this process that writes there; the system's locks tell processes apart, not threads"""
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Nobody else may write to `folder` (made where it is missing) meanwhile.
+
+    Raises RuntimeError that names the process which does.  A thread may enter again what it holds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key, mine = folder.resolve(), threading.get_ident()
+    holder = _held.get(key)
+    if holder == mine:
+        yield
+        return
+    if holder is not None:
+        raise RuntimeError(f"{folder} is being written by another thread of this process")
+    _held[key] = mine
+    file = None
+    try:
+        file = _take(folder)
+        yield
+    finally:
+        del _held[key]
+        if file is not None:
+            _leave(folder, file)
+
+
+def _take(folder: Path) -> IO[str]:
+    path = folder / ".lock"
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            _lock(file)
+        except OSError as error:
+            holder = _holder(file)
+            file.close()
+            if error.errno in BUSY:
+                hint = "wait for it, stop it, or choose another folder"
+                raise RuntimeError(f"{folder} is being written by {holder}; {hint}") from None
+            said = f"{folder} cannot be locked ({error}): start nothing else that writes there"
+            warnings.warn(said, stacklevel=4)
+            return path.open("a+", encoding="utf-8")
+        if _is_there(file, path):
+            break
+        file.close()  # whoever had it has just removed it
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {_host()}: {' '.join(sys.argv)[:200]}")
+    file.flush()
+    return file
+
+
+def _holder(file: IO[str]) -> str:
+    try:
+        file.seek(0)
+        return file.read() or "another process"
+    except OSError:  # Windows: what is locked cannot be read
+        return "another process"
+
+
+def _is_there(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _leave(folder: Path, file: IO[str]) -> None:
+    with suppress(PermissionError):  # Windows removes no open file; without its lock it means nothing
+        (folder / ".lock").unlink(missing_ok=True)  # before it is unlocked: nobody may take a file that goes
+    file.close()
+
+
+def _host() -> str:
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "this machine")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[str]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: children would hold it on
+
+
+@contextmanager
+def saving(what: str, hint: str) -> Iterator[None]:
+    """An OSError within (a full disk) comes out as one line: what could not be written, why, how to go on."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(error.errno, f"{what} could not be written ({why}); {hint}") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or as it was before."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_whole` of a value as indented JSON."""
+    write_whole(path, json.dumps(value, indent=2) + "\n")
