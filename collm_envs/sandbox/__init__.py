@@ -36,7 +36,6 @@ copy of the process opens workers of its own):
     check(main=, entry_point=, test=, prompt="", aux=None, timeout_s=2.0, retry_timeouts=False) -> Result
         HumanEval style: `test` defines check(candidate), `main` may continue the prompt.  total is 1.
     grade_many([{keywords of grade}, ...]) -> [Result, ...]     keeps all workers busy, results in order
-    parse(text, ...) -> (Facts, ...)      what a text is, found in a throw-away process that never executes it
     call(program, function, *arguments, timeout_s=2.0) -> value
         runs a trusted function of yours on untrusted data in a throw-away process; raises CallFailed
 
@@ -63,15 +62,12 @@ is "ok" (all calls were answered), "rejected_source", "load_error", "timeout", "
 "protocol_error".  When the machine fails rather than the program, InfraError is raised: never a score.
 """
 
-from .facts import Facts, Function
 from .remote import UnusableTest
 from .result import CallFailed, InfraError, LoadError, Result, SandboxError, SandboxUnavailable
 from .sandbox import Sandbox
 
 __all__ = [
     "CallFailed",
-    "Facts",
-    "Function",
     "InfraError",
     "LoadError",
     "Result",

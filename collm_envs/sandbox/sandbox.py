@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 
 from . import grading, levels, remote
 from .cases import read_test
-from .facts import Facts, read_facts
 from .grading import Slot
 from .pool import Pool
 from .result import CallFailed, InfraError, Level, Result, SandboxUnavailable
@@ -26,7 +25,6 @@ BACKENDS: dict[str, tuple[Kind, Level | None]] = {
     "process": ("plain", "process"),
 }
 """backend -> what its zygotes are, and the level that naming it accepts"""
-FACTS = Program("from inside.facts import facts", "facts")
 T = TypeVar("T")
 
 
@@ -163,14 +161,6 @@ class Sandbox:
             raise
         executor.shutdown()
         return results
-
-    def parse(self, *texts: str, timeout_s: float = 2.0) -> tuple[Facts, ...]:
-        """What each text is.  Parsed in a throw-away process, never executed."""
-        bad = [Program(_text("text", text), "text").unfit() for text in texts]
-        calls = [[text] for text, error in zip(texts, bad, strict=True) if error is None]
-        outcome, found = self._with_slot(lambda slot: grading.values(slot, FACTS, calls, _seconds(timeout_s)))
-        facts = iter([read_facts(f, v) for f, (v, _) in zip(found, outcome.verdicts, strict=True)])
-        return tuple(next(facts) if error is None else Facts(error) for error in bad)
 
     def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
         """`function(*arguments)` of a trusted program, in a throw-away process: for work on hostile data.

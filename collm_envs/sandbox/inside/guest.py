@@ -8,10 +8,7 @@ from typing import Any
 
 import wit_world  # type: ignore[import-not-found]  # written by componentize-py
 
-from . import facts, preload, program
-
-PARSER = facts.__name__
-"""imported by the program of `Sandbox.parse`"""
+from . import preload, program
 
 
 class Nowhere(io.RawIOBase):

@@ -21,7 +21,7 @@ import socket
 import time
 from typing import Any
 
-from . import child, confine, facts, grader, program, wire
+from . import child, confine, grader, program, wire
 from .lock import Lock
 from .preload import preload
 
@@ -32,8 +32,6 @@ SPEAK = 3
 
 FORK = ctypes.PyDLL(None).fork
 """os.fork touches twice the memory, to repair the locks of threads that are not here"""
-PARSER = facts.__name__
-"""not used here, but imported by the program of `Sandbox.parse`"""
 
 
 def _reap(pid: int, grace: bool) -> bytes:
