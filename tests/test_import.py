@@ -67,6 +67,6 @@ def test_the_package_tells_its_version():
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'mak'"):
-        collm_envs.mak  # noqa: B018
+        collm_envs.mak
     with pytest.raises(ImportError, match="cannot import name 'mak'"):
         exec("from collm_envs import mak")

@@ -20,11 +20,13 @@ START_S = 60.0
 """how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
 REPORT_S = 10.0
 MAX_FRAME = 1 << 20
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 """hashes the same in every run; and no current folder on the path, which Python 3.13 would look up, in vain,
 to word an AttributeError of a module"""
-BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), *p[1].split('|')]; "
-BOOT += "from inside import zygote; zygote.main(int(p[2]), *p[3:])"
+BOOT = "import sys; n = int(sys.argv[1]); sys.path = [*filter(None, sys.path), *sys.argv[4 : 4 + n]]; "
+BOOT += "from inside import zygote; "
+BOOT += "zygote.serve(*zygote.prepare(int(sys.argv[2]), sys.argv[3], *sys.argv[4 + n :]))"
+"""arguments: how many folders, descriptor, kind, the folders to import from, what the kind needs"""
 
 
 class Hung(Exception):
@@ -78,7 +80,7 @@ class Channel:
 
 
 Kind = Literal["kernel", "plain", "wasm"]
-"""what a zygote puts around its children: see `inside.zygote.main`"""
+"""what a zygote puts around its children: see `inside.zygote.prepare`"""
 
 
 class Ending(NamedTuple):
@@ -108,7 +110,7 @@ class Worker:
             build, packages = wasm.find()
             folders, arguments = [*folders, str(packages)], [str(build)]
         python = [sys.executable, "-s", "-S", "-B", "-c", BOOT]
-        return [*python, "|".join(folders), str(control), self._kind, *arguments]
+        return [*python, str(len(folders)), str(control), self._kind, *folders, *arguments]
 
     def start(self) -> None:
         """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""

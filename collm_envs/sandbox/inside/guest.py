@@ -8,7 +8,7 @@ from typing import Any
 
 import wit_world  # type: ignore[import-not-found]  # written by componentize-py
 
-from . import preload, program
+from . import host, preload, program
 
 
 class Nowhere(io.RawIOBase):
@@ -33,6 +33,7 @@ def wait(seconds: float) -> None:
 
 
 preload.preload()
+host.hide()
 sys.maxsize = 2**63 - 1  # this interpreter has 32 bits, but programs take it for infinity
 sys.stdin, sys.stdout, sys.stderr = io.StringIO(), nowhere(), nowhere()
 time.sleep = wait

@@ -51,6 +51,7 @@ def _names(code: types.CodeType) -> set[str]:
 def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -> Any:
     """Execute one text in a module of its own and return the one function it exports."""
     module = types.ModuleType(part)
+    module.__file__ = f"/{part}.py"
     sys.modules[part] = module
     scope = module.__dict__
     scope.update(given)
