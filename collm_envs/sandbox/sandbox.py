@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from . import grading, levels, remote
@@ -51,7 +52,8 @@ class Sandbox:
             raise ValueError(f"backend: need one of {list(BACKENDS)}, got {backend!r}")
         if sys.platform == "win32":
             raise SandboxUnavailable(
-                "the sandbox needs fork, which Windows lacks: use Linux, in WSL for example"
+                "the sandbox needs fork, which Windows lacks, and so does its WebAssembly backend: "
+                "use Linux, in WSL for example"
             )
         self.workers = workers
         kind, named = BACKENDS[backend]
@@ -82,37 +84,30 @@ class Sandbox:
         entry_point: str,
         tests: Sequence[Mapping[str, Any]],
         aux: str | Mapping[str, str] | None = None,
+        prompt: str = "",
         timeout_s: float = 2.0,
         counterfactual: bool = False,
         retry_timeouts: bool = False,
     ) -> Result:
         """Run one program against its tests.
 
-        `timeout_s` is CPU seconds for the program with all its calls.  The wall clock allows three times
-        that, and more only to a program that an overloaded machine keeps waiting.  `counterfactual` grades
-        again with each helper replaced by stubs and fills `used` and `aux_used`.  `retry_timeouts` repeats
-        a program that ran out of time once, with twice the limit.
+        `prompt` is trusted Python, the problem's own: what it imports and defines stands in every text, but
+        for the entry point; a statement of it that does not run is left out.  `timeout_s` is CPU seconds
+        for the program with all its calls.  The wall clock allows three times that, and more only to a
+        program that an overloaded machine keeps waiting.  `counterfactual` grades again with each helper's
+        value replaced by others of its type (see `inside.stubs`) and fills `without`, `used` and
+        `aux_used`.  `retry_timeouts` repeats a program that ran out of time once, with twice the limit.
 
         Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
         InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
         """
-        program = _program(main, entry_point, aux)
+        program = _program(main, entry_point, aux, prompt)
         cases = [read_test(test, f"tests[{i}]", entry_point) for i, test in enumerate(tests)]
-        cpu_s = _seconds(timeout_s)
-        unfit = program.unfit()
 
-        def work(slot: Slot) -> Result:
-            outcome = Run("rejected_source", [("not_run", "")] * len(cases), unfit)
-            used: tuple[str, ...] | None = () if counterfactual else None
-            if unfit is None:
-                outcome = grading.grade(slot, program, cases, cpu_s)
-                if outcome.status == "timeout" and retry_timeouts:
-                    outcome = grading.grade(slot, program, cases, 2 * cpu_s)
-                if counterfactual:
-                    used = grading.used_helpers(slot, program, cases, outcome, cpu_s)
-            return _result(slot, outcome, used)
+        def attempt(slot: Slot, changed: Program, chosen: Sequence[int], cpu_s: float) -> Run:
+            return grading.grade(slot, changed, [cases[k] for k in chosen], cpu_s)
 
-        return self._with_slot(work)
+        return self._graded(program, len(cases), attempt, timeout_s, counterfactual, retry_timeouts)
 
     def check(
         self,
@@ -123,6 +118,7 @@ class Sandbox:
         prompt: str = "",
         aux: str | Mapping[str, str] | None = None,
         timeout_s: float = 2.0,
+        counterfactual: bool = False,
         retry_timeouts: bool = False,
     ) -> Result:
         """Run a `check(candidate)` from a data set, HumanEval style.  The result has one test.
@@ -130,24 +126,44 @@ class Sandbox:
         `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
         name call the program in its own.  What travels are copies, so a test cannot see its arguments
         changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
-        tests use.  `main` is a whole program, or what follows the prompt: a text whose first line but
-        for comments is indented.  Raises ValueError where the tests themselves do not run.
+        tests use; the program has its names too, as in `grade`.  `main` is a whole program, or what follows
+        the prompt: a text whose first line but for comments is indented.  Raises ValueError where the tests
+        themselves do not run.
         """
         test, prompt, main = _text("test", test), _text("prompt", prompt), _text("main", main)
-        program = _program(prompt + main if _continues(main) else main, entry_point, aux)
-        cpu_s = _seconds(timeout_s)
-        unfit = program.unfit()
+        program = _program(prompt + main if _continues(main) else main, entry_point, aux, prompt)
+
+        def attempt(slot: Slot, changed: Program, chosen: Sequence[int], cpu_s: float) -> Run:
+            texts = ["check(candidate)"]
+            run = remote.run(slot.programs, slot.tests, changed, texts, cpu_s, prompt, test)
+            run.verdicts = run.verdicts or [("not_run", "")]
+            return run
+
+        return self._graded(program, 1, attempt, timeout_s, counterfactual, retry_timeouts)
+
+    def _graded(
+        self,
+        program: Program,
+        tests: int,
+        attempt: Callable[[Slot, Program, Sequence[int], float], Run],
+        timeout_s: float,
+        counterfactual: bool,
+        retry_timeouts: bool,
+    ) -> Result:
+        """The Result of `attempt(slot, program, indices of tests, CPU seconds)`, of so many tests."""
+        cpu_s, unfit = _seconds(timeout_s), program.unfit()
 
         def work(slot: Slot) -> Result:
-            def once(budget: float) -> Run:
-                texts = ["check(candidate)"]
-                return remote.run(slot.programs, slot.tests, program, texts, budget, prompt, test)
-
-            outcome = Run("rejected_source", error=unfit) if unfit else once(cpu_s)
-            if outcome.status == "timeout" and retry_timeouts:
-                outcome = once(2 * cpu_s)
-            outcome.verdicts = outcome.verdicts or [("not_run", "")]
-            return _result(slot, outcome, None)
+            outcome = Run("rejected_source", [("not_run", "")] * tests, unfit)
+            without: dict[str, str] | None = {} if counterfactual else None
+            if unfit is None:
+                outcome = attempt(slot, program, range(tests), cpu_s)
+                if outcome.status == "timeout" and retry_timeouts:
+                    outcome = attempt(slot, program, range(tests), 2 * cpu_s)
+                if counterfactual:
+                    again = partial(attempt, slot)
+                    without = grading.without_helpers(again, program, outcome, cpu_s)
+            return _result(slot, outcome, without)
 
         return self._with_slot(work)
 
@@ -195,7 +211,7 @@ class Sandbox:
         raise failure
 
 
-def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None) -> Program:
+def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, prompt: str) -> Program:
     texts = {} if aux is None else aux if isinstance(aux, Mapping) else {"aux": aux}
     for what, name in (("entry_point", entry_point), *(("aux", name) for name in texts)):
         if not isinstance(name, str) or not name.isidentifier():
@@ -203,7 +219,7 @@ def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None) -
         if what == "aux" and name in (entry_point, "solution"):
             raise ValueError(f"aux: a helper cannot be called {name!r}")
     helpers = tuple((_text("aux", name), _text(name, text)) for name, text in texts.items())
-    return Program(_text("main", main), _text("entry_point", entry_point), helpers)
+    return Program(_text("main", main), _text("entry_point", entry_point), helpers, _text("prompt", prompt))
 
 
 def _text(what: str, text: str) -> str:
@@ -226,8 +242,8 @@ def _seconds(timeout_s: float) -> float:
     return float(timeout_s)
 
 
-def _result(slot: Slot, outcome: Run, used: tuple[str, ...] | None) -> Result:
+def _result(slot: Slot, outcome: Run, without: Mapping[str, str] | None) -> Result:
     tests = tuple(verdict for verdict, _ in outcome.verdicts)
     messages = tuple(message for _, message in outcome.verdicts)
     worker = slot.programs
-    return Result(outcome.status, tests, messages, worker.level, worker.features, outcome.error, used)
+    return Result(outcome.status, tests, messages, worker.level, worker.features, outcome.error, without)

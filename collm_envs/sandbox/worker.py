@@ -29,6 +29,9 @@ BOOT += "zygote.serve(*zygote.prepare(int(sys.argv[2]), sys.argv[3], *sys.argv[4
 """arguments: how many folders, descriptor, kind, the folders to import from, what the kind needs"""
 
 
+STARTS_PYTHON = "the sandbox starts processes with sys.executable, the Python that runs this program"
+
+
 class Hung(Exception):
     """The deadline passed before the next frame."""
 
@@ -105,6 +108,8 @@ class Worker:
         self.level: Level = "process"
 
     def _command(self, control: int) -> list[str]:
+        if not sys.executable or sys.implementation.name != "cpython":
+            raise SandboxUnavailable(f"{STARTS_PYTHON}: it needs a CPython, got {sys.executable!r}")
         folders, arguments = [str(Path(__file__).parent)], []
         if self._kind == "wasm":
             build, packages = wasm.find()
@@ -134,6 +139,9 @@ class Worker:
             os.close(write_end)
             write_end = -1
             self.features = self._hello(complaints)
+        except OSError as error:
+            self.kill()
+            raise SandboxUnavailable(f"{STARTS_PYTHON}, {sys.executable!r}: {error.strerror}") from error
         except BaseException:
             self.kill()
             raise
@@ -155,7 +163,9 @@ class Worker:
             with contextlib.suppress(BlockingIOError):
                 said = os.read(complaints, 1 << 16)
             last = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-            raise SandboxUnavailable(f"the sandbox process did not start: {last or 'no word from it'}")
+            raise SandboxUnavailable(
+                f"the sandbox process did not start: {last or 'no word from it'} ({sys.executable})"
+            )
         return wire.decode(tokens)
 
     def begin(self, command: bytes, *sockets: socket.socket) -> None:

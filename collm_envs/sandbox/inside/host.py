@@ -31,7 +31,9 @@ def _folders() -> dict[str, str]:
 
 def _path(path: str, folders: dict[str, str]) -> str:
     """A path of this machine as programs may see it."""
-    return next((name + path[len(folder) :] for folder, name in folders.items() if path.startswith(folder)), path)
+    return next(
+        (name + path[len(folder) :] for folder, name in folders.items() if path.startswith(folder)), path
+    )
 
 
 def _code(code: types.CodeType, folders: dict[str, str]) -> types.CodeType:
