@@ -91,7 +91,7 @@ def try_tests(
     hung.
     """
     program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": dict(aux) or None}
-    program |= {"prompt": problem.scope, "counterfactual": counterfactual}
+    program |= {"preamble": problem.preamble, "counterfactual": counterfactual}
     found: dict[int, tuple[str, str]] = {}
     without: dict[str, str] = {}
     timeouts, error = 0, None
@@ -227,7 +227,7 @@ def _next_batch(tests: Sequence[Assert], waiting: Sequence[int]) -> list[int]:
 def _grade(sandbox: Sandbox, problem: Problem, batch: list[int], **how: Any) -> Result:
     check = problem.tests[batch[0]].check
     if check:
-        return sandbox.check(test=check, **how)
+        return sandbox.check(test=check, prompt=problem.scope, **how)
     return sandbox.grade(tests=[{"assert": problem.tests[k].text} for k in batch], **how)
 
 

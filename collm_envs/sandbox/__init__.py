@@ -31,10 +31,10 @@ there is SandboxUnavailable, never a silent fallback; the backends "wasm" and "p
 Calls of a Sandbox (all blocking and safe from several threads; from asyncio: `asyncio.to_thread`; a forked
 copy of the process opens workers of its own):
 
-    grade(main=, entry_point=, tests=, aux=None, prompt="", timeout_s=2.0, counterfactual=False,
+    grade(main=, entry_point=, tests=, aux=None, preamble="", timeout_s=2.0, counterfactual=False,
           retry_timeouts=False) -> Result
-        what the problem's `prompt` imports and defines stands in every text
-    check(main=, entry_point=, test=, aux=None, prompt="", ...) -> Result
+        what the trusted `preamble` imports and defines stands in every text of the program
+    check(main=, entry_point=, test=, prompt="", ...) -> Result
         HumanEval style: `test` defines check(candidate), `main` may continue the prompt.  total is 1.
     grade_many([{keywords of grade}, ...]) -> [Result, ...]     keeps all workers busy, results in order
     call(program, function, *arguments, timeout_s=2.0) -> value

@@ -84,15 +84,15 @@ class Sandbox:
         entry_point: str,
         tests: Sequence[Mapping[str, Any]],
         aux: str | Mapping[str, str] | None = None,
-        prompt: str = "",
+        preamble: str = "",
         timeout_s: float = 2.0,
         counterfactual: bool = False,
         retry_timeouts: bool = False,
     ) -> Result:
         """Run one program against its tests.
 
-        `prompt` is trusted Python, the problem's own: what it imports and defines stands in every text, but
-        for the entry point; a statement of it that does not run is left out.  `timeout_s` is CPU seconds
+        `preamble` is trusted Python, a problem's prompt say: what it imports and defines stands in every
+        text, but for the entry point; a statement of it that does not run is left out.  `timeout_s` is CPU seconds
         for the program with all its calls.  The wall clock allows three times that, and more only to a
         program that an overloaded machine keeps waiting.  `counterfactual` grades again with each helper's
         value replaced by others of its type (see `inside.stubs`) and fills `without`, `used` and
@@ -101,7 +101,7 @@ class Sandbox:
         Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
         InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
         """
-        program = _program(main, entry_point, aux, prompt)
+        program = _program(main, entry_point, aux, preamble)
         cases = [read_test(test, f"tests[{i}]", entry_point) for i, test in enumerate(tests)]
 
         def attempt(slot: Slot, changed: Program, chosen: Sequence[int], cpu_s: float) -> Run:
@@ -117,6 +117,7 @@ class Sandbox:
         test: str,
         prompt: str = "",
         aux: str | Mapping[str, str] | None = None,
+        preamble: str = "",
         timeout_s: float = 2.0,
         counterfactual: bool = False,
         retry_timeouts: bool = False,
@@ -126,12 +127,12 @@ class Sandbox:
         `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
         name call the program in its own.  What travels are copies, so a test cannot see its arguments
         changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
-        tests use; the program has its names too, as in `grade`.  `main` is a whole program, or what follows
-        the prompt: a text whose first line but for comments is indented.  Raises ValueError where the tests
-        themselves do not run.
+        tests use.  `main` is a whole program, or what follows the prompt: a text whose first line but
+        for comments is indented.  The rest is as in `grade`.  Raises ValueError where the tests themselves do
+        not run.
         """
         test, prompt, main = _text("test", test), _text("prompt", prompt), _text("main", main)
-        program = _program(prompt + main if _continues(main) else main, entry_point, aux, prompt)
+        program = _program(prompt + main if _continues(main) else main, entry_point, aux, preamble)
 
         def attempt(slot: Slot, changed: Program, chosen: Sequence[int], cpu_s: float) -> Run:
             texts = ["check(candidate)"]
@@ -211,7 +212,7 @@ class Sandbox:
         raise failure
 
 
-def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, prompt: str) -> Program:
+def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, preamble: str) -> Program:
     texts = {} if aux is None else aux if isinstance(aux, Mapping) else {"aux": aux}
     for what, name in (("entry_point", entry_point), *(("aux", name) for name in texts)):
         if not isinstance(name, str) or not name.isidentifier():
@@ -219,7 +220,7 @@ def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, p
         if what == "aux" and name in (entry_point, "solution"):
             raise ValueError(f"aux: a helper cannot be called {name!r}")
     helpers = tuple((_text("aux", name), _text(name, text)) for name, text in texts.items())
-    return Program(_text("main", main), _text("entry_point", entry_point), helpers, _text("prompt", prompt))
+    return Program(_text("main", main), _text("entry_point", entry_point), helpers, _text("preamble", preamble))
 
 
 def _text(what: str, text: str) -> str:

@@ -14,7 +14,7 @@ from . import stubs, wire
 
 MAX_MESSAGE = 200
 LOADED = wire.pack(["loaded"])
-PROMPT = "the prompt"
+PREAMBLE = "the preamble"
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names[2:])
 """flags of what `from __future__ import` turns on; the first two features are long the language's own"""
 
@@ -72,17 +72,17 @@ def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -
     return own
 
 
-def _prompt(text: str) -> tuple[dict[str, Any], int]:
-    """(scope, flags) of a trusted prompt: its names and its futures.  What of it does not run is left out."""
-    module = types.ModuleType(PROMPT)
-    sys.modules[PROMPT] = module
+def _preamble(text: str) -> tuple[dict[str, Any], int]:
+    """(scope, flags) of a trusted preamble: its names and its futures.  What of it does not run is left out."""
+    module = types.ModuleType(PREAMBLE)
+    sys.modules[PREAMBLE] = module
     try:
-        flags = compile(text, f"<{PROMPT}>", "exec", dont_inherit=True).co_flags & FUTURES
+        flags = compile(text, f"<{PREAMBLE}>", "exec", dont_inherit=True).co_flags & FUTURES
         statements = ast.parse(text).body
     except (SyntaxError, ValueError):
         return module.__dict__, 0
     for statement in statements:
-        code = compile(ast.Module([statement], []), f"<{PROMPT}>", "exec", flags, dont_inherit=True)
+        code = compile(ast.Module([statement], []), f"<{PREAMBLE}>", "exec", flags, dont_inherit=True)
         try:
             exec(code, module.__dict__)
         except Exception:  # a package that is not here, say: who needs the name will hear of it
@@ -102,7 +102,7 @@ def _stubbed(name: str, own: Any, text: str, kind: str) -> Any:
 
 def _load(job: dict[str, Any]) -> Any:
     """The entry point of a job's program.  All texts are compiled before any of them runs."""
-    scope, flags = _prompt(job["prompt"])
+    scope, flags = _preamble(job["preamble"])
     codes = [(name, text, _compile(name, text, flags)) for name, text in job["helpers"]]
     main = _compile("main", job["main"], flags)
     if codes and job["entry"] not in _names(main):  # a helper that runs first could still put it there
