@@ -55,7 +55,7 @@ def _choose(text, name):
     """
     text = re.sub(r"\r\n?", "\n", text)
     unfenced = next(_readings(text, False))
-    if _binds(unfenced, name) and not re.match(r"\s*~{3}", text):  # ~~~python is an expression too
+    if _binds(unfenced, name):
         return unfenced
     fences = [found.span() for found in _FENCE.finditer(text)][:MAX_FENCES]
     cuts = [(0, 0), *fences, (len(text), len(text))]
@@ -135,6 +135,8 @@ def _unread(text, cuts, name):
 
 def _binds(code, name):
     """Whether code is Python that binds `name` at its top level."""
+    if code.lstrip().startswith("~~~"):  # ~~~python is an expression too
+        return False
     return name in code and not _error(code) and name in _bound(ast.parse(code))
 
 

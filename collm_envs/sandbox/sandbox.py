@@ -92,11 +92,14 @@ class Sandbox:
         """Run one program against its tests.
 
         `preamble` is trusted Python, a problem's prompt say: what it imports and defines stands in every
-        text, but for the entry point; a statement of it that does not run is left out.  `timeout_s` is CPU seconds
-        for the program with all its calls.  The wall clock allows three times that, and more only to a
-        program that an overloaded machine keeps waiting.  `counterfactual` grades again with each helper's
-        value replaced by others of its type (see `inside.stubs`) and fills `without`, `used` and
-        `aux_used`.  `retry_timeouts` repeats a program that ran out of time once, with twice the limit.
+        text, but for the entry point; a statement of it that does not run is left out.
+
+        `timeout_s` is CPU seconds for the program with all its calls.  The wall clock allows three times
+        that, and more only to a program that an overloaded machine keeps waiting.  `retry_timeouts` repeats
+        a program that ran out of time once, with twice the limit.
+
+        `counterfactual` grades again with each helper's value replaced by others of its type (see
+        `inside.stubs`) and fills `without`, `used` and `aux_used`.
 
         Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
         InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
@@ -220,7 +223,11 @@ def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, p
         if what == "aux" and name in (entry_point, "solution"):
             raise ValueError(f"aux: a helper cannot be called {name!r}")
     helpers = tuple((_text("aux", name), _text(name, text)) for name, text in texts.items())
-    return Program(_text("main", main), _text("entry_point", entry_point), helpers, _text("preamble", preamble))
+    main, entry_point, preamble = (
+        _text(what, text)
+        for what, text in (("main", main), ("entry_point", entry_point), ("preamble", preamble))
+    )
+    return Program(main, entry_point, helpers, preamble)
 
 
 def _text(what: str, text: str) -> str:

@@ -73,7 +73,7 @@ def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -
 
 
 def _preamble(text: str) -> tuple[dict[str, Any], int]:
-    """(scope, flags) of a trusted preamble: its names and its futures.  What of it does not run is left out."""
+    """(scope, flags) of a trusted preamble: names and futures.  A statement that does not run is left out."""
     module = types.ModuleType(PREAMBLE)
     sys.modules[PREAMBLE] = module
     try:
