@@ -74,7 +74,9 @@ def _choose(text, name):
 def _readings(part, fenced):
     """A part as code, in the ways it may be meant: with and without the words beside its opening fence."""
     beside, _, below = part.partition("\n")
-    if fenced and beside.strip() and not _defines(beside):
+    if fenced and not beside.strip():
+        part = below
+    elif fenced and not _defines(beside):
         yield _outdented(_LANGUAGE.sub("", below) if _LANGUAGE.fullmatch(below[:8]) else below)
     language = _LANGUAGE.match(part)
     yield _outdented(part[language.end() :] if language else part)
