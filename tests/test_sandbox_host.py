@@ -36,7 +36,7 @@ def sandbox(request):
         "import argparse\nargparse.ArgumentParser().parse_args()\n",
         "name, *rest = sys.argv\nassert not rest\n",
         "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\n",
-        "import os, __main__\nassert not hasattr(__main__, 'f')\nassert os.getcwd() == '/'\n",
+        "import __main__, platform\nassert not hasattr(__main__, 'f')\nassert platform.system()\n",
         "import os\nDEBUG = os.environ.get('DEBUG')\nHOME = os.path.expanduser('~/x')\n",
     ],
 )
@@ -50,7 +50,7 @@ PROBES = {
     "arguments": "[sys.argv, sys.orig_argv]",
     "this Python": "[sys.executable, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.path, sys.flags.no_site]",
     "sys": "[repr(value) for name, value in sorted(vars(sys).items()) if type(value) in (str, list, tuple, dict) and name != 'modules']",
-    "environment": "[dict(os.environ), os.getcwd(), __file__, os.path.expanduser('~')]",
+    "environment": "[dict(os.environ), __file__, os.path.expanduser('~')]",
     "the first module": "sorted(vars(__main__))",
     "modules": "[repr(module) + str(vars(module).get('__cached__')) + repr(vars(module).get('__spec__')) for module in list(sys.modules.values())]",
     "a traceback": "trace()",

@@ -84,8 +84,10 @@ def _readings(part, fenced):
 
 def _outdented(code):
     """Code without the indentation of its first line, as in a list."""
-    first = re.match(r"(?:[ \t]*\n)*([ \t]*)", code)[1]
-    return re.sub(rf"^[ \t]{{1,{len(first)}}}", "", code, flags=re.MULTILINE) if first else code
+    lines = code.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    indent = len(first) - len(first.lstrip(" \t"))
+    return re.sub(rf"^[ \t]{{1,{indent}}}", "", code, flags=re.MULTILINE) if indent else code
 
 
 def _whole(part, name):

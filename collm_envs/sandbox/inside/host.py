@@ -73,9 +73,7 @@ def hide() -> None:
         setattr(sys, name, PYTHON)
     for name in EXECUTABLES:
         setattr(sys, name, f"{PYTHON}/bin/python3")
-    os.getcwd, os.getcwdb = lambda: "/", lambda: b"/"  # the system call is refused, abspath() needs it
-    if "uname" in vars(os):
-        name = os.uname_result((sys.platform.capitalize(), "sandbox", "", "", ""))
-        os.uname, platform._uname_cache = lambda: name, None  # type: ignore[attr-defined]
+    name = platform.uname_result(platform.system(), "sandbox", "", "", "")
+    platform._uname_cache = name  # type: ignore[attr-defined]  # it was asked while modules were imported
     if "_stdlib_dir" in vars(sys):
         sys._stdlib_dir = f"{PYTHON}/lib"  # type: ignore[attr-defined]
