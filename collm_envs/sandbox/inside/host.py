@@ -26,7 +26,7 @@ def _folders() -> dict[str, str]:
     library = os.path.dirname(vars(os).get("__file__") or PYTHON)  # a frozen `os` may have no file
     shown = {vars(sys)[name]: PYTHON for name in PREFIXES}
     shown |= {library: f"{PYTHON}/lib", os.path.dirname(os.path.abspath(__file__)): "/sandbox"}
-    return {folder: shown[folder] for folder in sorted(shown, key=len, reverse=True)}
+    return {folder: shown[folder] for folder in sorted(shown, key=len, reverse=True) if len(folder) > 1}
 
 
 def _path(path: str, folders: dict[str, str]) -> str:
