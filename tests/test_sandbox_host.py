@@ -48,11 +48,11 @@ def test_honest_guards_load(sandbox, guard):
 
 PROBES = {
     "arguments": "[sys.argv, sys.orig_argv]",
-    "this Python": "[sys.executable, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.path, sys.flags.no_site]",
-    "sys": "[repr(value) for name, value in sorted(vars(sys).items()) if type(value) in (str, list, tuple, dict) and name != 'modules']",
+    "this Python": "[sys.executable, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.path]",
+    "sys": "[repr(v) for name, v in vars(sys).items() if type(v) in (str, list, dict) and name != 'modules']",
     "environment": "[dict(os.environ), __file__, os.path.expanduser('~')]",
     "the first module": "sorted(vars(__main__))",
-    "modules": "[repr(module) + str(vars(module).get('__cached__')) + repr(vars(module).get('__spec__')) for module in list(sys.modules.values())]",
+    "modules": "[repr([m, vars(m).get('__cached__'), vars(m).get('__spec__')]) for m in list(modules)]",
     "a traceback": "trace()",
     "frames": "frames()",
     "time": "[time.tzname, time.timezone, time.localtime(0).tm_hour]",
@@ -60,6 +60,7 @@ PROBES = {
 }
 PROBE = """
 import json, os, platform, sys, time, traceback, __main__
+modules = sys.modules.values()
 def trace():
     try:
         json.loads("{")
