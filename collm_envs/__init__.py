@@ -3,14 +3,27 @@
 env = collm_envs.make("StrBuild-v0")
 observations, infos = env.reset(seed=0)
 observations, rewards, terminations, truncations, infos = env.step({"agent_0": ..., "agent_1": ...})
+
+Each name is imported when it is first asked for (PEP 562), so that `collm_envs.sandbox` alone needs the
+standard library only.
 """
 
-from collm_envs.env import TextEnv
-from collm_envs.envspec import EnvSpec
-from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
-from collm_envs.space import TextSpace
-from collm_envs.task import Item, Rejected, Scene, Score, Task
-from collm_envs.vector import VecEnv, make_vec
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from collm_envs.after_import import after_import
+
+if TYPE_CHECKING:
+    from collm_envs.env import TextEnv
+    from collm_envs.envspec import EnvSpec
+    from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
+    from collm_envs.space import TextSpace
+    from collm_envs.task import Item, Rejected, Scene, Score, Task
+    from collm_envs.vector import VecEnv, make_vec
+
+    __version__: str
 
 __all__ = [
     "EnvSpec",
@@ -30,3 +43,56 @@ __all__ = [
     "registry",
     "spec",
 ]
+_HOMES = {
+    "EnvSpec": "envspec",
+    "Item": "task",
+    "Rejected": "task",
+    "Scene": "task",
+    "Score": "task",
+    "Task": "task",
+    "TextEnv": "env",
+    "TextSpace": "space",
+    "VecEnv": "vector",
+    "make": "registry",
+    "make_task": "registry",
+    "make_vec": "vector",
+    "pprint_registry": "registry",
+    "register": "registry",
+    "spec": "registry",
+}
+"""public name -> the module that defines it; `registry` has the name of its own module, see `_Package`"""
+
+
+class _Package(ModuleType):
+    """This package: its `registry` is the table of environments, not the module of that name."""
+
+    @property
+    def registry(self) -> Any:
+        return importlib.import_module("collm_envs.registry").registry
+
+    @registry.setter
+    def registry(self, module: ModuleType) -> None:
+        """The import system puts each module it loads into its package; this one stays hidden."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib import metadata  # as long to import as all the rest of this file
+
+        try:
+            return metadata.version("collm")
+        except metadata.PackageNotFoundError:  # a checkout on the path, not installed
+            return "unknown"
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"collm_envs.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+sys.modules[__name__].__class__ = _Package
+after_import("pettingzoo", lambda: importlib.import_module("collm_envs.registry"))

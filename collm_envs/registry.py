@@ -9,13 +9,16 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pettingzoo
 
-from collm_envs.env import EnvSpec, TextEnv
+from collm_envs.envspec import EnvSpec
 from collm_envs.rows import storable
 from collm_envs.task import Task
+
+if TYPE_CHECKING:
+    from collm_envs.env import TextEnv
 
 _TABLE = (
     EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),
@@ -102,6 +105,8 @@ def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = No
     turns; all other keywords are the task's own (`collm envs <id>` lists them).  Raises KeyError for an
     unknown id, TypeError for an unknown keyword, and whatever the task finds wrong with a value.
     """
+    from collm_envs.env import TextEnv  # late: importing PettingZoo imports this module
+
     task, full = _make_task(id, kwargs)
     return TextEnv(task, full, render_mode=render_mode, max_cycles=max_cycles)
 

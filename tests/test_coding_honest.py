@@ -72,7 +72,7 @@ def test_python_lives(main):
 def test_what_was_tried_to_find_the_credit_stands_in_the_verdicts():
     verdicts = play(AUX, MAIN)[3].turns[-1].score.verdicts
     assert dict(list(verdicts.items())[4:]) == {"without aux": "wrong", "aux alone": "wrong"}
-    loop = MAIN.replace("for n in nums:", "for n in nums:\n        while aux(n) is None: pass")
+    loop = MAIN.replace("for n in nums:", "for n in nums:\n        while aux(n) > n: pass")
     assert play(AUX, loop, timeout_s=0.2)[3].turns[-1].score.verdicts["without aux"] == "timeout"
 
 

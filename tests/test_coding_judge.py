@@ -45,7 +45,7 @@ class Fake:
 def test_tests_after_a_hang_are_run_again_without_the_one_that_hung():
     fake = Fake([result("ok", "timeout", "not_run", status="timeout"), result("wrong")])
     trial = try_tests(fake, problem("a", "b", "c"), LIMITS, "main", {})
-    assert trial == (("ok", "timeout", "wrong"), ("", "", ""), 1, True, None)
+    assert trial == (("ok", "timeout", "wrong"), ("", "", ""), 1, True, None, {})
     assert [asked["tests"] for asked in fake.asked] == [
         [{"assert": "a"}, {"assert": "b"}, {"assert": "c"}],
         [{"assert": "c"}],
@@ -151,21 +151,30 @@ MODULES = [["def aux(x): ...", None, True, [], []], ["def f(x): ...", None, True
 
 
 @pytest.mark.parametrize(
-    ("stubs", "alias", "used", "wrapper"),
+    ("without", "alias", "used", "wrapper"),
     [
-        (["wrong"], "wrong", ("aux",), False),
-        (["wrong"], "ok", ("aux",), True),
-        (["ok", "wrong"], "wrong", ("aux",), False),
-        (["ok", "ok"], None, (), False),
+        ("wrong", "wrong", ("aux",), False),
+        ("wrong", "ok", ("aux",), True),
+        ("timeout", "wrong", ("aux",), False),
+        ("ok", None, (), False),
     ],
 )
-def test_credit_follows_from_gradings_with_a_replaced_helper_and_a_replaced_main(stubs, alias, used, wrapper):
-    answers = [result("ok"), *map(result, stubs)] + ([result(alias)] if alias else [])
-    fake = Fake(answers, value=MODULES)
+def test_credit_follows_from_gradings_with_a_replaced_helper_and_a_replaced_main(
+    without, alias, used, wrapper
+):
+    base = Result("ok", ("ok",), ("",), "process", without={"aux": without})
+    fake = Fake([base] + ([result(alias)] if alias else []), value=MODULES)
     verdict = judge_modules(fake, problem("a"), LIMITS, ["", ""], ["aux", "f"])
     assert (verdict.used, verdict.wrapper) == (used, wrapper)
     assert not fake.answers
     assert all(not asked["retry_timeouts"] for asked in fake.asked[2:])
+
+
+def test_a_helper_that_matters_to_any_batch_of_tests_is_used():
+    for words in (("ok", "wrong"), ("wrong", "ok"), ("timeout", "wrong"), ("wrong", "timeout")):
+        answers = [Result("ok", ("ok",), ("",), "process", without={"aux": word}) for word in words]
+        batches = problem("a", Assert("m", "def check(f): ..."))
+        assert try_tests(Fake(answers), batches, LIMITS, "main", {}).without == {"aux": "wrong"}
 
 
 def test_nothing_is_credited_where_no_test_passes_or_no_helper_is_named():

@@ -1,4 +1,4 @@
-"""Asserts, checks, facts and trusted calls; what the sandbox refuses from its caller, and how."""
+"""Asserts, checks and trusted calls; what the sandbox refuses from its caller, and how."""
 
 import math
 from random import Random
@@ -191,7 +191,6 @@ def test_texts_of_a_subclass_are_read_as_texts(sandbox):
     assert sandbox.grade(main=text, aux=aux, entry_point=name, tests=tests).passed == 1
     test = numpy.str_("def check(candidate):\n    assert candidate('x') == 'x'\n")
     assert sandbox.check(main=text, aux=aux, entry_point=name, test=test).passed == 1
-    assert sandbox.parse(text)[0].functions[0].calls == ("g",)
     assert sandbox.call(numpy.str_("def f(x): return x"), name, numpy.str_("é")) == "é"
 
 
@@ -218,25 +217,6 @@ def test_a_program_cannot_make_the_tests_look_unusable(sandbox):
     assert sandbox.check(main="def f(x): raise OSError", entry_point="f", test=test).passed == 0
     died = sandbox.check(main="import os\ndef f(x): os._exit(0)", entry_point="f", test=test)
     assert died.tests == ("died",)
-
-
-def test_texts_are_parsed_without_being_run(sandbox):
-    text = "import os, re\nfrom math import *\nos._exit(1)\nclass C: pass\nasync def g(): pass\n"
-    text += "def f(a, /, b, *c, d=1, **e):\n    def inner(): return h(a)\n    return aux(1) + C().m()\n"
-    broken, whole, deep, nul = sandbox.parse("def f(:", text, "f" + "()" * 20_000, "\0")
-    assert not broken.parses
-    assert (broken.error.kind, broken.error.line, broken.error.column) == ("SyntaxError", 1, 7)
-    assert whole.parses
-    assert whole.imports == ("import os, re", "from math import *")
-    assert whole.classes == ("C",)
-    g, f = whole.functions
-    assert (g.name, g.returns) == ("g", False)
-    assert (f.line, f.end_line, f.returns, f.calls) == (6, 8, True, ("C", "aux", "h"))
-    assert f.parameters == ("a", "b", "c", "d", "e")
-    assert whole.function("f") is f
-    assert whole.function("nothing") is None
-    assert not deep.parses
-    assert not nul.parses
 
 
 def test_a_trusted_function_runs_on_hostile_data(sandbox):

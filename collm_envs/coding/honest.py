@@ -18,10 +18,12 @@ class HonestCoopHE(CoopHE):
     same options.  With two agents the first writes `aux`; with n agents agent k writes `aux_k` for k < n,
     and may call the helpers of those before it; the last one writes the main function and may call all.
 
-    **What each agent writes.**  Python: imports, classes, nested and further functions live.  With fences,
-    the blocks up to the first that binds the agent's function count; without, prose before and after the
-    code is left out.  Every text is a module of its own, of which the others see the one function.  A
-    helper that does not load is left out.
+    **What each agent writes.**  Python: imports, classes, nested and further functions live.  The first
+    part of a text, between two fences or its ends, that is Python and binds the agent's function counts,
+    with the parts before it that define something else; prose around it, the closing half of a fence alone
+    and other line ends are no matter.  Every text is a module of its own, of which the others see the one
+    function.  What the problem's prompt imports and defines stands in every module.  A helper that does not
+    load is left out.
 
     **Terse prompts.**  As in v0.
 
@@ -32,11 +34,12 @@ class HonestCoopHE(CoopHE):
           + 2 passed/total
           + passed/total (0.25 used/helpers + 0.25 [main adds to them])
 
-    A helper is used if fewer tests pass once its value is replaced by None or by its first argument; main
-    adds something if no used helper under main's name passes as many tests; it must use one.  The credit of
-    cooperation is small, grows with the tests and reads no text.  A main function that looks for the
-    replacement and fails on purpose can still feign use.  Example: all defined and loaded, 5 of 10 pass,
-    aux used, main adds: 0.4 + 0.6 + 0.5 + 1.0 + 0.5 * 0.5 = 2.75.  Metrics as in v0, and `used_rate`.
+    A helper is used if a test that passed fails once its value is replaced by another of the same type, or
+    what it does to its arguments is undone; main adds something if no used helper under main's name passes
+    as many tests; it must use one.  The credit of cooperation is small, grows with the tests and reads no
+    text.  A main function that looks for the replacement and fails on purpose can still feign use.
+    Example: all defined and loaded, 5 of 10 pass, aux used, main adds: 0.4 + 0.6 + 0.5 + 1.0 + 0.5 * 0.5 =
+    2.75.  Metrics as in v0, and `used_rate`.
 
     **Tests.**  Every assert of check(candidate), in loops too, counts once; repeated ones count once;
     vacuous ones, which name nothing that the candidate returned, do not count.
@@ -53,6 +56,7 @@ class HonestCoopHE(CoopHE):
     **Versions.**  v1.
     """
 
+    revision = 2
     best = 4.0
     best_alone = 3.1
     read = staticmethod(parsed_problem)

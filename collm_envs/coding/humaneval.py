@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from collm_envs.coding import wording
-from collm_envs.coding.judge import STUBS, Backend, Limits, judge_lines, shared
+from collm_envs.coding.judge import SILENCE, Backend, Limits, judge_lines, shared
 from collm_envs.coding.players import PLAYERS
 from collm_envs.coding.problem import COOPHUMANEVAL, Problem, line_problem, source
 from collm_envs.coding.verdict import Verdict, named_verdicts, published_reward, sorted_lines
@@ -194,7 +194,7 @@ class CoopHE:
     def default_text(self, state: State, agent: str) -> str:
         """Silence: the agent's function, returning None; without one the others' program would not run."""
         name = self.names(state.problem)[self.agents.index(agent)]
-        return STUBS[0].format(name=name) if name else ""
+        return SILENCE.format(name=name) if name else ""
 
     def scene(self, state: State) -> Scene:
         """The problem, each agent's part of the program, and what the tests said."""

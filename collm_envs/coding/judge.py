@@ -20,14 +20,12 @@ from collm_envs.sandbox import CallFailed, LoadError, Result, Sandbox, SandboxUn
 
 Backend = Literal["auto", "wasm", "process"]
 READING = Path(__file__).with_name("reading.py").read_text(encoding="utf-8")
-STUBS = (
-    "def {name}(*some, **named):\n    return None\n",
-    "def {name}(*some, **named):\n    return some[0] if some else None\n",
-)
-"""what a helper is replaced by to see whether its value mattered.  None that raises: that would also reward
-a main function that throws the value away"""
-ALIAS = "def {entry}(*some, **named):\n    return {name}(*some, **named)\n"
+SILENCE = "def {name}(*arguments, **named):\n    return None\n"
+"""what stands for an agent that says nothing"""
+ALIAS = "def {entry}(*arguments, **named):\n    return {name}(*arguments, **named)\n"
 """a main function that adds nothing"""
+WORDS = ("", "ok", "timeout", "wrong")
+"""what batches of tests say of a helper, the weakest first"""
 UNREADABLE = (0, 0, "too much for the parser")
 MAX_WORKERS = 8
 KEYWORD = 'An environment takes the backend as its keyword `sandbox`: make("CoopHE-v0", sandbox="wasm").'
@@ -55,6 +53,8 @@ class Trial(NamedTuple):
     loaded: bool = False
     """whether any test came to run"""
     error: LoadError | None = None
+    without: Mapping[str, str] = {}
+    """helper -> ok, wrong or timeout: what becomes of the tests that passed once its value is replaced"""
 
     @property
     def passed(self) -> int:
@@ -77,14 +77,23 @@ def shared(backend: Backend) -> Sandbox:
         return _open[key]
 
 
-def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux: Mapping[str, str]) -> Trial:
-    """Every test of the problem on one program, hangs and all.
+def try_tests(
+    sandbox: Sandbox,
+    problem: Problem,
+    limits: Limits,
+    main: str,
+    aux: Mapping[str, str],
+    counterfactual: bool = False,
+) -> Trial:
+    """Every test of the problem on one program, hangs and all; with `counterfactual`, `without` is filled.
 
     A program that hangs in a test is begun again for the tests after it, until `max_timeouts` tests have
     hung.
     """
     program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": dict(aux) or None}
+    program |= {"preamble": problem.preamble, "counterfactual": counterfactual}
     found: dict[int, tuple[str, str]] = {}
+    without: dict[str, str] = {}
     timeouts, error = 0, None
     waiting = [k for k, test in enumerate(problem.tests) if not test.broken]
     while waiting and timeouts < limits.max_timeouts and error is None:
@@ -92,6 +101,8 @@ def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux
         retry = limits.retry and timeouts == 0
         result = _grade(sandbox, problem, batch, timeout_s=limits.timeout_s, retry_timeouts=retry, **program)
         error, hung = result.error, result.status == "timeout"
+        for name, word in (result.without or {}).items():
+            without[name] = max(word, without.get(name, ""), key=WORDS.index)
         said = dict(zip(batch, zip(result.tests, result.messages, strict=True), strict=True))
         if hung:  # what it did not come to is asked again
             said = {k: what for k, what in said.items() if what[0] != "not_run"}
@@ -103,7 +114,8 @@ def try_tests(sandbox: Sandbox, problem: Problem, limits: Limits, main: str, aux
     loaded = error is None and any(word != "not_run" for word, _ in found.values())
     found.update((k, ("raised:SyntaxError", "")) for k, test in enumerate(problem.tests) if test.broken)
     verdicts = [found.get(k, ("not_run", "")) for k in range(len(problem.tests))]
-    return Trial(tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts), timeouts, loaded, error)
+    words, messages = tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts)
+    return Trial(words, messages, timeouts, loaded, error, without)
 
 
 def judge_lines(
@@ -158,36 +170,35 @@ def judge_modules(
     if not parts[-1].defined:
         return replace(verdict, error=parts[-1].error, parses=not parts[-1].error)
     helpers = {part.name: part.code for part in parts[:-1] if part.defined}
-    trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers)
+    trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers, counterfactual=bool(helpers))
     while trial.error and trial.error.part in helpers:
         del helpers[trial.error.part]
         k = list(names).index(trial.error.part)
         parts[k] = replace(parts[k], defined=False, error=_said(trial.error))
-        trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers)
+        trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers, counterfactual=bool(helpers))
     verdict = _tried(replace(verdict, parts=tuple(parts)), trial)
     verdict = replace(verdict, loads=verdict.loads and not any(part.error for part in parts))
-    return _credited(sandbox, problem, limits, verdict, helpers)
+    return _credited(sandbox, problem, limits, verdict, helpers, trial.without)
 
 
 def _credited(
-    sandbox: Sandbox, problem: Problem, limits: Limits, verdict: Verdict, helpers: dict[str, str]
+    sandbox: Sandbox,
+    problem: Problem,
+    limits: Limits,
+    verdict: Verdict,
+    helpers: dict[str, str],
+    without: Mapping[str, str],
 ) -> Verdict:
     """With `used` and `wrapper` filled, by counterfactuals: without a helper's value, and without main."""
-    if not (verdict.passed and verdict.calls):
-        return verdict
-    main, entry = verdict.parts[-1].code, problem.entry_point
+    entry = problem.entry_point
     once = limits._replace(max_timeouts=1, retry=False)
 
-    def compared(code: str, aux: Mapping[str, str]) -> str:
-        trial = try_tests(sandbox, problem, once, code, aux)
-        return "ok" if trial.passed >= verdict.passed else "timeout" if trial.timeouts else "wrong"
-
-    without = {}
-    for name in helpers:
-        stubs = ({**helpers, name: stub.format(name=name)} for stub in STUBS)
-        without[name] = next((word for aux in stubs if (word := compared(main, aux)) != "ok"), "ok")
     used = tuple(name for name, word in without.items() if word != "ok")
-    alone = {name: compared(ALIAS.format(entry=entry, name=name), helpers) for name in used}
+    alone = {}
+    for name in used:
+        trial = try_tests(sandbox, problem, once, ALIAS.format(entry=entry, name=name), helpers)
+        worse = "timeout" if trial.timeouts else "wrong"
+        alone[name] = "ok" if trial.passed >= verdict.passed else worse
     credit = {f"without {name}": word for name, word in without.items()}
     credit |= {f"{name} alone": word for name, word in alone.items()}
     return replace(verdict, used=used, wrapper="ok" in alone.values(), credit=credit)

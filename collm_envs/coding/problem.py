@@ -65,6 +65,8 @@ class Problem:
     tests: tuple[Assert, ...]
     shown: tuple[int, ...]
     """indices of the tests that feedback is about"""
+    preamble: str = ""
+    """what stands in every module that the agents write"""
 
 
 def source(data: Any, hub_revision: str | None = None) -> Source:
@@ -120,7 +122,8 @@ def parsed_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
         ast.parse(row["prompt"])
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"prompt: need Python, a signature with a docstring, got {error}") from None
-    return _problem(row, row["prompt"], tests, {test.text for test in chosen})
+    problem = _problem(row, row["prompt"], tests, {test.text for test in chosen})
+    return replace(problem, preamble=row["prompt"])
 
 
 def _problem(row: Mapping[str, Any], scope: str, tests: list[Assert], shown: set[str]) -> Problem:

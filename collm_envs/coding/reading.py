@@ -6,12 +6,20 @@ the standard library only.  Nothing is executed.
 """
 
 import ast
+import itertools
 import re
 
 TRIES = 8
-"""times an unfenced text is cut at its first line that is not Python"""
-_BLOCK = re.compile(r"^[ \t]*(`{3,}|~{3,})[^`~\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
-_CODE = re.compile(r"^(?:async def|def|class|import|from|@)\b", re.MULTILINE)
+"""beginnings and ends that are tried for the code in a text with prose around it"""
+MAX_FENCES = 12
+"""fences of a text that are looked at"""
+_FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}|~{3,}(?=[ \t]*$)", re.MULTILINE)
+_LANGUAGE = re.compile(
+    r"\s*\{?\.?(?:python|py)[\d.]*\}?(?:[ \t]*\n|[ \t]+|(?=(?:async def|def|class|import|from) |@))",
+    re.IGNORECASE,
+)
+"""the language's name before code: beside a fence, or in a line of its own"""
+_CODE = re.compile(r"^(?:(?:async def|def|class|import|from|@)\b|[A-Za-z_]\w*[ \t]*=(?!=))", re.MULTILINE)
 
 
 def line_program(program, main):
@@ -24,8 +32,7 @@ def line_program(program, main):
 def agents(texts):
     """For each [text, name, helpers]: [code, error, defined, called helpers, misuses].
 
-    code is what of the text is to be a module of its own: the fenced blocks up to the first that binds
-    `name`, or the whole text; prose before and after the code of an unfenced text is left out.
+    code is what of the text is to be a module of its own: see `_choose`.
     """
     return [_agent(text, name, set(helpers)) for text, name, helpers in texts]
 
@@ -41,25 +48,105 @@ def _agent(text, name, helpers):
 
 
 def _choose(text, name):
-    blocks = [found[1] for found in _BLOCK.findall(text)]
-    for i, block in enumerate(blocks):
-        if not _error(block) and name in _bound(ast.parse(block)):
-            whole = "\n".join(blocks[: i + 1])
-            return block if _error(whole) else whole
-    return "\n".join(blocks) if blocks else _without_prose(text, name)
+    """The first part of a text, between two fences or its ends, that is Python and binds `name`.
+
+    Parts in which a fence stands between (in a docstring, say) are tried too, then parts with prose around
+    the code.  Earlier parts that define something else stand before it.
+    """
+    text = re.sub(r"\r\n?", "\n", text)
+    unfenced = next(_readings(text, False))
+    if _binds(unfenced, name):
+        return unfenced
+    fences = [found.span() for found in _FENCE.finditer(text)][:MAX_FENCES]
+    cuts = [(0, 0), *fences, (len(text), len(text))]
+    for trim in (_whole, _without_prose):
+        for i, (_, start) in enumerate(cuts):
+            for end, _ in cuts[i + 1 :]:
+                if name not in text[start:end]:
+                    continue
+                for part in _readings(text[start:end], i > 0):
+                    code = trim(part, name)
+                    if _binds(code, name):
+                        return _after_earlier(text, cuts[: i + 1], code, name)
+    return _unread(text, cuts, name)
 
 
-def _without_prose(text, name):
-    start = _CODE.search(text)
-    if not start or not _error(text):
-        return text
-    code = text[start.start() :]
-    for _ in range(TRIES):
-        error = _error(code)
-        if not error:
-            return code if name in _bound(ast.parse(code)) else text
-        code = "\n".join(code.split("\n")[: max(0, error[0] - 1)])
-    return text
+def _readings(part, fenced):
+    """A part as code, in the ways it may be meant: with and without the words beside its opening fence."""
+    beside, _, below = part.partition("\n")
+    if fenced and not beside.strip():
+        part = below
+    elif fenced and not _defines(beside):
+        yield _outdented(_LANGUAGE.sub("", below) if _LANGUAGE.fullmatch(below[:8]) else below)
+    language = _LANGUAGE.match(part)
+    yield _outdented(part[language.end() :] if language else part)
+
+
+def _outdented(code):
+    """Code without the indentation of its first line, as in a list."""
+    lines = code.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    indent = len(first) - len(first.lstrip(" \t"))
+    return re.sub(rf"^[ \t]{{1,{indent}}}", "", code, flags=re.MULTILINE) if indent else code
+
+
+def _whole(part, name):
+    return part
+
+
+def _without_prose(part, name):
+    """From a line that begins like code to the last statement before one that is not Python; "" if none."""
+    for start in list(_CODE.finditer(part))[:TRIES]:
+        code = part[start.start() :]
+        for _ in range(TRIES):
+            if name not in code or not (error := _error(code)):
+                break
+            code = _before(code, error[0])
+        if _binds(code, name):
+            return code
+    return ""
+
+
+def _before(code, line):
+    """Code up to the top-level statement that `line` belongs to."""
+    lines = code.split("\n")
+    last = max(0, min(line, len(lines)) - 1)
+    while last > 0 and lines[last][:1] in ("", " ", "\t", ")", "]", "}"):
+        last -= 1
+    return "\n".join(lines[:last])
+
+
+def _after_earlier(text, cuts, code, name):
+    """Code with the parts before it that define something and do not name its function."""
+    earlier = []
+    for i, ((_, start), (end, _)) in enumerate(itertools.pairwise(cuts)):
+        part = next((part for part in _readings(text[start:end], i > 0) if _defines(part)), "")
+        if part and not re.search(rf"\b{re.escape(name)}\b", part):
+            earlier.append(part)
+    whole = "\n".join([*earlier, code])
+    return code if _error(whole) else whole
+
+
+def _unread(text, cuts, name):
+    """What to show the errors of, where nothing binds `name`: what seems to, else all that is fenced."""
+    parts = [
+        next(_readings(text[start:end], i > 0))
+        for i, ((_, start), (end, _)) in enumerate(itertools.pairwise(cuts))
+    ]
+    seems = [part for part in parts if re.search(rf"\bdef\s+{re.escape(name)}\b", part)]
+    return seems[0] if seems else "\n".join(parts[1::2]) if len(parts) > 1 else text
+
+
+def _binds(code, name):
+    """Whether code is Python that binds `name` at its top level."""
+    if code.lstrip().startswith("~~~"):  # ~~~python is an expression too
+        return False
+    return name in code and not _error(code) and name in _bound(ast.parse(code))
+
+
+def _defines(code):
+    """Whether code is Python that imports, defines or assigns something."""
+    return not _error(code) and bool(_bound(ast.parse(code)))
 
 
 def _error(code):

@@ -54,7 +54,7 @@ class Verdict:
     ignored: bool = False
     """published detector of unused values"""
     used: tuple[str, ...] = ()
-    """helpers without whose value fewer tests pass"""
+    """helpers without whose value a test fails that passed"""
     credit: Mapping[str, str] = field(default_factory=dict)
     """"without aux", "aux alone" -> ok where as many tests pass, else wrong or timeout"""
 

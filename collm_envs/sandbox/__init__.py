@@ -15,7 +15,7 @@
         result.tests                    # ("ok",), one verdict a test
         result.status                   # "ok"
         result.isolation                # "full"
-        result.aux_used                 # True: replacing aux by a stub lowers `passed`
+        result.aux_used                 # True: a test fails once aux returns something else
 
 What is promised: the program runs in a process of its own that may compute and nothing else (no files,
 network, processes, threads, signals), and the expected values never enter that process.  All a program can
@@ -31,12 +31,12 @@ there is SandboxUnavailable, never a silent fallback; the backends "wasm" and "p
 Calls of a Sandbox (all blocking and safe from several threads; from asyncio: `asyncio.to_thread`; a forked
 copy of the process opens workers of its own):
 
-    grade(main=, entry_point=, tests=, aux=None, timeout_s=2.0, counterfactual=False, retry_timeouts=False)
-        -> Result
-    check(main=, entry_point=, test=, prompt="", aux=None, timeout_s=2.0, retry_timeouts=False) -> Result
+    grade(main=, entry_point=, tests=, aux=None, preamble="", timeout_s=2.0, counterfactual=False,
+          retry_timeouts=False) -> Result
+        what the trusted `preamble` imports and defines stands in every text of the program
+    check(main=, entry_point=, test=, prompt="", ...) -> Result
         HumanEval style: `test` defines check(candidate), `main` may continue the prompt.  total is 1.
     grade_many([{keywords of grade}, ...]) -> [Result, ...]     keeps all workers busy, results in order
-    parse(text, ...) -> (Facts, ...)      what a text is, found in a throw-away process that never executes it
     call(program, function, *arguments, timeout_s=2.0) -> value
         runs a trusted function of yours on untrusted data in a throw-away process; raises CallFailed
 
@@ -55,23 +55,25 @@ Plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict, set,
 million nodes; subclasses count as their base.  Anything else (a generator, a Fraction, an object of a
 program's own) is "unserialisable".  An object's own __eq__, __bool__ or __repr__ is never asked.
 
-What a program finds: this Python, most of its standard library, 512 MB, no arguments, an empty standard
-input; what it prints is lost.  Threads do not start, so there is no asyncio either.
+What a program finds: this Python, most of its standard library, 512 MB, an empty standard input; what it
+prints is lost.  Threads do not start, so there is no asyncio either.  Of the machine it finds nothing: no
+arguments, environment, paths, host name or time zone; they are the same everywhere.
+
+Whether a helper is of use (`counterfactual`): the real helper runs, and what it returns is replaced by
+another value of the same type; or what it does to its arguments is undone.  It is used if that makes a test
+fail that passed.  A program that looks for the replacement and fails on purpose can still feign use.
 
 A verdict is "ok", "wrong", "raised:<class name>", "timeout", "died", "unserialisable" or "not_run".  A status
 is "ok" (all calls were answered), "rejected_source", "load_error", "timeout", "limit", "died" or
 "protocol_error".  When the machine fails rather than the program, InfraError is raised: never a score.
 """
 
-from .facts import Facts, Function
 from .remote import UnusableTest
 from .result import CallFailed, InfraError, LoadError, Result, SandboxError, SandboxUnavailable
 from .sandbox import Sandbox
 
 __all__ = [
     "CallFailed",
-    "Facts",
-    "Function",
     "InfraError",
     "LoadError",
     "Result",

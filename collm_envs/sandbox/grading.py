@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from . import remote
 from .cases import Case
-from .inside import wire
+from .inside import stubs, wire
 from .run import WALL, Program, Run, run
 from .worker import Worker
 
@@ -17,13 +18,6 @@ MAX_CHILDREN = 3
 """a program that died in a call is run again for the calls after it, so often in all"""
 LEAST_S = 0.05
 """a CPU budget below this is not worth a child"""
-
-STUBS = {
-    "none": "def {name}(*arguments, **named):\n    return None\n",
-    "echo": "def {name}(*arguments, **named):\n    return arguments[0] if arguments else None\n",
-    "raises": "def {name}(*arguments, **named):\n    raise RuntimeError('stub')\n",
-}
-"""what a helper is replaced by to see whether it mattered"""
 
 
 class Slot(NamedTuple):
@@ -99,23 +93,38 @@ def values(
     return _all(stretch, len(calls), cpu_s), found
 
 
-def used_helpers(
-    slot: Slot, program: Program, cases: Sequence[Case], base: Run, cpu_s: float
-) -> tuple[str, ...]:
-    """Names of the helpers some stub of which lowers the number of cases passed.
+Try = Callable[[Program, Sequence[int], float], Run]
+"""the tests of these indices on one program, within a budget of CPU seconds"""
+ENDED = ("ok", "wrong", "unserialisable")
 
-    Stubs get ten times the CPU time that the program itself took, 0.5 s at least: a program that loops for
-    ever on a stub is not worth its whole limit.
+
+def without_helpers(attempt: Try, program: Program, base: Run, cpu_s: float) -> dict[str, str]:
+    """Helper -> what becomes of the tests that passed once its value is replaced: ok, wrong or timeout.
+
+    Each kind of stub is tried until one makes a test fail that passed.  `base` is the run without stubs.
+    A stub may take ten times its CPU time, half a second at least, and three times the limit at most: a
+    program that loops for ever on a stub costs no more, and one that a stub merely slows down is not lost.
     """
-    passed = sum(verdict == "ok" for verdict, _ in base.verdicts)
-    budget = min(cpu_s, max(0.5, 10 * base.cpu_s))
+    ended = [
+        k for k, (verdict, _) in enumerate(base.verdicts) if verdict in ENDED or verdict[:7] == "raised:"
+    ]
+    passed = [base.verdicts[k][0] == "ok" for k in ended]
+    if not any(passed):
+        return {}
+    budget = min(WALL * cpu_s, max(0.5, 10 * base.cpu_s))
 
-    def lowers(name: str, stub: str) -> bool:
-        texts = tuple((n, stub.format(name=name) if n == name else text) for n, text in program.helpers)
-        run = grade(slot, replace(program, helpers=texts), cases, budget)
-        return sum(verdict == "ok" for verdict, _ in run.verdicts) < passed
+    def without(name: str) -> str:
+        for kind in stubs.KINDS if _mentions(program, name) else ():
+            run = attempt(replace(program, stub=(name, kind)), ended, budget)
+            if any(was and now != "ok" for was, (now, _) in zip(passed, run.verdicts, strict=True)):
+                return "timeout" if run.status == "timeout" else "wrong"
+        return "ok"
 
-    if passed == 0:
-        return ()
-    names = [name for name, _ in program.helpers]
-    return tuple(name for name in names if any(lowers(name, stub) for stub in STUBS.values()))
+    return {name: without(name) for name, _ in program.helpers}
+
+
+def _mentions(program: Program, name: str) -> bool:
+    """Whether a text after a helper holds its name, in whatever letters Python takes for it."""
+    names = [helper for helper, _ in program.helpers]
+    later = [text for _, text in program.helpers[names.index(name) + 1 :]]
+    return any(name in unicodedata.normalize("NFKC", text) for text in (*later, program.main))

@@ -64,8 +64,9 @@ class Result:
     """what was in force around the program"""
     error: LoadError | None = None
     """set where status is load_error or rejected_source"""
-    used: tuple[str, ...] | None = None
-    """names of the helpers some stub of which lowers `passed`; None without the counterfactual"""
+    without: Mapping[str, str] | None = None
+    """helper -> ok, wrong or timeout: what becomes of the tests that passed once its value is replaced; None
+    without the counterfactual, empty where no test passed"""
 
     @property
     def passed(self) -> int:
@@ -74,6 +75,13 @@ class Result:
     @property
     def total(self) -> int:
         return len(self.tests)
+
+    @property
+    def used(self) -> tuple[str, ...] | None:
+        """Names of the helpers whose value mattered to a test; None without the counterfactual."""
+        if self.without is None:
+            return None
+        return tuple(name for name, word in self.without.items() if word != "ok")
 
     @property
     def aux_used(self) -> bool | None:

@@ -44,11 +44,17 @@ class Program:
     main: str
     entry: str
     helpers: tuple[tuple[str, str], ...] = ()
+    preamble: str = ""
+    """trusted; its names stand in every text"""
+    stub: tuple[str, str] | None = None
+    """a helper that is replaced, and the kind of stub: see `inside.stubs`"""
 
     def frame(self, calls: Sequence[Sequence[Any]], serve: bool, cpu_s: float) -> bytes:
         """The job as the child reads it: no expected value, no test."""
         job = {
+            "preamble": self.preamble,
             "helpers": self.helpers,
+            "stub": self.stub,
             "main": self.main,
             "entry": self.entry,
             "calls": calls,

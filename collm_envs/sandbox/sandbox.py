@@ -7,11 +7,11 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from . import grading, levels, remote
 from .cases import read_test
-from .facts import Facts, read_facts
 from .grading import Slot
 from .pool import Pool
 from .result import CallFailed, InfraError, Level, Result, SandboxUnavailable
@@ -26,7 +26,6 @@ BACKENDS: dict[str, tuple[Kind, Level | None]] = {
     "process": ("plain", "process"),
 }
 """backend -> what its zygotes are, and the level that naming it accepts"""
-FACTS = Program("from inside.facts import facts", "facts")
 T = TypeVar("T")
 
 
@@ -53,7 +52,8 @@ class Sandbox:
             raise ValueError(f"backend: need one of {list(BACKENDS)}, got {backend!r}")
         if sys.platform == "win32":
             raise SandboxUnavailable(
-                "the sandbox needs fork, which Windows lacks: use Linux, in WSL for example"
+                "the sandbox needs fork, which Windows lacks, and so does its WebAssembly backend: "
+                "use Linux, in WSL for example"
             )
         self.workers = workers
         kind, named = BACKENDS[backend]
@@ -84,37 +84,33 @@ class Sandbox:
         entry_point: str,
         tests: Sequence[Mapping[str, Any]],
         aux: str | Mapping[str, str] | None = None,
+        preamble: str = "",
         timeout_s: float = 2.0,
         counterfactual: bool = False,
         retry_timeouts: bool = False,
     ) -> Result:
         """Run one program against its tests.
 
+        `preamble` is trusted Python, a problem's prompt say: what it imports and defines stands in every
+        text, but for the entry point; a statement of it that does not run is left out.
+
         `timeout_s` is CPU seconds for the program with all its calls.  The wall clock allows three times
-        that, and more only to a program that an overloaded machine keeps waiting.  `counterfactual` grades
-        again with each helper replaced by stubs and fills `used` and `aux_used`.  `retry_timeouts` repeats
+        that, and more only to a program that an overloaded machine keeps waiting.  `retry_timeouts` repeats
         a program that ran out of time once, with twice the limit.
+
+        `counterfactual` grades again with each helper's value replaced by others of its type (see
+        `inside.stubs`) and fills `without`, `used` and `aux_used`.
 
         Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
         InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
         """
-        program = _program(main, entry_point, aux)
+        program = _program(main, entry_point, aux, preamble)
         cases = [read_test(test, f"tests[{i}]", entry_point) for i, test in enumerate(tests)]
-        cpu_s = _seconds(timeout_s)
-        unfit = program.unfit()
 
-        def work(slot: Slot) -> Result:
-            outcome = Run("rejected_source", [("not_run", "")] * len(cases), unfit)
-            used: tuple[str, ...] | None = () if counterfactual else None
-            if unfit is None:
-                outcome = grading.grade(slot, program, cases, cpu_s)
-                if outcome.status == "timeout" and retry_timeouts:
-                    outcome = grading.grade(slot, program, cases, 2 * cpu_s)
-                if counterfactual:
-                    used = grading.used_helpers(slot, program, cases, outcome, cpu_s)
-            return _result(slot, outcome, used)
+        def attempt(slot: Slot, changed: Program, chosen: Sequence[int], cpu_s: float) -> Run:
+            return grading.grade(slot, changed, [cases[k] for k in chosen], cpu_s)
 
-        return self._with_slot(work)
+        return self._graded(program, len(cases), attempt, timeout_s, counterfactual, retry_timeouts)
 
     def check(
         self,
@@ -124,7 +120,9 @@ class Sandbox:
         test: str,
         prompt: str = "",
         aux: str | Mapping[str, str] | None = None,
+        preamble: str = "",
         timeout_s: float = 2.0,
+        counterfactual: bool = False,
         retry_timeouts: bool = False,
     ) -> Result:
         """Run a `check(candidate)` from a data set, HumanEval style.  The result has one test.
@@ -133,23 +131,43 @@ class Sandbox:
         name call the program in its own.  What travels are copies, so a test cannot see its arguments
         changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
         tests use.  `main` is a whole program, or what follows the prompt: a text whose first line but
-        for comments is indented.  Raises ValueError where the tests themselves do not run.
+        for comments is indented.  The rest is as in `grade`.  Raises ValueError where the tests themselves do
+        not run.
         """
         test, prompt, main = _text("test", test), _text("prompt", prompt), _text("main", main)
-        program = _program(prompt + main if _continues(main) else main, entry_point, aux)
-        cpu_s = _seconds(timeout_s)
-        unfit = program.unfit()
+        program = _program(prompt + main if _continues(main) else main, entry_point, aux, preamble)
+
+        def attempt(slot: Slot, changed: Program, chosen: Sequence[int], cpu_s: float) -> Run:
+            texts = ["check(candidate)"]
+            run = remote.run(slot.programs, slot.tests, changed, texts, cpu_s, prompt, test)
+            run.verdicts = run.verdicts or [("not_run", "")]
+            return run
+
+        return self._graded(program, 1, attempt, timeout_s, counterfactual, retry_timeouts)
+
+    def _graded(
+        self,
+        program: Program,
+        tests: int,
+        attempt: Callable[[Slot, Program, Sequence[int], float], Run],
+        timeout_s: float,
+        counterfactual: bool,
+        retry_timeouts: bool,
+    ) -> Result:
+        """The Result of `attempt(slot, program, indices of tests, CPU seconds)`, of so many tests."""
+        cpu_s, unfit = _seconds(timeout_s), program.unfit()
 
         def work(slot: Slot) -> Result:
-            def once(budget: float) -> Run:
-                texts = ["check(candidate)"]
-                return remote.run(slot.programs, slot.tests, program, texts, budget, prompt, test)
-
-            outcome = Run("rejected_source", error=unfit) if unfit else once(cpu_s)
-            if outcome.status == "timeout" and retry_timeouts:
-                outcome = once(2 * cpu_s)
-            outcome.verdicts = outcome.verdicts or [("not_run", "")]
-            return _result(slot, outcome, None)
+            outcome = Run("rejected_source", [("not_run", "")] * tests, unfit)
+            without: dict[str, str] | None = {} if counterfactual else None
+            if unfit is None:
+                outcome = attempt(slot, program, range(tests), cpu_s)
+                if outcome.status == "timeout" and retry_timeouts:
+                    outcome = attempt(slot, program, range(tests), 2 * cpu_s)
+                if counterfactual:
+                    again = partial(attempt, slot)
+                    without = grading.without_helpers(again, program, outcome, cpu_s)
+            return _result(slot, outcome, without)
 
         return self._with_slot(work)
 
@@ -163,14 +181,6 @@ class Sandbox:
             raise
         executor.shutdown()
         return results
-
-    def parse(self, *texts: str, timeout_s: float = 2.0) -> tuple[Facts, ...]:
-        """What each text is.  Parsed in a throw-away process, never executed."""
-        bad = [Program(_text("text", text), "text").unfit() for text in texts]
-        calls = [[text] for text, error in zip(texts, bad, strict=True) if error is None]
-        outcome, found = self._with_slot(lambda slot: grading.values(slot, FACTS, calls, _seconds(timeout_s)))
-        facts = iter([read_facts(f, v) for f, (v, _) in zip(found, outcome.verdicts, strict=True)])
-        return tuple(next(facts) if error is None else Facts(error) for error in bad)
 
     def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
         """`function(*arguments)` of a trusted program, in a throw-away process: for work on hostile data.
@@ -205,7 +215,7 @@ class Sandbox:
         raise failure
 
 
-def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None) -> Program:
+def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, preamble: str) -> Program:
     texts = {} if aux is None else aux if isinstance(aux, Mapping) else {"aux": aux}
     for what, name in (("entry_point", entry_point), *(("aux", name) for name in texts)):
         if not isinstance(name, str) or not name.isidentifier():
@@ -213,7 +223,11 @@ def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None) -
         if what == "aux" and name in (entry_point, "solution"):
             raise ValueError(f"aux: a helper cannot be called {name!r}")
     helpers = tuple((_text("aux", name), _text(name, text)) for name, text in texts.items())
-    return Program(_text("main", main), _text("entry_point", entry_point), helpers)
+    main, entry_point, preamble = (
+        _text(what, text)
+        for what, text in (("main", main), ("entry_point", entry_point), ("preamble", preamble))
+    )
+    return Program(main, entry_point, helpers, preamble)
 
 
 def _text(what: str, text: str) -> str:
@@ -236,8 +250,8 @@ def _seconds(timeout_s: float) -> float:
     return float(timeout_s)
 
 
-def _result(slot: Slot, outcome: Run, used: tuple[str, ...] | None) -> Result:
+def _result(slot: Slot, outcome: Run, without: Mapping[str, str] | None) -> Result:
     tests = tuple(verdict for verdict, _ in outcome.verdicts)
     messages = tuple(message for _, message in outcome.verdicts)
     worker = slot.programs
-    return Result(outcome.status, tests, messages, worker.level, worker.features, outcome.error, used)
+    return Result(outcome.status, tests, messages, worker.level, worker.features, outcome.error, without)

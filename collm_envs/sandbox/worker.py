@@ -20,11 +20,16 @@ START_S = 60.0
 """how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
 REPORT_S = 10.0
 MAX_FRAME = 1 << 20
-ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 """hashes the same in every run; and no current folder on the path, which Python 3.13 would look up, in vain,
 to word an AttributeError of a module"""
-BOOT = "import sys; p = sys.argv; sys.path = [*filter(None, sys.path), *p[1].split('|')]; "
-BOOT += "from inside import zygote; zygote.main(int(p[2]), *p[3:])"
+BOOT = "import sys; n = int(sys.argv[1]); sys.path = [*filter(None, sys.path), *sys.argv[4 : 4 + n]]; "
+BOOT += "from inside import zygote; "
+BOOT += "zygote.serve(*zygote.prepare(int(sys.argv[2]), sys.argv[3], *sys.argv[4 + n :]))"
+"""arguments: how many folders, descriptor, kind, the folders to import from, what the kind needs"""
+
+
+STARTS_PYTHON = "the sandbox starts processes with sys.executable, the Python that runs this program"
 
 
 class Hung(Exception):
@@ -78,7 +83,7 @@ class Channel:
 
 
 Kind = Literal["kernel", "plain", "wasm"]
-"""what a zygote puts around its children: see `inside.zygote.main`"""
+"""what a zygote puts around its children: see `inside.zygote.prepare`"""
 
 
 class Ending(NamedTuple):
@@ -103,12 +108,14 @@ class Worker:
         self.level: Level = "process"
 
     def _command(self, control: int) -> list[str]:
+        if not sys.executable or sys.implementation.name != "cpython":
+            raise SandboxUnavailable(f"{STARTS_PYTHON}: it needs a CPython, got {sys.executable!r}")
         folders, arguments = [str(Path(__file__).parent)], []
         if self._kind == "wasm":
             build, packages = wasm.find()
             folders, arguments = [*folders, str(packages)], [str(build)]
         python = [sys.executable, "-s", "-S", "-B", "-c", BOOT]
-        return [*python, "|".join(folders), str(control), self._kind, *arguments]
+        return [*python, str(len(folders)), str(control), self._kind, *folders, *arguments]
 
     def start(self) -> None:
         """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""
@@ -132,6 +139,9 @@ class Worker:
             os.close(write_end)
             write_end = -1
             self.features = self._hello(complaints)
+        except OSError as error:
+            self.kill()
+            raise SandboxUnavailable(f"{STARTS_PYTHON}, {sys.executable!r}: {error.strerror}") from error
         except BaseException:
             self.kill()
             raise
@@ -153,7 +163,9 @@ class Worker:
             with contextlib.suppress(BlockingIOError):
                 said = os.read(complaints, 1 << 16)
             last = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-            raise SandboxUnavailable(f"the sandbox process did not start: {last or 'no word from it'}")
+            raise SandboxUnavailable(
+                f"the sandbox process did not start: {last or 'no word from it'} ({sys.executable})"
+            )
         return wire.decode(tokens)
 
     def begin(self, command: bytes, *sockets: socket.socket) -> None:

@@ -8,10 +8,7 @@ from typing import Any
 
 import wit_world  # type: ignore[import-not-found]  # written by componentize-py
 
-from . import facts, preload, program
-
-PARSER = facts.__name__
-"""imported by the program of `Sandbox.parse`"""
+from . import host, preload, program
 
 
 class Nowhere(io.RawIOBase):
@@ -36,6 +33,7 @@ def wait(seconds: float) -> None:
 
 
 preload.preload()
+host.hide()
 sys.maxsize = 2**63 - 1  # this interpreter has 32 bits, but programs take it for infinity
 sys.stdin, sys.stdout, sys.stderr = io.StringIO(), nowhere(), nowhere()
 time.sleep = wait

@@ -2,16 +2,21 @@
 same file runs in a child and inside a WebAssembly build."""
 
 from __future__ import annotations
+import __future__
 
+import ast
 import random
 import sys
 import types
 from typing import Any
 
-from . import wire
+from . import stubs, wire
 
 MAX_MESSAGE = 200
 LOADED = wire.pack(["loaded"])
+PREAMBLE = "the preamble"
+FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names[2:])
+"""flags of what `from __future__ import` turns on; the first two features are long the language's own"""
 
 
 def describe(error: BaseException) -> tuple[str, str]:
@@ -32,9 +37,9 @@ class LoadFailed(Exception):
     """A text that does not become a function; the arguments are the load_error frame's."""
 
 
-def _compile(part: str, text: str) -> types.CodeType:
+def _compile(part: str, text: str, flags: int) -> types.CodeType:
     try:
-        return compile(text, f"<{part}>", "exec", dont_inherit=True)
+        return compile(text, f"<{part}>", "exec", flags, dont_inherit=True)
     except SyntaxError as error:
         line, column, message = error.lineno or 0, error.offset or 0, str(error.msg)
         raise LoadFailed(part, type(error).__name__, message, line, column) from None
@@ -51,6 +56,7 @@ def _names(code: types.CodeType) -> set[str]:
 def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -> Any:
     """Execute one text in a module of its own and return the one function it exports."""
     module = types.ModuleType(part)
+    module.__file__ = f"/{part}.py"
     sys.modules[part] = module
     scope = module.__dict__
     scope.update(given)
@@ -66,16 +72,48 @@ def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -
     return own
 
 
+def _preamble(text: str) -> tuple[dict[str, Any], int]:
+    """(scope, flags) of a trusted preamble: names and futures.  A statement that does not run is left out."""
+    module = types.ModuleType(PREAMBLE)
+    sys.modules[PREAMBLE] = module
+    try:
+        flags = compile(text, f"<{PREAMBLE}>", "exec", dont_inherit=True).co_flags & FUTURES
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return module.__dict__, 0
+    for statement in statements:
+        code = compile(ast.Module([statement], []), f"<{PREAMBLE}>", "exec", flags, dont_inherit=True)
+        try:
+            exec(code, module.__dict__)
+        except Exception:  # a package that is not here, say: who needs the name will hear of it
+            continue
+    return module.__dict__, flags
+
+
+def _stubbed(name: str, own: Any, text: str, kind: str) -> Any:
+    """A helper replaced by a stub, for whoever imports it too."""
+    stub = stubs.stub_for(kind, own, text, name)
+    module = types.ModuleType(name)
+    module.__dict__.update(sys.modules[name].__dict__)
+    module.__dict__[name] = stub
+    sys.modules[name] = module
+    return stub
+
+
 def _load(job: dict[str, Any]) -> Any:
     """The entry point of a job's program.  All texts are compiled before any of them runs."""
-    codes = [(name, _compile(name, text)) for name, text in job["helpers"]]
-    main = _compile("main", job["main"])
+    scope, flags = _preamble(job["preamble"])
+    codes = [(name, text, _compile(name, text, flags)) for name, text in job["helpers"]]
+    main = _compile("main", job["main"], flags)
     if codes and job["entry"] not in _names(main):  # a helper that runs first could still put it there
         raise LoadFailed("main", "NameError", f"name {job['entry']!r} is not defined", 0, 0)
-    given: dict[str, Any] = {}
-    for name, code in codes:
+    given = {name: value for name, value in scope.items() if name[:2] != "__" and name != job["entry"]}
+    for name, text, code in codes:
         given[name] = _define(name, code, given, name)
-    return _define("solution", main, given, job["entry"])
+        if job["stub"] and job["stub"][0] == name:
+            given[name] = _stubbed(name, given[name], text, job["stub"][1])
+    scope[job["entry"]] = _define("solution", main, given, job["entry"])
+    return scope[job["entry"]]
 
 
 def _answer(function: Any, i: int, arguments: list[Any], named: dict[str, Any]) -> list[str]:

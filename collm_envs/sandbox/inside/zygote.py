@@ -21,7 +21,7 @@ import socket
 import time
 from typing import Any
 
-from . import child, confine, facts, grader, program, wire
+from . import child, confine, grader, host, program, wire
 from .lock import Lock
 from .preload import preload
 
@@ -32,8 +32,6 @@ SPEAK = 3
 
 FORK = ctypes.PyDLL(None).fork
 """os.fork touches twice the memory, to repair the locks of threads that are not here"""
-PARSER = facts.__name__
-"""not used here, but imported by the program of `Sandbox.parse`"""
 
 
 def _reap(pid: int, grace: bool) -> bytes:
@@ -77,7 +75,7 @@ def _fork(command: bytes, sockets: list[int], lock: Lock, box: child.Box) -> int
     return pid
 
 
-def _serve(control: socket.socket, lock: Lock, box: child.Box) -> None:
+def serve(control: socket.socket, lock: Lock, box: child.Box) -> None:
     """Until the trainer hangs up."""
     pid = -1
     while True:
@@ -134,8 +132,8 @@ def _confined_as(kernel: bool, memory: int) -> tuple[Lock, dict[str, Any]]:
     return lock, features
 
 
-def main(control_fd: int, kind: str, build: str = "") -> None:
-    """Prepare, report the features, serve.
+def prepare(control_fd: int, kind: str, build: str = "") -> tuple[socket.socket, Lock, child.Box]:
+    """Give up what can be given up and report the features.  Returns the arguments of `serve`.
 
     `kind` is "kernel" (every layer the machine allows), "plain" (none of them), or "wasm" (the same layers,
     and programs run in the WebAssembly `build`).
@@ -155,9 +153,10 @@ def main(control_fd: int, kind: str, build: str = "") -> None:
 
         box, memory = vm.Machine(build, MEMORY), vm.ADDRESS_SPACE
     preload()
+    host.hide()
     lock, features = _confined_as(kind != "plain", memory)
     control.sendall(wire.pack(wire.encode({**features, "wasm": kind == "wasm"})))
     os.dup2(1, 2)  # from here on, nobody reads complaints
     gc.collect()
     gc.freeze()
-    _serve(control, lock, box)
+    return control, lock, box
