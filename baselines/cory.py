@@ -42,10 +42,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from baselines.core.advantages import gae, group_baseline, returns_to_go, whiten
+from baselines.core.advantages import gae, group_baseline, returns_to_go
 from baselines.core.duo import Duo, Observed, log_ratios, observed, payments, texts, token_moves
 from baselines.core.episode import Move, Node, episodes
-from baselines.core.improve import Lesson, improve
+from baselines.core.improve import Lesson, improve, normalized
 from baselines.core.rollout import play, starts, summary
 from baselines.core.settings import Settings
 from baselines.core.team import build
@@ -257,7 +257,7 @@ def step(
 ) -> dict[str, float]:
     """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
     if config.normalize:
-        advantages = whiten(advantages)
+        advantages = normalized(advantages)
     lesson = Lesson()
     flat = (move for episode in moves for move in episode)
     for move, advantage in zip(flat, advantages.tolist(), strict=True):
