@@ -116,6 +116,8 @@ class Config(Settings):
             )
         if self.estimator == "group" and self.group < 2:
             raise ValueError(f"group must be at least 2, got {self.group}: the baseline is the group's mean")
+        if self.estimator == "group":
+            self.check_group(self.group)
         if self.kl_target is not None and not (self.kl_target > 0 and self.kl > 0):
             raise ValueError(f"kl_target and kl must be above 0, got {self.kl_target} and {self.kl}")
         fields = {name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None}

@@ -17,7 +17,9 @@ from baselines.core.replay import Episode, Replay, pad
 from baselines.games.tables import PAYOFFS
 from baselines.mixing import Config, Learner, evaluate, td_loss, td_targets, train
 
-SMALL = Config(steps=300, batch=64, capacity=512, lr=3e-3, tau=0.05, hidden=32, epsilon_turns=3000)
+SMALL = Config(
+    steps=300, batch=64, capacity=512, lr=3e-3, tau=0.05, hidden=32, epsilon_turns=3000, reward_scale=1.0
+)
 UNIFORM = dataclasses.replace(SMALL, epsilon_end=1.0)
 BRANCH_B = ((0, 1), (1, 8))
 ADDITIVE = ((-1.5, 2.5), (2.5, 6.5))
