@@ -42,10 +42,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from baselines.core.advantages import gae, group_baseline, returns_to_go, whiten
+from baselines.core.advantages import gae, group_baseline, returns_to_go
 from baselines.core.duo import Duo, Observed, log_ratios, observed, payments, texts, token_moves
 from baselines.core.episode import Move, Node, episodes
-from baselines.core.improve import Lesson, improve
+from baselines.core.improve import Lesson, improve, normalized
 from baselines.core.rollout import play, starts, summary
 from baselines.core.settings import Settings
 from baselines.core.team import build
@@ -116,6 +116,8 @@ class Config(Settings):
             )
         if self.estimator == "group" and self.group < 2:
             raise ValueError(f"group must be at least 2, got {self.group}: the baseline is the group's mean")
+        if self.estimator == "group":
+            self.check_group(self.group)
         if self.kl_target is not None and not (self.kl_target > 0 and self.kl > 0):
             raise ValueError(f"kl_target and kl must be above 0, got {self.kl_target} and {self.kl}")
         fields = {name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None}
@@ -257,7 +259,7 @@ def step(
 ) -> dict[str, float]:
     """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
     if config.normalize:
-        advantages = whiten(advantages)
+        advantages = normalized(advantages)
     lesson = Lesson()
     flat = (move for episode in moves for move in episode)
     for move, advantage in zip(flat, advantages.tolist(), strict=True):

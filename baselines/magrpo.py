@@ -22,6 +22,7 @@ Where we differ from the paper:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -61,6 +62,7 @@ class Config(Settings):
         super().__post_init__()
         if self.group < 2:
             raise ValueError(f"group must be at least 2, got {self.group}: the baseline is the group's mean")
+        self.check_group(self.group)
         if self.joint == "cross" and self.credit in ("difference", "counterfactual"):
             raise ValueError(IDLE.format(self.credit))
 
@@ -70,13 +72,25 @@ def team(config: Config, task: Task) -> Team:
     divided = credit.make(config, task)
     if config.joint == "cross" and divided.blind:
         raise ValueError(IDLE.format(config.credit))
+    grown = width(config, task) ** task.max_turns
+    if grown > config.episodes:
+        warnings.warn(
+            f"a step plays {grown} episodes, not {config.episodes}: one start with group={config.group}, "
+            f"joint={config.joint!r} grows as many in {task.max_turns} turns of {len(task.agents)} agents",
+            stacklevel=2,
+        )
     return replace(build(config, task.agents), credit=divided)
+
+
+def width(config: Config, task: Task) -> int:
+    """Joint turns that follow one history."""
+    return config.group if config.joint == "aligned" else config.group ** len(task.agents)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
     """Take `config.steps` steps; yields what to log after each."""
-    width = config.group if config.joint == "aligned" else config.group ** len(task.agents)
-    roots = max(1, config.episodes // width**task.max_turns)
+    siblings = width(config, task)
+    roots = max(1, config.episodes // siblings**task.max_turns)
     while team.step < config.steps:
         nodes = play(
             task,
@@ -89,8 +103,8 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         )
         shares = team.credit.divide(task, nodes)
         lessons = {agent: Lesson() for agent in task.agents}
-        for k in range(0, len(nodes), width):
-            collect(nodes[k : k + width], config, shares, lessons, 1 / roots)
+        for k in range(0, len(nodes), siblings):
+            collect(nodes[k : k + siblings], config, shares, lessons, 1 / roots)
         metrics = improve_team(team, lessons, config)
         team.step += 1
         yield {**summary(nodes), **shares.metrics, **metrics}

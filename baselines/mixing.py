@@ -14,7 +14,9 @@ is executed; mixer and state are training only.  Every mixer trains with the sam
 the same settings and as many turns and steps: only the field `mixer` differs.
 
 Where we differ.  All: the clock running out is no end of the task, so its last state is bootstrapped;
-targets follow by Polyak averaging; lambda > 0 is not corrected for off-policy actions.  QLLM: its code
+targets follow by Polyak averaging; lambda > 0 is not corrected for off-policy actions; r is standardised
+(EPyMARL's `standardise_rewards`, without the padding of short episodes) unless `reward_scale` is set, so
+Q_tot is in deviations of a reward.  QLLM: its code
 runs what the model wrote in the trainer, lets weights vanish, and gives its baselines other settings;
 here a function is pinned (core/pinned.py), and a weight that is negative, not finite or below the floor
 is refused.  The factor N is as in its code.  At a state that the agents see, QLLM can represent just what
@@ -34,6 +36,7 @@ from torch import Tensor, nn
 
 from baselines.core.discrete import Game, Layout
 from baselines.core.mixers import QLLM, make_mixer
+from baselines.core.moments import Moments, merged, standardised
 from baselines.core.pinned import Refused
 from baselines.core.recurrent import RecurrentQ, play
 from baselines.core.replay import Batch, Episode, Replay
@@ -64,8 +67,9 @@ class Config:
     """discount between turns"""
     td_lambda: float = 0.0
     """0: one-step targets; 1: Monte Carlo"""
-    reward_scale: float = 1.0
-    """rewards are multiplied by this in the loss, and nowhere else"""
+    reward_scale: float | None = None
+    """rewards are multiplied by this in the loss, and nowhere else; None: standardised there, by the mean
+    and deviation of the rewards of all batches so far, as EPyMARL does"""
     tau: float = 0.01
     """share of the online weights that flows into the targets at each step"""
     epsilon_start: float = 1.0
@@ -99,7 +103,8 @@ class Config:
         for name in ("gamma", "td_lambda", "tau", "epsilon_start", "epsilon_end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}")
-        for name in ("lr", "max_grad_norm", "tau"):
+        above = ("lr", "max_grad_norm", "tau", *["reward_scale"] * (self.reward_scale is not None))
+        for name in above:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         if not 1 <= self.batch <= self.capacity:
@@ -126,6 +131,7 @@ class Learner:
         self.weights = [*self.agents.parameters(), *self.mixer.parameters()]
         self.optimizer = torch.optim.Adam(self.weights, config.lr)
         self.replay = Replay(config.capacity)
+        self.rewards = Moments()
         self.rng = np.random.default_rng(config.seed)
         self.step = self.turns = 0
 
@@ -135,6 +141,7 @@ class Learner:
             **{name: part.state_dict() for name, part in self._parts().items()},
             "episodes": [tuple(map(torch.from_numpy, episode)) for episode in self.replay.episodes],
             "function": self._function(),
+            "rewards": tuple(self.rewards),
             "counts": {"added": self.replay.added, "steps": self.step, "turns": self.turns},
             "rng": self.rng.bit_generator.state,
         }
@@ -154,6 +161,7 @@ class Learner:
             part.load_state_dict(state[name])
         self.replay.episodes = [Episode(*(x.numpy() for x in episode)) for episode in state["episodes"]]
         self.replay.added = state["counts"]["added"]
+        self.rewards = Moments(*state.get("rewards", ()))  # runs of before had none
         self.step, self.turns = state["counts"]["steps"], state["counts"]["turns"]
         self.rng.bit_generator.state = state["rng"]
 
@@ -176,6 +184,8 @@ def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[d
         if learner.step % config.updates == 0:
             gather(config, games, learner)
         batch = learner.replay.sample(config.batch, learner.rng)
+        if config.reward_scale is None:
+            learner.rewards = merged(learner.rewards, batch.rewards[batch.mask > 0])
         loss, metrics = td_loss(config, learner, batch)
         learner.optimizer.zero_grad()
         loss.backward()
@@ -209,7 +219,7 @@ def gather(config: Config, games: Sequence[Game], learner: Learner) -> None:
 
 
 def td_loss(config: Config, learner: Learner, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    """L as above, and the means of Q_tot and y over the turns played."""
+    """L as above, and the means of Q_tot and y over the turns played, in the units of the scaled rewards."""
     start = torch.full_like(batch.actions[:, :1], -1)
     last = torch.cat([start, batch.actions], 1)
     q, _ = learner.agents(batch.obs, last)
@@ -219,7 +229,7 @@ def td_loss(config: Config, learner: Learner, batch: Batch) -> tuple[Tensor, dic
         q_target, _ = learner.target_agents(batch.obs, last)
         best = learner.agents.greedy(q)
         values = learner.target_mixer(q_target.gather(-1, best.unsqueeze(-1)).squeeze(-1), batch.state)
-        rewards = config.reward_scale * batch.rewards
+        rewards = scaled(config, learner, batch.rewards)
         y = td_targets(rewards, values, batch.terminated, batch.mask, config.gamma, config.td_lambda)
     n = batch.mask.sum()
     loss = ((q_tot - y).pow(2) * batch.mask).sum() / n
@@ -228,6 +238,13 @@ def td_loss(config: Config, learner: Learner, batch: Batch) -> tuple[Tensor, dic
         "target": ((y * batch.mask).sum() / n).item(),
     }
     return loss, means
+
+
+def scaled(config: Config, learner: Learner, rewards: Tensor) -> Tensor:
+    """Rewards as the loss has them: standardised, or multiplied by `reward_scale`."""
+    if config.reward_scale is None:
+        return standardised(rewards, learner.rewards)
+    return config.reward_scale * rewards
 
 
 def td_targets(

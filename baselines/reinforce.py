@@ -46,6 +46,7 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_group(self.group)
         least = 1 if self.baseline == "none" else 2
         if self.group < least:
             raise ValueError(

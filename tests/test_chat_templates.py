@@ -10,7 +10,8 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from baselines import hf
 from baselines.core.lm import LM, Context
-from baselines.core.render import Renderer, split_thought
+from baselines.core.render import Renderer
+from collm_envs.thinking import split
 from baselines.core.sampling import Sampling
 from collm_envs.policies import Seat
 
@@ -288,7 +289,7 @@ def test_a_thought_that_the_template_has_opened_ends_at_its_mark(thinking, said,
     ids = tokenizer(said, add_special_tokens=False)["input_ids"]
     assert renderer.opened
     assert (renderer.thought(ids, set()), renderer.text(ids, set())) == parts
-    assert split_thought(said, opened=True, thinking=thinking) == parts
+    assert split(said, opened=True) == parts[::-1]
 
 
 def test_a_thought_is_kept_beside_the_text_that_is_played():

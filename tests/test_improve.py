@@ -63,12 +63,19 @@ def test_texts_of_no_advantage_leave_every_weight_as_it_was():
     assert all(torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
 
 
-def test_one_text_a_step_cannot_be_normalized(tmp_path):
+def test_one_text_a_step_is_not_normalized_and_that_is_said(tmp_path):
     model = save(tmp_path, "qwen3", words_tokenizer(Answer.vocabulary()))
-    config = reinforce.Config(model=model, max_new_tokens=2, episodes=1, group=1, normalize=True)
     task = any_text_game(turns=1)
-    with pytest.raises(ValueError, match="normalize needs at least 2 texts of agent_0 in a step, got 1"):
-        next(reinforce.train(config, task, reinforce.team(config, task)))
+    norms = []
+    for normalize in (False, True):
+        config = reinforce.Config(model=model, max_new_tokens=2, episodes=1, group=1, normalize=normalize)
+        run = reinforce.train(config, task, reinforce.team(config, task))
+        if normalize:
+            with pytest.warns(UserWarning, match="a step with a single text of an agent"):
+                norms.append(next(run)["grad_norm"])
+        else:
+            norms.append(next(run)["grad_norm"])
+    assert norms[0] == norms[1] > 0
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

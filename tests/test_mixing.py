@@ -17,7 +17,9 @@ from baselines.core.replay import Episode, Replay, pad
 from baselines.games.tables import PAYOFFS
 from baselines.mixing import Config, Learner, evaluate, td_loss, td_targets, train
 
-SMALL = Config(steps=300, batch=64, capacity=512, lr=3e-3, tau=0.05, hidden=32, epsilon_turns=3000)
+SMALL = Config(
+    steps=300, batch=64, capacity=512, lr=3e-3, tau=0.05, hidden=32, epsilon_turns=3000, reward_scale=1.0
+)
 UNIFORM = dataclasses.replace(SMALL, epsilon_end=1.0, steps=200, batch=128, capacity=4096, lr=4e-3, tau=0.1)
 """with games enough at once that no cell of a table is seen much oftener than another: see AT_ONCE"""
 AT_ONCE = 16

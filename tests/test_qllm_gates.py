@@ -48,7 +48,7 @@ def test_a_sensible_function_passes_every_gate_and_the_report_says_what_was_seen
     found = admit(sandbox, OTHERS, "baseline", contexts)
     assert dict(found.checks) == {
         "static": "reads ctx.silent, feat.reward",
-        "runs": "40 recorded and 64 random turns",
+        "runs": "40 recorded and 64 random turns, 24 of other teams, 176 at the ends of what features can be",
         "finite": "all",
         "bounds": found.checks["bounds"],
         "steady": "the same in another process and order",

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from baselines.core.coalitions import Replays
+from baselines.core.coalitions import Replays, silence
 from baselines.core.features import Row, Turn, describe
 from baselines.core.language import PLACES, Refused
 from collm_envs import Task
 from collm_envs.record import read
+from collm_envs.task import Player
 
 GROUP = 4
 """turns that start from one state"""
@@ -54,6 +55,8 @@ class Contexts:
     changes: Sequence[Change] = ()
     exchange: bool = False
     """whether agents are exchangeable: in no recorded turn did swapping two agents' texts change R"""
+    others: Sequence[tuple[Row, float]] = ()
+    """turns and rewards of teams that no scripted player makes: a function must keep its contract there"""
     ends: Sequence[Row] = ()
     """states of a game in which nobody acts any more; a mixer is asked about these too"""
     names: Mapping[str, Collection[str]] = field(init=False)
@@ -91,6 +94,7 @@ def gather(task: Task, groups: Sequence[Sequence[Turn]], pairs: bool = False) ->
         task.reward_range,
         changes,
         _exchangeable(replays, turns, rewards),
+        _others(replays, pairs),
     )
 
 
@@ -149,6 +153,78 @@ def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[li
     if not found:
         raise ValueError(f"{path}: no episode of {id} on an item that it has")
     return rng.sample(found, min(groups, len(found)))
+
+
+def other_teams(task: Task, seed: int) -> list[Turn]:
+    """An episode each of silent, garbling, hostile and learning teams, and one of a team of all kinds."""
+    rng, items, turns = Random(f"teams/{seed}"), task.items("train"), []
+    for writer in (*WRITERS.values(), None):
+        state, last = task.start(items[rng.randrange(len(items))], rng.getrandbits(31)), None
+        for number in range(task.max_turns):
+            who = {agent: writer or rng.choice([*WRITERS.values()]) for agent in task.agents}
+            texts = {agent: write(task, state, agent, rng) for agent, write in who.items()}
+            turns.append(Turn(state, texts, number, last))
+            state = task.play(state, texts)
+            if task.done(state):
+                break
+            last = task.score(state)
+    return turns
+
+
+def _garbled(task: Task, state: Any, agent: str, rng: Random) -> str:
+    """Words and signs in no order."""
+    return "\n".join(" ".join(rng.choices(WORDS, k=rng.randint(1, 12))) for _ in range(rng.randint(1, 8)))
+
+
+def _hostile(task: Task, state: Any, agent: str, rng: Random) -> str:
+    """Commands beyond the world, signs that do not print, endless lines, fences that stay open."""
+    lines = [
+        "/setblock 999 -7 999 tnt",
+        "\x00\u202e",
+        "0" * 2000,
+        "```python\nraise SystemExit(3)",
+        "]]}>",
+    ]
+    return "\n".join(rng.choices(lines, k=rng.randint(1, 12)))
+
+
+def _learning(task: Task, state: Any, agent: str, rng: Random) -> str:
+    """Half right: a scripted player's text with lines lost, repeated and cut."""
+    lines = rng.choice([*task.players.values()])(task, state, agent, rng).split("\n")
+    kept = [line for line in lines for _ in range(rng.randint(0, 2))]
+    return "\n".join(line[: rng.randint(0, len(line))] if rng.random() < 0.3 else line for line in kept)
+
+
+WORDS = (
+    "the",
+    "a",
+    "def",
+    "return",
+    "I",
+    "cannot",
+    "stone",
+    "7",
+    "-1",
+    "1e9",
+    "{",
+    "/fill",
+    "/setblock",
+    "é",
+)
+WRITERS: Mapping[str, Player] = {
+    "silent": lambda task, state, agent, rng: silence(task, state, agent),
+    "empty": lambda task, state, agent, rng: "",
+    "garbled": _garbled,
+    "hostile": _hostile,
+    "learning": _learning,
+}
+"""how the teams write that functions are tried on besides"""
+
+
+def _others(replays: Replays, pairs: bool) -> list[tuple[Row, float]]:
+    turns = other_teams(replays.task, seed=0)
+    earned = _rewards(replays, [(one, one.texts) for one in turns])
+    return [*zip(describe(replays, turns, pairs), earned.tolist(), strict=True)]
 
 
 def _texts(task: Task, state: Any, rng: Random) -> dict[str, str]:

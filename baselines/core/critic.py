@@ -58,9 +58,25 @@ class Critic:
         old: Tensor | None = None,
     ) -> dict[str, float]:
         """One step on coef * mean (V - target)^2 of all these histories.   targets, old: (len(segments),)"""
+        optimizer.zero_grad()
+        total = self.backward(segments, targets, coef=coef, clip=clip, old=old)
+        return {"value_loss": total, "value_grad_norm": optimizer.step()}
+
+    def backward(
+        self,
+        segments: Sequence[Segment],
+        targets: Tensor,
+        *,
+        coef: float = 1.0,
+        clip: float | None = None,
+        old: Tensor | None = None,
+    ) -> float:
+        """Add the gradient of coef * mean (V - target)^2 of all these histories; returns that mean.
+
+        targets, old: (len(segments),).  Raises FloatingPointError for a loss that is not finite.
+        """
         targets = targets.float().to(self.lm.device)
         before = None if old is None else old.float().to(self.lm.device)
-        optimizer.zero_grad()
         total = 0.0
         for index, value in self._values(segments):
             was = None if before is None else before[index]
@@ -71,7 +87,7 @@ class Critic:
                 )
             (coef * loss).backward()
             total += float(loss.detach())
-        return {"value_loss": total, "value_grad_norm": optimizer.step()}
+        return total
 
     def _values(self, segments: Sequence[Segment]) -> Iterator[tuple[list[int], Tensor]]:
         """Indices and values of these histories, a micro-batch at a time."""

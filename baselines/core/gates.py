@@ -10,8 +10,10 @@ blind        baseline and weights of agent i stay the same when i writes another
 equivariant  exchanged agents have exchanged credit; demanded where the environment's agents are exchangeable
 aligned      mix: when a text changes, its author's credit moves with the team's reward nearly always
 
-Functions are tried on recorded turns, random ones and a game's final states.  Each refusal says which turn,
-agent and value.
+Functions are tried on recorded turns, random ones and a game's final states; those of text environments also
+on turns of silent, garbling, hostile and learning teams, and at the ends of the range of each feature they
+read: the last turn, rejected lines, rewards below zero, no text at all.  Each refusal says which turn, agent
+and value.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from baselines.core.contexts import Contexts
 from baselines.core.features import Row
 from baselines.core.language import Refused
 from baselines.core.pinned import FLOOR
-from baselines.core.trial import Trial, only, permuted, random_rows, where
+from baselines.core.trial import Trial, edge_rows, only, permuted, random_rows, where
 from collm_envs.sandbox import Sandbox
 
 SUM = 1e-6
@@ -58,18 +60,23 @@ def admit(sandbox: Sandbox, source: str, mode: str, contexts: Contexts, seed: in
     except Refused as why:
         raise Refused(f"static: {why}") from None
     trial, random = Trial(sandbox, source, mode, contexts.agents), random_rows(contexts, seed)
-    drawn = [*random, *contexts.ends]
+    edges = edge_rows(contexts, read, seed)
+    drawn = [*random, *edges, *contexts.ends]
     recorded, changes = contexts.rewards.tolist(), contexts.changes
-    rows = [*contexts.rows, *drawn, *(change.row for change in changes)]
+    rows = [*contexts.rows, *(row for row, _ in contexts.others), *drawn, *(change.row for change in changes)]
     rows = [only(row, read) for row in rows]
-    rewards = [*recorded, *(recorded[k % len(recorded)] for k in range(len(drawn)))]
+    anything = [*recorded, *contexts.reward_range]
+    rewards = [*recorded, *(reward for _, reward in contexts.others)]
+    rewards += [anything[k % len(anything)] for k in range(len(drawn))]
     rewards += [change.reward for change in changes]
     values = trial.numbers(rows, rewards)
-    n, m = len(recorded), len(recorded) + len(drawn)
+    n, m = len(recorded), len(rows) - len(changes)
     checks = {
         "static": "reads " + (named(read) or "nothing"),
         "runs": f"{n} recorded and {len(random)} random turns"
-        + f", {len(contexts.ends)} final states" * bool(contexts.ends),
+        + f", {len(contexts.ends)} final states" * bool(contexts.ends)
+        + f", {len(contexts.others)} of other teams" * bool(contexts.others)
+        + f", {len(edges)} at the ends of what features can be" * bool(edges),
         "finite": "all",
         "bounds": bounds(mode, rows, values, contexts),
         "steady": steady(trial, rows, rewards, values),

@@ -106,6 +106,10 @@ class QLLM(nn.Module):
         b = 0.0
         if "bias" in self.function.functions:
             b = self.function.call("bias", rows).reshape(q.shape[:-1])
+            bad = (~torch.isfinite(b.flatten())).nonzero()
+            if len(bad):
+                where = f"{float(b.flatten()[bad[0, 0]])} at row {int(bad[0, 0])}"
+                raise Refused(f"{self.function.name}: bias is not finite: {where}")
         return weighted(q, w.reshape(q.shape), b)
 
 

@@ -23,7 +23,11 @@ def learning_rate(lr: float, step: int, steps: int, schedule: Schedule, warmup: 
 
 
 class Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) without weight decay, over one policy's or critic's parameters."""
+    """AdamW (Loshchilov & Hutter 2019) without weight decay, over one policy's or critic's parameters.
+
+    `heads` are parameters with a learning rate of their own, `head_lr`, on the same schedule.  `steps` and
+    `warmup` count calls of `step`, which are as many for each step of a run as there are passes in it.
+    """
 
     def __init__(
         self,
@@ -34,12 +38,16 @@ class Optimizer:
         schedule: Schedule = "constant",
         warmup: int = 0,
         max_grad_norm: float = 1.0,
+        heads: Sequence[nn.Parameter] = (),
+        head_lr: float = 0.0,
     ):
-        self.parameters = list(parameters)
-        self.lr, self.steps, self.warmup = lr, steps, warmup
+        self.parameters = [*parameters, *heads]
+        self.rates = [lr, head_lr] if heads else [lr]
+        self.steps, self.warmup = steps, warmup
         self.schedule: Schedule = schedule
         self.max_grad_norm = max_grad_norm
-        self.adam = torch.optim.AdamW(self.parameters, lr=lr, weight_decay=0.0)
+        groups = [{"params": [*parameters]}, *([{"params": [*heads]}] if heads else [])]
+        self.adam = torch.optim.AdamW(groups, lr=lr, weight_decay=0.0)
         self.taken = 0
 
     def zero_grad(self) -> None:
@@ -50,8 +58,8 @@ class Optimizer:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient's norm is {float(norm)}; no weight was changed")
-        for group in self.adam.param_groups:
-            group["lr"] = learning_rate(self.lr, self.taken, self.steps, self.schedule, self.warmup)
+        for group, lr in zip(self.adam.param_groups, self.rates, strict=True):
+            group["lr"] = learning_rate(lr, self.taken, self.steps, self.schedule, self.warmup)
         self.adam.step()
         self.taken += 1
         return float(norm)

@@ -188,18 +188,23 @@ def check_weights(w: Tensor, shape: tuple[int, int], name: str) -> None:
     if not bool(torch.isfinite(w).all()):
         raise Refused(f"{name}: weights are not finite: {_worst(w, ~torch.isfinite(w))}")
     low = float(w.min())
+    row, agent = divmod(int(w.argmin()), shape[1])
     if low < 0:
         raise Refused(
-            f"{name}: negative weight {low:.4g}: an agent would be taught to lower the team's value"
+            f"{name}: negative weight {low:.4g} at row {row}: agent {agent} would be taught to lower the "
+            "team's value"
         )
     if shape[1] * low < FLOOR:
         raise Refused(
-            f"{name}: saturated, N * w = {shape[1] * low:.4g} is below the floor {FLOOR}: "
-            "that agent would hardly learn"
+            f"{name}: saturated, N * w = {shape[1] * low:.4g} is below the floor {FLOOR} at row {row}: "
+            f"agent {agent} would hardly learn"
         )
-    off = float((w.sum(1) - 1).abs().max())
-    if off > 1e-4:
-        raise Refused(f"{name}: weights must sum to 1 over the agents, off by {off:.4g}")
+    off = (w.sum(1) - 1).abs()
+    if float(off.max()) > 1e-4:
+        raise Refused(
+            f"{name}: weights must sum to 1 over the agents, off by {float(off.max()):.4g} at row "
+            f"{int(off.argmax())}"
+        )
 
 
 def _pin(path: Path) -> str:

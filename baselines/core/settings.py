@@ -79,7 +79,7 @@ class Settings:
     schedule: Schedule = "constant"
     """of the learning rate, over all steps"""
     warmup: int = 0
-    """steps over which the learning rate rises"""
+    """steps of the run over which the learning rate rises, whatever the number of epochs"""
     max_grad_norm: float = 1.0
     """gradients longer than this are shortened to it"""
     epochs: int = 1
@@ -95,7 +95,7 @@ class Settings:
     entropy: float = 0.0
     """weight of an entropy bonus"""
     normalize: bool = False
-    """scale each agent's advantages of a step to mean 0 and deviation 1"""
+    """scale each agent's advantages of a step to mean 0 and deviation 1; the only one of a step is left alone"""
     credit: str = "shared"
     """what an agent learns from: the team's advantage (shared), or its own by difference, shapley,
     counterfactual, learned, or qllm:FILE, a function in baselines/credits (core/credit.py)"""
@@ -141,6 +141,14 @@ class Settings:
             raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
         if self.shared and self.models:
             raise ValueError("shared and models exclude each other: shared agents are one model")
+
+    def check_group(self, group: int) -> None:
+        """Raise ValueError where a step's episodes are fewer than one group of them."""
+        if self.episodes < group:
+            raise ValueError(
+                f"episodes={self.episodes} is less than group={group}: a step plays at least one whole group; "
+                f"set episodes to {group} or more, or a smaller group"
+            )
 
     @property
     def sampling(self) -> Sampling:

@@ -121,7 +121,7 @@ def build(
     team = Team(policies, {}, {})
     for name in team.members():
         policy = team.policy(name)
-        team.optimizers[name] = _optimizer(policy.parameters(), settings, settings.lr, settings.epochs)
+        team.optimizers[name] = optimizer(policy.parameters(), settings, settings.lr, settings.epochs)
         if settings.kl:
             team.references[name] = policy if policy.adapter else _frozen(settings, agents, policy)
     for name, agent in judged.items():
@@ -129,14 +129,14 @@ def build(
         if critic_on_actor:
             team.critics[name] = critic = Critic(actor, critic_max_context)
             both = [*actor.parameters(), *critic.head.parameters()]
-            team.critic_optimizers[name] = _optimizer(both, settings, critic_lr, critic_epochs)
+            team.critic_optimizers[name] = optimizer(both, settings, critic_lr, critic_epochs)
             continue
         if settings.lora_rank:
             lm = spare[f"critic_{name}"]
         else:
             lm = _lm(settings, f"critic_{name}", trunks[f"critic_{name}"])
         team.critics[name] = critic = Critic(lm, critic_max_context)
-        team.critic_optimizers[name] = _optimizer(critic.parameters(), settings, critic_lr, critic_epochs)
+        team.critic_optimizers[name] = optimizer(critic.parameters(), settings, critic_lr, critic_epochs)
     return team
 
 
@@ -208,15 +208,24 @@ def _frozen(settings: Settings, agents: Sequence[str], policy: LM) -> LM:
     return lm
 
 
-def _optimizer(parameters: Sequence[nn.Parameter], settings: Settings, lr: float, passes: int) -> Optimizer:
-    """`passes` times it steps in every step of the run: its schedule ends with the run."""
+def optimizer(
+    parameters: Sequence[nn.Parameter],
+    settings: Settings,
+    lr: float,
+    passes: int,
+    heads: Sequence[nn.Parameter] = (),
+    head_lr: float = 0.0,
+) -> Optimizer:
+    """`passes` times it steps in every step of the run: its warm-up and its schedule are the run's."""
     return Optimizer(
         parameters,
         lr,
         steps=settings.steps * passes,
         schedule=settings.schedule,
-        warmup=settings.warmup,
+        warmup=settings.warmup * passes,
         max_grad_norm=settings.max_grad_norm,
+        heads=heads,
+        head_lr=head_lr,
     )
 
 

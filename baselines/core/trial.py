@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 
 from baselines.core.contexts import Contexts
-from baselines.core.features import PER_AGENT, Row
+from baselines.core.features import CTX, PER_AGENT, Row
 from baselines.core.language import PLACES, Refused
 from baselines.core.written import calls
 from collm_envs.sandbox import CallFailed, Sandbox
 
 RANDOM = 64
 """random turns a function is tried on"""
+BASES = 3
+"""recorded turns in which one feature at a time is moved to the ends of its range"""
+CORNERS = 128
+"""turns with every feature at an end of its range, or at another value that functions test for"""
+COUNTS = {"accepted": 10.0, "rejected": 10.0, "last_accepted": 10.0, "last_rejected": 10.0, "chars": 400.0}
+"""features that count, and how far they are tried where nothing more was recorded"""
+REWARDS = ("reward", "silent", "last")
+"""features that are rewards of a turn"""
+Draw = Callable[[Sequence[float]], float]
+"""the ends of a range -> a number in it"""
 CPU_S = 2.0
 """for all turns together; a fraction of a millisecond is usual for one"""
 RUNNER = """
@@ -92,25 +102,60 @@ class Trial:
 
 
 def random_rows(contexts: Contexts, seed: int) -> list[Row]:
-    """Turns that nobody played: every feature on its own, within and a little beyond what was recorded."""
+    """Turns that nobody played: every feature on its own, anywhere in its range."""
     rng = Random(f"gates/{seed}")
-    parts = {place: _ranges(contexts, place) for place in ("ctx", "feat", "pair", "silent")}
-    draws: list[Callable[[float, float], float]] = [lambda low, high: low, lambda low, high: high]
-    draws += [lambda low, high: rng.uniform(low, high)] * (RANDOM - 2)
-    first = contexts.rows[0]
+    draws: list[Draw] = [min, max, *[lambda ends: rng.uniform(min(ends), max(ends))] * (RANDOM - 2)]
+    return [_drawn(contexts, draw) for draw in draws]
+
+
+def edge_rows(contexts: Contexts, read: Mapping[str, Sequence[str]], seed: int) -> list[Row]:
+    """Turns at the ends of the ranges: recorded ones with one feature there, then all features at once.
+
+    Only what the function reads is moved.  None for a game, whose fields have no declared range.
+    """
+    if not _declared(contexts):
+        return []
+    rng = Random(f"edges/{seed}")
+    bases = [contexts.rows[rng.randrange(len(contexts.rows))] for _ in range(BASES)]
     rows = []
-    for draw in draws:
-        made = {
-            place: {
-                name: _like(value, *parts[place][name], draw) for name, value in getattr(first, place).items()
+    for feature in [(place, name) for place, names in read.items() for name in names]:
+        ends = _ends(contexts, *feature)
+        for base in bases:
+            rows += [_moved(base, *feature, ends, lambda _, end=end: end) for end in ends]  # of all agents
+            rows += [_moved(base, *feature, ends, rng.choice) for _ in ends]  # each agent's own
+    return rows + [_drawn(contexts, rng.choice) for _ in range(CORNERS)]
+
+
+def _moved(base: Row, place: str, name: str, ends: Sequence[float], draw: Draw) -> Row:
+    """The turn with one feature drawn anew."""
+    features = getattr(base, place)
+    moved = {**features, name: _filled(features[name], ends, draw)}
+    return _symmetric(base._replace(**{place: moved}))
+
+
+def _drawn(contexts: Contexts, draw: Draw) -> Row:
+    """A turn whose every number was drawn between its ends."""
+    first = contexts.rows[0]
+    return _symmetric(
+        Row(
+            **{
+                place: {
+                    name: _filled(value, _ends(contexts, place, name), draw)
+                    for name, value in getattr(first, place).items()
+                }
+                for place in Row._fields
             }
-            for place in parts
-        }
-        for name, table in made["pair"].items():  # what two agents do together has no order
-            n = len(table)
-            made["pair"][name] = tuple(tuple(table[min(i, j)][max(i, j)] for j in range(n)) for i in range(n))
-        rows.append(Row(**made))
-    return rows
+        )
+    )
+
+
+def _symmetric(row: Row) -> Row:
+    """What two agents do together has no order."""
+    pair = {
+        name: tuple(tuple(table[min(i, j)][max(i, j)] for j in range(len(table))) for i in range(len(table)))
+        for name, table in row.pair.items()
+    }
+    return row._replace(pair=pair)
 
 
 def permuted(row: Row, order: Sequence[int]) -> Row:
@@ -123,20 +168,38 @@ def permuted(row: Row, order: Sequence[int]) -> Row:
     )
 
 
-def _ranges(contexts: Contexts, place: str) -> dict[str, tuple[float, float]]:
-    """name -> (low, high): what was recorded, and half as much again upwards where it varies."""
-    found = {}
-    for name in getattr(contexts.rows[0], place):
-        values = np.array([getattr(row, place)[name] for row in contexts.rows], float)
-        low, high = float(values.min()), float(values.max())
-        found[name] = (low, high) if "reward" in name or low == high else (low, high + (high - low) / 2)
-    return found
+def _declared(contexts: Contexts) -> bool:
+    """Whether these are turns of a text environment, whose features are those of core/features.py."""
+    return set(CTX) <= set(contexts.rows[0].ctx)
 
 
-def _like(value: Any, low: float, high: float, draw: Callable[[float, float], float]) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_like(x, low, high, draw) for x in value)
-    return draw(low, high)
+def _ends(contexts: Contexts, place: str, name: str) -> tuple[float, ...]:
+    """The ends of a feature's range and what functions test for in between.
+
+    Rewards: those of a turn, and 0; lines and characters: none, some, more than were recorded; other
+    metrics and a game's fields have no declared range: what was recorded, and half as much again upwards.
+    """
+    key = {"silent": "feat"}.get(place, place)  # silence has the same facts as a text
+    seen = [np.array([getattr(row, p)[name] for row in contexts.rows], float) for p in {place, key}]
+    low, high = min(float(x.min()) for x in seen), max(float(x.max()) for x in seen)
+    wider = (low, high) if low == high else (low, high + (high - low) / 2)
+    if not _declared(contexts):
+        return wider
+    if place == "ctx" and name in ("agents", "turns", "worst", "best"):
+        return (low,)
+    if place == "ctx" and name == "turn":
+        return tuple(map(float, range(int(contexts.rows[0].ctx["turns"]))))  # type: ignore[arg-type]
+    if name in COUNTS:
+        return (*map(float, range(6)), max(COUNTS[name], 2 * high))
+    if name in REWARDS:
+        worst, best = contexts.reward_range
+        return tuple({worst, worst / 2, 0.0, best} if worst < 0 < best else {worst, best, 0.0})
+    return (min(low, 0.0), *wider)
+
+
+def _filled(value: Any, ends: Sequence[float], draw: Draw) -> Any:
+    """A value of the same shape, every number of it drawn."""
+    return tuple(_filled(x, ends, draw) for x in value) if isinstance(value, tuple) else draw(ends)
 
 
 def only(row: Row, read: Mapping[str, Sequence[str]]) -> Row:
