@@ -21,6 +21,9 @@ from collm_envs.record import Record, read
 from collm_envs.stats import Summary, summary
 from collm_envs.table import Scores, scores, summarised
 
+NO_DIFFERENCE = ("seed", "out", "threads")
+"""settings in which the runs of one row may differ"""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -90,7 +93,7 @@ def _trained_rows(folders: Sequence[Path], played: Sequence[Played]) -> list[Row
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         stored = _config(folder)
-        settings = {name: value for name, value in stored["config"].items() if name not in ("seed", "out")}
+        settings = {name: value for name, value in stored["config"].items() if name not in NO_DIFFERENCE}
         groups.setdefault(json.dumps([stored["algorithm"], settings], sort_keys=True), []).append(folder)
     names = [_method(_config(some[0])) for some in groups.values()]
     rows = []
