@@ -23,9 +23,7 @@ VERBS = {
     "eval": Verb("baselines.console:evaluate", "play many episodes, write records and a table"),
     "train": Verb("baselines.core.commands:train", "train agents; go on with an interrupted run"),
     "export": Verb("baselines.core.export:main", "write worlds as Minecraft functions"),
-    "sweep": Verb(
-        "baselines.core.commands:sweep", "compare algorithms: equal trials, seeds and CPU seconds"
-    ),
+    "sweep": Verb("baselines.core.commands:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.core.ask:main", "ask a language model for a credit function; gate and pin it"),
     "demo": Verb("baselines.core.commands:demo", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
@@ -60,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args[0] not in VERBS:
         near = difflib.get_close_matches(args[0], VERBS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        print(f"collm: no verb {args[0]!r}; {hint}there are {', '.join(VERBS)}", file=sys.stderr)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}", file=sys.stderr)
         return 2
     if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
         sys.path.append(os.getcwd())

@@ -64,6 +64,7 @@ class Logs:
         self.sinks = _sinks(out, name, config, step)
         self.progress = Progress(name, config.steps, step, quiet=quiet)
         self.last_eval: list[str] = []
+        self.last_step: list[str] = []
 
     def __enter__(self) -> Logs:
         self.progress.__enter__()
@@ -81,8 +82,8 @@ class Logs:
         self.metrics.write({"step": step, **metrics})
         for sink in self.sinks:
             sink.write(step, metrics)
-        shown = [form.format(metrics[key]) for key, form in SHOWN.items() if key in metrics]
-        self.progress.update(step, *shown[:1], *self.last_eval, *shown[1:])
+        self.last_step = [form.format(metrics[key]) for key, form in SHOWN.items() if key in metrics]
+        self._tell(step)
 
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         self.evals.write({"step": step, **metrics})
@@ -91,6 +92,11 @@ class Logs:
         self.last_eval = [f"eval {metrics['return']:.3f}"]
         if step == 0:
             self.progress.restart()
+        else:
+            self._tell(step)
+
+    def _tell(self, step: int) -> None:
+        self.progress.update(step, *self.last_step[:1], *self.last_eval, *self.last_step[1:])
 
 
 def read(path: Path) -> list[dict[str, Any]]:

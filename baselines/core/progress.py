@@ -39,7 +39,7 @@ class Progress:
         self.printed: tuple[int, str] | None = None
         self.bar: Bar | None = None
         if self.console.is_interactive and not quiet:
-            self.bar = Bar(*_columns(self.console.width), console=self.console, transient=True)
+            self.bar = Bar(*_columns(self.console.width), console=self.console)
             self.task = self.bar.add_task(name, total=total, completed=done, numbers="")
 
     def __enter__(self) -> Progress:
@@ -52,7 +52,7 @@ class Progress:
     ) -> None:
         if self.bar:
             self.bar.stop()
-        if self.bar or self.printed != (self.done, self.numbers):
+        elif self.printed != (self.done, self.numbers):
             self._print()
 
     def restart(self) -> None:
