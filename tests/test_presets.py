@@ -64,7 +64,14 @@ def test_nothing_is_filled_in_for_other_models_or_for_the_published_settings(arg
 @pytest.mark.parametrize("name", flags.ALGORITHMS)
 @pytest.mark.parametrize(
     "args",
-    [[], ["--env", "TLDR-v0"], ["--env-kwargs", KWARGS], ["--env-kwargs", "{}"], ["--model", "a folder"], None],
+    [
+        [],
+        ["--env", "TLDR-v0"],
+        ["--env-kwargs", KWARGS],
+        ["--env-kwargs", "{}"],
+        ["--model", "a folder"],
+        None,
+    ],
 )
 def test_a_command_gives_the_settings_it_was_made_from(name, args):
     config = read(name, OTHERS[name] if args is None else args)

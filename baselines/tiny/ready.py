@@ -25,12 +25,10 @@ from baselines.core.models import load
 from baselines.core.presets import ENVS
 from baselines.core.rollout import eval_starts, play
 from baselines.core.sampling import Sampling
-from collm_envs import make, make_task
+from collm_envs import make
 
 EPISODES = 64
 """evaluation episodes behind the return in a file's metadata"""
-TERSE = {"prompts": "terse"}
-ONE_TURN = {**TERSE, "max_turns": 1}
 
 
 class Ready(NamedTuple):
@@ -41,19 +39,11 @@ class Ready(NamedTuple):
 
 
 def settings() -> Iterator[Ready]:
-    """Every setting a warm start is shipped for, the most used first."""
-    for env, preset in ENVS.items():
-        yield Ready(env, preset.env_kwargs)
-    for env in ("StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0"):  # one agent: GRPO and AC
-        yield Ready(env, {**ENVS[env].env_kwargs, "num_agents": 1})
-    for env in ("StrBuild-v0", "HouseBuild-v0", "CoopHE-v0", "CoopHE-v1"):
-        yield Ready(env, ONE_TURN)
-        yield Ready(env, TERSE)
-    known = [{**item.data, "task_id": item.id} for item in make_task("CoopHE-v0").items("train")[:16]]
-    for env in ("CoopHE-v0", "CoopHE-v1"):  # studies/learning.py
-        yield Ready(env, {**ONE_TURN, "items": known, "timeout_s": 0.3, "max_timeouts": 1})
+    """Every setting a warm start is shipped for."""
+    for env in ("StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0"):
+        yield Ready(env, ENVS[env].env_kwargs)
+    yield Ready("TLDR-v0", {"prompts": "terse", "num_agents": 1})
     yield Ready("TLDR-v0", {})
-    yield Ready("ArXiv-v0", {})
 
 
 def file_of(ready: Ready) -> Path:
