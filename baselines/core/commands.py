@@ -36,6 +36,8 @@ def train(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(USAGE)
         return 0
+    if args[0].startswith("--resume="):
+        args = [*args[0].split("=", 1), *args[1:]]
     try:
         if args[0] == "--resume":
             if len(args) != 2:

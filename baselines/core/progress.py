@@ -52,7 +52,7 @@ class Progress:
     ) -> None:
         if self.bar:
             self.bar.stop()
-        elif self.printed != (self.done, self.numbers):
+        elif self.done > self.began_at and self.printed != (self.done, self.numbers):
             self._print()
 
     def restart(self) -> None:
