@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,26 +23,17 @@ VERBS = {
     "eval": Verb("baselines.console:evaluate", "play many episodes, write records and a table"),
     "train": Verb("baselines.core.commands:train", "train agents; go on with an interrupted run"),
     "export": Verb("baselines.core.export:main", "write worlds as Minecraft functions"),
-    "sweep": Verb("baselines.core.sweep:main", "compare algorithms on equal trials, seeds and CPU seconds"),
+    "sweep": Verb("baselines.core.commands:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.core.ask:main", "ask a language model for a credit function; gate and pin it"),
-    "demo": Verb("baselines.core.demo:main", "two tiny models learn to build a word together"),
+    "demo": Verb("baselines.core.commands:demo", "two tiny models learn to build a word together"),
     "view": Verb("baselines.console:view", "open recorded episodes in a browser"),
     "report": Verb(
         "baselines.core.report:main", "runs and evaluations side by side, with the paper's numbers"
     ),
     "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }
-USER_ERRORS = (
-    ValueError,
-    KeyError,
-    TypeError,
-    OSError,
-    RuntimeError,
-    ImportError,
-    ArithmeticError,
-    MemoryError,
-)
-
+EXPECTED = (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError, MemoryError)
+"""errors whose sentence is enough"""
 EXTRAS = {
     **dict.fromkeys(("tyro", "rich"), "cli"),
     **dict.fromkeys(("torch", "transformers", "peft"), "baselines"),
@@ -58,28 +51,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         width = max(map(len, VERBS))
         print("usage: collm VERB ...      collm VERB --help says more\n")
         print("\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()))
+        print("\nAn error is one line; with COLLM_TRACEBACK=1 set it is shown with where it comes from.")
+        return 0
+    if args[0] in ("-V", "--version", "version"):
+        print(f"collm {importlib.metadata.version('collm')}")
         return 0
     if args[0] not in VERBS:
-        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        near = difflib.get_close_matches(args[0], VERBS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}", file=sys.stderr)
         return 2
     if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
         sys.path.append(os.getcwd())
     try:
         return _load(VERBS[args[0]].function)(args[1:]) or 0
     except KeyboardInterrupt as stop:
-        print(f"\ncollm: {str(stop) or 'interrupted'}", file=sys.stderr)
+        print(f"\ncollm {args[0]}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `collm envs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except USER_ERRORS as error:
+    except Exception as error:  # whatever a user's files and flags lead to: a stranger is told in a line
         if "COLLM_TRACEBACK" in os.environ:
             raise
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-            message = f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
-        print(f"collm {args[0]}: {message}  (COLLM_TRACEBACK=1 shows where)", file=sys.stderr)
+        print(f"collm {args[0]}: {_in_a_line(error)}", file=sys.stderr)
         return 2
+
+
+def _in_a_line(error: Exception) -> str:
+    """What went wrong; with the way to a traceback where it is none of the errors we raise ourselves."""
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    line = " ".join(message.split())
+    expected = isinstance(error, EXPECTED) and " " in line
+    return line if expected else f"{type(error).__name__}: {line}  (COLLM_TRACEBACK=1 shows where)"
 
 
 def _load(function: str) -> Callable[[Sequence[str]], int | None]:

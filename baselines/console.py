@@ -16,12 +16,13 @@ from rich import box
 from rich.console import Console, Group
 from rich.markdown import Markdown
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, UseAppendAction, arg
 
 import collm_envs
+from baselines.core import threads
+from baselines.core.progress import Progress
 from baselines.protocols import Protocol, keywords, seated
 from collm_envs import TextEnv, catalogue
 from collm_envs import evaluate as evaluation
@@ -197,6 +198,8 @@ class Eval(_Seats):
     """train or eval"""
     at_once: int = 64
     """episodes played side by side"""
+    threads: int = 0
+    """CPU threads of hf: models; 0: one for models below 3 million parameters, which more make slower"""
     out: Path | None = None
     """folder for records.jsonl, table.json and what is needed to go on; default: runs/eval/..."""
 
@@ -204,6 +207,7 @@ class Eval(_Seats):
 def evaluate(args: Sequence[str]) -> int:
     asked = tyro.cli(Eval, args=args, prog="collm eval")
     env = asked.make(**keywords(asked.protocol))
+    threads.ask(asked.threads)
     policies = seat(env.task, asked.policy, asked.named(), kinds(env))
     todo = evaluation.jobs(env, split=asked.split, episodes=asked.episodes, seeds=asked.seeds)
     folder = asked.out or Path("runs/eval", env.spec.id, f"{asked.protocol}-{_slug(policies)}")
@@ -245,16 +249,14 @@ def _slug(policies: dict[str, Policy]) -> str:
 def _with_progress(
     env: TextEnv, policies: dict[str, Policy], todo: list[evaluation.Job], folder: Path, at_once: int
 ) -> evaluation.Evaluation:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     returns: list[float] = []
-    with Progress(*columns, console=out, transient=True) as progress:
-        bar = progress.add_task(env.spec.id, total=len(todo))
+    with Progress(env.spec.id, len(todo)) as progress:
 
         def heard(outcome: Record | evaluation.Failure) -> None:
             if isinstance(outcome, Record):
                 returns.append(sum(turn["reward"] for turn in outcome.turns))
-            mean = f"  return {sum(returns) / len(returns):.3f}" if returns else ""
-            progress.update(bar, advance=1, description=f"{env.spec.id}{mean}")
+            mean = [f"return {sum(returns) / len(returns):.3f}"] if returns else []
+            progress.update(progress.done + 1, *mean)
 
         return evaluation.evaluate(env, policies, todo, folder, at_once=at_once, heard=heard)
 

@@ -71,11 +71,12 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
             f"max_new_tokens={sampling.max_new_tokens}"
         )
     dtype = torch.bfloat16 if given.get("bf16") else torch.float32
+    device = pick_device(given.get("device", "auto"))  # refused, where it is not there, before a warm start
     if model == "tiny":
         if env is None:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
         model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
-    network, tokenizer = load(model, pick_device(given.get("device", "auto")), dtype=dtype)
+    network, tokenizer = load(model, device, dtype=dtype)
     return HF(LM(f"hf:{rest}", network, tokenizer, sampling, context))
 
 

@@ -212,3 +212,61 @@ def test_the_page_shows_tables_curves_and_commands_in_a_browser(folders, tmp_pat
         assert browser.errors == []
     finally:
         browser.close()
+
+
+UNUSABLE = {
+    "not begun": (lambda at: (at / "eval.jsonl").write_text(""), "nothing was evaluated in this run yet"),
+    "no settings": (lambda at: (at / "config.json").unlink(), "holds no run: there is no config.json in it"),
+    "cut settings": (lambda at: (at / "config.json").write_text("{"), "config.json cannot be read"),
+    "other settings": (lambda at: (at / "config.json").write_text('{"model": 1}'), "is not of a run"),
+    "another version": (
+        lambda at: (at / "config.json").write_text(
+            (at / "config.json").read_text().replace('"lr"', '"rate"')
+        ),
+        "unknown settings ['rate']",
+    ),
+    "an algorithm of somebody else": (
+        lambda at: (at / "config.json").write_text((at / "config.json").read_text().replace("maac", "mine")),
+        "got 'mine'",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+def test_a_folder_of_no_use_is_left_out_by_name(fault, tmp_path, capsys):
+    spoil, reason = UNUSABLE[fault]
+    for name in ("bad", "good"):
+        write_run(
+            tmp_path / name,
+            "maac",
+            Config(env_kwargs=KWARGS, steps=10, lr=2e-3 if name == "bad" else 1e-3),
+            (0.0, 1.0),
+        )
+    spoil(tmp_path / "bad")
+    assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("left out: ")
+    assert str(tmp_path / "bad") in line
+    assert reason in line
+    assert said.out.startswith("1 rows; ")
+    assert cli.main(["report", str(tmp_path / "bad"), "--out", str(tmp_path / "none")]) == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_evaluation_without_records_is_left_out_by_name(tmp_path, capsys):
+    write_evaluation(tmp_path / "good", "openai:http://host/v1#m")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "records.jsonl").touch()
+    assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    assert "empty/records.jsonl holds no records" in capsys.readouterr().err
+
+
+def test_runs_that_differ_in_threads_alone_are_one_row(tmp_path):
+    for seed in range(2):
+        write_run(
+            tmp_path / f"r{seed}", "maac", Config(env_kwargs=KWARGS, seed=seed, threads=seed), (0.0, 1.0)
+        )
+    (row,) = collect([tmp_path])
+    assert row.units == "2 seeds"

@@ -57,7 +57,10 @@ def test_a_sweep_runs_and_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     assert rows[0]["lr"] == rows[1]["lr"]
     assert sweep.main(args) == 0
     assert sweep.read(tmp_path / "sweep.csv") == rows
-    assert "magrpo" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "magrpo" in said.out
+    assert "sweep 0/2  magrpo trial 0 seed 0  step 1  return " in said.err
+    assert "sweep 2/2  maac trial 0 seed 0  eval " in said.err
 
 
 def test_bounds_that_make_no_sense_are_refused():

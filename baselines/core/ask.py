@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
+from baselines.core.progress import Progress
 from baselines.core.searching import Config
 
 if TYPE_CHECKING:
@@ -81,8 +82,15 @@ def main(args: Sequence[str]) -> int:
 
     out.print(Text.assemble(("QLLM ", "bold"), f"{config.env}, mode {config.mode}, {config.model}"))
     out.print(Text(f"     {config.candidates} candidates, {config.rounds} rounds -> {config.folder}", "dim"))
-    with Sandbox() as sandbox, out.status("asking"):
-        outcome = search(config, sandbox, heard=lambda one: out.print(_line(one)))
+    with Sandbox() as sandbox, Progress("qllm", config.candidates * config.rounds) as progress:
+
+        def heard(one: Tried) -> None:
+            out.print(_line(one))
+            if one.numbers is not None or one.attempt == config.retries:
+                progress.update(progress.done + 1)
+
+        progress.update(0, "asking")
+        outcome = search(config, sandbox, heard=heard)
     return _finish(config, outcome)
 
 

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -73,13 +72,12 @@ def main(args: Sequence[str] = ()) -> None:
     """Warm start, two runs, a table, and runs/demo/report.html.  Takes no arguments."""
     if args:
         raise SystemExit(f"collm demo takes no arguments, got {' '.join(args)}")
-    torch.set_num_threads(1)  # a second thread costs such small models more than it gives
     console, started = Console(), time.perf_counter()
     shutil.rmtree(OUT, ignore_errors=True)
     env = make("StrBuild-v0", **WORDS)
     console.print("Two small language models, one word, blocks of their own each: StrBuild-v0.")
-    with console.status("warm start: a 0.16M-parameter model reads clumsy scripted play"):
-        tiny.folder("StrBuild-v0", WORDS)
+    console.print("They begin as one 0.16M-parameter model that has read clumsy scripted play.")
+    tiny.folder("StrBuild-v0", WORDS)
     outcomes = [study(name) for name in RUNS]
     expert = scripted_return(env.task, "expert")
     console.print(results_table(outcomes, expert))
@@ -91,6 +89,7 @@ def study(name: str) -> Outcome:
     """Train one algorithm and look at the same word before and after."""
     kind, config = RUNS[name]
     config.out = str(OUT / kind)
+    print(f"{name}: {command(kind, replace(config, out=''))}", flush=True)
     start = time.perf_counter()
     out = run.train(kind, config)
     seconds = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -9,8 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from baselines.core.progress import Progress
 
 from collm_envs.files import saving, write_whole
 
@@ -45,6 +45,15 @@ SHOWN = {
 """metric -> how the progress bar tells it, where there is one"""
 
 
+def check_extras(config: Plan) -> None:
+    """Raise ModuleNotFoundError, with its `name`, for a package that these settings need and lack."""
+    wanted = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
+    for package in (name for name, asked in wanted.items() if asked):
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:  # without an origin: a mere folder of that name
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+
 class Logs:
     """A context that writes `metrics.jsonl` and `eval.jsonl` and shows how far a run is.
 
@@ -55,25 +64,19 @@ class Logs:
         self.metrics = _Lines(out / "metrics.jsonl", step)
         self.evals = _Lines(out / "eval.jsonl", step)
         self.sinks = _sinks(out, name, config, step)
-        self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True, quiet=quiet),
-        )
-        self.bar = self.progress.add_task(name, total=config.steps, completed=step, numbers="")
-        self.last_eval = ""
+        self.progress = Progress(name, config.steps, step, quiet=quiet)
+        self.last_eval: list[str] = []
+        self.last_step: list[str] = []
 
     def __enter__(self) -> Logs:
-        self.progress.start()
+        self.progress.__enter__()
+        self.progress.update(self.progress.done, "evaluating" if self.progress.done == 0 else "going on")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        self.progress.__exit__(kind, error, trace)
         for sink in self.sinks:
             sink.close()
 
@@ -81,14 +84,21 @@ class Logs:
         self.metrics.write({"step": step, **metrics})
         for sink in self.sinks:
             sink.write(step, metrics)
-        shown = [form.format(metrics[key]) for key, form in SHOWN.items() if key in metrics]
-        self.progress.update(self.bar, completed=step, numbers="  ".join(shown) + self.last_eval)
+        self.last_step = [form.format(metrics[key]) for key, form in SHOWN.items() if key in metrics]
+        self._tell(step)
 
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         self.evals.write({"step": step, **metrics})
         for sink in self.sinks:
             sink.write(step, {f"eval/{key}": value for key, value in metrics.items()})
-        self.last_eval = f"  eval {metrics['return']:.3f}"
+        self.last_eval = [f"eval {metrics['return']:.3f}"]
+        if step == 0:
+            self.progress.restart()
+        else:
+            self._tell(step)
+
+    def _tell(self, step: int) -> None:
+        self.progress.update(step, *self.last_step[:1], *self.last_eval, *self.last_step[1:])
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
-from baselines.core import folders
+from baselines.core import folders, threads
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
@@ -53,6 +53,7 @@ def load(
     if gradient_checkpointing:
         _recompute(model)
     model.to(device)
+    threads.fit(model)
     return model, tokenizer
 
 
@@ -62,6 +63,11 @@ def pick_device(device: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {device!r}: torch sees no GPU here; use device='cpu' or 'auto'")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
+        first = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r}: need auto, cpu, cuda or cuda:N ({first})") from error
     return device
 
 

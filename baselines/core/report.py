@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def main(args: Sequence[str]) -> None:
     asked = tyro.cli(Report, args=args, prog="collm report")
     if not asked.dirs:
         raise ValueError("which folders? collm report DIR...")
-    rows = collect(asked.dirs)
+    rows = collect(asked.dirs, lambda why: print(f"left out: {why}", file=sys.stderr))
     asked.out.mkdir(parents=True, exist_ok=True)
     files = {"tables.md": markdown, "tables.tex": latex, "measures.csv": measures_csv}
     for name, write in files.items():

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from baselines.core.folder import stored_config
 from baselines.core.logs import read as read_lines
 from collm_envs.record import Record, read, unique
 from collm_envs.stats import Summary, summary
 from collm_envs.table import Scores, scores, summarised
+
+NO_DIFFERENCE = ("seed", "out", "threads")
+"""settings in which the runs of one row may differ"""
 
 
 @dataclass(frozen=True)
@@ -60,39 +64,77 @@ class Played(NamedTuple):
     """of the trained agents that played it"""
 
 
-def collect(dirs: Sequence[Path]) -> list[Row]:
+def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[Row]:
     """The rows of these folders, environment by environment, the best return first.
 
-    Raises ValueError for a folder that holds neither a run nor an evaluation.
+    `left_out` is called with folder and reason of each that is of no use: not begun, cut, of another version.
+    Raises ValueError for a folder that is not there and where nothing of use is left.
     """
+    reasons: list[str] = []
+
+    def skip(why: str) -> None:
+        reasons.append(why)
+        left_out(why)
+
     runs: list[Path] = []
     played: list[Played] = []
     for folder in dirs:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         inside = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-        trained = [path for path in inside if (path / "eval.jsonl").exists() and _of_texts(path)]
+        trained = [path for path in inside if (path / "eval.jsonl").exists()]
         evals = [path for path in inside if (path / "records.jsonl").exists()]
         if not trained and not evals:
-            raise ValueError(f"{folder} holds neither a run (eval.jsonl) nor an evaluation (records.jsonl)")
-        runs += trained
-        played += [_played(path) for path in evals]
+            skip(f"{folder} holds neither a run (eval.jsonl) nor an evaluation (records.jsonl)")
+        runs += [path for path in _usable(trained, _run, skip) if path is not None]
+        played += _usable(evals, _played, skip)
     of_runs = [one for one in played if one.run]
     known = {one.run: one.run for one in of_runs if one.run} | {path.resolve(): path for path in runs}
     rows = [
-        *_trained_rows([*known.values()], of_runs),
+        *_trained_rows([*known.values()], of_runs, skip),
         *(_prompted(one) for one in played if one.run is None),
     ]
+    if not rows:
+        where = ", ".join(map(str, dirs))
+        nothing = f"{where} holds neither a run of a text trainer nor an evaluation"
+        raise ValueError("; ".join(reasons) or nothing)
     return sorted(rows, key=lambda row: (row.env, row.keywords, -row.numbers["return"].mean, row.name))
 
 
-def _trained_rows(folders: Sequence[Path], played: Sequence[Played]) -> list[Row]:
+T = TypeVar("T")
+
+
+def _usable(paths: Sequence[Path], read: Callable[[Path], T], skip: Callable[[str], None]) -> Iterator[T]:
+    """What `read` makes of each folder; those it refuses are skipped."""
+    for path in paths:
+        try:
+            yield read(path)
+        except ValueError as error:
+            skip(str(error) if str(path) in str(error) else f"{path}: {error}")
+
+
+def _run(path: Path) -> Path | None:
+    """The folder itself; None for value decomposition, whose games are no environments of ours.
+
+    Raises ValueError where it is no run, or nothing was evaluated in it.
+    """
+    _, config = stored_config(path)
+    if not read_lines(path / "eval.jsonl"):
+        raise ValueError(f"{path}: nothing was evaluated in this run yet")
+    return path if "env" in config else None
+
+
+def _trained_rows(
+    folders: Sequence[Path], played: Sequence[Played], skip: Callable[[str], None]
+) -> list[Row]:
     """One row for runs that differ in nothing but seed and folder."""
     groups: dict[str, list[Path]] = {}
-    for folder in folders:
-        stored = _config(folder)
-        settings = {name: value for name, value in stored["config"].items() if name not in ("seed", "out")}
-        groups.setdefault(json.dumps([stored["algorithm"], settings], sort_keys=True), []).append(folder)
+    for folder in _usable(folders, _run, skip):
+        if folder is not None:
+            stored = _config(folder)
+            settings = {key: value for key, value in stored["config"].items() if key not in NO_DIFFERENCE}
+            alike = json.dumps([stored["algorithm"], settings], sort_keys=True)
+            groups.setdefault(alike, []).append(folder)
     names = [_method(_config(some[0])) for some in groups.values()]
     rows = []
     for key, some, paper in zip(groups, groups.values(), names, strict=True):
@@ -102,7 +144,11 @@ def _trained_rows(folders: Sequence[Path], played: Sequence[Played]) -> list[Row
         apart = [
             f"{name} {config[name]}" for name in config if any(c.get(name) != config[name] for c in alike)
         ]
-        rows.append(_trained(", ".join([paper, *apart]), paper, config, some, played))
+        name = ", ".join([paper, *apart])
+        try:
+            rows.append(_trained(name, paper, config, some, played))
+        except ValueError as error:
+            skip(f"{', '.join(map(str, some))}: {error}")
     return rows
 
 
@@ -205,11 +251,6 @@ def _run_of(record: Record) -> Path | None:
     if run is None or not (run / "config.json").exists() or not (run / "eval.jsonl").exists():
         return None
     return run.resolve()
-
-
-def _of_texts(run: Path) -> bool:
-    """False for a run of value decomposition: its games are no environments of ours."""
-    return "env" in _config(run)["config"]
 
 
 def _prompted(one: Played) -> Row:

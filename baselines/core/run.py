@@ -7,29 +7,38 @@ A run's folder holds `config.json`, `metrics.jsonl` (one line a step), `eval.jso
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import re
 import shutil
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
 import torch
-from rich.console import Console
 
-from baselines.core import checkpoint, credit, logs
-from baselines.core.logs import Logs
+from baselines.core import checkpoint, credit, logs, threads
+from baselines.core.flags import ALGORITHMS, check_name
+from baselines.core.folder import (
+    check_free,
+    check_known,
+    forget_unbegun,
+    mark_finished,
+    stored_config,
+    write_config,
+)
+from baselines.core.logs import Logs, check_extras
+from baselines.core.presets import ALWAYS, ENVS, is_tiny
 from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Settings
-from baselines.core.team import Team
+from baselines.core.team import Team, device_of
 from collm_envs import TextEnv, make
 from collm_envs.files import one_writer, saving, write_whole
 
@@ -38,6 +47,11 @@ DISK = re.compile(
     re.I,
 )
 """how libraries written in Rust, and torch, say that a file cannot be written"""
+
+TINY = "tiny"
+"""the embedded model's name among the settings"""
+WARM_START = "warm_start"
+"""folder in a run for the model that the embedded one began as: the run goes on on any machine"""
 
 
 class Learner(Protocol):
@@ -61,20 +75,9 @@ class Plan(logs.Plan, Protocol):
     def keep(self) -> int: ...
 
 
-ALGORITHMS = {
-    "cory": "baselines.cory",
-    "maac": "baselines.maac",
-    "magrpo": "baselines.magrpo",
-    "reinforce": "baselines.reinforce",
-}
-"""name on the command line -> module with Config, team(config, task) and train(config, task, team)"""
-
-
 def algorithm(name: str) -> ModuleType:
     """The module of an algorithm.  Raises ValueError for a name that is none."""
-    if name not in ALGORITHMS:
-        known = ", ".join(ALGORITHMS)
-        raise ValueError(f"algorithm must be one of {known}, or mixing for games, got {name!r}")
+    check_name(name)
     return importlib.import_module(ALGORITHMS[name])
 
 
@@ -88,39 +91,59 @@ def train(name: str, config: Settings, *, quiet: bool = False) -> Path:
     config = replace(config, out=str(out))
     # what is wrong with the settings is said before anything is written
     env, team = prepare(name, config, quiet)
+    if not quiet:
+        print(*doubts(config, team), sep="", end="", file=sys.stderr, flush=True)
     with one_writer(out):
         check_free(out)  # somebody may have begun meanwhile
+        _keep_warm_start(config, out)
         write_config(out, name, config)
-        return _go(name, config, env, team, out, quiet)
-
-
-def check_free(out: Path) -> None:
-    """Raise ValueError where the folder holds a run already."""
-    if (out / "config.json").exists():
-        raise ValueError(f"{out} holds a run already; `collm train --resume {out}`, or choose another --out")
-
-
-def write_config(out: Path, name: str, config: Plan) -> None:
-    """Make the run's folder with its `config.json`, whole or not at all."""
-    out.mkdir(parents=True, exist_ok=True)
-    with saving(str(out / "config.json"), "nothing was begun; make room and give the same command again"):
-        write_whole(
-            out / "config.json", json.dumps({"algorithm": name, "config": config.to_dict()}, indent=1)
-        )
+        try:
+            return _go(name, config, env, team, out, quiet)
+        finally:
+            forget_unbegun(out)
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
     """Go on with a run from its last whole checkpoint, to the same end it would have had."""
     name, config = load_config(out)
     with one_writer(out):
-        return _go(name, config, *prepare(name, config, quiet), out, quiet)
+        return _go(name, config, *prepare(name, config, quiet, out / WARM_START), out, quiet)
 
 
-def prepare(name: str, config: Settings, quiet: bool = True) -> tuple[TextEnv, Team]:
-    """The environment and a fresh team; raises for whatever is wrong with keywords, credit or models."""
+def prepare(
+    name: str, config: Settings, quiet: bool = True, warm_start: Path | None = None
+) -> tuple[TextEnv, Team]:
+    """The environment and a fresh team; raises for whatever is wrong with keywords, credit or models.
+
+    `warm_start` is a folder with the warm-started embedded model, if there is such a folder.
+    """
+    check_extras(config)
+    device_of(config)
+    threads.ask(config.threads)
     env = make(config.env, **config.env_kwargs)
-    credit.make(config, env.task)  # refused here where it is wrong: a warm start takes a minute
-    return env, algorithm(name).team(with_models(config, quiet), env.task)
+    credit.make(config, env.task)  # all of these are refused before a warm start, which may take minutes
+    return env, algorithm(name).team(with_models(config, quiet, warm_start), env.task)
+
+
+def doubts(config: Settings, team: Team) -> list[str]:
+    """Lines about settings that are allowed and unlikely to teach the models anything."""
+    lines = []
+    sizes = [sum(p.numel() for p in policy.model.parameters()) for policy in team.policies.values()]
+    if max(sizes) < threads.SMALL and config.lr < ALWAYS["lr"] / 10:
+        lines.append(
+            f"unlikely to learn: lr {config.lr:g} hardly moves a model of {max(sizes) / 1e6:.2g} million "
+            f"parameters; --lr {ALWAYS['lr']:g} does\n"
+        )
+    if (
+        is_tiny(config.model, config.models)
+        and config.env in ENVS
+        and config.env_kwargs.get("prompts") != "terse"
+    ):
+        lines.append(
+            "unlikely to learn: the tiny model is slow and clumsy on full prompts; "
+            """--env-kwargs '{"prompts": "terse"}' has shorter ones\n"""
+        )
+    return lines
 
 
 def load_config(out: Path) -> tuple[str, Settings]:
@@ -130,22 +153,6 @@ def load_config(out: Path) -> tuple[str, Settings]:
     check_known(out, module.Config, stored)
     stored["models"] = tuple(stored["models"])
     return name, module.Config(**stored)
-
-
-def stored_config(out: Path) -> tuple[str, dict[str, Any]]:
-    """What a run's folder says it is.  Raises ValueError where there is no run."""
-    try:
-        stored = json.loads((out / "config.json").read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{out} holds no run: there is no config.json in it") from None
-    return stored["algorithm"], stored["config"]
-
-
-def check_known(out: Path, config: Any, stored: Mapping[str, Any]) -> None:
-    """Raise ValueError for settings that the dataclass `config` does not have."""
-    unknown = sorted(set(stored) - {field.name for field in fields(config)})
-    if unknown:
-        raise ValueError(f"{out}/config.json: unknown settings {unknown}; it is from another version")
 
 
 def evaluate(env: TextEnv, team: Team, config: Settings) -> dict[str, float]:
@@ -158,6 +165,7 @@ def _go(name: str, config: Settings, env: TextEnv, team: Team, out: Path, quiet:
     steps = _text_steps(algorithm(name).train(config, env.task, team), config)
     follow(name, config, team, steps, lambda: evaluate(env, team, config), out, quiet=quiet)
     save_agents(team, out)
+    mark_finished(out, list(team.policies))
     return out
 
 
@@ -213,7 +221,7 @@ def follow(
     with (
         one_writer(out),
         Logs(out, name, config, learner.step, quiet) as log,
-        _until_safe() as interrupted,
+        _until_safe(out) as interrupted,
     ):
         if learner.step == 0:
             log.evaluation(0, measure())
@@ -229,20 +237,48 @@ def follow(
                 raise KeyboardInterrupt(f"stopped at step {step}; `collm train --resume {out}` goes on")
 
 
-def with_models(config: Settings, quiet: bool = True) -> Settings:
-    """The same settings with `tiny` replaced by the folder of the warm-started embedded model."""
-    if "tiny" not in (config.model, *config.models):
+def with_models(config: Settings, quiet: bool = True, warm_start: Path | None = None) -> Settings:
+    """The same settings with `tiny` replaced by the folder of the warm-started embedded model.
+
+    That is `warm_start` where there is such a folder, else the one of the cache.
+    """
+    if not uses_tiny(config):
         return config
+    if warm_start is None or not warm_start.is_dir():
+        warm_start = _warm_started(config, quiet)
+    changed: dict[str, Any] = {name: str(warm_start) for name in _named_tiny(config)}
+    models = tuple(str(warm_start) if model == TINY else model for model in config.models)
+    return replace(config, models=models, **changed)
+
+
+def uses_tiny(config: Settings) -> bool:
+    """Whether any agent or critic of a run is the embedded model."""
+    return TINY in config.models or bool(_named_tiny(config))
+
+
+def _named_tiny(config: Settings) -> list[str]:
+    """The settings of one model each that say `tiny` and are used: `models` takes the place of `model`."""
+    settings = config.to_dict()
+    used = ["critic_model"] if config.models else ["model", "critic_model"]
+    return [name for name in used if settings.get(name) == TINY]
+
+
+def _warm_started(config: Settings, quiet: bool) -> Path:
     from baselines import tiny
 
-    note = f"the tiny model's warm start for {config.env}; it is made once and kept"
-    with Console(stderr=True, quiet=quiet).status(note):
-        folder = str(tiny.folder(config.env, config.env_kwargs, config.history))
-    return replace(
-        config,
-        model=folder if config.model == "tiny" else config.model,
-        models=tuple(folder if model == "tiny" else model for model in config.models),
-    )
+    return tiny.folder(config.env, config.env_kwargs, config.history, quiet=quiet)
+
+
+def _keep_warm_start(config: Settings, out: Path) -> None:
+    """Copy the embedded model's folder into the run's, whole or not at all."""
+    if not uses_tiny(config):
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    draft = out / f".{WARM_START}"
+    for old in (draft, out / WARM_START):  # of a run that ended before it had begun
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(_warm_started(config, quiet=True), draft)
+    draft.rename(out / WARM_START)
 
 
 def timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
@@ -270,15 +306,22 @@ def _text_steps(steps: Iterator[dict[str, float]], config: Settings) -> Iterator
         ) from error
 
 
+def _stopped_within(out: Path) -> str:
+    """What is left of a run that a second Ctrl-C ended at once."""
+    if saved := checkpoint.steps(out / "checkpoints"):
+        return f"stopped within a step; `collm train --resume {out}` goes on from step {saved[-1]}"
+    return "stopped within a step, before the first was saved: nothing was kept but metrics"
+
+
 @contextmanager
-def _until_safe() -> Iterator[Callable[[], bool]]:
+def _until_safe(out: Path) -> Iterator[Callable[[], bool]]:
     """Holds the first Ctrl-C back until the step is done and saved; the second one stops at once."""
     hit = False
 
     def note(number: int, frame: Any) -> None:
         nonlocal hit
         if hit:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(_stopped_within(out))
         hit = True
 
     if threading.current_thread() is not threading.main_thread():

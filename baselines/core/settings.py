@@ -52,6 +52,8 @@ class Settings:
     """run the models in bfloat16 (weights and optimizer stay in float32)"""
     gradient_checkpointing: bool = False
     """recompute activations in the backward pass: less memory, more time"""
+    threads: int = 0
+    """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
 
     temperature: float = 1.0
     """of sampling, and of the probabilities that are trained"""

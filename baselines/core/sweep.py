@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,12 +19,12 @@ from typing import Any
 
 import tyro
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from baselines.core import run
+from baselines.core import run, threads
+from baselines.core.progress import Progress
 from baselines.core.rollout import eval_starts, measure
-from baselines.core.settings import Json
+from baselines.core.settings import Json, Settings
 from collm_envs import Task, make
 from collm_envs.files import one_writer, saving, write_whole
 
@@ -67,6 +67,8 @@ class Sweep:
     """episodes of each evaluation"""
     out: str = "runs/sweep"
     """folder of the results"""
+    threads: int = 0
+    """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
 
     def __post_init__(self) -> None:
         if not 0 < self.validation < 1 or not 0 < self.lr[0] <= self.lr[1]:
@@ -92,23 +94,47 @@ def _run_missing(sweep: Sweep, file: Path) -> int:
         for name in sweep.algorithms
         if (name, trial, seed) not in done
     ]
-    for name, trial, seed in track(todo, "sweep", console=Console(stderr=True)):
-        append(file, one_run(sweep, name, trial, seed))
+    threads.ask(sweep.threads)
+    if todo:
+        settle(sweep, *todo[0])  # makes the warm start, which tells how far it is by itself
+    with Progress("sweep", len(todo)) as progress:
+        for k, (name, trial, seed) in enumerate(todo):
+            about = f"{name} trial {trial} seed {seed}"
+
+            def heard(step: int, metrics: Mapping[str, float], k: int = k, about: str = about) -> None:
+                progress.update(k, about, f"step {step}", f"return {metrics['return']:.3f}")
+
+            row = one_run(sweep, name, trial, seed, heard)
+            append(file, row)
+            progress.update(k + 1, about, f"eval {row['eval']:.3f}")
     Console().print(chosen_table(read(file)))
     return 0
 
 
-def one_run(sweep: Sweep, name: str, trial: int, seed: int) -> dict[str, Any]:
-    """Train for the budget, then play the validation and the eval split."""
+def settle(sweep: Sweep, name: str, trial: int, seed: int) -> Settings:
+    """The settings of a run, its models warm-started."""
     module, rates = run.algorithm(name), rates_of(trial, sweep.lr)
-    given = {"gamma": 1.0, **sweep.settings, **rates, "seed": seed, "steps": 10**9}
+    given = {"gamma": 1.0, **sweep.settings, **rates, "seed": seed, "steps": 10**9, "threads": sweep.threads}
     known = {k: v for k, v in given.items() if k in module.Config.__dataclass_fields__}
-    config = run.with_models(module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known))
+    config = module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known)
+    return run.with_models(config, quiet=False)
+
+
+def one_run(
+    sweep: Sweep,
+    name: str,
+    trial: int,
+    seed: int,
+    heard: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+) -> dict[str, Any]:
+    """Train for the budget, then play the validation and the eval split; `heard` is told of every step."""
+    module, rates, config = run.algorithm(name), rates_of(trial, sweep.lr), settle(sweep, name, trial, seed)
     task = make(sweep.env, **sweep.env_kwargs).task
     held_out = hold_out(task, sweep.validation)
     team = module.team(config, held_out)
     start = time.process_time()
-    for _ in module.train(config, held_out, team):
+    for metrics in module.train(config, held_out, team):
+        heard(team.step, metrics)
         if time.process_time() - start >= sweep.cpu_s:
             break
     spent = time.process_time() - start

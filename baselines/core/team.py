@@ -158,12 +158,13 @@ def _load(
 
 
 def _lm(settings: Settings, name: str, source: str) -> LM:
-    device = _device(settings)
+    device = device_of(settings)
     model, tokenizer = models.load(source, device, gradient_checkpointing=settings.gradient_checkpointing)
     return _wrapped(settings, name, model, tokenizer, None)
 
 
-def _device(settings: Settings) -> str:
+def device_of(settings: Settings) -> str:
+    """Where the models compute.  Raises ValueError for a device that is not there and for bf16 on a CPU."""
     device = models.pick_device(settings.device)
     if settings.bf16 and device == "cpu":
         raise ValueError("bf16 is for devices that have it; on a cpu it is slower: bf16=False (--no-bf16)")
@@ -174,7 +175,7 @@ def _adapted(settings: Settings, source: str, names: Sequence[str]) -> dict[str,
     """One frozen base with a LoRA adapter for every name."""
     model, tokenizer = models.load(
         source,
-        _device(settings),
+        device_of(settings),
         dtype=torch.bfloat16 if settings.bf16 else torch.float32,
         gradient_checkpointing=settings.gradient_checkpointing,
     )

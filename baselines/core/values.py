@@ -15,11 +15,11 @@ import torch
 import tyro
 
 from baselines import games
-from baselines.core import run
+from baselines.core import folder, logs, run, threads
+from baselines.core.flags import MIXING as NAME
 from baselines.mixing import Config, Learner, evaluate, train
 from collm_envs.files import one_writer
 
-NAME = "mixing"
 EVAL_SEED = 12_345
 """evaluations of all runs play the same episodes"""
 
@@ -37,27 +37,33 @@ def begin(config: Config, *, quiet: bool = False) -> Path:
     """
     words = "-".join([NAME, config.game, config.mixer, f"seed{config.seed}"])
     out = Path(config.out or "runs/" + words.replace("/", "-").replace(":", "-"))
-    run.check_free(out)
+    folder.check_free(out)
     config = replace(config, out=str(out))
     made, learner = prepare(config)
     with one_writer(out):
-        run.check_free(out)  # somebody may have begun meanwhile
-        run.write_config(out, NAME, config)
-        return _go(config, made, learner, out, quiet)
+        folder.check_free(out)  # somebody may have begun meanwhile
+        folder.write_config(out, NAME, config)
+        try:
+            return _go(config, made, learner, out, quiet)
+        finally:
+            folder.forget_unbegun(out)
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
     """Go on with a run from its last whole checkpoint, to the same end it would have had."""
-    _, stored = run.stored_config(out)
-    run.check_known(out, Config, stored)
+    _, stored = folder.stored_config(out)
+    folder.check_known(out, Config, stored)
     config = Config(**stored)
     return _go(config, *prepare(config), out, quiet)
 
 
 def prepare(config: Config) -> tuple[list[games.Game], Learner]:
     """The games that are played side by side, and a fresh learner."""
+    logs.check_extras(config)
     made = [games.make(config.game) for _ in range(config.at_once)]
-    return made, Learner(config, made[0].layout)
+    learner = Learner(config, made[0].layout)
+    threads.fit(learner.agents)
+    return made, learner
 
 
 def _go(config: Config, made: list[games.Game], learner: Learner, out: Path, quiet: bool) -> Path:
@@ -70,4 +76,5 @@ def _go(config: Config, made: list[games.Game], learner: Learner, out: Path, qui
     with run.going_on(out, "the trained agents"):
         torch.save(learner.agents.state_dict(), draft)
         os.replace(draft, out / "agents.pt")
+    folder.mark_finished(out, ["agents.pt"])
     return out

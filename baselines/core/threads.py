@@ -1,0 +1,50 @@
+"""How many CPU threads torch computes with: one where all models are small, else torch's own number.
+
+Threads wait for each other at every matrix, and those of the embedded model are too small for it: on a busy
+machine a step takes two threads ten times the CPU seconds that it takes one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SMALL = 3_000_000
+"""parameters below which a second thread costs more than it gives"""
+
+
+@dataclass
+class _Process:
+    """What this process was asked for and has loaded."""
+
+    asked: int = 0
+    largest: int = 0
+    own: int = 0
+    """torch's number before we changed it: OMP_NUM_THREADS, or the machine's cores"""
+
+
+_process = _Process()
+
+
+def ask(threads: int) -> None:
+    """Choose the number by hand (`--threads`), for models loaded from now on; 0 leaves it to their size.
+
+    Raises ValueError for a negative number.
+    """
+    if threads < 0:
+        raise ValueError(f"threads must be 1 or more, or 0 for as many as the model is worth, got {threads}")
+    _process.asked = threads
+
+
+def fit(model: nn.Module) -> None:
+    """Count in a model that is going to compute here; the largest one of the process decides."""
+    import torch
+
+    _process.own = _process.own or torch.get_num_threads()
+    _process.largest = max(_process.largest, sum(p.numel() for p in model.parameters()))
+    threads = _process.asked or (1 if _process.largest < SMALL else _process.own)
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
