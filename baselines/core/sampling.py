@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -96,10 +97,29 @@ def _kept(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
         return order, torch.ones_like(order, dtype=torch.bool)
     total = (ranked if sampling.top_k else logits) / T
     probs = (ranked / T - total.logsumexp(-1, keepdim=True)).exp()
-    if not sampling.top_k and probs.sum(-1).min() < sampling.top_p:
-        ranked, order = logits.sort(dim=-1, descending=True)  # a flat distribution: 256 are not enough
-        probs = (ranked / T).softmax(-1)
-    return order, probs.cumsum(-1) - probs < sampling.top_p  # the token that crosses top_p stays
+    keep = probs.cumsum(-1) - probs < sampling.top_p  # the token that crosses top_p stays
+    flat = probs.sum(-1) < sampling.top_p  # 256 tokens are not enough
+    if sampling.top_k or not bool(flat.any()):
+        return order, keep
+    return _widened(order, keep, flat, *_sorted_set(logits[flat], sampling.top_p, T))
+
+
+def _sorted_set(logits: Tensor, top_p: float, T: float) -> tuple[Tensor, Tensor]:
+    """The kept tokens of flat distributions, by sorting the vocabulary.   (M, V) -> (M, K), (M, K) bool"""
+    ranked, order = logits.sort(dim=-1, descending=True)
+    probs = (ranked / T).softmax(-1)
+    keep = probs.cumsum(-1) - probs < top_p
+    K = int(keep.sum(-1).max())
+    return order[:, :K], keep[:, :K]
+
+
+def _widened(order: Tensor, keep: Tensor, rows: Tensor, wide: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """`order` and `keep` (N, k) with the sets `wide`, `kept` (M, K) in these rows.   -> (N, max(k, K)) each"""
+    more = max(0, wide.shape[1] - order.shape[1])
+    order, keep = F.pad(order, (0, more)), F.pad(keep, (0, more))
+    order[rows, : wide.shape[1]] = wide
+    keep[rows] = F.pad(kept, (0, keep.shape[1] - kept.shape[1]))
+    return order, keep
 
 
 def _topk(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
