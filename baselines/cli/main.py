@@ -1,0 +1,95 @@
+"""`collm`: a table of verbs.  What a verb needs is imported when it is called, so that most need no torch."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    function: str
+    """"module:function", called with the arguments after the verb; what it returns is the exit status"""
+    summary: str
+
+
+VERBS = {
+    "envs": Verb("baselines.cli.play:envs", "the environments; one environment's page"),
+    "play": Verb("baselines.cli.play:play", "play an episode at the terminal"),
+    "eval": Verb("baselines.cli.play:evaluate", "play many episodes, write records and a table"),
+    "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
+    "export": Verb("baselines.cli.export:main", "write worlds as Minecraft functions"),
+    "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
+    "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
+    "demo": Verb("baselines.cli.train:demo", "two tiny models learn to build a word together"),
+    "view": Verb("baselines.cli.play:view", "open recorded episodes in a browser"),
+    "report": Verb(
+        "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"
+    ),
+    "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
+}
+EXPECTED = (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError, MemoryError)
+"""errors whose sentence is enough"""
+EXTRAS = {
+    **dict.fromkeys(("tyro", "rich"), "cli"),
+    **dict.fromkeys(("torch", "transformers", "peft"), "baselines"),
+    **dict.fromkeys(("datasets", "pyarrow"), "hub"),
+    **dict.fromkeys(("tensorboard", "wandb"), "logging"),
+    "matplotlib": "render",
+}
+"""package that may not be there -> the extra of collm that brings it"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb that `argv` names; a wrong argument is one line and status 2."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        width = max(map(len, VERBS))
+        print("usage: collm VERB ...      collm VERB --help says more\n")
+        print("\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()))
+        print("\nAn error is one line; with COLLM_TRACEBACK=1 set it is shown with where it comes from.")
+        return 0
+    if args[0] in ("-V", "--version", "version"):
+        print(f"collm {importlib.metadata.version('collm')}")
+        return 0
+    if args[0] not in VERBS:
+        near = difflib.get_close_matches(args[0], VERBS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}", file=sys.stderr)
+        return 2
+    if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
+        sys.path.append(os.getcwd())
+    try:
+        return _load(VERBS[args[0]].function)(args[1:]) or 0
+    except KeyboardInterrupt as stop:
+        print(f"\ncollm {args[0]}: {str(stop) or 'interrupted'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `collm envs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # whatever a user's files and flags lead to: a stranger is told in a line
+        if "COLLM_TRACEBACK" in os.environ:
+            raise
+        print(f"collm {args[0]}: {_in_a_line(error)}", file=sys.stderr)
+        return 2
+
+
+def _in_a_line(error: Exception) -> str:
+    """What went wrong; with the way to a traceback where it is none of the errors we raise ourselves."""
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    line = " ".join(message.split())
+    expected = isinstance(error, EXPECTED) and " " in line
+    return line if expected else f"{type(error).__name__}: {line}  (COLLM_TRACEBACK=1 shows where)"
+
+
+def _load(function: str) -> Callable[[Sequence[str]], int | None]:
+    module, _, name = function.partition(":")
+    return getattr(importlib.import_module(module), name)
