@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO, runtime_checkable
 
 from collm_envs.env import TextEnv, mend
-from collm_envs.files import one_writer, saving, write_json
+from collm_envs.files import appending, one_writer, saving, write_json
 from collm_envs.policies import Policy, Reply, Seat, take_seat
 from collm_envs.record import Record, read, record, unique
 from collm_envs.vector import VecEnv
@@ -150,7 +150,7 @@ def _play_into(
 ) -> None:
     """Note what the folder holds of `todo`, then play and write what it lacks."""
     missing = dict.fromkeys(todo)
-    with _append(folder / "records.jsonl") as file, _append(folder / "calls.jsonl") as calls:
+    with appending(folder / "records.jsonl") as file, appending(folder / "calls.jsonl") as calls:
         for one in kept(folder):
             job = Job(one.split, one.item, one.seed, one.trial)
             if job in missing:
@@ -310,15 +310,6 @@ class Journal:
 
 def _key(name: str, seat: Seat) -> str:
     return hashlib.sha256(json.dumps([name, seat.agent, seat.seed, seat.history]).encode()).hexdigest()
-
-
-def _append(path: Path) -> TextIO:
-    """The file opened to append; a last line that a kill cut short is taken away."""
-    path.touch()
-    with path.open("rb+") as file:
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)
-    return path.open("a", encoding="utf-8", newline="\n")
 
 
 def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EAGAIN
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 BUSY = (EACCES, EAGAIN)
 """what taking a lock says where somebody else has it"""
@@ -66,9 +66,9 @@ def _take(folder: Path) -> IO[str]:
         if _is_there(file, path):
             break
         file.close()  # whoever had it has just removed it
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {_host()}: {' '.join(sys.argv)[:200]}")
-    file.flush()
+    with suppress(OSError):  # on a full disk it holds without a name
+        os.truncate(file.fileno(), 0)
+        os.write(file.fileno(), f"process {os.getpid()} on {_host()}: {' '.join(sys.argv)[:200]}".encode())
     return file
 
 
@@ -119,6 +119,22 @@ def saving(what: str, hint: str) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or str(error)
         raise OSError(error.errno, f"{what} could not be written ({why}); {hint}") from error
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """The file opened to append (made where it is missing), without a last line that a kill cut short."""
+    path.touch()
+    with path.open("rb+") as whole:
+        whole.truncate(whole.read().rfind(b"\n") + 1)
+    file = path.open("a", encoding="utf-8", newline="\n")
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):  # a full disk has been said already, and closing writes what is left
+            file.close()
+        raise
+    file.close()
 
 
 def write_whole(path: Path, text: str) -> None:
