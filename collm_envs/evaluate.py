@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TextIO, runtime_checkable
 
 from collm_envs.env import TextEnv, mend
-from collm_envs.files import appending, one_writer, saving, write_json
+from collm_envs.files import appending, one_writer, read_lines, saving, write_json
 from collm_envs.policies import Policy, Reply, Seat, take_seat
 from collm_envs.record import Record, read, record, unique
 from collm_envs.vector import VecEnv
@@ -291,10 +291,8 @@ class Journal:
     def __init__(self, path: Path, file: TextIO):
         self._file, self._lock = file, threading.Lock()
         self._replies: dict[str, Reply] = {}
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            if line:
-                key, text, usage = json.loads(line)
-                self._replies[key] = Reply(text, usage)
+        for key, text, usage in read_lines(path):
+            self._replies[key] = Reply(text, usage)
 
     def find(self, name: str, seat: Seat) -> Reply | None:
         return self._replies.get(_key(name, seat))

@@ -151,3 +151,27 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` of a value as indented JSON."""
     write_whole(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; ValueError that names the file where it holds none (cut, edited)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The values of a file with one JSON value a line, without blank lines and one that a kill cut short.
+
+    Raises ValueError that names file and line where another one is damaged.
+    """
+    values = []
+    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                values.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{path}:{number}: not a line of JSON ({error})") from error
+    return values

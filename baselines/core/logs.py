@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from collm_envs.files import saving, write_whole
+from collm_envs.files import read_lines, saving, write_whole
 
 
 class Plan(Protocol):
@@ -95,8 +95,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file; a line cut off by a kill is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
-    return [json.loads(line) for line in lines if line.strip()]
+    return read_lines(path)
 
 
 class _Lines:

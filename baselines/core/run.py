@@ -31,7 +31,7 @@ from baselines.core.rollout import eval_starts, measure
 from baselines.core.settings import Settings
 from baselines.core.team import Team
 from collm_envs import TextEnv, make
-from collm_envs.files import one_writer, saving, write_whole
+from collm_envs.files import one_writer, read_json, saving, write_whole
 
 DISK = re.compile(
     r"no space left|quota exceeded|read-only file system|file too large|os error \d+|failed writing file",
@@ -135,9 +135,11 @@ def load_config(out: Path) -> tuple[str, Settings]:
 def stored_config(out: Path) -> tuple[str, dict[str, Any]]:
     """What a run's folder says it is.  Raises ValueError where there is no run."""
     try:
-        stored = json.loads((out / "config.json").read_text())
+        stored = read_json(out / "config.json")
     except FileNotFoundError:
         raise ValueError(f"{out} holds no run: there is no config.json in it") from None
+    if not isinstance(stored, dict) or not {"algorithm", "config"} <= stored.keys():
+        raise ValueError(f"{out}/config.json is no run's: it needs 'algorithm' and 'config'")
     return stored["algorithm"], stored["config"]
 
 
