@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,9 +29,10 @@ from torch import Tensor
 from baselines.credit import language
 from baselines.credit.features import frozen
 from baselines.credit.language import Refused
-from collm_envs.files import write_json
+from collm_envs.files import read_json, write_json
 
 FOLDER = Path(__file__).parent / "functions"
+MANIFEST = {"sha256", "written_by", "reviewed_by", "form", "reads"}
 FLOOR = 0.1
 """smallest N * w_i: an agent learns at no less than a tenth of the pace it would have under VDN"""
 
@@ -84,7 +84,7 @@ def load(name: str | Path) -> Pinned:
     if not path.is_file() or not path.with_suffix(".json").is_file():
         there = ", ".join(sorted(p.stem for p in FOLDER.glob("*.json")))
         raise FileNotFoundError(f"no pinned function {str(name)!r} (.py with its .json); there are {there}")
-    text, manifest = source(path), json.loads(path.with_suffix(".json").read_text("utf-8-sig"))
+    text, manifest = source(path), _manifest(path)
     if _sha256(text) != manifest["sha256"]:
         raise Refused(
             f"{path.stem}: stale, the source's sha256 is {_sha256(text)[:12]}... and "
@@ -144,7 +144,7 @@ def standing(path: Path) -> dict[str, Any]:
     """Who wrote and reviewed the source at `path` as it is now; {} where no manifest is of this source."""
     if not path.with_suffix(".json").is_file():
         return {}
-    manifest = json.loads(path.with_suffix(".json").read_text("utf-8-sig"))
+    manifest = _manifest(path)
     if manifest["sha256"] != _sha256(source(path)):
         return {}
     return {name: manifest[name] for name in ("written_by", "reviewed_by")}
@@ -160,7 +160,7 @@ def review(path: Path, reviewed_by: str) -> None:
         raise FileNotFoundError(f"{path.with_suffix('.json')}: no report of its gates there; {first}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    manifest = json.loads(path.with_suffix(".json").read_text("utf-8-sig"))
+    manifest = _manifest(path)
     if _sha256(source(path)) != manifest["sha256"]:
         raise Refused(f"{path.stem}: stale, it was edited after its gates; run them again: collm qllm check")
     if not reviewed_by.strip():
@@ -213,6 +213,13 @@ def _pin(path: Path) -> str:
 
 def _worst(w: Tensor, bad: Tensor) -> list[float]:
     return w[bad.any(1)][0].tolist()
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    manifest = read_json(path.with_suffix(".json"))
+    if not isinstance(manifest, dict) or not manifest.keys() >= MANIFEST:
+        raise Refused(f"{path.with_suffix('.json')}: no manifest; it needs {', '.join(sorted(MANIFEST))}")
+    return manifest
 
 
 def source(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-APART = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
+APART = ("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")
 """of a model's configuration: where it came from, not what it is"""
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from collm_envs.files import saving, write_whole
+from collm_envs.files import read_json, saving, write_whole
 
 CONFIG = "config.json"
 
@@ -72,11 +72,9 @@ def forget_unbegun(out: Path) -> None:
 
 def _read(out: Path) -> dict[str, Any]:
     try:
-        stored = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+        stored = read_json(out / CONFIG)
     except FileNotFoundError:
         raise ValueError(f"{out} holds no run: there is no {CONFIG} in it") from None
-    except ValueError as error:
-        raise ValueError(f"{out}/{CONFIG} cannot be read ({error})") from None
     if (
         not isinstance(stored, dict)
         or not isinstance(stored.get("config"), dict)

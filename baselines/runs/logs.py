@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from baselines.cli.progress import Progress
-from collm_envs.files import saving, write_whole
+from collm_envs.files import read_lines, saving, write_whole
 
 
 class Plan(Protocol):
@@ -104,8 +104,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file; a line cut off by a kill is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
-    return [json.loads(line) for line in lines if line.strip()]
+    return read_lines(path)
 
 
 class _Lines:

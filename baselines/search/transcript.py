@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collm_envs.files import saving
+from collm_envs.files import read_lines, saving
 from collm_envs.policies.openai import OpenAI
 from collm_envs.policies.seat import Reply, Seat
 
@@ -29,8 +29,7 @@ class Transcript:
         self.path, self._lock = path, threading.Lock()
         self._answers: dict[str, str] = {}
         self._noted: set[str] = set()
-        for line in whole.decode().split("\n")[:-1]:  # no other line end counts
-            entry = json.loads(line)
+        for entry in read_lines(path):
             if "answer" in entry:
                 self._answers[entry["call"]] = entry["answer"]
             else:

@@ -21,10 +21,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TextIO, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from collm_envs.env import TextEnv
-from collm_envs.files import one_writer, saving, write_json
+from collm_envs.files import appending, one_writer, saving, write_json
 from collm_envs.policies.journal import Journal, Paid, mended
 from collm_envs.policies.seat import Policy, Reply, Seat
 from collm_envs.policies.specs import take_seat
@@ -141,7 +141,7 @@ def _play_into(
 ) -> None:
     """Note what the folder holds of `todo`, then play and write what it lacks."""
     missing = dict.fromkeys(todo)
-    with _append(folder / "records.jsonl") as file, _append(folder / "calls.jsonl") as calls:
+    with appending(folder / "records.jsonl") as file, appending(folder / "calls.jsonl") as calls:
         for one in kept(folder):
             job = Job(one.split, one.item, one.seed, one.trial)
             if job in missing:
@@ -265,15 +265,6 @@ def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list
     unknown = [seat for seat, reply in zip(seats, known, strict=True) if reply is None]
     new = iter(policy.act_each(unknown, lambda seat, reply: journal.add(policy.name, seat, reply)))
     return [next(new) if reply is None else reply for reply in known]
-
-
-def _append(path: Path) -> TextIO:
-    """The file opened to append; a last line that a kill cut short is taken away."""
-    path.touch()
-    with path.open("rb+") as file:
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)
-    return path.open("a", encoding="utf-8", newline="\n")
 
 
 def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:

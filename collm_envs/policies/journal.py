@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from collm_envs.env import mend
-from collm_envs.files import saving
+from collm_envs.files import read_lines, saving
 from collm_envs.policies.seat import Reply, Seat
 
 
@@ -39,10 +39,8 @@ class Journal:
     def __init__(self, path: Path, file: TextIO):
         self._file, self._lock = file, threading.Lock()
         self._replies: dict[str, Reply] = {}
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            if line:
-                key, text, usage = json.loads(line)
-                self._replies[key] = Reply(text, usage)
+        for key, text, usage in read_lines(path):
+            self._replies[key] = Reply(text, usage)
 
     def find(self, name: str, seat: Seat) -> Reply | None:
         return self._replies.get(_key(name, seat))

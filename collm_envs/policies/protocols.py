@@ -34,6 +34,7 @@ from random import Random
 from typing import Any, Literal
 
 from collm_envs.evaluation.episodes import Weighed
+from collm_envs.files import appending
 from collm_envs.policies.journal import Journal, Paid, mended
 from collm_envs.policies.local import Scripted
 from collm_envs.policies.seat import Policy, Reply, Seat
@@ -78,9 +79,7 @@ def seated(protocol: Protocol, policies: Mapping[str, Policy], folder: Path) -> 
 @contextmanager
 def _journal(path: Path) -> Iterator[Journal]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.read_bytes() if path.exists() else b""
-    path.write_bytes(whole[: whole.rfind(b"\n") + 1])  # a kill may have cut the last line short
-    with path.open("a", encoding="utf-8", newline="\n") as file:
+    with appending(path) as file:
         yield Journal(path, file)
 
 

@@ -37,7 +37,8 @@ def _any(marks: tuple[str, ...]) -> re.Pattern[str]:
 
 _OPENS, _CLOSES = (_any(marks) for marks in zip(*PAIRS, strict=True))
 _CHANNEL = re.compile(
-    r"<\|channel\|>(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S
+    r"<\|channel\|>(\w+)(?:(?!<\|message\|>).)*<\|message\|>(.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
+    re.S,
 )
 """gpt-oss (harmony): a name and what was said in that channel"""
 _CHANNEL_NAMES = re.compile(

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from baselines.cli import sweep
+from baselines.credit import pinned
 from baselines.runs import run
 from baselines.runs.logs import _Lines, read
+from baselines.search.transcript import Transcript
 from collm_envs import files
 
 
@@ -107,3 +109,38 @@ def test_a_sweep_that_was_full_before_its_first_row_begins_anew(tmp_path):
     file.touch()
     sweep.append(file, dict.fromkeys(sweep.FIELDS, "1"))
     assert len(sweep.read(file)) == 1
+
+
+@pytest.mark.parametrize("text", ['{"algorithm": "maac", "con', "", "[]", '{"algorithm": "maac"}'])
+def test_a_cut_or_edited_config_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/config.json (cannot be read|is no run's)"):
+        run.stored_config(tmp_path)
+
+
+def test_a_damaged_line_of_a_runs_numbers_is_named_and_a_cut_one_left_out(tmp_path):
+    path = tmp_path / "eval.jsonl"
+    path.write_bytes('\ufeff{"step": 1, "note": "a\u2028b"}\r\n\n{"step": 2}\n{"st'.encode())
+    assert [line["step"] for line in read(path)] == [1, 2]
+    path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(ValueError, match=r"eval.jsonl:2: not a line of JSON"):
+        read(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": "0"}'])
+def test_a_cut_or_edited_manifest_is_named(tmp_path, text):
+    (tmp_path / "f.py").write_text("def baseline(ctx, feat, me):\n    return 0.0\n")
+    (tmp_path / "f.json").write_text(text)
+    with pytest.raises((ValueError, pinned.Refused), match=r"f.json(: no manifest| cannot be read)"):
+        pinned.load(tmp_path / "f.py")
+
+
+@pytest.mark.parametrize("end", ["", '{"call": "b", "ans'])
+def test_a_transcript_reads_what_is_whole_and_names_what_is_damaged(tmp_path, end):
+    path = tmp_path / "transcript.jsonl"
+    path.write_text('{"call": "a", "answer": "x"}\n' + end)
+    assert Transcript(path).answered
+    assert path.read_text() == '{"call": "a", "answer": "x"}\n'
+    path.write_text('{"call": "a", "ans\n{"call": "b", "answer": "x"}\n')
+    with pytest.raises(ValueError, match=r"transcript.jsonl:1: not a line of JSON"):
+        Transcript(path)

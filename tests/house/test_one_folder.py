@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from folders import ROOT, SUPPORT
 
 import collm_envs
 from collm_envs import files
-from collm_envs.evaluation.episodes import evaluate, jobs, kept, set_aside
+from collm_envs.evaluation import evaluate, jobs, kept, set_aside
 from collm_envs.evaluation.measures import empty_replies, table
 from collm_envs.files import one_writer, saving, write_whole
 from collm_envs.policies.seat import Reply
@@ -226,6 +227,32 @@ def test_a_full_disk_in_an_evaluation_keeps_what_was_written(tmp_path, monkeypat
         evaluate(env, team(env, Model(1)), jobs(env, episodes=3), tmp_path, at_once=1, heard=fill)
     monkeypatch.undo()
     assert str(evaluate(env, team(env, Model(1)), jobs(env, episodes=3), tmp_path)) == "1 kept, 2 played"
+
+
+LIMITED = """
+import resource, sys
+import collm_envs
+from collm_envs.evaluation import evaluate, jobs
+from collm_envs.policies import seat
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+env = collm_envs.make("TLDR-v0")
+print(evaluate(env, seat(env.task, "expert", {}), jobs(env, episodes=8), sys.argv[1], at_once=1))
+"""
+
+
+def test_a_file_that_really_cannot_grow_ends_in_one_line_and_the_same_command_goes_on(tmp_path):
+    def play(limit):
+        code = [sys.executable, "-c", LIMITED, str(tmp_path / "e"), str(limit)]
+        return subprocess.run(code, capture_output=True, text=True)
+
+    stopped = play(12_000)
+    assert stopped.returncode == 1
+    last = stopped.stderr.strip().splitlines()[-1]
+    (kept_now,) = re.findall(
+        r"records.jsonl could not be written \(File too large\); (\d) of 8 kept in ", last
+    )
+    assert 0 < int(kept_now) < 8
+    assert play(2**30).stdout == f"{kept_now} kept, {8 - int(kept_now)} played\n"
 
 
 def test_a_full_disk_while_a_folder_is_claimed_leaves_nothing_that_stands_in_the_way(tmp_path, monkeypatch):

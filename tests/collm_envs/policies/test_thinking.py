@@ -28,6 +28,7 @@ THOUGHT = [
     (HARMONY, False, "5", "hm 4"),
     ("<|channel|>analysis<|message|>hm 4, or", False, "", "hm 4, or"),
     ("<|channel|>final<|message|>5", False, "5", ""),
+    ("<|channel|>final <|constrain|>json<|message|>5<|return|>", False, "5", ""),
     ("analysishm 4assistantfinal5", False, "5", "hm 4"),
 ]
 
