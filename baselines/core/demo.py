@@ -19,6 +19,7 @@ from baselines.core.commands import command
 from baselines.core.episode import Node, episodes
 from baselines.core.keep import to_record
 from baselines.core.logs import read
+from baselines.core.presets import ENVS
 from baselines.core.rollout import Start, eval_starts, play, summary
 from baselines.core.settings import Settings
 from baselines.core.team import Team
@@ -28,13 +29,7 @@ from collm_envs.render.page import page
 from collm_envs.render.report import Curve, chart, code, episode, prose, report, section, table
 
 OUT = Path("runs/demo")
-WORDS = {
-    "prompts": "terse",
-    "words": "generated",
-    "length": [1, 2],
-    "n": 600,
-    "max_turns": 1,
-}
+WORDS = ENVS["StrBuild-v0"].env_kwargs
 SHARED: dict[str, Any] = {
     "env": "StrBuild-v0",
     "env_kwargs": WORDS,
