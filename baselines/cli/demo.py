@@ -21,6 +21,7 @@ from baselines.play.records import to_record
 from baselines.play.rollout import Start, eval_starts, play, summary
 from baselines.runs import run
 from baselines.runs.logs import read
+from baselines.train.presets import ENVS
 from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task, make
@@ -29,13 +30,7 @@ from collm_envs.pages.report import Curve, chart, code, episode, prose, report, 
 from collm_envs.record import Record, scenes
 
 OUT = Path("runs/demo")
-WORDS = {
-    "prompts": "terse",
-    "words": "generated",
-    "length": [1, 2],
-    "n": 600,
-    "max_turns": 1,
-}
+WORDS = ENVS["StrBuild-v0"].env_kwargs
 SHARED: dict[str, Any] = {
     "env": "StrBuild-v0",
     "env_kwargs": WORDS,

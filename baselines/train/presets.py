@@ -22,16 +22,16 @@ TERSE = {"prompts": "terse"}
 ENVS: Mapping[str, Preset] = {
     "StrBuild-v0": Preset(
         {**TERSE, "words": "generated", "length": [1, 2], "n": 600, "max_turns": 1},
-        {"max_new_tokens": 100, "steps": 50},
+        {"max_new_tokens": 100, "steps": 30},
     ),
     "HouseBuild-v0": Preset(
         {**TERSE, "houses": "generated", "size": [4, 5, 5], "max_turns": 1},
-        {"max_new_tokens": 160, "steps": 40, "episodes": 32},
+        {"max_new_tokens": 160, "steps": 36, "episodes": 32},
     ),
     "TLDR-v0": Preset(TERSE, {"max_new_tokens": 64, "steps": 60}),
-    "ArXiv-v0": Preset(TERSE, {"max_new_tokens": 224, "steps": 20, "episodes": 32}),
-    "CoopHE-v0": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 40, "episodes": 32}),
-    "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 40, "episodes": 32}),
+    "ArXiv-v0": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
+    "CoopHE-v0": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
+    "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
 """on every environment, with every algorithm"""

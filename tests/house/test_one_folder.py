@@ -233,10 +233,10 @@ LIMITED = """
 import resource, sys
 import collm_envs
 from collm_envs.evaluation import evaluate, jobs
-from collm_envs.policies import seat
+from collm_envs.policies import seat_all
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 env = collm_envs.make("TLDR-v0")
-print(evaluate(env, seat(env.task, "expert", {}), jobs(env, episodes=8), sys.argv[1], at_once=1))
+print(evaluate(env, seat_all(env.task, "expert", {}), jobs(env, episodes=8), sys.argv[1], at_once=1))
 """
 
 

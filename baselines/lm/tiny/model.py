@@ -136,16 +136,21 @@ def _warm_start_in(
     with Progress(f"warm start {made.spec.id}", steps, quiet=quiet) as progress:
 
         def heard(step: int, loss: float) -> None:
+            if progress.done == 0 and step > 1:  # gone on from what was kept
+                progress.done = step - 1
+                progress.restart()
             progress.update(step, f"loss {loss:.2f}")
 
         try:
             warm_start(model, tokenizer, made.task, history, seed=seed, steps=steps, kept=kept, heard=heard)
         except KeyboardInterrupt:
-            at = progress.done // KEEP_EVERY * KEEP_EVERY
-            lost = f"; its first {at} are kept, and the same command goes on from there" if at else ""
-            raise KeyboardInterrupt(
-                f"stopped in the warm start of {made.spec.id}, after {progress.done} of {steps} steps{lost}"
-            ) from None
+            at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
+            taken, id = max(progress.done, at), made.spec.id
+            kept_of = (
+                f"the first {at} are kept: the same command goes on from there" if at else "none is kept yet"
+            )
+            message = f"stopped in the warm start of {id} after {taken} of {steps} steps; {kept_of}"
+            raise KeyboardInterrupt(message) from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
 

@@ -109,8 +109,8 @@ class Stopped:
 @pytest.mark.parametrize(
     ("at", "message"),
     [
-        (3, r"after 3 of 8 steps; its first 2 are kept, and the same command goes on"),
-        (1, "after 1 of 8 steps$"),
+        (3, "after 3 of 8 steps; the first 2 are kept: the same command goes on from there"),
+        (1, "after 1 of 8 steps; none is kept yet"),
     ],
 )
 def test_an_interrupted_warm_start_says_what_is_kept_and_ends_as_if_it_had_not_been(
