@@ -89,8 +89,7 @@ def test_api_test_with_only_the_warnings_that_text_is_not_an_array(id):
 
 @pytest.mark.parametrize("id", IDS)
 def test_check_env(id):
-    quick = {"timeout_s": 0.2} if id.startswith("CoopHE") else {}  # some of its texts never end
-    check_env(lambda: collm_envs.make(id, **quick))
+    check_env(lambda: collm_envs.make(id))
 
 
 @pytest.mark.parametrize("id", IDS)
