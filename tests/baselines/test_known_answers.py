@@ -251,11 +251,8 @@ def test_the_trainers_reach_the_better_branch_unless_they_divide_by_the_deviatio
 
 
 def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8(training_seed):
-    start = {
-        "first": [0.0, 0.5],
-        "branch B": [0.0, 2.0],
-    }  # both branches are seen often before B is preferred
-    team, _ = learn_two_steps(maac, training_seed, 320, start, gamma=1.0)
+    # slowly, and from uniform at first: branch A is seen often before B, which is played well, is preferred
+    team, _ = learn_two_steps(maac, training_seed, 330, {"branch B": [0.0, 5.0]}, lr=0.25, gamma=1.0)
     critic = team.critics["central"]
     texts = {number: text for text, number in critic.texts.items()}
     values = {"".join(texts[i] for (i,) in key): critic.table[row].item() for key, row in critic.rows.items()}
@@ -268,10 +265,10 @@ def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8(training
             assert value == pytest.approx(7.0 if "branch A" in history else 8.0, abs=0.1), history
 
 
-def learn_two_steps(algorithm, seed, steps, start, **settings):
+def learn_two_steps(algorithm, seed, steps, start, lr=0.5, **settings):
     """A trained tabular team and the return of every step."""
     task = two_step_game()
     critics = {"central": TabularCritic()} if algorithm is maac else {}
-    team = tabular_team(task, lr=0.5, critics=critics, critic_lr=2.0, start=start)
+    team = tabular_team(task, lr=lr, critics=critics, critic_lr=2.0, start=start)
     config = algorithm.Config(steps=steps, episodes=16, seed=seed, **settings)
     return team, [metrics["return"] for metrics in algorithm.train(config, task, team)]

@@ -35,7 +35,7 @@ def folders(tmp_path_factory):
 
 REINFORCE = {"baseline": "leave-one-out"}
 SLOW = {"lr": 5e-3, "critic_lr": 5e-3}
-ADAPTERS = {"model": "wide", "lora_rank": 8}
+ADAPTERS = {"model": "wide", "lora_rank": 8, "entropy": 0.05}
 CASES = {
     "REINFORCE, no baseline": (reinforce, {"baseline": "none", "lr": 5e-3}),
     "REINFORCE, mean": (reinforce, {"baseline": "mean"}),
@@ -46,10 +46,10 @@ CASES = {
     "MAGRPO, cross": (magrpo, {"joint": "cross", "group": 3, "episodes": 128, "lr": 5e-3}),
     "MAGRPO, a tree of two turns": (magrpo, {"turns": 2, "group": 3, "lr": 5e-3}),
     "MAGRPO, by deviation": (magrpo, {"divide_by_std": True}),
-    "CC, TD(0)": (maac, {"turns": 2}),
-    "CC, Monte Carlo": (maac, {"turns": 2, "lam": 1.0}),
-    "DC, TD(0)": (maac, {"turns": 2, "critic": "decentral"}),
-    "DC, Monte Carlo": (maac, {"turns": 2, "critic": "decentral", "lam": 1.0}),
+    "CC, TD(0)": (maac, {"turns": 2, "lr": 5e-3}),
+    "CC, Monte Carlo": (maac, {"turns": 2, "lam": 1.0, "lr": 5e-3}),
+    "DC, TD(0)": (maac, {"turns": 2, "critic": "decentral", "lr": 5e-3}),
+    "DC, Monte Carlo": (maac, {"turns": 2, "critic": "decentral", "lam": 1.0, "lr": 5e-3}),
     "DC on the actors": (maac, {"critic": "decentral", "critic_on_actor": True, **SLOW}),
     "CC on the shared actor": (maac, {"critic_on_actor": True, "shared": True, **SLOW}),
     "shared": (reinforce, {**REINFORCE, "shared": True}),
@@ -74,8 +74,8 @@ def test_it_learns(folders, name, training_seed):
     task = Answer(num_agents=changes.pop("agents", 2), turns=changes.pop("turns", 1))
     changes["model"] = folders[changes["model"]]
     changes["models"] = tuple(folders[model] for model in changes.get("models", ()))
-    base = {"episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 120, "device": "cpu"}
-    base |= {"entropy": 0.05, "seed": training_seed}
+    base = {"episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 160, "device": "cpu"}
+    base |= {"entropy": 0.02, "seed": training_seed}
     if algorithm is maac:
         base["critic_lr"] = 1e-2
     config = algorithm.Config(**base | changes)
@@ -84,7 +84,7 @@ def test_it_learns(folders, name, training_seed):
     returns = []
     for metrics in algorithm.train(config, task, team):
         returns.append(metrics["return"])
-        if sum(returns[-4:]) > 4 * 0.88:
+        if sum(returns[-4:]) > 4 * 0.92:
             break
     assert score(task, team) > 0.85, [round(value, 2) for value in returns]
 

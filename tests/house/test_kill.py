@@ -109,8 +109,8 @@ def test_a_run_killed_at_the_worst_points_ends_in_the_same_bits(
 
 
 def kill_at_random(processes, undisturbed, model, out, name, kills, seed):
-    wanted, seconds = undisturbed(name, 30)
-    config, rng, hits = settings(name, model, out, 30), Random(seed), 0
+    wanted, seconds = undisturbed(name, 20)
+    config, rng, hits = settings(name, model, out, 20), Random(seed), 0
     while hits < kills:
         process = start_run(processes, name, config, wait=False)
         time.sleep(rng.uniform(0, seconds))
