@@ -58,7 +58,9 @@ class ModuleEngine:
         config = model.config.get_text_config()
         self.model = model
         self.layers = config.num_hidden_layers
-        self.kinds, self.window = attention_kinds(type(model).__name__, config)
+        window: Any  # a number where there are layers with one
+        self.kinds, window = attention_kinds(type(model).__name__, config)
+        self.window = window
         self.attention = config._attn_implementation
         if self.attention not in ("sdpa", "eager"):
             raise ValueError(
@@ -183,9 +185,9 @@ class LlamaEngine:
 
 def _joined(*projections: nn.Linear) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of one projection that computes these side by side."""
-    biases = [projection.bias for projection in projections if projection.bias is not None]
-    weight = torch.cat([projection.weight for projection in projections])
-    return weight, torch.cat(biases) if biases else None
+    biases: list[Tensor] = [projection.bias for projection in projections if projection.bias is not None]
+    weights: list[Tensor] = [projection.weight for projection in projections]
+    return torch.cat(weights), torch.cat(biases) if biases else None
 
 
 def engine_for(model: Any) -> Engine:

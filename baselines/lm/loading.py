@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from baselines.lm import folders, threads
 
@@ -133,9 +133,10 @@ def _network(
     if find_adapter_config_file(place) is not None:
         return _merged(place, dtype, tokenizer, above)
     with _named(name):
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             place, dtype=dtype, trust_remote_code=False, output_loading_info=True
         )
+    model, report = loaded
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"model {name!r}: its weights lack {len(missing)} tensors, e.g. {missing[0]}")

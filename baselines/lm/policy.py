@@ -71,7 +71,7 @@ class LM:
         self.autocast = autocast
         ends = end_tokens(self.causal, tokenizer)
         self.renderer = Renderer(tokenizer, context.thinking, ends)
-        self.eos = ends | ({self.renderer.end} - {None})
+        self.eos = ends if self.renderer.end is None else ends | {self.renderer.end}
         self.reach = reach(self.causal.config)
         if self.reach.tokens <= sampling.max_new_tokens:
             raise ValueError(

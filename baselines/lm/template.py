@@ -50,7 +50,9 @@ class Renderer:
         self.thinking = thinking
         self.encoder = Encoder(tokenizer)
         self.chat = tokenizer.chat_template is not None
-        self.ends = {*ends, tokenizer.eos_token_id} - {None}
+        self.ends = {*ends}
+        if self.tokenizer.eos_token_id is not None:
+            self.ends.add(self.tokenizer.eos_token_id)
         self._frame, self._reply_frame = cache(self._probe_message), cache(self._probe_reply)
         self._shape = self._first_shape() if self.chat else 0
         self.mark, self._ends_turn = self._turn_mark() if self.chat else ("", False)
@@ -112,7 +114,7 @@ class Renderer:
 
     def ended(self, ids: list[int]) -> bool:
         """Whether a reply of these tokens has ended its turn: the template's mark is not written again."""
-        if not ids or ids[-1] not in self.ends | {self.end}:
+        if not ids or (ids[-1] not in self.ends and ids[-1] != self.end):
             return False
         return self._ends_turn or not self.mark or ids[-1] == self.encoder.control[self.mark]
 

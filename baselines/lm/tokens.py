@@ -41,7 +41,7 @@ class Encoder:
         self.pattern = re.compile("|".join(map(re.escape, literals)) or r"(?!)")
         flagged = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         self.special = flagged | set(tokenizer.all_special_ids)
-        unknown = tokenizer.unk_token
+        unknown = self.tokenizer.unk_token
         # what a tokenizer cannot spell is unknown to it: no mark, unless the same token ends or opens a text
         self.unknown = None if unknown is None else self.control.get(unknown)
         ends = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
