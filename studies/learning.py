@@ -7,8 +7,9 @@ environment begin with the same warm start, play 64 episodes a step (CoopHE: 32)
 the same CPU seconds.  The rates were chosen with seed 0, a handful of runs each.  Rows of
 studies/results/learning.csv are evaluations on items that were not trained on, but in CoopHE on the 16
 problems trained on: a model of this size knows a program by heart or not at all.  There the warm start writes
-the reference with a slip here and there, and what is learned is to write it without.  Of CoopHE-v1 one run has
-been made so far.  A run's rows are written together when it is done, so the script can be stopped any time.
+the reference with a slip here and there, and what is learned is to write it without.  Of CoopHE-v1 one run
+has been made so far.  A run's rows are written together when it is done, so the script can be stopped any
+time.
 """
 
 from __future__ import annotations

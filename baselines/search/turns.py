@@ -22,9 +22,8 @@ import numpy as np
 from baselines.credit.features import Row, Turn, describe
 from baselines.credit.language import PLACES, Refused
 from baselines.play.replays import Replays, silence
-from collm_envs import Task
+from collm_envs import Player, Task
 from collm_envs.record import read
-from collm_envs.task import Player
 
 GROUP = 4
 """turns that start from one state"""
