@@ -17,9 +17,9 @@ from collm_envs.after_import import after_import
 
 if TYPE_CHECKING:
     from collm_envs.env import TextEnv
+    from collm_envs.envspec import EnvSpec
     from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
     from collm_envs.space import TextSpace
-    from collm_envs.spec import EnvSpec
     from collm_envs.task import Item, Player, Rejected, Scene, Score, Task
     from collm_envs.vector import VecEnv, make_vec
 

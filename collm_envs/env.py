@@ -19,10 +19,10 @@ import numpy as np
 from gymnasium.spaces import Space
 from pettingzoo import ParallelEnv
 
+from collm_envs.envspec import SPLITS, EnvSpec, content_hash
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render import voxel
 from collm_envs.space import SURROGATE, TextSpace
-from collm_envs.spec import SPLITS, EnvSpec, content_hash
 from collm_envs.task import Item, Rejected, Score, Task
 
 MAX_ACTION_CHARS = 65_536

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pettingzoo
 
+from collm_envs.envspec import EnvSpec
 from collm_envs.rows import storable
-from collm_envs.spec import EnvSpec
 from collm_envs.task import Task
 
 if TYPE_CHECKING:

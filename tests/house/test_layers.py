@@ -20,7 +20,7 @@ FLOORS = {
     **dict.fromkeys(FAMILIES, 2),
     "collm_envs.render": 2,
     "collm_envs.space": 2,
-    "collm_envs.spec": 2,
+    "collm_envs.envspec": 2,
     "collm_envs.env": 3,
     "collm_envs.registry": 4,
     "baselines.formulas": 6,
@@ -108,6 +108,8 @@ def why_not(module: str, target: str, packages: set[str]) -> str:
     if not is_in(target, PACKAGES):
         allowed = ONLY_IN.get(target.split(".")[0])
         return "" if allowed is None or is_in(module, allowed) else f"only {allowed} may"
+    if is_in(module, ("leaderboard",)) and is_in(target, ("baselines",)):
+        return "the leaderboard knows no trainer"
     outside, inner = not is_in(module, ("collm_envs",)), is_in(target, ("collm_envs",))
     if floor(target) > floor(module):
         return f"floor {floor(module)} imports floor {floor(target)}"
@@ -116,8 +118,6 @@ def why_not(module: str, target: str, packages: set[str]) -> str:
     families = [f for f in FAMILIES if is_in(module, (f,)) and is_in(target, [g for g in FAMILIES if g != f])]
     if families:
         return "families do not know each other"
-    if is_in(module, ("leaderboard",)) and is_in(target, ("baselines",)):
-        return "the leaderboard knows no trainer"
     if is_algorithm(module) and is_algorithm(target) and target != module:
         return "an algorithm never imports its sibling"
     return ""

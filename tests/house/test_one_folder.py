@@ -15,7 +15,7 @@ from folders import ROOT, SUPPORT
 
 import collm_envs
 from collm_envs import files
-from collm_envs.evaluation import evaluate, jobs, kept, set_aside
+from collm_envs.evaluation.episodes import evaluate, jobs, kept, set_aside
 from collm_envs.evaluation.measures import empty_replies, table
 from collm_envs.files import one_writer, saving, write_whole
 from collm_envs.policies.seat import Reply
