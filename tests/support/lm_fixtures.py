@@ -20,6 +20,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from baselines.lm.cache import Memory
 from baselines.lm.history import Message, Move
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
@@ -135,6 +136,21 @@ def save(
     tiny_model(kind, tokenizer, seed, scale).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def reference(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    """The logits after these tokens, by transformers' own forward pass.   -> (V,)"""
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, -1]
+
+
+def feed(engine: Any, memory: Memory, chunks: Sequence[list[int]]) -> torch.Tensor:
+    """An engine's logits after one chunk of tokens for each row, padded on the left.   -> (B, V)"""
+    width = max(map(len, chunks))
+    ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
+    real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
+    with torch.no_grad():
+        return engine.forward(ids, real, memory)
 
 
 def alone(lm: LM, move: Move) -> torch.Tensor:
