@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from baselines.core.episode import Move, Node
-from baselines.core.improve import reference_logp
+from baselines.core.improve import reference_logp, token_logp
 from baselines.core.lm import LM
 from baselines.core.team import Team
 from collm_envs import Item, Scene, Score, Task
@@ -133,6 +133,9 @@ def texts(path: Sequence[Node]) -> list[Move]:
 def log_ratios(policy: LM, reference: LM | None, moves: Sequence[Sequence[Move]]) -> list[list[Tensor]]:
     """log pi / pi_0 of every token drawn, at the prompt that was read; zeros without a reference.
 
+    Both are scored alike: a policy that samples in lower precision is scored anew, or its rounding would be
+    a distance that it pays for.
+
     moves: episodes of one model's texts -> for each a (tokens,) float64 tensor
     """
     flat = [move for episode in moves for move in episode]
@@ -140,7 +143,8 @@ def log_ratios(policy: LM, reference: LM | None, moves: Sequence[Sequence[Move]]
         ratios = [torch.zeros(len(move.ids), dtype=torch.float64) for move in flat]
     else:
         frozen = reference_logp(reference, flat, policy)
-        ratios = [torch.tensor(m.logp).double() - f.double().cpu() for m, f in zip(flat, frozen, strict=True)]
+        own = token_logp(policy, flat) if policy.autocast else [torch.tensor(move.logp) for move in flat]
+        ratios = [a.double().cpu() - b.double().cpu() for a, b in zip(own, frozen, strict=True)]
     some = iter(ratios)
     return [[next(some) for _ in episode] for episode in moves]
 

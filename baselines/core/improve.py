@@ -184,9 +184,17 @@ def _gap(moves: Sequence[Move], scores: Scores) -> float:
 
 def reference_logp(reference: LM, moves: Sequence[Move], policy: LM) -> list[Tensor]:
     """Token log-probabilities of each move under the frozen policy."""
+    return token_logp(reference, moves, reference=reference is policy)
+
+
+def token_logp(lm: LM, moves: Sequence[Move], *, reference: bool = False) -> list[Tensor]:
+    """Token log-probabilities of each move as the trainer scores them, without gradient.
+
+    With `reference` the policy's adapter is off.
+    """
     out: list[Tensor] = [torch.empty(0)] * len(moves)
     with torch.no_grad():
-        for scores in reference.logp(moves, reference=reference is policy):
+        for scores in lm.logp(moves, reference=reference):
             lengths = [len(moves[k].ids) for k in scores.moves]
             for k, logp in zip(scores.moves, scores.logp.split(lengths), strict=True):
                 out[k] = logp

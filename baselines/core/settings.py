@@ -95,7 +95,7 @@ class Settings:
     entropy: float = 0.0
     """weight of an entropy bonus"""
     normalize: bool = False
-    """scale each agent's advantages of a step to mean 0 and deviation 1; the only one of a step is left alone"""
+    """scale each agent's advantages of a step to mean 0 and deviation 1; a step's only one is left alone"""
     credit: str = "shared"
     """what an agent learns from: the team's advantage (shared), or its own by difference, shapley,
     counterfactual, learned, or qllm:FILE, a function in baselines/credits (core/credit.py)"""
@@ -146,8 +146,8 @@ class Settings:
         """Raise ValueError where a step's episodes are fewer than one group of them."""
         if self.episodes < group:
             raise ValueError(
-                f"episodes={self.episodes} is less than group={group}: a step plays at least one whole group; "
-                f"set episodes to {group} or more, or a smaller group"
+                f"episodes={self.episodes} is less than group={group}: a step plays at least one whole "
+                f"group; set episodes to {group} or more, or a smaller group"
             )
 
     @property
