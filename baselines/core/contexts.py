@@ -10,7 +10,7 @@ recorded play or from the task's scripted players.  Of every turn is known, by r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,6 @@ from baselines.core.features import Row, Turn, describe
 from baselines.core.language import PLACES, Refused
 from collm_envs import Task
 from collm_envs.record import read
-from collm_envs.task import Player
 
 GROUP = 4
 """turns that start from one state"""
@@ -211,7 +210,7 @@ WORDS = (
     "/setblock",
     "é",
 )
-WRITERS: Mapping[str, Player] = {
+WRITERS: Mapping[str, Callable[[Any, Any, str, Random], str]] = {
     "silent": lambda task, state, agent, rng: silence(task, state, agent),
     "empty": lambda task, state, agent, rng: "",
     "garbled": _garbled,
