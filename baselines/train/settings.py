@@ -148,8 +148,8 @@ class Settings:
         """Raise ValueError where a step's episodes are fewer than one group of them."""
         if self.episodes < group:
             raise ValueError(
-                f"episodes={self.episodes} is less than group={group}: a step plays a whole group at least; "
-                f"set episodes to {group} or more, or a smaller group"
+                f"episodes={self.episodes} is less than group={group}: a step plays at least one whole "
+                f"group; set episodes to {group} or more, or a smaller group"
             )
 
     @property
