@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import dis
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from io import TextIOWrapper
 from typing import NamedTuple
 
 
@@ -49,18 +53,38 @@ EXTRAS = {
     "matplotlib": "render",
 }
 """package that may not be there -> the extra of collm that brings it"""
+OURS = ("collm_envs", "baselines", "leaderboard")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names; a wrong argument is one line and status 2."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # LANG=C: a text of others must not end the program
+            stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")
+    try:
+        try:
+            return _run(args)
+        finally:  # here, where a closed pipe can be dealt with, and not as the interpreter ends
+            sys.stdout.flush()
+    except BrokenPipeError:  # `collm envs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         width = max(map(len, VERBS))
-        print("usage: collm VERB ...      collm VERB --help says more\n")
+        print("usage: collm VERB ...      collm VERB --help says more; collm --version\n")
         print("\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()))
         return 0
+    if args[0] in ("-V", "--version"):
+        print(f"collm {version('collm')}")
+        return 0
     if args[0] not in VERBS:
-        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        near = difflib.get_close_matches(args[0], VERBS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}", file=sys.stderr)
         return 2
     if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
         sys.path.append(os.getcwd())
@@ -69,17 +93,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ncollm: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `collm envs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except USER_ERRORS as error:
         if "COLLM_TRACEBACK" in os.environ:
             raise
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-            message = f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
-        print(f"collm {args[0]}: {message}  (COLLM_TRACEBACK=1 shows where)", file=sys.stderr)
+        from collm_envs.render.plain import plain  # with numpy, which a list of verbs does without
+
+        where = "" if _is_for_users(error) else "  (COLLM_TRACEBACK=1 shows where)"
+        print(f"collm {args[0]}: {plain(_in_words(error))}{where}", file=sys.stderr)
         return 2
+
+
+def _in_words(error: BaseException) -> str:
+    """What went wrong, without numbers of the operating system and quotes of Python."""
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename2 or error.filename}: {error.strerror}"
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    return str(error) or type(error).__name__
+
+
+def _is_for_users(error: BaseException) -> bool:
+    """Whether the message says it all: a `raise` of ours, a missing package, or the operating system's word.
+
+    Anything else may be a fault of the program, to be looked for.
+    """
+    if isinstance(error, OSError) or (isinstance(error, ModuleNotFoundError) and error.name in EXTRAS):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_globals["__name__"].partition(".")[0] not in OURS:
+        return False
+    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _load(function: str) -> Callable[[Sequence[str]], int | None]:
