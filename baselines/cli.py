@@ -107,8 +107,8 @@ def _run(args: Sequence[str]) -> int:
 
 def _in_words(error: BaseException) -> str:
     """What went wrong, without numbers of the operating system and quotes of Python."""
-    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        return f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
+    if package := _missing(error):
+        return f"it needs the package {package!r}: pip install 'collm[{EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename2 or error.filename}: {error.strerror}"
     if isinstance(error, KeyError) and error.args:
@@ -116,12 +116,18 @@ def _in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _missing(error: BaseException) -> str:
+    """The package of `EXTRAS` that could not be imported, or a part of it; "" for any other error."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return package if package in EXTRAS else ""
+
+
 def _is_for_users(error: BaseException) -> bool:
     """Whether the message says it all: a `raise` of ours, a missing package, or the operating system's word.
 
     Anything else may be a fault of the program, to be looked for.
     """
-    if isinstance(error, OSError) or (isinstance(error, ModuleNotFoundError) and error.name in EXTRAS):
+    if isinstance(error, OSError) or _missing(error):
         return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -15,12 +15,12 @@ from typing import Any, Literal, TypeVar
 import tyro
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 from rich.table import Table
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from collm_envs.render.plain import plain
+from collm_envs.render.plain import plain, wrapped
 
 T = TypeVar("T")
 GAP = 3
@@ -52,7 +52,7 @@ class _Clean:
             yield segment if segment.control else Segment(plain(segment.text), segment.style)
 
 
-class _CleanAll:
+class _CleanAll(RenderHook):
     """The hook of a rich console that cleans all that is printed to it."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
@@ -78,6 +78,17 @@ def width() -> int:
     return max(1, shutil.get_terminal_size().columns)
 
 
+def note(out: Console, text: str, style: str = "", copied: bool = False) -> None:
+    """Print lines beside a table; into a pipe they begin with `# `, so that they are no rows.
+
+    At a terminal they are broken at blanks, unless they hold a command, which is to be `copied` in one piece.
+    """
+    if out.is_terminal:
+        out.print(text if copied else wrapped(plain(text), width()), style=style, soft_wrap=True)
+    else:
+        print("\n".join(f"# {line}" for line in plain(text).split("\n")), file=out.file)
+
+
 def show(
     out: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], bold: Iterable[str] = ()
 ) -> None:
@@ -87,7 +98,7 @@ def show(
     """
     if not out.is_terminal:
         lines = [[column.name for column in columns], *rows]
-        out.print("\n".join("\t".join(map(_field, line)) for line in lines), soft_wrap=True)
+        print("\n".join("\t".join(map(_field, line)) for line in lines), file=out.file)  # rich expands tabs
         return
     kept = fitting(columns, rows, width())
     names = [column.name for column in columns]
@@ -97,7 +108,7 @@ def show(
     else:
         out.print(_table([columns[k] for k in kept], cells, set(bold)), width=width())
     if dropped := [name for k, name in enumerate(names) if k not in kept]:
-        out.print(f"not shown, for want of room: {', '.join(dropped)}", style="dim", width=width())
+        note(out, f"not shown, for want of room: {', '.join(dropped)}", "dim")
 
 
 def _field(cell: str) -> str:

@@ -155,6 +155,7 @@ class Human:
         print(f"\n--- {seat.agent} reads ---\n{wrapped(plain(seat.history[-1]), columns)}")
         print(wrapped(f"--- {seat.agent} writes; {keys} ---", columns))
         lines: list[str] = []
+        written = seat.history[1::2]
         while True:
             line = self._line()
             if line is None and not lines:
@@ -163,11 +164,11 @@ class Human:
                 return "\n".join(lines)
             if line == "?":
                 print(self.preview(seat.agent, "\n".join(lines)) if self.preview else "no preview here")
-            elif line == "!last" and len(seat.history) < 2:
+            elif line == "!last" and not written:
                 print("nothing to repeat: this is the first text")
             elif line == "!last":
-                print(plain(seat.history[-2]))
-                lines += seat.history[-2].split("\n")
+                print(plain(written[-1]))
+                lines += written[-1].split("\n")
             else:
                 lines.append(line)
 

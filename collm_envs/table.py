@@ -9,6 +9,7 @@ import numpy as np
 
 from collm_envs.record import Record
 from collm_envs.stats import Pair, Summary, strata, summary
+from collm_envs.task import Task
 
 MAX_COUNT = 2**53
 """seconds or tokens; up to here a float holds every whole number"""
@@ -55,6 +56,24 @@ def measures(record: Record) -> dict[str, float]:
         if known(name):
             found[name] = float(sum(one[name] for turn in said for one in turn))
     return found
+
+
+def score_range(task: Task, record: Record) -> tuple[float, float]:
+    """Smallest and largest value of the measure `score`: of the task's own metric of that name, 0 to 1."""
+    return (0.0, 1.0) if "score" in record.turns[-1]["metrics"] else task.reward_range
+
+
+def headline(score: float, highest: float, total: float, turns: float) -> str:
+    """What an episode came to, or the mean of several: "score 4.000 of 4 (return 8.000 over 2 turns)"."""
+    over = f"{turns:.3g} turn" + "s" * (turns != 1)
+    return f"score {score:.3f} of {highest:.3g} (return {total:.3f} over {over})"
+
+
+def definition(task: Task, record: Record) -> str:
+    """What the numbers of a headline are, in a line."""
+    low, high = score_range(task, record)
+    what = "the task's own measure" if "score" in record.turns[-1]["metrics"] else "reward of the last turn"
+    return f"score: {what}, from {low:.3g} to {high:.3g}; return: sum of the rewards of all turns"
 
 
 def _counts(value: Any) -> bool:

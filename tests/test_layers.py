@@ -89,9 +89,10 @@ NO_ALGORITHM = (
     "baselines.console",
     "baselines.hf",
     "baselines.protocols",
+    "baselines.playing",
     "baselines.terminal",
 )
-OPEN = ("collm_envs.sandbox", "collm_envs.render.plain")
+OPEN = ("collm_envs.sandbox", "collm_envs.render.plain", "collm_envs.render.ascii")
 """parts of collm_envs below its public door that are public themselves"""
 
 
