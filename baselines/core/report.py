@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
 from tyro.conf import Positional, arg
 
 from baselines.core.rows import Row, collect
+from baselines.terminal import flags
 from collm_envs.render.report import chart, code, prose, report, section, side_by_side, spread, table
 from collm_envs.stats import Summary, across
 from leaderboard.paper import METHODS, PAPER
@@ -60,7 +60,7 @@ class Report:
 
 
 def main(args: Sequence[str]) -> None:
-    asked = tyro.cli(Report, args=args, prog="collm report")
+    asked = flags(Report, args, "collm report")
     if not asked.dirs:
         raise ValueError("which folders? collm report DIR...")
     rows = collect(asked.dirs)
