@@ -18,15 +18,21 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
-
-from collm_envs.render.plain import plain, wrapped
 
 T = TypeVar("T")
 GAP = 3
 """columns between two columns of a table"""
 READABLE = 24
 """columns that a column of text needs at least; a longer text is wrapped"""
+
+
+def plain(text: str) -> str:
+    """`collm_envs.render.plain.plain`, imported when something is printed: `--help` does without numpy."""
+    from collm_envs.render import plain as safe
+
+    return safe.plain(text)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ def note(out: Console, text: str, style: str = "", copied: bool = False) -> None
     At a terminal they are broken at blanks, unless they hold a command, which is to be `copied` in one piece.
     """
     if out.is_terminal:
-        out.print(text if copied else wrapped(plain(text), width()), style=style, soft_wrap=True)
+        room = {} if copied else {"width": width()}
+        out.print(Text(text, style), soft_wrap=copied, **room)
     else:
         print("\n".join(f"# {line}" for line in plain(text).split("\n")), file=out.file)
 

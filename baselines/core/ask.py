@@ -19,7 +19,6 @@ from tyro.conf import Positional, arg
 from baselines.core.searching import Config
 from baselines.terminal import console, flags, wrong_word
 
-import collm_envs
 if TYPE_CHECKING:
     from baselines.qllm import Outcome, Tried
 
@@ -77,8 +76,10 @@ def main(args: Sequence[str]) -> int:
         return 0
     if args[0] in VERBS:
         return VERBS[args[0]](args[1:])
-    if not args[0].startswith("-") and not _names_env(args[0]):
-        raise ValueError(wrong_word(args[0], "verb or environment", [*VERBS, *collm_envs.registry, "game:NAME"]))
+    if not args[0].startswith("-") and not _names_env(args[0]) and not {"-h", "--help"} & {*args}:
+        raise ValueError(
+            wrong_word(args[0], "verb or environment", [*VERBS, *collm_envs.registry, "game:NAME"])
+        )
     config = flags(Config, args, "collm qllm", description=Config.__doc__)
     from baselines.qllm import search
     from collm_envs.sandbox import Sandbox
@@ -90,9 +91,12 @@ def main(args: Sequence[str]) -> int:
     return _finish(config, outcome)
 
 
-def _names_env(word: str) -> bool:
-    """Whether it names an environment or a game; what lies behind a colon is looked up later."""
-    return ":" in word or word in collm_envs.registry
+def _check_env(word: str) -> None:
+    """ValueError for a word that is neither an environment nor a verb; MODULE:ID and game:NAME come later."""
+    from collm_envs import registry
+
+    if ":" not in word and word not in registry:
+        raise ValueError(wrong_word(word, "verb or environment", [*VERBS, *registry, "game:NAME"]))
 
 
 def check(args: Sequence[str]) -> int:

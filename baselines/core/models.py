@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import ssl
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import torch
+from huggingface_hub import constants
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -16,6 +21,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
+
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+"""a name that the hub may have; anything else can only be a folder"""
 
 
 def load(
@@ -29,13 +37,21 @@ def load(
     folder = Path(name)
     if folder.is_dir():
         _check_folder(folder)
-    elif name.count("/") > 1 or name.startswith((".", "/", "~")):
+    elif not _HUB_NAME.fullmatch(name):
         raise ValueError(f"model {name!r}: no such folder")
+    base = _adapter_base(folder)
+    wanted = base or name
+    here = Path(wanted).is_dir()
+    local = here or not hub_answers()  # without the hub: what is in its cache, or else an error at once
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        base = _adapter_base(folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(base or name, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model: Any = AutoModelForCausalLM.from_pretrained(wanted, dtype=dtype, local_files_only=local)
     except OSError as error:
+        if local and not here:
+            raise ValueError(
+                f"model {wanted!r} cannot be loaded: there is no such folder, the hub cannot be reached, and "
+                f"its cache holds no copy"
+            ) from error
         raise ValueError(f"model {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
     if base is not None:
         from peft import PeftModel
@@ -50,6 +66,22 @@ def load(
         _recompute(model)
     model.to(device)
     return model, tokenizer
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the Hugging Face hub can be reached, asked once a process and for five seconds at most."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except HTTPError:
+        return True
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # it is there; other clients know other certificates
+    except TimeoutError:
+        return False
+    return True
 
 
 def pick_device(device: str) -> str:
