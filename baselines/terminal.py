@@ -90,8 +90,7 @@ def note(out: Console, text: str, style: str = "", copied: bool = False) -> None
     At a terminal they are broken at blanks, unless they hold a command, which is to be `copied` in one piece.
     """
     if out.is_terminal:
-        room = {} if copied else {"width": width()}
-        out.print(Text(text, style), soft_wrap=copied, **room)
+        out.print(Text(text, style), soft_wrap=copied, width=None if copied else width())
     else:
         print("\n".join(f"# {line}" for line in plain(text).split("\n")), file=out.file)
 

@@ -76,10 +76,8 @@ def main(args: Sequence[str]) -> int:
         return 0
     if args[0] in VERBS:
         return VERBS[args[0]](args[1:])
-    if not args[0].startswith("-") and not _names_env(args[0]) and not {"-h", "--help"} & {*args}:
-        raise ValueError(
-            wrong_word(args[0], "verb or environment", [*VERBS, *collm_envs.registry, "game:NAME"])
-        )
+    if not args[0].startswith("-") and not {"-h", "--help"} & {*args}:
+        _check_env(args[0])
     config = flags(Config, args, "collm qllm", description=Config.__doc__)
     from baselines.qllm import search
     from collm_envs.sandbox import Sandbox
