@@ -23,10 +23,11 @@ from collm_envs import TextEnv, catalogue
 from collm_envs import evaluate as evaluation
 from collm_envs.policies import KINDS as WITHOUT_TORCH
 from collm_envs.policies import Human, Policy, seat, take_seat
-from collm_envs.record import Record, read, record, scenes, write
+from collm_envs.record import Record, read, record, reward_range, scenes, write
 from collm_envs.render.episodes import episodes_page
+from collm_envs.render.headline import definition, headline, score_range
 from collm_envs.render.page import page
-from collm_envs.table import Row, definition, headline, measures, score_range, table
+from collm_envs.table import Row, measures, table
 
 
 def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
@@ -200,10 +201,10 @@ def _conclude(asked: Play, env: TextEnv, policies: dict[str, Policy], usage: lis
             asked.out.unlink()
         return
     played = record(env, {agent: policy.name for agent, policy in policies.items()}, usage=usage)
-    numbers, (_, highest) = measures(played), score_range(env.task, played)
+    numbers, (_, highest) = measures(played), score_range(played.turns, env.task.reward_range)
     out.print()
     note(out, headline(numbers["score"], highest, numbers["return"], len(env.turns)), "bold")
-    note(out, definition(env.task, played), "dim")
+    note(out, definition(played.turns, env.task.reward_range), "dim")
     if asked.out is not None:
         write([played], asked.out)
         where = f"record in {asked.out}; look at it with  {_viewing(asked.env, asked.out)}"
@@ -308,13 +309,13 @@ def _results(
     show(out, columns, cells, bold=("score", "return"))
     means = {row.measure: row.mean for row in rows}
     turns = sum(len(one.turns) for one in records) / len(records)
-    highest = score_range(env.task, records[0])[1]
+    highest = score_range(records[0].turns, env.task.reward_range)[1]
     note(
         out,
         f"{headline(means['score'], highest, means['return'], turns)}, mean of {len(records)} episodes",
         "bold",
     )
-    note(out, definition(env.task, records[0]), "dim")
+    note(out, definition(records[0].turns, env.task.reward_range), "dim")
 
 
 @dataclass
@@ -344,7 +345,7 @@ def view(args: Sequence[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         links.append(f"{k:05}.html")
         rows.append(asdict(one))
-        (folder / links[-1]).write_text(page(rows[-1], scenes(one)), encoding="utf-8")
+        (folder / links[-1]).write_text(page(rows[-1], scenes(one), reward_range(one)), encoding="utf-8")
     if not rows:
         raise ValueError(f"{path} holds no records")
     index = folder / "index.html"

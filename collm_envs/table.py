@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collm_envs.record import Record
+from collm_envs.render.headline import score_of
 from collm_envs.stats import Pair, Summary, strata, summary
-from collm_envs.task import Task
 
 MAX_COUNT = 2**53
 """seconds or tokens; up to here a float holds every whole number"""
@@ -41,7 +41,7 @@ def measures(record: Record) -> dict[str, float]:
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
     last = record.turns[-1]
-    found = {"score": last["reward"], "return": sum(turn["reward"] for turn in record.turns)}
+    found = {"score": score_of(record.turns), "return": sum(turn["reward"] for turn in record.turns)}
     found.update(last["metrics"])
     said = [[{"waited": 0.0, **one} for one in turn["usage"].values()] for turn in record.turns]
 
@@ -56,24 +56,6 @@ def measures(record: Record) -> dict[str, float]:
         if known(name):
             found[name] = float(sum(one[name] for turn in said for one in turn))
     return found
-
-
-def score_range(task: Task, record: Record) -> tuple[float, float]:
-    """Smallest and largest value of the measure `score`: of the task's own metric of that name, 0 to 1."""
-    return (0.0, 1.0) if "score" in record.turns[-1]["metrics"] else task.reward_range
-
-
-def headline(score: float, highest: float, total: float, turns: float) -> str:
-    """What an episode came to, or the mean of several: "score 4.000 of 4 (return 8.000 over 2 turns)"."""
-    over = f"{turns:.3g} turn" + "s" * (turns != 1)
-    return f"score {score:.3f} of {highest:.3g} (return {total:.3f} over {over})"
-
-
-def definition(task: Task, record: Record) -> str:
-    """What the numbers of a headline are, in a line."""
-    low, high = score_range(task, record)
-    what = "the task's own measure" if "score" in record.turns[-1]["metrics"] else "reward of the last turn"
-    return f"score: {what}, from {low:.3g} to {high:.3g}; return: sum of the rewards of all turns"
 
 
 def _counts(value: Any) -> bool:

@@ -23,7 +23,7 @@ from baselines.core.settings import Settings
 from baselines.core.team import Team
 from baselines.terminal import Column, note, show
 from collm_envs import Task, make
-from collm_envs.record import Record, scenes
+from collm_envs.record import Record, reward_range, scenes
 from collm_envs.render.page import page
 from collm_envs.render.report import Curve, chart, code, episode, prose, report, section, table
 
@@ -179,7 +179,9 @@ def write_report(outcomes: Sequence[Outcome], expert: float) -> str:
         [o.name, o.unseen["return"], o.unseen["metric/iou"], o.unseen["metric/adj"]] for o in outcomes
     ]
     episodes = [
-        episode(f"{o.name}, {when}: {record.item}", page(asdict(record), scenes(record)))
+        episode(
+            f"{o.name}, {when}: {record.item}", page(asdict(record), scenes(record), reward_range(record))
+        )
         for o in outcomes
         for when, record in (("before", o.before), ("after", o.after))
     ]
