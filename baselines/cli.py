@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import dis
 import importlib
@@ -59,9 +60,12 @@ OURS = ("collm_envs", "baselines", "leaderboard")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names; a wrong argument is one line and status 2."""
     args = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # LANG=C: a text of others must not end the program
-            stream.reconfigure(errors="replace" if stream is sys.stdin else "backslashreplace")
+    for stream in (sys.stdout, sys.stderr):  # LANG=C: a text of others must not end the program
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, TextIOWrapper):
+        known = codecs.lookup(sys.stdin.encoding).name
+        sys.stdin.reconfigure(encoding="utf-8" if known == "ascii" else known, errors="replace")
     try:
         try:
             return _run(args)

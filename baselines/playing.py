@@ -14,7 +14,7 @@ from baselines.terminal import width
 from collm_envs import TextEnv
 from collm_envs.policies import Policy
 from collm_envs.render import ascii as ascii_render
-from collm_envs.render.plain import plain
+from collm_envs.render.plain import in_lines, plain
 
 BORDER = 4
 """columns that a panel takes of the terminal"""
@@ -52,7 +52,7 @@ class Screen:
         if drawn := ascii_render.text(scene, self.letters, room):
             parts += [Text(drawn), Text()]
         numbers = {**turn.score.parts, **turn.score.metrics}
-        parts.append(Text("   ".join(f"{name} {value:.3g}" for name, value in numbers.items()), style="dim"))
+        parts.append(Text(in_lines([f"{name} {value:.3g}" for name, value in numbers.items()], room), "dim"))
         title = Text(f"turn {t} of {self.env.task.max_turns}: reward {turn.score.reward:.3f}")
         return Panel(Group(*parts), title=title, title_align="left", border_style="green", width=width())
 

@@ -15,7 +15,7 @@ from baselines.terminal import Column
 from collm_envs.policies import Human, Seat, parse
 from collm_envs.record import read, replay
 from collm_envs.render.headline import definition, headline
-from collm_envs.render.plain import plain, wrapped
+from collm_envs.render.plain import in_lines, plain, wrapped
 
 ADDING = "toy_task:Adding-v0"
 ROOT = Path(__file__).parent.parent
@@ -98,6 +98,10 @@ def test_wide_characters_count_twice_and_a_word_too_wide_stays_whole():
     assert wrapped("  see https://example.org/a/long/address now", 12) == (
         "  see\n  https://example.org/a/long/address\n  now"
     )
+
+
+def test_a_name_and_its_number_stay_on_one_line():
+    assert in_lines(["iou 0.4", "adj 0", "extra 0.1"], 16) == "iou 0.4   adj 0\nextra 0.1"
 
 
 def test_a_console_cleans_what_is_printed_to_it_and_keeps_its_own_colours():

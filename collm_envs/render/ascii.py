@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from collm_envs.render.blocks import count
-from collm_envs.render.plain import plain, wrapped
+from collm_envs.render.plain import in_lines, plain, wrapped
 from collm_envs.task import Cell, Scene
 
 AIR, ANY = ".", "#"
@@ -53,7 +53,7 @@ def _world(scene: Scene, names: Mapping[str, str], columns: int) -> str:
         drawn = [_slice(f"y={y}", rows, scene, names, columns) for y, rows in layers]
     present = {*scene.blocks.values(), *scene.target.values()}
     legend = [f"{letter} {block or 'any block'}" for block, letter in names.items() if block in present]
-    return "\n\n".join([*drawn, f"{count(scene)}\n{wrapped('  '.join([f'{AIR} air', *legend]), columns)}"])
+    return "\n\n".join([*drawn, f"{count(scene)}\n{in_lines([f'{AIR} air', *legend], columns, gap=2)}"])
 
 
 def _slice(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 import unicodedata
+from collections.abc import Sequence
 
 _FILLER = "\ue000"
 """stands for the second column of a wide character while lines are measured; `plain` leaves none in a text"""
@@ -54,3 +55,9 @@ def _wrap(line: str, width: int) -> list[str]:
         replace_whitespace=False,
     )
     return [part.replace(_FILLER, "") for part in parts] or [""]
+
+
+def in_lines(parts: Sequence[str], width: int, gap: int = 3) -> str:
+    """Short texts side by side, `gap` blanks apart, in lines of at most `width` columns; none is broken."""
+    unbroken = (" " * gap).join(part.replace(" ", "\u00a0") for part in parts)
+    return wrapped(unbroken, width).replace("\u00a0", " ")
