@@ -278,7 +278,6 @@ def test_a_block_has_one_letter_in_all_renders_of_an_episode():
         ),
         (("qllm", "chek", "f.py"), "no verb or environment 'chek'"),
         (("view", "nowhere"), "collm view: nowhere: No such file or directory\n"),
-        (("demo", "twice"), "collm demo takes no arguments, got twice"),
     ],
 )
 def test_a_mistake_is_named_in_a_line_of_words_alone(args, want, capsys):

@@ -78,7 +78,7 @@ def main(args: Sequence[str] = ()) -> None:
         print(USAGE)
         return
     if args:
-        raise ValueError(f"collm demo takes no arguments, got {' '.join(args)}")
+        raise SystemExit(f"collm demo takes no arguments, got {' '.join(args)}")
     torch.set_num_threads(1)  # a second thread costs such small models more than it gives
     console, started = terminal.console(), time.perf_counter()
     shutil.rmtree(OUT, ignore_errors=True)
