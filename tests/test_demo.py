@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from baselines.core import demo
+from baselines.core import commands, demo
 from baselines.core.logs import read
 
 
@@ -22,5 +22,5 @@ def test_the_demo_teaches_both_teams_and_writes_its_report(tmp_path, monkeypatch
 
 
 def test_the_demo_takes_no_arguments():
-    with pytest.raises(SystemExit, match="takes no arguments"):
-        demo.main(["--fast"])
+    with pytest.raises(ValueError, match="takes no arguments"):
+        commands.demo(["--fast"])

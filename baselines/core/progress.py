@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from baselines import terminal
+
 EVERY_S = 10.0
 """seconds between two lines of a command whose output nobody watches"""
 
@@ -32,7 +34,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.name, self.total, self.done, self.quiet = name, total, done, quiet
-        self.console = Console(stderr=True) if console is None else console
+        self.console = terminal.console(stderr=True) if console is None else console
         self.clock, self.numbers = clock, ""
         self.began_at, self.began = done, clock()
         self.next = self.began
