@@ -2,6 +2,6 @@
 
 import sys
 
-from baselines.cli import main
+from baselines.cli.main import main
 
 sys.exit(main())

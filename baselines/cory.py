@@ -42,13 +42,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from baselines.core.advantages import gae, group_baseline, returns_to_go
-from baselines.core.duo import Duo, Observed, log_ratios, observed, payments, texts, token_moves
-from baselines.core.episode import Move, Node, episodes
-from baselines.core.improve import Lesson, improve, normalized
-from baselines.core.rollout import play, starts, summary
-from baselines.core.settings import Settings
-from baselines.core.team import build
+from baselines.formulas.advantages import gae, group_baseline, returns_to_go
+from baselines.lm.history import Move, token_moves
+from baselines.play.episode import Node, episodes
+from baselines.play.rollout import play, starts, summary
+from baselines.tasks.observed import Observed, observed
+from baselines.train.pair import Duo, payments, texts
+from baselines.train.settings import Settings
+from baselines.train.team import build
+from baselines.train.update import Lesson, improve, log_ratios, normalized
 from collm_envs import Task
 
 LLMS = ("llm_0", "llm_1")

@@ -8,7 +8,7 @@ where the agents are about to write, and neither exists at execution.
     grad J_i = E[ sum_t  rho_{i,t} A_t  grad log pi_i(a_{i,t} | h_{i,t}) ],    rho = pi_i / pi_i,old
     L(V)     = mean_t (V(h_t) - sg[A_t + V(h_t)])^2
 
-`credit` turns the team's A into one for each agent (core/credit.py); shared, the default, leaves it alone.
+`credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
 Where we differ from the paper:
 - One critic step per batch, whatever the number of agents (the published code steps the central critic once
@@ -30,15 +30,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from baselines.core import credit
-from baselines.core.advantages import gae
-from baselines.core.critic import Critic, joint_histories, local_histories
-from baselines.core.episode import Node, Segment, episodes, table
-from baselines.core.improve import Beside, Lesson, improve_team
-from baselines.core.optim import Optimizer
-from baselines.core.rollout import play, starts, summary
-from baselines.core.settings import Settings
-from baselines.core.team import Team, build, optimizer
+from baselines.credit import rules
+from baselines.formulas.advantages import gae
+from baselines.lm.history import Segment
+from baselines.lm.optimizer import Optimizer
+from baselines.play.episode import Node, episodes, table
+from baselines.play.rollout import play, starts, summary
+from baselines.train.critic import Critic, joint_histories, local_histories
+from baselines.train.settings import Settings
+from baselines.train.team import Team, build, optimizer
+from baselines.train.update import Beside, Lesson, improve_team
 from collm_envs import Task
 
 VALUE_COEF = 0.6
@@ -89,7 +90,7 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors and their critics."""
-    divided = credit.make(config, task)
+    divided = rules.make(config, task)
     names = ["central"] if config.critic == "central" else list(task.agents)
     if config.critic_on_actor:
         return replace(with_heads(config, build(config, task.agents), names), credit=divided)

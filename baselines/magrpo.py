@@ -8,7 +8,7 @@ of all agents together; cross: all K^N combinations) branch into subtrees.  With
     A_g  = R_g - mean_g R_g                           the group's mean is the baseline, there is no critic
     grad J_i = E[ sum_t mean_g  A_{t,g}  grad log pi_i(a_{i,t,g} | h_{i,t}) ]         each agent by itself
 
-`credit` turns the team's A into one for each agent (core/credit.py); shared, the default, leaves it alone.
+`credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
 Where we differ from the paper:
 - `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
@@ -29,14 +29,15 @@ from typing import Literal
 
 import torch
 
-from baselines.core import credit
-from baselines.core.advantages import divide_by_std, group_baseline
-from baselines.core.credit import Shares
-from baselines.core.episode import Move, Node
-from baselines.core.improve import Lesson, improve_team
-from baselines.core.rollout import play, starts, summary
-from baselines.core.settings import Settings
-from baselines.core.team import Team, build
+from baselines.credit import rules
+from baselines.credit.rules import Shares
+from baselines.formulas.advantages import divide_by_std, group_baseline
+from baselines.lm.history import Move
+from baselines.play.episode import Node
+from baselines.play.rollout import play, starts, summary
+from baselines.train.settings import Settings
+from baselines.train.team import Team, build
+from baselines.train.update import Lesson, improve_team
 from collm_envs import Task
 
 IDLE = (
@@ -69,7 +70,7 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone: MAGRPO has no critic."""
-    divided = credit.make(config, task)
+    divided = rules.make(config, task)
     if config.joint == "cross" and divided.blind:
         raise ValueError(IDLE.format(config.credit))
     grown = width(config, task) ** task.max_turns

@@ -18,7 +18,7 @@ targets follow by Polyak averaging; lambda > 0 is not corrected for off-policy a
 (EPyMARL's `standardise_rewards`, without the padding of short episodes) unless `reward_scale` is set, so
 Q_tot is in deviations of a reward.  QLLM: its code
 runs what the model wrote in the trainer, lets weights vanish, and gives its baselines other settings;
-here a function is pinned (core/pinned.py), and a weight that is negative, not finite or below the floor
+here a function is pinned (credit/pinned.py), and a weight that is negative, not finite or below the floor
 is refused.  The factor N is as in its code.  At a state that the agents see, QLLM can represent just what
 VDN can: it sets the pace at which each agent learns.  With uniform weights it is VDN bit for bit.
 """
@@ -34,12 +34,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.core.discrete import Game, Layout
-from baselines.core.mixers import QLLM, make_mixer
-from baselines.core.moments import Moments, merged, standardised
-from baselines.core.pinned import Refused
-from baselines.core.recurrent import RecurrentQ, play
-from baselines.core.replay import Batch, Episode, Replay
+from baselines.credit.pinned import Refused
+from baselines.formulas.moments import Moments, merged, standardised
+from baselines.games.agents import RecurrentQ, play
+from baselines.games.game import Game, Layout
+from baselines.games.memory import Batch, Episode, Replay
+from baselines.games.mixers import QLLM, make_mixer
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Config:
     at_once: int = 16
     """games played side by side"""
     mixer: str = "vdn"
-    """vdn, qmix, learned, or qllm:NAME with a function of baselines/credits or a path to a pinned file; as
-    controls of qllm: fixed (random weights) and shifted:NAME (every agent has its neighbour's weight)"""
+    """vdn, qmix, learned, or qllm:NAME with a function of baselines/credit/functions or a path to a pinned
+    file; controls of qllm are fixed (random weights) and shifted:NAME (each agent has its neighbour's)"""
     steps: int = 2000
     """optimizer steps"""
     updates: int = 1

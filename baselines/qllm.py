@@ -33,16 +33,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from baselines.core import coder
-from baselines.core.bench import Bench, set_up, submit
-from baselines.core.choice import Numbers, centred, equals, shared
-from baselines.core.gates import Admitted
-from baselines.core.language import Refused
-from baselines.core.searching import Config
-from baselines.core.transcript import Transcript
-from collm_envs.chat import OpenAI, parse
+from baselines.credit.language import Refused
+from baselines.search import prompts
+from baselines.search.bench import Bench, set_up, submit
+from baselines.search.gates import Admitted
+from baselines.search.ranking import Numbers, centred, equals, shared
+from baselines.search.settings import Config
+from baselines.search.transcript import Transcript
 from collm_envs.files import one_writer, saving, write_json, write_whole
-from collm_envs.policies import Seat, seat_seed
+from collm_envs.policies.openai import OpenAI, parse
+from collm_envs.policies.seat import Seat, seat_seed
 from collm_envs.sandbox import Sandbox
 
 
@@ -131,13 +131,13 @@ def _round(work: Work, r: int, first: str) -> Iterator[Tried]:
             if one.found:
                 del talks[k]
             else:
-                talks[k] = (*talk, answer, coder.refused(one.refused, again=answer in talk))
+                talks[k] = (*talk, answer, prompts.refused(one.refused, again=answer in talk))
 
 
 def _try(work: Work, place: tuple[int, int, int], answer: str) -> Tried:
     source = ""
     try:
-        source = coder.function(answer)
+        source = prompts.function(answer)
         return Tried(*place, source, "", *work.bench.judge(source))
     except Refused as why:
         return Tried(*place, source, str(why))
@@ -168,12 +168,12 @@ def _choose(work: Work, tried: Sequence[Tried]) -> tuple[Tried | None, str]:
     left = best_of(tried, work.bench.config.mode)
     if len(left) < 2:
         return (left[0] if left else None), "numbers"
-    question = coder.compare(
+    question = prompts.compare(
         work.bench.field.brief, [(one.source, one.numbers) for one in left if one.numbers]
     )
     model = work.bench.config.evaluator or work.bench.config.model
     (answer,) = work.ask(model, {"evaluator": (question,)}, (0, 0))
-    picked = coder.opinion(answer, len(left))
+    picked = prompts.opinion(answer, len(left))
     work.transcript.note(equals=[[one.round + 1, one.candidate + 1] for one in left], picked=picked)
     return (left[0], "first of equals") if picked is None else (left[picked], "evaluator")
 
@@ -188,8 +188,8 @@ def _better(work: Work, best: Tried) -> str:
         left = np.abs(centred(R - found.values, contexts))
         b, i = map(int, np.unravel_index(int(left.argmax()), left.shape))
         silent = contexts.rewards[b] - contexts.truth[b, i]
-        told = coder.noisiest(contexts, found.reads, b, i, found.values[b, i], silent)
-    return coder.better(
+        told = prompts.noisiest(contexts, found.reads, b, i, found.values[b, i], silent)
+    return prompts.better(
         work.bench.field.brief, best.source, best.numbers, shared(contexts, work.bench.config.mode), told
     )
 

@@ -7,7 +7,7 @@ G whole episodes are played from every start.  With R_{t,g} the return-to-go of 
     A_{t,g}  = R_{t,g} - b(R_{t,1}, ..., R_{t,G})       b: none 0 | mean | leave-one-out | max of the group
     grad J_i = E[ sum_t  A_{t,g}  grad log pi_i(a_{i,t,g} | h_{i,t}) ]                each agent by itself
 
-`credit` turns the team's A into one for each agent (core/credit.py); shared, the default, leaves it alone.
+`credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
 Where we differ from the paper:
 - Nothing is re-centred or divided by a deviation after the baseline: that would cancel the baseline and make
@@ -22,14 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from baselines.core import credit
-from baselines.core.advantages import Baseline, group_baseline, returns_to_go
-from baselines.core.credit import Shares
-from baselines.core.episode import Node, episodes, table
-from baselines.core.improve import Lesson, improve_team
-from baselines.core.rollout import play, starts, summary
-from baselines.core.settings import Settings
-from baselines.core.team import Team, build
+from baselines.credit import rules
+from baselines.credit.rules import Shares
+from baselines.formulas.advantages import Baseline, group_baseline, returns_to_go
+from baselines.play.episode import Node, episodes, table
+from baselines.play.rollout import play, starts, summary
+from baselines.train.settings import Settings
+from baselines.train.team import Team, build
+from baselines.train.update import Lesson, improve_team
 from collm_envs import Task
 
 
@@ -56,7 +56,7 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
-    divided = credit.make(config, task)
+    divided = rules.make(config, task)
     return replace(build(config, task.agents), credit=divided)
 
 

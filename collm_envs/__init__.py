@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collm_envs.envspec import EnvSpec
     from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
     from collm_envs.space import TextSpace
-    from collm_envs.task import Item, Rejected, Scene, Score, Task
+    from collm_envs.task import Item, Player, Rejected, Scene, Score, Task
     from collm_envs.vector import VecEnv, make_vec
 
     __version__: str
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EnvSpec",
     "Item",
+    "Player",
     "Rejected",
     "Scene",
     "Score",
@@ -46,6 +47,7 @@ __all__ = [
 _HOMES = {
     "EnvSpec": "envspec",
     "Item": "task",
+    "Player": "task",
     "Rejected": "task",
     "Scene": "task",
     "Score": "task",

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from collm_envs.env import TextEnv
+from collm_envs.pages.markup import escape
+from collm_envs.pages.report import code, prose, report, section, table
 from collm_envs.registry import make, registry, task_class
-from collm_envs.render.markup import escape
-from collm_envs.render.report import code, prose, report, section, table
 
 _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collm_envs.keywords import whole_number
 from collm_envs.rows import FILES, SPLITS, plain, read_file
-from collm_envs.settings import whole_number
 from collm_envs.task import Item, split_rows
 
 BUILTIN = Path(__file__).parent / "data"

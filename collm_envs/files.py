@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EAGAIN
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 BUSY = (EACCES, EAGAIN)
 """what taking a lock says where somebody else has it"""
@@ -66,9 +66,9 @@ def _take(folder: Path) -> IO[str]:
         if _is_there(file, path):
             break
         file.close()  # whoever had it has just removed it
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {_host()}: {' '.join(sys.argv)[:200]}")
-    file.flush()
+    with suppress(OSError):  # on a full disk it holds without a name
+        os.truncate(file.fileno(), 0)
+        os.write(file.fileno(), f"process {os.getpid()} on {_host()}: {' '.join(sys.argv)[:200]}".encode())
     return file
 
 
@@ -121,6 +121,22 @@ def saving(what: str, hint: str) -> Iterator[None]:
         raise OSError(error.errno, f"{what} could not be written ({why}); {hint}") from error
 
 
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """The file opened to append (made where it is missing), without a last line that a kill cut short."""
+    path.touch()
+    with path.open("rb+") as whole:
+        whole.truncate(whole.read().rfind(b"\n") + 1)
+    file = path.open("a", encoding="utf-8", newline="\n")
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):  # a full disk has been said already, and closing writes what is left
+            file.close()
+        raise
+    file.close()
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or as it was before."""
     draft = path.with_name(f".{path.name}.draft")
@@ -135,3 +151,27 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` of a value as indented JSON."""
     write_whole(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; ValueError that names the file where it holds none (cut, edited)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The values of a file with one JSON value a line, without blank lines and one that a kill cut short.
+
+    Raises ValueError that names file and line where another one is damaged.
+    """
+    values = []
+    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                values.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{path}:{number}: not a line of JSON ({error})") from error
+    return values

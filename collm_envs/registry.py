@@ -21,12 +21,19 @@ if TYPE_CHECKING:
     from collm_envs.env import TextEnv
 
 _TABLE = (
-    EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),
-    EnvSpec("HouseBuild-v0", "collm_envs.building.house:HouseBuild", {}, "build a house from a blueprint"),
+    EnvSpec("StrBuild-v0", "collm_envs.building.strbuild.task:StrBuild", {}, "build a word from blocks"),
+    EnvSpec(
+        "HouseBuild-v0",
+        "collm_envs.building.housebuild.task:HouseBuild",
+        {},
+        "build a house from a blueprint",
+    ),
     EnvSpec("TLDR-v0", "collm_envs.writing.tldr:TLDR", {}, "sum up a post briefly and in detail"),
     EnvSpec("ArXiv-v0", "collm_envs.writing.arxiv:ArXiv", {}, "expand an abstract in two halves"),
-    EnvSpec("CoopHE-v0", "collm_envs.coding.humaneval:CoopHE", {}, "a helper and the function that calls it"),
-    EnvSpec("CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"),
+    EnvSpec("CoopHE-v0", "collm_envs.coding.coophe:CoopHE", {}, "a helper and the function that calls it"),
+    EnvSpec(
+        "CoopHE-v1", "collm_envs.coding.coophe_v1:HonestCoopHE", {}, "the same, judged without accidents"
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 _homes: dict[str, str] = {}

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from collm_envs.render.episodes import Column, sortable
-from collm_envs.render.markup import aligned, document, escape, number
-from collm_envs.render.report import prose
+from collm_envs.pages.episodes import Column, sortable
+from collm_envs.pages.markup import aligned, document, escape, number
+from collm_envs.pages.report import prose
 from leaderboard import history
 from leaderboard.bundle import open_bundle
 from leaderboard.entry import Entry, read_entry
 from leaderboard.lists import LISTS, PAIRS, TRIALS
 from leaderboard.page import CAVEAT, Row, over, write_entry
-from leaderboard.paper import METHODS, PAPER
+from leaderboard.reported import METHODS, PAPER
 
 METRICS = {
     "StrBuild-v0": ("iou", "adj"),

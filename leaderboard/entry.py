@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Literal, get_args
 
+from collm_envs.evaluation.stats import Summary
 from collm_envs.record import MAX_DEPTH, too_deep
-from collm_envs.stats import Summary
 from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
+from leaderboard.claim import Claim
 from leaderboard.lists import LISTS
-from leaderboard.stats import Claim
 from leaderboard.training import Curves
 
 FORMAT = 2

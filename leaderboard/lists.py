@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collm_envs.evaluate import Job
+from collm_envs.evaluation.episodes import Job
 
 SPLITS = Path(__file__).parent / "splits"
 PAIRS, TRIALS = 64, 4

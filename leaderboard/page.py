@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+from collm_envs.evaluation.headline import score_of
+from collm_envs.pages.episode import page
+from collm_envs.pages.episodes import episodes_page
+from collm_envs.pages.markup import document, escape, number
+from collm_envs.pages.report import chart, code, prose, section, spread, table
 from collm_envs.record import Record, reward_range, scenes
-from collm_envs.render.episodes import episodes_page
-from collm_envs.render.headline import score_of
-from collm_envs.render.markup import document, escape, number
-from collm_envs.render.page import page
-from collm_envs.render.report import chart, code, prose, section, spread, table
 from leaderboard import history
 from leaderboard.bundle import open_bundle, records
 from leaderboard.entry import Entry

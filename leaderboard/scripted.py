@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import collm_envs
-from collm_envs.evaluate import evaluate
-from collm_envs.policies import seat
+from collm_envs.evaluation.episodes import evaluate
+from collm_envs.policies.specs import seat_all
 from leaderboard import lists
 from leaderboard.entry import About
 from leaderboard.submit import how_to_play, submit
@@ -41,7 +41,7 @@ def make(name: str, listing: lists.Listing, player: str) -> Path:
         contact="the maintainers, by an issue",
     )
     with tempfile.TemporaryDirectory() as folder:
-        evaluate(env, seat(env.task, player, {}), lists.jobs(name), folder)
+        evaluate(env, seat_all(env.task, player, {}), lists.jobs(name), folder)
         return submit([Path(folder)], about, ENTRIES)
 
 

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from collm_envs import Task
-from collm_envs.policies import seat_seed
+from collm_envs.policies.seat import seat_seed
 from collm_envs.record import Record, scenes, states
 
 KEPT = 1024

@@ -14,8 +14,8 @@ from typing import Any
 
 from leaderboard import lists
 from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.claim import Tally
 from leaderboard.entry import FORMAT, About, Entry, check_about
-from leaderboard.stats import Tally
 from leaderboard.training import Curves, read_training
 from leaderboard.verify import verify
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import collm_envs
 from collm_envs import TextEnv
-from collm_envs.evaluate import Job
+from collm_envs.evaluation.episodes import Job
 from collm_envs.record import Record, replay
 from leaderboard import lists, similar
 from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.claim import Tally, first_difference
 from leaderboard.entry import Entry, read_entry
-from leaderboard.stats import Tally, first_difference
 
 MAX_INCONCLUSIVE = 0.01
 """share of episodes whose replay may differ in tests that timed out"""

@@ -36,16 +36,17 @@ import torch
 from torch import Tensor
 
 from baselines import magrpo
-from baselines.core import coalitions, run
-from baselines.core import credit as credits
-from baselines.core.coalitions import Replays
-from baselines.core.credit import Credit, team_rewards, weighted
-from baselines.core.episode import Node
-from baselines.core.pinned import FLOOR
-from baselines.core.rollout import eval_starts, play, starts, summary
-from baselines.core.team import Team
+from baselines.credit import coalitions
+from baselines.credit import rules as credits
+from baselines.credit.pinned import FLOOR
+from baselines.credit.rules import Credit, team_rewards, weighted
+from baselines.play.episode import Node
+from baselines.play.replays import Replays
+from baselines.play.rollout import eval_starts, play, starts, summary
+from baselines.runs import run
+from baselines.train.team import Team
 from collm_envs import Task, make
-from collm_envs.render.report import prose, report, section, table
+from collm_envs.pages.report import prose, report, section, table
 
 FOLDER = Path(__file__).parent.parent / "docs" / "studies"
 RUNS, AGREEMENT, PAGE = FOLDER / "credit.csv", FOLDER / "credit-agreement.csv", FOLDER / "credit.html"
@@ -205,7 +206,7 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def page(rows: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]]) -> str:
-    """docs/studies/credit.html: for each environment what was reached, and how the credits agree."""
+    """studies/results/credit.html: for each environment what was reached, and how the credits agree."""
     sections = [prose((__doc__ or "").split("\n\n", 2)[2]), prose(READING)]
     for env in ENVS:
         lines = [line(rows, env, credit) for credit in CREDITS if of(rows, env, credit)]

@@ -5,10 +5,11 @@
 A run is 75 CPU seconds of one thread (what the sandbox's processes use is not counted).  All algorithms of an
 environment begin with the same warm start, play 64 episodes a step (CoopHE: 32) at one learning rate and have
 the same CPU seconds.  The rates were chosen with seed 0, a handful of runs each.  Rows of
-docs/studies/learning.csv are evaluations on items that were not trained on, but in CoopHE on the 16 problems
-trained on: a model of this size knows a program by heart or not at all.  There the warm start writes the
-reference with a slip here and there, and what is learned is to write it without.  Of CoopHE-v1 one run has
-been made so far.  A run's rows are written together when it is done, so the script can be stopped any time.
+studies/results/learning.csv are evaluations on items that were not trained on, but in CoopHE on the 16
+problems trained on: a model of this size knows a program by heart or not at all.  There the warm start writes
+the reference with a slip here and there, and what is learned is to write it without.  Of CoopHE-v1 one run
+has been made so far.  A run's rows are written together when it is done, so the script can be stopped any
+time.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from typing import Any
 
 import torch
 
-from baselines.core import run
-from baselines.core.rollout import eval_starts, play, summary
+from baselines.play.rollout import eval_starts, play, summary
+from baselines.runs import run
 from collm_envs import make, make_task
-from collm_envs.render.report import chart, prose, report, section, spread, table
+from collm_envs.pages.report import chart, prose, report, section, spread, table
 
 FOLDER = Path(__file__).parent.parent / "docs" / "studies"
 ROWS = FOLDER / "learning.csv"
@@ -145,7 +146,7 @@ def of(rows: list[dict[str, Any]], env: str, name: str, field: str) -> list[list
 
 
 def page(rows: list[dict[str, Any]]) -> str:
-    """docs/studies/learning.html: a chart and a table for each environment."""
+    """studies/results/learning.html: a chart and a table for each environment."""
     sections = []
     for env in dict.fromkeys(row["env"] for row in rows):
         names = [name for name in ALGORITHMS if of(rows, env, name, "return")]

@@ -2,7 +2,7 @@
 
     python studies/mixing.py            make the runs that are missing, one after the other
 
-One row of docs/studies/mixing.csv is one greedy evaluation.  A run's rows are written together when it is
+One row of studies/results/mixing.csv is one greedy evaluation.  A run's rows are written together when it is
 done, and mixing.md and mixing.png made anew from all rows, so the script can be stopped at any time and
 goes on where it was.
 """
@@ -19,8 +19,8 @@ import torch
 from matplotlib.figure import Figure
 
 from baselines import games
-from baselines.core.discrete import Game
-from baselines.core.recurrent import play
+from baselines.games.agents import play
+from baselines.games.game import Game
 from baselines.mixing import Config, Learner, evaluate, train
 
 FOLDER = Path(__file__).parent.parent / "docs" / "studies"
@@ -78,8 +78,8 @@ nothing about mixers.
 
 **Equal by construction.** All mixers have the same settings, episodes, steps, initial agents and evaluation
 episodes; only the field `mixer` differs (a test keeps it so). The settings were tried out on VDN with seed
-100, a handful of runs, so they favour VDN if anyone. QLLM's functions are in `baselines/credits/`, with a
-line on who wrote them. Ranges of {seeds} seeds that overlap rank nothing.
+100, a handful of runs, so they favour VDN if anyone. QLLM's functions are in `baselines/credit/functions/`,
+with a line on who wrote them. Ranges of {seeds} seeds that overlap rank nothing.
 
 **Controls.** `fixed` has QLLM's form with weights drawn at random once; `shifted` has QLLM's function with
 every agent's weight given to the next one. Where they do as well as QLLM, the function's words are not what

@@ -4,7 +4,7 @@
 
 It is a list of `collm` command lines, each printed as it is run: train every trained row with every seed,
 play the evaluation list `leaderboard/splits/<ENV>-tiny.jsonl` with every row, and let `collm report` make
-the page, the tables and the CSV in docs/studies/table.  What is there already is not made again, so it can
+the page, the tables and the CSV in studies/results/table.  What is there already is not made again, so it can
 be stopped at any time.  What is made says in a file `commit` of which commit it is.  With --submit the
 prompted and trained rows become entries of the leaderboard, of those commits; --commit is for rows
 without that file.  A row with fewer seeds is an entry with fewer runs.
@@ -27,11 +27,11 @@ from typing import NamedTuple
 
 import torch
 
-from baselines import cli
+from baselines.cli import main as cli
 from leaderboard import lists
 
 RUNS = Path("runs/table")
-OUT = Path("docs/studies/table")
+OUT = Path("studies/results/table")
 CRITIC = "--critic-lr 1e-3 --critic-epochs 4 --normalize --lam 1.0"
 TRAINED = {
     "MAGRPO": "magrpo --group 8",

@@ -13,8 +13,8 @@ import difflib
 import importlib
 from collections.abc import Callable
 
-from baselines.core.discrete import Game
 from baselines.games import tables
+from baselines.games.game import Game
 
 
 def simple_spread() -> Game:

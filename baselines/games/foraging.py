@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from pettingzoo import ParallelEnv
 
-from baselines.core.discrete import Game, consecutive
+from baselines.games.game import Game, consecutive
 
 
 class Foraging(ParallelEnv):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mpe2 import simple_spread_v3
 
-from baselines.core.discrete import Game
+from baselines.games.game import Game
 
 
 def spread(N: int = 3) -> Game:

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 from pettingzoo import ParallelEnv
 
-from baselines.core.discrete import Game
+from baselines.games.game import Game
 
 Table = Sequence[Sequence[float]]
 """rows: action of agent_0, columns: action of agent_1"""

@@ -13,7 +13,7 @@ from gymnasium.spaces import Box, Discrete, Space
 from pettingzoo import ParallelEnv
 
 import collm_envs
-from baselines.core.discrete import Game, consecutive
+from baselines.games.game import Game, consecutive
 from collm_envs import Item, TextEnv
 
 Lists = Callable[[Any, Item], Mapping[str, Sequence[str]]]

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from collm_envs.coding import published
+from collm_envs.coding import line_rules
 from collm_envs.coding.problem import Assert, Problem
 from collm_envs.coding.verdict import Part, Verdict
 from collm_envs.sandbox import CallFailed, LoadError, Result, Sandbox, SandboxUnavailable
 
 Backend = Literal["auto", "wasm", "process"]
-READING = Path(__file__).with_name("reading.py").read_text(encoding="utf-8")
+READING = Path(__file__).with_name("parse_answer.py").read_text(encoding="utf-8")
 SILENCE = "def {name}(*arguments, **named):\n    return None\n"
 """what stands for an agent that says nothing"""
 ALIAS = "def {entry}(*arguments, **named):\n    return {name}(*arguments, **named)\n"
@@ -126,20 +126,20 @@ def judge_lines(
     Without `reasons` a program that no reward depends on is not run.
     """
     last = len(texts) - 1
-    aux = published.extract(texts[0], "aux") if last else ""
-    main = published.extract(texts[-1], problem.entry_point)
+    aux = line_rules.extract(texts[0], "aux") if last else ""
+    main = line_rules.extract(texts[-1], problem.entry_point)
     parts = [Part("") for _ in texts]
     if last:
-        parts[0] = Part("aux", aux, published.is_defined(aux))
-    parts[-1] = Part(problem.entry_point, main, published.is_defined(main))
+        parts[0] = Part("aux", aux, line_rules.is_defined(aux))
+    parts[-1] = Part(problem.entry_point, main, line_rules.is_defined(main))
     verdict = Verdict(
         tuple(parts),
         parses=True,
-        calls=bool(last) and published.calls_aux(main),
-        wrapper=bool(last) and published.is_thin_wrapper(main),
-        ignored=bool(last) and published.ignores_aux(main),
+        calls=bool(last) and line_rules.calls_aux(main),
+        wrapper=bool(last) and line_rules.is_thin_wrapper(main),
+        ignored=bool(last) and line_rules.ignores_aux(main),
     )
-    program = published.merge(problem.imports, aux, main)
+    program = line_rules.merge(problem.imports, aux, main)
     if parts[-1].defined or (reasons and main):
         verdict = _tried(verdict, try_tests(sandbox, problem, limits, program, {}))
     if verdict.loads and not (reasons and verdict.calls):

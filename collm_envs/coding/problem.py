@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collm_envs.coding import published
+from collm_envs.coding import line_rules
 from collm_envs.datasets import Slice, Source
 
 COOPHUMANEVAL = Source(
@@ -101,10 +101,10 @@ def line_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
     ValueError without a check function.
     """
     entry, test = row["entry_point"], row["test"]
-    lines = published.asserts_of(test, entry)
-    shown = set(published.asserts_of(published.sliced(test, slice_of), entry))
+    lines = line_rules.asserts_of(test, entry)
+    shown = set(line_rules.asserts_of(line_rules.sliced(test, slice_of), entry))
     tests = [_line_test(line, entry) for line in lines]
-    return _problem(row, published.imports_of(row["prompt"]), tests, shown)
+    return _problem(row, line_rules.imports_of(row["prompt"]), tests, shown)
 
 
 def parsed_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
@@ -134,7 +134,7 @@ def _problem(row: Mapping[str, Any], scope: str, tests: list[Assert], shown: set
         prompt=prompt,
         entry_point=entry,
         parameters=", ".join(_parameters(prompt, entry)),
-        imports=published.imports_of(prompt),
+        imports=line_rules.imports_of(prompt),
         scope=scope,
         tests=tuple(tests),
         shown=tuple(k for k, test in enumerate(tests) if test.text in shown),

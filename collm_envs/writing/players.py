@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from collm_envs.task import Player
-from collm_envs.writing.paragraphs import DELIMITER, REACHABLE, Rules, score
+from collm_envs.writing.score import DELIMITER, REACHABLE, Rules, score
 from collm_envs.writing.state import State
 
 _PLAIN = """

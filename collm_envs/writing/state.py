@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 from collm_envs.task import Scene
-from collm_envs.writing.paragraphs import DELIMITER, split_paragraphs
+from collm_envs.writing.score import DELIMITER, split_paragraphs
 
 HEAD_WORDS = 12
 """how much of the source a terse prompt quotes"""

@@ -7,10 +7,10 @@ from math import inf
 from typing import Any, Literal, get_args
 
 from collm_envs.datasets import Slice, Source, load
-from collm_envs.settings import choice, truth
+from collm_envs.keywords import choice, truth
 from collm_envs.task import Item, Scene, Score, agent_names
-from collm_envs.writing.paragraphs import DELIMITER, REACHABLE, Band, Rules, score
 from collm_envs.writing.players import PLAYERS
+from collm_envs.writing.score import DELIMITER, REACHABLE, Band, Rules, score
 from collm_envs.writing.state import State, head, owners, scene, silence, written
 
 Prompts = Literal["full", "terse"]

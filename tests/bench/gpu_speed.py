@@ -20,7 +20,8 @@ import torch
 from speed_task import QWEN3_1_7B, LengthRatio, build_model
 
 from baselines import magrpo
-from baselines.core import improve, rollout
+from baselines.play import rollout
+from baselines.train import update
 
 PEAK = float(os.environ.get("COLLM_PEAK_TFLOPS", "989")) * 1e12
 EPISODES, GROUP, NEW = 64, 4, 256
@@ -43,7 +44,7 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
     team = magrpo.team(config, task)
     spent = {"sample": 0.0, "update": 0.0}
     tokens = {"update": 0}
-    play, improve_team = rollout.play, improve.improve_team
+    play, improve_team = rollout.play, update.improve_team
 
     def timed_play(*args, **kwargs):
         torch.cuda.synchronize()

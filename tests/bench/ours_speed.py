@@ -20,8 +20,8 @@ import transformers
 from speed_task import LengthRatio
 
 from baselines import maac, magrpo
-from baselines.core import decode
-from baselines.core.models import load
+from baselines.lm import cache, engines
+from baselines.lm.loading import load
 
 EPISODES, NEW = 64, 64
 SAMPLING = {"temperature": 0.6, "top_p": 0.6, "top_k": 50, "max_new_tokens": NEW}
@@ -51,7 +51,7 @@ def run(algorithm: str, folder: str, turns: int, group: int, agents: int = 2) ->
 def bound(folder: str, turns: int, critic: str) -> dict[str, float]:
     """64 texts of 64 tokens a turn for each of two agents: decoded, then one forward and backward pass."""
     model, _ = load(folder, "cpu")
-    engine = decode.engine_for(model)
+    engine = engines.engine_for(model)
 
     def pass_over(length: int, keep: int) -> None:
         rows = torch.randint(4, 2000, (EPISODES, length))
@@ -62,7 +62,7 @@ def bound(folder: str, turns: int, critic: str) -> dict[str, float]:
     def once() -> None:
         for _ in range(2):
             ids, one = torch.randint(4, 2000, (EPISODES, 13)), torch.ones(EPISODES, 1, dtype=torch.bool)
-            memory = decode.Memory.empty(EPISODES, engine.layers, torch.device("cpu"))
+            memory = cache.Memory.empty(EPISODES, engine.layers, torch.device("cpu"))
             with torch.no_grad():
                 for _ in range(turns):
                     logits = engine.forward(ids, torch.ones_like(ids, dtype=torch.bool), memory)
@@ -90,7 +90,7 @@ def main(algorithm: str, folder: str, turns: str, group: str, threads: str, engi
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(int(threads))
     if engine == "modules":
-        decode.LlamaEngine.MODELS = ()  # nothing is served by our own forward pass
+        engines.LlamaEngine.MODELS = ()  # nothing is served by our own forward pass
     if algorithm.startswith("bound"):
         out = bound(folder, int(turns), algorithm.partition("-")[2])
     else:

@@ -5,7 +5,7 @@ import time
 from random import Random
 
 import pytest
-from test_building_fuzz import hostile
+from hostile_texts import hostile
 
 import collm_envs
 

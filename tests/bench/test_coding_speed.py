@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 import collm_envs
-from collm_envs.coding import published
+from collm_envs.coding import line_rules
 
 WORST = {
     "backticks": "`" * 65_000,
@@ -61,9 +61,9 @@ def test_turns_per_second(id, player, capsys):
 @pytest.mark.parametrize("name", WORST)
 def test_no_text_makes_the_line_rules_slow(name, capsys):
     start = time.perf_counter()
-    main = published.extract(WORST[name], "f")
-    published.merge("", main)
-    published.calls_aux(main), published.is_thin_wrapper(main), published.ignores_aux(main)
+    main = line_rules.extract(WORST[name], "f")
+    line_rules.merge("", main)
+    line_rules.calls_aux(main), line_rules.is_thin_wrapper(main), line_rules.ignores_aux(main)
     taken = time.perf_counter() - start
     with capsys.disabled():
         print(f"\n{name}: {1000 * taken:.1f} ms")

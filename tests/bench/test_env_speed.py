@@ -8,8 +8,9 @@ import time
 import pytest
 
 import collm_envs
-from collm_envs.evaluate import evaluate, jobs
-from collm_envs.policies import Reply, seat
+from collm_envs.evaluation.episodes import evaluate, jobs
+from collm_envs.policies.seat import Reply
+from collm_envs.policies.specs import seat_all
 from collm_envs.record import replay
 
 pytestmark = pytest.mark.bench
@@ -71,7 +72,7 @@ def test_200_episodes_a_second_are_evaluated_and_written(tmp_path, capsys):
 
 def test_records_are_replayed_at_least_as_fast(capsys):
     env = collm_envs.make("StrBuild-v0")
-    records = evaluate(env, seat(env.task, "noisy", {}), jobs(env, episodes=300)).records
+    records = evaluate(env, seat_all(env.task, "noisy", {}), jobs(env, episodes=300)).records
     rate = rates(lambda: [replay(one) for one in records], 300)
     with capsys.disabled():
         print(f"\nreplay of StrBuild-v0, 4 turns: {rate:,.0f} episodes/s")

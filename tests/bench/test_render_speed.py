@@ -6,9 +6,9 @@ import time
 import pytest
 from scenes import record, turn
 
+from collm_envs.pages.episode import page
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render import voxel
-from collm_envs.render.page import page
 from collm_envs.task import Scene
 
 TOWER = Scene(

@@ -1,0 +1,1 @@
+"""The `collm` command: one file a verb, each loaded when it is called."""

@@ -1,0 +1,305 @@
+"""Rows of `collm report`: runs, and what their agents played, by method; other evaluations by themselves.
+
+Runs that differ in nothing but their seed are one row.  Its numbers are those of the evaluations that its
+agents' folders played (`--agent agent_0=hf:RUN/agent_0`), seed by seed, or else of the runs' own last
+evaluation.  The units of its interval are the seeds; those of an evaluation of anything else are its pairs
+of item and episode seed.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from baselines.runs.folder import stored_config
+from baselines.runs.logs import read as read_lines
+from collm_envs.evaluation.measures import Scores, scores, summarised
+from collm_envs.evaluation.stats import Summary, summary
+from collm_envs.record import Record, read, unique
+
+NO_DIFFERENCE = ("seed", "out", "threads")
+"""settings in which the runs of one row may differ"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one environment."""
+
+    env: str
+    kwargs: Mapping[str, Any]
+    """of the environment, but for the number of agents"""
+    name: str
+    paper: str
+    """the paper's row it may be compared with; "" for none"""
+    units: str
+    """what the interval is over: "3 seeds", "64 pairs" """
+    numbers: Mapping[str, Summary]
+    returns: Sequence[float]
+    """the mean return of each run"""
+    command: str
+    folders: Sequence[Path]
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
+    """"evaluation" and "training" -> for each seed the lines of its file; empty for an evaluation"""
+
+    @property
+    def keywords(self) -> str:
+        """Of the environment, in one order."""
+        return " ".join(f"{name}={json.dumps(self.kwargs[name])}" for name in sorted(self.kwargs))
+
+
+class Played(NamedTuple):
+    """An evaluation: what it measured, and the line that repeats it."""
+
+    folder: Path
+    first: Record
+    found: Scores
+    command: str
+    run: Path | None
+    """of the trained agents that played it"""
+
+
+def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[Row]:
+    """The rows of these folders, environment by environment, the best return first.
+
+    `left_out` is called with folder and reason of each that is of no use: not begun, cut, of another version.
+    Raises ValueError for a folder that is not there and where nothing of use is left.
+    """
+    reasons: list[str] = []
+
+    def skip(why: str) -> None:
+        reasons.append(why)
+        left_out(why)
+
+    runs: list[Path] = []
+    played: list[Played] = []
+    for folder in dirs:
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+        inside = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+        trained = [path for path in inside if (path / "eval.jsonl").exists()]
+        evals = [path for path in inside if (path / "records.jsonl").exists()]
+        if not trained and not evals:
+            skip(f"{folder} holds neither a run (eval.jsonl) nor an evaluation (records.jsonl)")
+        runs += [path for path in _usable(trained, _run, skip) if path is not None]
+        played += _usable(evals, _played, skip)
+    of_runs = [one for one in played if one.run]
+    known = {one.run: one.run for one in of_runs if one.run} | {path.resolve(): path for path in runs}
+    rows = [
+        *_trained_rows([*known.values()], of_runs, skip),
+        *(_prompted(one) for one in played if one.run is None),
+    ]
+    if not rows:
+        where = ", ".join(map(str, dirs))
+        nothing = f"{where} holds neither a run of a text trainer nor an evaluation"
+        raise ValueError("; ".join(reasons) or nothing)
+    return sorted(rows, key=lambda row: (row.env, row.keywords, -row.numbers["return"].mean, row.name))
+
+
+T = TypeVar("T")
+
+
+def _usable(paths: Sequence[Path], read: Callable[[Path], T], skip: Callable[[str], None]) -> Iterator[T]:
+    """What `read` makes of each folder; those it refuses are skipped."""
+    for path in paths:
+        try:
+            yield read(path)
+        except ValueError as error:
+            skip(str(error) if str(path) in str(error) else f"{path}: {error}")
+
+
+def _run(path: Path) -> Path | None:
+    """The folder itself; None for value decomposition, whose games are no environments of ours.
+
+    Raises ValueError where it is no run, or nothing was evaluated in it.
+    """
+    _, config = stored_config(path)
+    if not read_lines(path / "eval.jsonl"):
+        raise ValueError(f"{path}: nothing was evaluated in this run yet")
+    return path if "env" in config else None
+
+
+def _trained_rows(
+    folders: Sequence[Path], played: Sequence[Played], skip: Callable[[str], None]
+) -> list[Row]:
+    """One row for runs that differ in nothing but seed and folder."""
+    groups: dict[str, list[Path]] = {}
+    for folder in _usable(folders, _run, skip):
+        if folder is not None:
+            stored = _config(folder)
+            settings = {key: value for key, value in stored["config"].items() if key not in NO_DIFFERENCE}
+            alike = json.dumps([stored["algorithm"], settings], sort_keys=True)
+            groups.setdefault(alike, []).append(folder)
+    names = [_method(_config(some[0])) for some in groups.values()]
+    rows = []
+    for key, some, paper in zip(groups, groups.values(), names, strict=True):
+        config = json.loads(key)[1]
+        others = [json.loads(other)[1] for other, name in zip(groups, names, strict=True) if name == paper]
+        alike = [other for other in others if other["env"] == config["env"]]
+        apart = [
+            f"{name} {config[name]}" for name in config if any(c.get(name) != config[name] for c in alike)
+        ]
+        name = ", ".join([paper, *apart])
+        try:
+            rows.append(_trained(name, paper, config, some, played))
+        except ValueError as error:
+            skip(f"{', '.join(map(str, some))}: {error}")
+    return rows
+
+
+def _trained(
+    name: str, paper: str, config: Mapping[str, Any], folders: Sequence[Path], played: Sequence[Played]
+) -> Row:
+    from baselines.cli.train import command  # with torch, which a report of evaluations does without
+    from baselines.runs.run import load_config
+
+    theirs = [one for folder in folders for one in played if one.run == folder.resolve()]
+    whole = len({one.run for one in theirs}) == len(theirs) == len(folders)
+    evals = [read_lines(folder / "eval.jsonl") for folder in folders]
+    if whole and len({json.dumps(dict(one.first.kwargs)) for one in theirs}) == 1:
+        runs = [one.found for one in theirs]
+        numbers = {measure: summarised(runs, measure) for measure in runs[0]}
+        returns = [float(np.mean([*run["return"].values()])) for run in runs]
+    else:
+        numbers, returns = _last(folders, evals)
+    algorithm, settings = load_config(folders[0])
+    settings.out, settings.seed = "", 0
+    seeds = sorted(_config(folder)["config"]["seed"] for folder in folders)
+    units = f"{len(seeds)} seed" + "s" * (len(seeds) > 1)
+    if len(seeds) == 1 and numbers["return"].low is not None:
+        units += f", {len(theirs[0].found['return'])} pairs"
+    flags = f"--seed $seed{_out_of(folders)}"
+    line = f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} {flags}; done"
+    return Row(
+        config["env"],
+        _shared(config["env_kwargs"]),
+        name,
+        paper,
+        units,
+        numbers,
+        returns,
+        "\n".join([line, *(one.command for one in theirs if whole)]),
+        folders,
+        {"evaluation": evals, "training": [read_lines(folder / "metrics.jsonl") for folder in folders]},
+    )
+
+
+def _out_of(folders: Sequence[Path]) -> str:
+    """--out, where the runs' folders are told apart by their seeds alone."""
+    places = set()
+    for folder in folders:
+        before, seed, after = str(folder).rpartition(str(_config(folder)["config"]["seed"]))
+        places.add(f"{before}$seed{after}" if seed else "")
+    place = places.pop()
+    return "" if places or not place else f" --out {place}"
+
+
+def _last(
+    folders: Sequence[Path], evals: Sequence[Sequence[Mapping[str, Any]]]
+) -> tuple[dict[str, Summary], list[float]]:
+    """The last evaluation that all of these runs had, and its returns."""
+    both = set[int].intersection(*({line["step"] for line in lines} for lines in evals))
+    if not both:
+        raise ValueError(f"{', '.join(map(str, folders))}: no step at which all of them were evaluated")
+    last = [line for lines in evals for line in lines if line["step"] == max(both)]
+    measures = [key for key in last[0] if key == "return" or key.startswith("metric/")]
+    columns = {measure: np.array([[line[measure]] for line in last]) for measure in measures}
+    numbers = {key.removeprefix("metric/"): summary(some, [np.array([0])]) for key, some in columns.items()}
+    return numbers, columns["return"][:, 0].tolist()
+
+
+def _played(folder: Path) -> Played:
+    """An evaluation, from its records."""
+    path = folder / "records.jsonl"
+    found = scores(unique(read(path)))
+    if not found:
+        raise ValueError(f"{path} holds no records")
+    first = next(read(path))
+    names = list(dict.fromkeys(first.agents.values()))
+    protocol, _, model = names[0].partition(":")
+    if protocol in ("pipeline", "discussion"):
+        players = f"--protocol {protocol} --policy {_quoted(model)}"
+    elif len(names) == 1:
+        players = f"--policy {_quoted(names[0])}"
+    else:
+        players = " ".join(f"--agent {_quoted(f'{agent}={name}')}" for agent, name in first.agents.items())
+    kwargs = f" --env-kwargs {_quoted(json.dumps(first.kwargs))}" if first.kwargs else ""
+    seeds = 1 + max(one.trial for one in read(path))
+    often = f"--episodes {len(found['return'])}" + f" --seeds {seeds}" * (seeds > 1)
+    env = ":".join(filter(None, (first.module, first.env)))
+    line = f"collm eval {env} {players}{kwargs} --split {first.split} {often}"
+    return Played(folder, first, found, line, _run_of(first))
+
+
+def _quoted(text: str) -> str:
+    """For a shell; always in quotation marks."""
+    return shlex.quote(text) if "'" in text else f"'{text}'"
+
+
+def _run_of(record: Record) -> Path | None:
+    """The run whose agents played all seats, where it is one."""
+    runs = set()
+    for name in record.agents.values():
+        kind, _, model = name.partition(":")
+        runs.add(Path(model.partition("?")[0]).parent if kind == "hf" else None)
+    run = runs.pop() if len(runs) == 1 else None
+    if run is None or not (run / "config.json").exists() or not (run / "eval.jsonl").exists():
+        return None
+    return run.resolve()
+
+
+def _prompted(one: Played) -> Row:
+    """The row of an evaluation of anything but a run's agents."""
+    names = list(dict.fromkeys(one.first.agents.values()))
+    paper = _protocol(names, len(one.first.agents))
+    kind = {"untrained": "single:", "parallel": "parallel:"}.get(paper, "")
+    numbers = {measure: summarised([one.found], measure) for measure in one.found}
+    pairs = len(one.found["return"])
+    return Row(
+        one.first.env,
+        _shared(one.first.kwargs),
+        kind + " + ".join(names),
+        paper,
+        f"{pairs} pair" + "s" * (pairs > 1),
+        numbers,
+        [numbers["return"].mean],
+        one.command,
+        [one.folder],
+    )
+
+
+def _protocol(names: Sequence[str], agents: int) -> str:
+    """The paper's row of models that were not trained; "" for scripted players."""
+    kind = names[0].partition(":")[0]
+    if kind in ("pipeline", "discussion"):
+        return kind
+    if kind not in ("hf", "openai"):
+        return ""
+    return "untrained" if agents == 1 else "parallel"
+
+
+def _shared(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """How many agents there are belongs to a method: rows of one and of several stand in one table."""
+    return {name: value for name, value in kwargs.items() if name != "num_agents"}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no run: there is no config.json in it") from None
+
+
+def _method(stored: Mapping[str, Any]) -> str:
+    """What the paper calls an algorithm with these settings; the algorithm's name where it has no word."""
+    config, alone = stored["config"], stored["config"]["env_kwargs"].get("num_agents") == 1
+    if stored["algorithm"] == "magrpo":
+        return "GRPO" if alone else "MAGRPO"
+    if stored["algorithm"] == "maac":
+        return "AC" if alone else {"central": "CoLLM-CC", "decentral": "CoLLM-DC"}[config["critic"]]
+    return stored["algorithm"]

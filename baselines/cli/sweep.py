@@ -1,0 +1,233 @@
+"""`collm sweep`: a comparison that is fair by construction.
+
+Every algorithm gets the same trials (learning rates drawn once for all), the same seeds and the same CPU
+seconds of training, from the same initial models.  A trial is chosen by its mean return on a validation
+split, held out of the train items; the eval split is played once per run and only reported.  Rows are
+appended as runs finish, so an interrupted sweep goes on where it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from baselines.cli.progress import Progress
+from baselines.cli.terminal import Column, console, flags, note, show
+from baselines.lm import threads
+from baselines.play.rollout import eval_starts, measure
+from baselines.runs import run
+from baselines.train.settings import Json, Settings
+from collm_envs import Task, make
+from collm_envs.files import one_writer, saving, write_whole
+
+FIELDS: tuple[str, ...] = (
+    "algorithm",
+    "trial",
+    "seed",
+    "lr",
+    "critic_lr",
+    "steps",
+    "cpu_s",
+    "validation",
+    "eval",
+)
+
+
+@dataclass
+class Sweep:
+    """A sweep over algorithms, trials and seeds."""
+
+    env: str = "StrBuild-v0"
+    """environment id"""
+    env_kwargs: Json = field(default_factory=dict)
+    """keywords of `collm_envs.make` for it, as JSON"""
+    algorithms: tuple[str, ...] = ("maac", "magrpo", "reinforce")
+    """which to compare"""
+    settings: Json = field(default_factory=dict)
+    """settings of all of them, as JSON; one that an algorithm does not have is left out for it"""
+    trials: int = 4
+    """learning rates to try"""
+    seeds: int = 3
+    """runs of every trial"""
+    cpu_s: float = 60.0
+    """CPU seconds of training in a run; evaluations are not counted"""
+    lr: tuple[float, float] = (1e-4, 1e-2)
+    """trials draw the learning rate, and the critic's, log-uniformly from here"""
+    validation: float = 0.2
+    """share of the train items that is held out to choose the trial by"""
+    episodes: int = 128
+    """episodes of each evaluation"""
+    out: str = "runs/sweep"
+    """folder of the results"""
+    threads: int = 0
+    """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation < 1:
+            raise ValueError(f"sweep: need 0 < validation < 1, got {self.validation}")
+        if not 0 < self.lr[0] <= self.lr[1]:
+            raise ValueError(f"sweep: need 0 < lr[0] <= lr[1], got {self.lr}")
+        for name in self.algorithms:
+            run.algorithm(name)
+
+
+def main(args: Sequence[str]) -> int:
+    """Run what is missing of the sweep, then print and write its table."""
+    sweep = flags(Sweep, args, "collm sweep", description=Sweep.__doc__)
+    file = Path(sweep.out) / "sweep.csv"
+    with one_writer(file.parent):
+        return _run_missing(sweep, file)
+
+
+def _run_missing(sweep: Sweep, file: Path) -> int:
+    done = {(row["algorithm"], int(row["trial"]), int(row["seed"])) for row in read(file)}
+    todo = [
+        (name, trial, seed)
+        for seed in range(sweep.seeds)  # a whole seed of everything first: stopped early, it is still fair
+        for trial in range(sweep.trials)
+        for name in sweep.algorithms
+        if (name, trial, seed) not in done
+    ]
+    threads.ask(sweep.threads)
+    if todo:
+        settle(sweep, *todo[0])  # makes the warm start, which tells how far it is by itself
+    with Progress("sweep", len(todo)) as progress:
+        for k, (name, trial, seed) in enumerate(todo):
+            about = f"{name} trial {trial} seed {seed}"
+
+            def heard(step: int, metrics: Mapping[str, float], k: int = k, about: str = about) -> None:
+                progress.update(k, about, f"step {step}", f"return {metrics['return']:.3f}")
+
+            row = one_run(sweep, name, trial, seed, heard)
+            append(file, row)
+            progress.update(k + 1, about, f"eval {row['eval']:.3f}")
+    out = console()
+    note(out, "the trial chosen on the validation split, mean over seeds (least to most)")
+    show(out, COLUMNS, chosen_rows(read(file)))
+    return 0
+
+
+def settle(sweep: Sweep, name: str, trial: int, seed: int) -> Settings:
+    """The settings of a run, its models warm-started."""
+    module, rates = run.algorithm(name), rates_of(trial, sweep.lr)
+    given = {"gamma": 1.0, **sweep.settings, **rates, "seed": seed, "steps": 10**9, "threads": sweep.threads}
+    known = {k: v for k, v in given.items() if k in module.Config.__dataclass_fields__}
+    config = module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known)
+    return run.with_models(config, quiet=False)
+
+
+def one_run(
+    sweep: Sweep,
+    name: str,
+    trial: int,
+    seed: int,
+    heard: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+) -> dict[str, Any]:
+    """Train for the budget, then play the validation and the eval split; `heard` is told of every step."""
+    module, rates, config = run.algorithm(name), rates_of(trial, sweep.lr), settle(sweep, name, trial, seed)
+    task = make(sweep.env, **sweep.env_kwargs).task
+    held_out = hold_out(task, sweep.validation)
+    team = module.team(config, held_out)
+    start = time.process_time()
+    for metrics in module.train(config, held_out, team):
+        heard(team.step, metrics)
+        if time.process_time() - start >= sweep.cpu_s:
+            break
+    spent = time.process_time() - start
+    scores = [
+        measure(some, eval_starts(some, sweep.episodes), team.lineups(some.agents), f"sweep/{seed}")["return"]
+        for some in (held_out, task)
+    ]
+    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(spent, 1), *scores)
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def rates_of(trial: int, bounds: tuple[float, float]) -> dict[str, float]:
+    """The learning rates of a trial: the same for every algorithm and seed."""
+    rng, (low, high) = Random(f"sweep/{trial}"), bounds
+    draw = {name: low * (high / low) ** rng.random() for name in ("lr", "critic_lr")}
+    return {name: float(f"{value:.2g}") for name, value in draw.items()}
+
+
+def hold_out(task: Task, share: float) -> Task:
+    """The same task with the first part of its train items to train on and the rest of them as eval items.
+
+    Raises ValueError where there are too few items for both.
+    """
+    items = task.items("train")
+    cut = len(items) - max(1, round(share * len(items)))
+    if cut < 1:
+        raise ValueError(f"validation={share}: {len(items)} train items are too few to hold some out")
+    parts = {"train": items[:cut], "eval": items[cut:]}
+    view: Any = copy.copy(task)
+    view.items = parts.__getitem__
+    return view
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    """The rows so far, each run once; a line that a kill cut short is taken away."""
+    if not file.exists():
+        return []
+    text = file.read_text(encoding="utf-8-sig")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_whole(file, whole)
+    rows = csv.DictReader(whole.splitlines())
+    return [*{(row["algorithm"], row["trial"], row["seed"]): row for row in rows}.values()]
+
+
+def append(file: Path, row: dict[str, Any]) -> None:
+    """Add one finished run."""
+    new = not file.exists() or not file.stat().st_size
+    hint = "the same command goes on with the runs that are missing"
+    with saving(str(file), hint), file.open("a", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, FIELDS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def chosen(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """algorithm -> the runs of its best trial by mean validation return; trials that lack a seed wait."""
+    out: dict[str, list[dict[str, str]]] = {}
+    for name in dict.fromkeys(row["algorithm"] for row in rows):
+        trials: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            if row["algorithm"] == name:
+                trials.setdefault(row["trial"], []).append(row)
+        whole = max(len(runs) for runs in trials.values())
+        out[name] = max((runs for runs in trials.values() if len(runs) == whole), key=validation_mean)
+    return out
+
+
+def validation_mean(runs: Sequence[dict[str, str]]) -> float:
+    return sum(float(row["validation"]) for row in runs) / len(runs)
+
+
+COLUMNS = (
+    Column("algorithm", align="left"),
+    Column("lr", keep=3),
+    Column("critic lr", keep=2),
+    Column("seeds", keep=1),
+    Column("validation", keep=4),
+    Column("eval"),
+)
+
+
+def chosen_rows(rows: Sequence[dict[str, str]]) -> list[tuple[str, ...]]:
+    """Each algorithm's chosen trial, on the split it was chosen by and on the one it never saw."""
+    cells = []
+    for name, runs in chosen(rows).items():
+        splits = (spread([float(row[split]) for row in runs]) for split in ("validation", "eval"))
+        cells.append((name, runs[0]["lr"], runs[0]["critic_lr"], str(len(runs)), *splits))
+    return cells
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"

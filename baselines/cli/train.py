@@ -1,0 +1,199 @@
+"""`collm train`: an algorithm's settings as flags, a run begun, resumed, or set up as published.
+
+What can be checked without torch is, before it is imported: names, flags, whether there is anything to do.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from baselines.runs import algorithms as flags
+from baselines.runs import folder
+from baselines.runs.published import published
+from baselines.train.presets import is_tiny, preset
+
+if TYPE_CHECKING:
+    from baselines.train.settings import Settings
+
+USAGE = f"""usage: collm train ALGORITHM [--paper] [flags]     begin a run   ({", ".join(flags.ALGORITHMS)})
+       collm train mixing --game GAME --mixer M    value decomposition on a small discrete game
+       collm train --resume RUN                    go on with an interrupted one
+       collm train ALGORITHM --help                every setting with its meaning
+
+--paper fills in the published settings of the environment and algorithm; flags override them.
+Without it, what is left open is filled in for the embedded model (--model tiny, the default)."""
+
+DEMO_USAGE = """usage: collm demo [-h]
+
+Two tiny models learn to build a word together, by CoLLM-CC and by MAGRPO: minutes of one CPU core, a table,
+and runs/demo/report.html with learning curves and episodes to read.  An earlier runs/demo is replaced."""
+
+
+def train(args: Sequence[str]) -> int:
+    """Run the command line after `collm train`; prints the run's folder."""
+    _need_torch()
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if args[0].startswith("--resume="):
+        args = [*args[0].split("=", 1), *args[1:]]
+    try:
+        if args[0] == "--resume":
+            if len(args) != 2:
+                raise ValueError("--resume needs the folder of a run and nothing else")
+            out = _resume(Path(args[1]))
+        else:
+            flags.check(args[0], args[1:])
+            out = _begin(args[0], args[1:])
+    except KeyboardInterrupt as stop:
+        before = "nothing new was kept" if args[0] == "--resume" else "nothing was kept"
+        print(f"\n{stop or f'stopped before the first step; {before}'}", file=sys.stderr)
+        return 130
+    print(out)
+    return 0
+
+
+def sweep(args: Sequence[str]) -> int:
+    """`collm sweep`, its flags checked first."""
+    _need_torch()
+    flags.check_flags("sweep", flags.fields_of("baselines.cli.sweep", "Sweep"), args)
+    from baselines.cli import sweep
+
+    return sweep.main(args)
+
+
+def demo(args: Sequence[str]) -> None:
+    """`collm demo`, which takes no arguments."""
+    _need_torch()
+    if args and args[0] in ("-h", "--help"):
+        print(DEMO_USAGE)
+        return
+    if args:
+        raise ValueError(f"collm demo takes no arguments, got {' '.join(args)}")
+    from baselines.cli import demo
+
+    demo.main()
+
+
+def _need_torch() -> None:
+    """Raise ModuleNotFoundError where torch is not installed, which is quicker found out than imported."""
+    if importlib.util.find_spec("torch") is None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+
+def _begin(name: str, args: Sequence[str]) -> Path:
+    if name == flags.MIXING:
+        from baselines.cli import train_mixing
+
+        return train_mixing.begin(train_mixing.read(args))
+    from baselines.runs import run
+
+    config, filled = read_filled(name, args)
+    if filled:
+        print(f"filled in for the tiny model: {filled}\n(a flag of yours wins)", file=sys.stderr)
+    return run.train(name, config)
+
+
+def _resume(out: Path) -> Path:
+    name, config = folder.stored_config(out)
+    if folder.is_finished(out):
+        print(f"already finished: {config['steps']} of {config['steps']} steps", file=sys.stderr)
+        return out
+    if name == flags.MIXING:
+        from baselines.cli import train_mixing
+
+        return train_mixing.resume(out)
+    from baselines.runs import run
+
+    return run.resume(out)
+
+
+def read(name: str, args: Sequence[str]) -> Settings:
+    """An algorithm's settings from flags, on top of those `--paper` or the embedded model fills in.
+
+    Raises ValueError for an unknown algorithm and for a row that was not published.
+    """
+    return read_filled(name, args)[0]
+
+
+def read_filled(name: str, args: Sequence[str]) -> tuple[Settings, str]:
+    """The settings, and as flags what was filled in for the embedded model ("" where nothing was)."""
+    from baselines.runs import run
+
+    config = run.algorithm(name).Config
+    rest = [arg for arg in args if arg != "--paper"]
+    about = f"{config.__doc__}\n\nWith --model tiny: {_as_flags(preset(name, 'StrBuild-v0', set()))}"
+    asked: Settings = tyro.cli(config, args=rest, prog=f"collm train {name}", description=about)
+    filled: dict[str, Any] = {}
+    if len(rest) != len(args):
+        start = _published(name, asked)
+        rest = _without(rest, "env-kwargs")  # merged there: a flag would replace the published ones
+    elif not is_tiny(asked.model, asked.models):
+        return asked, ""
+    else:
+        filled = preset(name, asked.env, _names(rest))
+        start = config(**filled)
+    settings = tyro.cli(config, args=rest, default=start, prog=f"collm train {name}")
+    return settings, _as_flags(filled)
+
+
+def _published(name: str, asked: Settings) -> Settings:
+    """The published settings of what is asked for, with the keywords of the command line on top."""
+    critic = asked.to_dict().get("critic", "central")
+    start = type(asked)(**published(asked.env, name, critic, asked.env_kwargs.get("num_agents", 2)))
+    start.env_kwargs = {**start.env_kwargs, **asked.env_kwargs}
+    return start
+
+
+def _names(args: Sequence[str]) -> set[str]:
+    """The settings that a command line gives."""
+    return {flag.removeprefix("--").removeprefix("no-").replace("-", "_") for flag, _ in flags.given(args)}
+
+
+def command(name: str, config: Settings) -> str:
+    """The command line that gives these settings: what differs from what `read` would fill in, as flags."""
+    stored, given, tiny = config.to_dict(), set[str](), is_tiny(config.model, config.models)
+    while True:  # what is given changes what is filled in
+        usual = type(config)(**preset(name, config.env, given) if tiny else {}).to_dict()
+        own = given | {key for key, value in stored.items() if value != usual[key]}
+        if own == given:
+            break
+        given = own
+    flags = _as_flags({key: value for key, value in stored.items() if key in given})
+    return f"collm train {name} {flags}".rstrip()
+
+
+def _as_flags(settings: Mapping[str, Any]) -> str:
+    """Settings as they are written on a command line."""
+    parts = []
+    for key, value in settings.items():
+        flag = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            parts.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, dict):
+            parts.append(f"{flag} '{json.dumps(value)}'")
+        elif isinstance(value, (tuple, list)):
+            parts.append(" ".join([flag, *map(str, value)]))
+        else:
+            parts.append(f"{flag} '{value}'" if " " in str(value) else f"{flag} {value}")
+    return " ".join(parts)
+
+
+def _without(args: Sequence[str], flag: str) -> list[str]:
+    """The arguments without `--flag VALUE` or `--flag=VALUE`."""
+    out, skip = [], False
+    for arg in args:
+        if skip:
+            skip = False
+        elif arg.replace("_", "-") == f"--{flag}":
+            skip = True
+        elif not arg.replace("_", "-").startswith(f"--{flag}="):
+            out.append(arg)
+    return out

@@ -1,1 +1,0 @@
-"""What the algorithms share: rollouts, packing, formulas, language-model policies, the runner."""

@@ -1,0 +1,1 @@
+"""Divides the team's reward among the agents."""

@@ -1,0 +1,94 @@
+"""Key-value memory that outlives a turn, written in place.
+
+The memory is a rectangle, rows x columns.  Where a row has no token in a column, `seen` is False: the cell is
+masked from attention and not counted in position ids.  So histories of different lengths grow side by side,
+rows can be picked, repeated (branches) and dropped (finished episodes), and nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers.cache_utils import DynamicLayer
+
+
+class Slab(DynamicLayer):
+    """One layer's keys and values, (B, heads, capacity, head_dim), written in place and doubled when full."""
+
+    keys: Any
+    values: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        stop = self.length + key_states.shape[-2]
+        if self.keys.numel() == 0 or stop > self.keys.shape[-2]:
+            self.keys = self._grown(self.keys, key_states, stop)
+            self.values = self._grown(self.values, value_states, stop)
+        self.keys[..., self.length : stop, :] = key_states
+        self.values[..., self.length : stop, :] = value_states
+        self.length = stop
+        return self.keys[..., :stop, :], self.values[..., :stop, :]
+
+    def _grown(self, old: Tensor, new: Tensor, stop: int) -> Tensor:
+        B, heads, _, head_dim = new.shape
+        capacity = max(64, stop + stop // 2)
+        grown = new.new_zeros(B, heads, capacity, head_dim)  # zeros: a hole must never hold a NaN
+        if self.length:
+            grown[..., : self.length, :] = old[..., : self.length, :]
+        return grown
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def pick(self, rows: Tensor) -> Slab:
+        """A copy with these rows, in this order."""
+        twin = Slab()
+        if self.is_initialized:
+            twin.lazy_initialization(self.keys, self.values)
+            twin.keys = self.keys[..., : self.length, :].index_select(0, rows)
+            twin.values = self.values[..., : self.length, :].index_select(0, rows)
+            twin.length = self.length
+        return twin
+
+    def put(self, rows: Tensor, other: Slab, start: int) -> None:
+        """Write the columns of `other` from `start` on into these rows."""
+        if other.length > self.keys.shape[-2]:
+            self.keys = self._grown(self.keys, self.keys, other.length)
+            self.values = self._grown(self.values, self.values, other.length)
+        self.keys[rows, :, start : other.length] = other.keys[..., start : other.length, :]
+        self.values[rows, :, start : other.length] = other.values[..., start : other.length, :]
+
+
+class Memory:
+    """The key-value memory of a batch of rows; `seen` (B, C) tells which columns a row has really read."""
+
+    def __init__(self, layers: list[Slab], seen: Tensor):
+        self.layers = layers
+        self.seen = seen
+
+    @classmethod
+    def empty(cls, rows: int, layers: int, device: torch.device) -> Memory:
+        return cls([Slab() for _ in range(layers)], torch.zeros(rows, 0, dtype=torch.bool, device=device))
+
+    def pick(self, rows: Tensor) -> Memory:
+        """A copy with these rows, in this order."""
+        return Memory([layer.pick(rows) for layer in self.layers], self.seen.index_select(0, rows))
+
+    def put(self, rows: Tensor, other: Memory, start: int) -> None:
+        """Take over the columns that `other`, a copy of these rows, has gained from `start` on."""
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.put(rows, theirs, start)
+        gained = other.seen.shape[1] - self.seen.shape[1]
+        if gained > 0:
+            self.seen = F.pad(self.seen, (0, gained))
+            for layer, theirs in zip(self.layers, other.layers, strict=True):
+                layer.length = theirs.length
+        self.seen[rows, start:] = other.seen[:, start:]

@@ -1,0 +1,188 @@
+"""`hf:`, a policy for `collm eval` and `collm play`: a transformers model, read and written as in training.
+
+    hf:runs/x/agent_1                                    a folder that `from_pretrained` loads, or a hub name
+    hf:runs/x/agent_1?temperature=0.6&max_new_tokens=512 a peft adapter's folder is merged into its base
+    hf:Qwen/Qwen3-1.7B?device=cuda&bf16=true&thinking=true
+    hf:tiny                                              the embedded model, warm-started on the environment
+
+All seats of a round are decoded as one batch, each with dice of its own: a text depends on what its seat has
+read and written, on the seat's seed and on the settings, not on who stands beside it (up to rounding, which
+may differ between batches).  Defaults are those of `collm train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+import torch
+
+from baselines.lm.digest import digest
+from baselines.lm.history import Message, Move
+from baselines.lm.loading import load, pick_device
+from baselines.lm.policy import LM, SHRINK, Context, Conversations
+from baselines.lm.sampling import Sampling, choices, draw, draw_from
+from baselines.lm.tiny import model as tiny
+from collm_envs import TextEnv
+from collm_envs.policies.seat import Reply, Seat
+
+KEEP = 10_000
+"""replies whose tokens are remembered: the histories of so many running episodes"""
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"need true or false, got {text!r}")
+    return text == "true"
+
+
+SAMPLING: Mapping[str, Callable[[str], Any]] = {
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "max_new_tokens": int,
+}
+CONTEXT: Mapping[str, Callable[[str], Any]] = {
+    "history": str,
+    "max_context": int,
+    "overflow": str,
+    "thinking": _truth,
+}
+DEVICE: Mapping[str, Callable[[str], Any]] = {"device": str, "bf16": _truth}
+CHOICES = {"history": ("full", "last turn"), "overflow": ("raise", "drop")}
+
+
+def parse(rest: str, env: TextEnv | None = None) -> HF:
+    """The policy of "FOLDER_OR_NAME?setting=value&...".  `tiny` needs the `env` it is to play.
+
+    Raises ValueError for what cannot be loaded.
+    """
+    model, _, query = rest.partition("?")
+    if not model:
+        raise ValueError("hf: need a model folder or name, e.g. hf:runs/x/agent_0 or hf:Qwen/Qwen3-1.7B")
+    given = _read(query)
+    sampling = Sampling(**{name: given[name] for name in SAMPLING if name in given})
+    context = Context(**{name: given[name] for name in CONTEXT if name in given})
+    if context.max_context <= sampling.max_new_tokens:
+        raise ValueError(
+            f"hf: max_context={context.max_context} leaves no room to read with "
+            f"max_new_tokens={sampling.max_new_tokens}"
+        )
+    dtype = torch.bfloat16 if given.get("bf16") else torch.float32
+    device = pick_device(given.get("device", "auto"))  # refused, where it is not there, before a warm start
+    if model == "tiny":
+        if env is None:
+            raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
+        model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
+    network, tokenizer = load(model, device, dtype=dtype)
+    return HF(LM(f"hf:{rest}", network, tokenizer, sampling, context))
+
+
+def _read(query: str) -> dict[str, Any]:
+    known = {**SAMPLING, **CONTEXT, **DEVICE}
+    given: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise ValueError(f"hf: no setting {name!r}; there are {', '.join(known)}")
+        try:
+            given[name] = known[name](value)
+        except ValueError as error:
+            raise ValueError(f"hf: {name}={value!r}: {error}") from error
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ValueError(f"hf: {name} must be one of {CHOICES[name]}, got {value!r}")
+    return given
+
+
+class HF:
+    """A language model at any number of seats.  It remembers the tokens behind what it wrote, no more."""
+
+    def __init__(self, lm: LM):
+        self.name = lm.name
+        self.lm = lm
+        self._said: dict[tuple[str, ...], Move] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """Which weights these are; a name stays when they are trained on."""
+        return digest(self.lm.model, self.lm.tokenizer)
+
+    def act(self, seats: Sequence[Seat]) -> list[Reply]:
+        """One reply for each seat, in order.  Raises ValueError where a history exceeds max_context."""
+        lm = self.lm
+        talk = lm.converse(len(seats), torch.Generator(device=lm.device))
+        past = [self._past(seat.history[:-1]) for seat in seats]
+        talk.heads = [*past]
+        talk.unread = [[i for one in move.chain() for i in one.ids] if move else [] for move in past]
+        talk.read([seat.history[-1] for seat in seats])
+        heads = [*talk.heads]
+        dice = [torch.Generator(device=lm.device).manual_seed(seat.seed) for seat in seats]
+        replies = []
+        for seat, head, ids in zip(seats, heads, write(talk, dice), strict=True):
+            closed = ids[-1] in lm.eos
+            move = Move(head, ids, text=lm.renderer.text(ids, lm.eos), closed=closed)
+            self._said.setdefault((*seat.history, move.text), move)
+            replies.append(Reply(move.text, _usage(move, lm.renderer.thought(ids, lm.eos))))
+        while len(self._said) > KEEP:
+            del self._said[next(iter(self._said))]
+        return replies
+
+    def _past(self, history: tuple[str, ...]) -> Move | None:
+        """The newest segment of a history that ends in a reply; a reply of somebody else's is tokenised."""
+        if not history:
+            return None
+        if history in self._said:
+            return self._said[history]
+        before, renderer = self._past(history[:-2]), self.lm.renderer
+        message, text = history[-2:]
+        turn = len(history) // 2
+        read = renderer.answered(message, before is not None and renderer.ended(before.ids), turn)
+        ids = renderer.reply(text, turn)
+        return Move(Message(before, read, message), ids, text=text, closed=renderer.ended(ids))
+
+
+def write(talk: Conversations, dice: Sequence[torch.Generator]) -> list[list[int]]:
+    """Sample the tokens of one text for each history, each with its own generator; `talk` is used up.
+
+    `Conversations.write` draws all rows from one generator: right for training, where a batch is the same
+    whenever it is played again; an evaluation that goes on after a kill has other batches.
+    """
+    lm, sampling = talk.policy, talk.policy.sampling
+    assert talk.logits is not None, "write() needs a read() before it"
+    ids: list[list[int]] = [[] for _ in dice]
+    done = [False] * len(dice)
+    logits, memory, rows = talk.logits, talk.memory, list(range(len(dice)))
+    with torch.no_grad(), lm.active():
+        while True:
+            token = _draw(logits, sampling, [dice[k] for k in rows])
+            for k, t in zip(rows, token.tolist(), strict=True):
+                if not done[k]:
+                    ids[k].append(t)
+                    done[k] = t in lm.eos or len(ids[k]) == sampling.max_new_tokens
+            live = [place for place, k in enumerate(rows) if not done[k]]
+            if not live:
+                return ids
+            if len(live) <= SHRINK * len(rows):
+                kept = torch.tensor(live, device=lm.device)
+                memory, token, rows = memory.pick(kept), token[kept], [rows[place] for place in live]
+            real = torch.tensor([[not done[k]] for k in rows], device=lm.device)
+            logits = lm.engine.forward(token[:, None], real, memory)
+
+
+def _draw(logits: torch.Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> torch.Tensor:
+    """A token for each row, from its own generator.   logits: (N, V) -> (N,)"""
+    if sampling.temperature == 0:
+        return draw(logits, sampling, dice[0])[0]
+    some = choices(logits, sampling)
+    return some.name(torch.cat([draw_from(some.logp[k, None], sampling, one) for k, one in enumerate(dice)]))
+
+
+def _usage(move: Move, thought: str) -> dict[str, Any]:
+    assert move.parent is not None
+    return {
+        **({"reasoning": thought} if thought else {}),
+        "tokens_read": sum(len(segment.ids) for segment in move.parent.chain()),
+        "tokens_written": len(move.ids),
+        "finish_reason": "stop" if move.closed else "length",
+    }

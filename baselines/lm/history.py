@@ -1,0 +1,59 @@
+"""An agent's token history: a chain of segments from the newest back to the first.
+
+A `Message` is text the agent read, a `Move` text it wrote.  Branches of a tree share their past by sharing
+segments, so nothing is tokenised twice and every row that is trained on is the row that was sampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False)
+class Segment:
+    """Tokens appended to one agent's history; `parent` is what came before, None for the first."""
+
+    parent: Segment | None
+    ids: list[int]
+
+    def chain(self) -> list[Segment]:
+        """The segments of this history, oldest first, this one last."""
+        segments: list[Segment] = []
+        segment: Segment | None = self
+        while segment is not None:
+            segments.append(segment)
+            segment = segment.parent
+        return segments[::-1]
+
+
+@dataclass(eq=False)
+class Message(Segment):
+    """A text an agent read."""
+
+    text: str = ""
+
+
+@dataclass(eq=False)
+class Move(Segment):
+    """A text an agent wrote, with the tokens it was sampled as, end-of-text included where it was sampled."""
+
+    logp: list[float] = field(default_factory=list)
+    """log-probability of every token under the distribution it was sampled from"""
+    text: str = ""
+    """what the environment was given"""
+    closed: bool = True
+    """whether the text ended by itself; False where max_new_tokens cut it"""
+
+
+def token_moves(move: Move) -> list[Move]:
+    """Every token of a text as a move of its own, in order: the same history, cut finer.
+
+    The first follows what was read and each other one the token before it, so the values and probabilities
+    of all of them come out of one row.
+    """
+    tokens: list[Move] = []
+    before = move.parent
+    for token, logp in zip(move.ids, move.logp, strict=True):
+        before = Move(before, [token], [logp], move.text)
+        tokens.append(before)
+    return tokens

@@ -1,0 +1,254 @@
+"""Loading and saving models: a folder or hub name to a causal language model and tokenizer; LoRA."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import ssl
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import torch
+from huggingface_hub import constants
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils import logging as transformers_logging
+from transformers.utils.peft_utils import find_adapter_config_file
+
+from baselines.lm import folders, threads
+
+transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
+transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
+
+BASE = "base"
+"""beside an adapter: the model it was trained on, where that has no folder or name of its own"""
+
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+"""a name that the hub may have; anything else can only be a folder"""
+
+
+def load(
+    name: str, device: str, *, dtype: torch.dtype = torch.float32, gradient_checkpointing: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model and tokenizer of a `save_pretrained` folder or hub name, without dropout.
+
+    A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
+    folder or file and what is wrong with it.
+    """
+    place = _place(name)
+    with _named(name):
+        tokenizer = AutoTokenizer.from_pretrained(
+            place, trust_remote_code=False, local_files_only=_is_local(place)
+        )
+    model = _network(name, dtype, tokenizer)
+    rows = model.get_input_embeddings().weight.shape[0]
+    largest = max(tokenizer.get_vocab().values())
+    if largest >= rows:
+        raise ValueError(
+            f"model {name!r}: its tokenizer writes token {largest}, its embedding has {rows} rows "
+            f"({type(model).__name__}); tokenizer and weights are not of one model"
+        )
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    model.config.attention_dropout = 0.0
+    if gradient_checkpointing:
+        _recompute(model)
+    model.to(device)
+    threads.fit(model)
+    return model, tokenizer
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the Hugging Face hub can be reached, asked once a process and for five seconds at most."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except HTTPError:
+        return True
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # it is there; other clients know other certificates
+    except TimeoutError:
+        return False
+    return True
+
+
+def pick_device(device: str) -> str:
+    """`auto` is cuda where there is one, else cpu.  Raises ValueError for a cuda that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: torch sees no GPU here; use device='cpu' or 'auto'")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
+        first = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r}: need auto, cpu, cuda or cuda:N ({first})") from error
+    return device
+
+
+def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha: int) -> Any:
+    """One LoRA adapter (Hu et al. 2022, arXiv:2106.09685) per name on one frozen base."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    with _without_deprecations():
+        wrapped = get_peft_model(model, config, adapter_name=names[0])
+        for name in names[1:]:
+            wrapped.add_adapter(name, config)
+    return wrapped
+
+
+def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
+
+    An adapter names its base.  A base that stands nowhere as it is in memory (an earlier adapter was merged
+    into it) is saved in `folder/base`.
+    """
+    if adapter is None:
+        model.save_pretrained(folder)
+    else:
+        config, base = model.peft_config[adapter], model.get_base_model()
+        if not base.name_or_path:
+            base.save_pretrained(folder / BASE, state_dict=_bare_weights(base))
+            tokenizer.save_pretrained(folder / BASE)
+            config.base_model_name_or_path = str((folder / BASE).resolve())
+        model.save_pretrained(folder, selected_adapters=[adapter])
+        for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
+            shutil.move(file, folder / file.name)
+        (folder / adapter).rmdir()
+    tokenizer.save_pretrained(folder)
+
+
+def _bare_weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights below the adapters that peft has put around a model's layers."""
+    weights = {key: value for key, value in base.state_dict().items() if ".lora_" not in key}
+    return {key.replace(".base_layer.", "."): value for key, value in weights.items()}
+
+
+def _place(name: str) -> str:
+    """A folder's full path, so that what is saved names it wherever it is read; a hub name as it is."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        folders.check(folder)
+        return str(folder.resolve())
+    if folder.is_file():
+        raise ValueError(f"model {name!r}: is a file; need a folder with config.json and weights")
+    if not _HUB_NAME.fullmatch(name):
+        raise ValueError(f"model {name!r}: no such folder")
+    return name
+
+
+def _is_local(place: str) -> bool:
+    """Whether to read this from the disk alone: a folder, or without the hub what is in the hub's cache."""
+    return Path(place).is_dir() or not hub_answers()
+
+
+def _network(
+    name: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...] = ()
+) -> Any:
+    """A model with the adapter, if `name` holds one, merged into its base; `above` are adapters on top."""
+    place = _place(name)
+    if place in above:
+        raise ValueError(f"model {name!r}: is an adapter whose base is itself")
+    local = _is_local(place)
+    if find_adapter_config_file(place, local_files_only=local) is not None:
+        return _merged(place, dtype, tokenizer, above)
+    with _named(name):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            place, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
+        )
+    model, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ValueError(f"model {name!r}: its weights lack {len(missing)} tensors, e.g. {missing[0]}")
+    return model
+
+
+def _merged(
+    place: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...]
+) -> Any:
+    """The base of an adapter with the adapter in its weights: an ordinary model that stands in no folder."""
+    from peft import PeftConfig, PeftModel
+
+    with _named(place):
+        config = PeftConfig.from_pretrained(place, local_files_only=_is_local(place))
+    if config.is_prompt_learning or config.task_type not in ("CAUSAL_LM", None):
+        kind = str(config.peft_type).removeprefix("PeftType.")
+        raise ValueError(
+            f"model {place!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be "
+            "merged into a causal language model"
+        )
+    base = str(config.base_model_name_or_path)
+    beside = Path(place) / BASE
+    if not Path(base).is_dir() and beside.is_dir():
+        base = str(beside)  # its folder has been moved
+    model = _network(base, dtype, tokenizer, (*above, place))
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        model.resize_token_embeddings(len(tokenizer))  # as peft's AutoPeftModel does
+    ids = torch.arange(8)[None] % model.get_input_embeddings().weight.shape[0]
+    with _named(place), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # advice to whoever wrote the adapter; the logits are compared below
+        warnings.filterwarnings("error", message="Found missing adapter keys")
+        wrapped = PeftModel.from_pretrained(model, place, local_files_only=_is_local(place)).eval()
+        trained = wrapped(input_ids=ids).logits
+        model = wrapped.merge_and_unload()
+        far = (model(input_ids=ids).logits - trained).abs().max() / trained.abs().max().clamp(min=1)
+    if not far <= (1e-3 if dtype == torch.float32 else 0.1):
+        raise ValueError(f"model {place!r}: merged into its base, this adapter computes other logits")
+    if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+        model.config.get_text_config().tie_word_embeddings = False  # the adapter has parted them
+    model.requires_grad_(True)  # peft has frozen it
+    model.name_or_path = model.config.name_or_path = ""
+    return model
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Whatever a library finds wrong with these files, in one line with their name."""
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(f"model {name!r} needs a package that is not installed: {_line(error)}") from error
+    except Exception as error:  # tokenizers raises Exception itself, others whatever a reader of files may
+        why = _line(error)
+        if isinstance(error, OSError) and not Path(name).expanduser().is_dir() and not hub_answers():
+            why = "there is no such folder, the hub cannot be reached, and its cache holds no copy"
+        raise ValueError(f"model {name!r} cannot be loaded: {why}") from error
+
+
+def _line(error: Exception) -> str:
+    """The first line that an error says, at most 300 characters; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+@contextmanager
+def _without_deprecations() -> Iterator[None]:
+    """peft asks transformers for a switch by its old name; nobody who trains can do anything about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
+
+
+def _recompute(model: nn.Module) -> None:
+    """Run every layer anew in the backward pass.  transformers' own switch works in training mode alone."""
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.forward = partial(_recomputed, layer.forward)
+
+
+def _recomputed(forward: Any, *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():  # decoding: nothing to save, and the key-value memory is written once
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)

@@ -1,0 +1,134 @@
+"""Token histories laid out for one forward pass: whole conversations in a row, rows in micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from baselines.lm.history import Segment
+
+
+class Span(NamedTuple):
+    """Where a segment stands: its index among those asked for, and its half-open range of columns."""
+
+    index: int
+    start: int
+    stop: int
+
+
+@dataclass
+class Row:
+    """One history from its first token on, and the asked-for segments in it."""
+
+    ids: list[int]
+    spans: list[Span] = field(default_factory=list)
+
+
+@dataclass
+class Batch:
+    """Rows padded on the right, so that causal attention needs no mask and positions need no shift."""
+
+    ids: Tensor
+    """(B, P) token ids, 0 after a row's end"""
+    rows: list[Row]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        return sum(len(row.ids) for row in self.rows)
+
+
+class Scored(NamedTuple):
+    """The tokens of the asked-for segments, laid end to end: T of them."""
+
+    row: Tensor
+    """(T,) row of each token"""
+    column: Tensor
+    """(T,) column whose output predicts it: the one before its own"""
+    token: Tensor
+    """(T,) its id"""
+    owner: Tensor
+    """(T,) index of its segment in `segments`"""
+    segments: list[int]
+    """the asked-for segments in this batch, by their index in the list that was packed"""
+
+
+def rows(segments: Sequence[Segment]) -> list[Row]:
+    """The fewest rows in which every asked-for segment stands exactly once.
+
+    Turns of one conversation share a row; branches of a tree repeat their common past, and it is asked for
+    only in the first of them.
+    """
+    asked = {id(segment): k for k, segment in enumerate(segments)}
+    inner: set[int] = set()  # segments that some asked-for segment continues
+    for segment in segments:
+        parent = segment.parent
+        while parent is not None and id(parent) not in inner:
+            inner.add(id(parent))
+            parent = parent.parent
+    out = []
+    for leaf in segments:
+        if id(leaf) in inner:
+            continue
+        row = Row([])
+        for segment in leaf.chain():
+            start = len(row.ids)
+            row.ids += segment.ids
+            k = asked.pop(id(segment), None)
+            if k is not None:
+                row.spans.append(Span(k, start, len(row.ids)))
+        out.append(row)
+    return out
+
+
+def batches(segments: Sequence[Segment], max_tokens: int, device: torch.device | str) -> Iterator[Batch]:
+    """The rows of `segments` in micro-batches of at most `max_tokens` tokens, padding included.
+
+    Rows of like length go together, longest first, so that running out of memory happens at once.  A single
+    row beyond the limit is a batch of its own.
+    """
+    ordered = sorted(rows(segments), key=lambda row: -len(row.ids))
+    start = 0
+    while start < len(ordered):
+        width = len(ordered[start].ids)
+        some = ordered[start : start + max(1, max_tokens // width)]
+        ids = torch.zeros(len(some), width, dtype=torch.long)
+        for k, row in enumerate(some):
+            ids[k, : len(row.ids)] = torch.tensor(row.ids)
+        yield Batch(ids.to(device), some)
+        start += len(some)
+
+
+def scored(batch: Batch) -> Scored:
+    """Every token of the asked-for segments with the place that predicts it.
+
+    Raises ValueError for a segment without anything before it: nothing predicts its first token.
+    """
+    row, column, token, owner, segments = [], [], [], [], []
+    for r, line in enumerate(batch.rows):
+        for span in line.spans:
+            if span.start == 0:
+                raise ValueError("a scored text needs at least one token before it; got an empty prompt")
+            row += [r] * (span.stop - span.start)
+            column += range(span.start - 1, span.stop - 1)
+            token += line.ids[span.start : span.stop]
+            owner += [len(segments)] * (span.stop - span.start)
+            segments.append(span.index)
+    device = batch.ids.device
+
+    def tensor(numbers: list[int]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.long, device=device)
+
+    return Scored(tensor(row), tensor(column), tensor(token), tensor(owner), segments)
+
+
+def ends(batch: Batch) -> tuple[Tensor, Tensor, list[int]]:
+    """Row and column of the last token of every asked-for segment, and the segments' indices."""
+    places = [(r, span.stop - 1, span.index) for r, row in enumerate(batch.rows) for span in row.spans]
+    row, column, index = zip(*places, strict=True)
+    device = batch.ids.device
+    return torch.tensor(row, device=device), torch.tensor(column, device=device), list(index)

@@ -1,0 +1,139 @@
+"""One distribution over next tokens, used to sample and to score: what is sampled is what is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a policy picks its next token."""
+
+    temperature: float = 1.0
+    """divides the logits; 0 takes the likeliest token"""
+    top_p: float = 1.0
+    """smallest set of tokens with at least this much probability; 1 keeps all"""
+    top_k: int = 0
+    """at most so many of the likeliest tokens; 0 keeps all"""
+    max_new_tokens: int = 256
+    """a text longer than this is cut"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("temperature", 0), ("top_k", 0), ("max_new_tokens", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"sampling: need {name} >= {least}, got {getattr(self, name)}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"sampling: need 0 < top_p <= 1, got {self.top_p}")
+
+
+class Choices(NamedTuple):
+    """What each of N rows may draw."""
+
+    logp: Tensor
+    """(N, K) log pi(. | h) in float32; -inf for a place that is never drawn"""
+    tokens: Tensor | None
+    """(N, K) which tokens stand in these places; None: the whole vocabulary in its order"""
+
+    def name(self, place: Tensor) -> Tensor:
+        """The tokens in these places.   (N,) -> (N,)"""
+        return place if self.tokens is None else self.tokens.gather(-1, place[:, None]).squeeze(-1)
+
+    def of(self, taken: Tensor) -> Tensor:
+        """log pi(taken | h), for the `taken` these choices were made with.   (N,) -> (N,)"""
+        place = taken if self.tokens is None else torch.zeros_like(taken)
+        return self.logp.gather(-1, place[:, None]).squeeze(-1)
+
+
+def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> Choices:
+    """The distribution `sampling` draws from.   logits: (N, V)
+
+    Where only some of the vocabulary is kept, no more than that is ever turned into probabilities.  `taken`
+    (N,) are tokens drawn earlier: they stay in the set (and stand in its first place), so that a policy that
+    has moved since can still score what it once said.
+    """
+    V, tokens = logits.shape[-1], None
+    if sampling.top_p < 1 or 0 < sampling.top_k < V:
+        tokens, keep = _kept(logits.detach().float(), sampling)
+        if taken is not None:
+            keep = torch.cat([torch.ones_like(keep[:, :1]), keep & (tokens != taken[:, None])], dim=-1)
+            tokens = torch.cat([taken[:, None], tokens], dim=-1)
+        logits = logits.gather(-1, tokens).masked_fill(~keep, -torch.inf)
+    logits = logits.float()
+    if sampling.temperature not in (0.0, 1.0):
+        logits = logits / sampling.temperature
+    return Choices(logits.log_softmax(-1), tokens)
+
+
+def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A token for each row and its log-probability.   logits: (N, V) -> (N,), (N,)"""
+    some = choices(logits, sampling)
+    place = draw_from(some.logp, sampling, generator)
+    return some.name(place), some.logp.gather(-1, place[:, None]).squeeze(-1)
+
+
+def draw_from(logp: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    """One place of each row.   logp: (N, K) -> (N,)"""
+    if sampling.temperature == 0:
+        return logp.argmax(-1)
+    cdf = logp.double().exp().cumsum(-1)  # double: the tail of a large vocabulary must keep its mass
+    u = torch.rand(len(cdf), 1, generator=generator, dtype=cdf.dtype, device=cdf.device)
+    return torch.searchsorted(cdf, u * cdf[:, -1:] * (1 - 1e-12), right=True).squeeze(-1)
+
+
+def _kept(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """The likeliest tokens, and which of them are in the set: top-k first, then top-p of what is left.
+
+    (N, V) -> (N, K) tokens, (N, K) bool
+    """
+    V = logits.shape[-1]
+    T = sampling.temperature or 1.0
+    ranked, order = _topk(logits, min(sampling.top_k or 256, V))
+    if sampling.top_p == 1:
+        return order, torch.ones_like(order, dtype=torch.bool)
+    total = (ranked if sampling.top_k else logits) / T
+    probs = (ranked / T - total.logsumexp(-1, keepdim=True)).exp()
+    keep = probs.cumsum(-1) - probs < sampling.top_p  # the token that crosses top_p stays
+    flat = probs.sum(-1) < sampling.top_p  # 256 tokens are not enough
+    if sampling.top_k or not bool(flat.any()):
+        return order, keep
+    return _widened(order, keep, flat, *_sorted_set(logits[flat], sampling.top_p, T))
+
+
+def _sorted_set(logits: Tensor, top_p: float, T: float) -> tuple[Tensor, Tensor]:
+    """The kept tokens of flat distributions, by sorting the vocabulary.   (M, V) -> (M, K), (M, K) bool"""
+    ranked, order = logits.sort(dim=-1, descending=True)
+    probs = (ranked / T).softmax(-1)
+    keep = probs.cumsum(-1) - probs < top_p
+    K = int(keep.sum(-1).max())
+    return order[:, :K], keep[:, :K]
+
+
+def _widened(order: Tensor, keep: Tensor, rows: Tensor, wide: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """`order` and `keep` (N, k) with the sets `wide`, `kept` (M, K) in `rows`.   -> (N, max(k, K)) each"""
+    more = max(0, wide.shape[1] - order.shape[1])
+    order, keep = F.pad(order, (0, more)), F.pad(keep, (0, more))
+    order[rows, : wide.shape[1]] = wide
+    keep[rows] = F.pad(kept, (0, keep.shape[1] - kept.shape[1]))
+    return order, keep
+
+
+def _topk(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """logits.topk(k) in two stages: the k largest lie in the k columns of 8 whose maxima are largest.
+
+    Several times as fast for a vocabulary much larger than k.   (N, V) -> (N, k) values, (N, k) tokens
+    """
+    N, V = logits.shape
+    W = V // 8
+    if 2 * k > W:
+        return logits.topk(k, dim=-1)
+    column = logits[:, : 8 * W].view(N, 8, W).amax(1).topk(k, dim=-1).indices
+    tokens = (column[:, None] + W * torch.arange(8, device=logits.device)[:, None]).flatten(1)
+    rest = torch.arange(8 * W, V, device=logits.device).expand(N, -1)
+    tokens = torch.cat([tokens, rest], dim=-1)
+    values, place = logits.gather(-1, tokens).topk(k, dim=-1)
+    return values, tokens.gather(-1, place)

@@ -1,0 +1,1 @@
+"""Plays a task with policies: rollouts, the episodes they leave, turns played again, records."""

@@ -1,0 +1,70 @@
+"""What a rollout leaves behind: token histories as linked segments, and joint turns as linked nodes.
+
+An agent's token history is a chain of `Segment`s from the newest back to the first: a `Message` is text it
+read, a `Move` text it wrote.  Branches of a tree share their past by
+sharing segments, so nothing is tokenised twice and every row that is trained on is the row that was sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.lm.history import Move
+from collm_envs import Item, Score
+
+
+@dataclass(eq=False)
+class Node:
+    """One joint turn as it was played.  Roots are turn 1; `children` branch from the state it led to."""
+
+    item: Item
+    seed: int
+    before: Any
+    """the task's state the agents read"""
+    prompts: dict[str, str]
+    moves: dict[str, Move]
+    after: Any
+    """the task's state their texts led to"""
+    score: Score
+    parent: Node | None = None
+    children: list[Node] = field(default_factory=list)
+    alternatives: dict[str, list[str]] = field(default_factory=dict)
+    """agent -> further texts it wrote at this history, which were not played; empty unless asked for"""
+
+    @property
+    def reward(self) -> float:
+        return self.score.reward
+
+    def path(self) -> list[Node]:
+        """The episode from turn 1 to this turn."""
+        nodes: list[Node] = []
+        node: Node | None = self
+        while node is not None:
+            nodes.append(node)
+            node = node.parent
+        return nodes[::-1]
+
+
+def walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes of these trees, parents before children."""
+    for node in nodes:
+        yield node
+        yield from walk(node.children)
+
+
+def table(paths: Sequence[Sequence[Node]], number: Callable[[Node], float]) -> Tensor:
+    """A number of every turn, zero after an episode's end.   -> (len(paths), longest) float64"""
+    out = torch.zeros(len(paths), max(len(path) for path in paths), dtype=torch.float64)
+    for e, path in enumerate(paths):
+        out[e, : len(path)] = torch.tensor([number(node) for node in path], dtype=torch.float64)
+    return out
+
+
+def episodes(roots: Sequence[Node]) -> list[list[Node]]:
+    """Every root-to-leaf path, in order."""
+    return [node.path() for node in walk(roots) if not node.children]

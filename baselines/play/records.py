@@ -1,0 +1,20 @@
+"""Episodes of a rollout as records: what the viewer draws and anyone can replay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from baselines.play.episode import Node
+from collm_envs import TextEnv
+from collm_envs.record import Record, record
+
+
+def to_record(env: TextEnv, path: Sequence[Node], agents: Mapping[str, str]) -> Record:
+    """The record of one episode, played once more in `env` from its texts; `agents` names the policies."""
+    first = path[0]
+    split = next(split for split in ("train", "eval") if first.item in env.items(split))
+    env.reset(seed=first.seed, options={"item": first.item.id, "split": split})
+    for node in path:
+        env.step({agent: move.text for agent, move in node.moves.items()})
+    usage = [{agent: {"completion_tokens": len(m.ids)} for agent, m in node.moves.items()} for node in path]
+    return record(env, agents=agents, usage=usage)

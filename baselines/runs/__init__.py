@@ -1,0 +1,1 @@
+"""A run's folder: configuration, steps, logs, checkpoints, the published settings."""

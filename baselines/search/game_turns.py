@@ -1,0 +1,97 @@
+"""States of the discrete games, for judging the weights of a mixer: how much hangs on each agent there.
+
+A game is played at random to some turn t, and from that state on with GROUP random joint actions at t,
+which are a group: only within it is noise compared.  From the same seed it is then played again with one
+agent's action changed and all other actions of the episode as they were.  The truth of agent i at turn t is
+the size of what that changes in the episode's return from t on, as a mean over the agent's first ACTIONS
+actions, the one it played (which changes nothing) among them; what cannot be played on after the change (the
+episode ended) counts as it stands.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+
+from baselines import games
+from baselines.credit.features import Row, frozen
+from baselines.games.game import Game
+from baselines.search.turns import GROUP, Contexts
+
+MOST_TURNS = 25
+"""of an episode that is played again"""
+ACTIONS = 6
+"""of an agent that are tried"""
+
+
+class Played(NamedTuple):
+    """A game's states, its page and the shapes of its fields."""
+
+    contexts: Contexts
+    page: str
+    shapes: Mapping[str, Sequence[int]]
+
+
+def play_game(name: str, states: int, seed: int) -> Played:
+    """At least `states` turns of the game `name`, GROUP from each state, with what hangs on each agent."""
+    game, rng = games.make(name), Random(f"games/{seed}")
+    fields, n = game.layout.fields, len(game.layout.agents)
+    rows, rewards, truth, ends = [], [], [], []
+    while len(rows) < states:
+        number = rng.getrandbits(31)
+        plan = [_joint(game, rng) for _ in range(MOST_TURNS)]
+        seen, got = episode(game, number, plan)
+        ends.append(_row(game, seen[-1]))
+        t = rng.randrange(len(got))
+        for _ in range(GROUP):
+            plan[t] = _joint(game, rng)
+            earned = sum(episode(game, number, plan)[1][t:])
+            rows.append(_row(game, seen[t]))
+            rewards.append(earned)
+            truth.append([_hangs(game, number, plan, t, i, earned) for i in range(n)])
+    span = (min(rewards), max(rewards))
+    group = np.arange(len(rows)) // GROUP
+    contexts = Contexts(n, rows, group, np.array(rewards), np.array(truth), span, ends=ends)
+    return Played(contexts, _page(name, game), {k: index.shape for k, index in fields.items()})
+
+
+def _joint(game: Game, rng: Random) -> list[int]:
+    return [rng.randrange(actions) for actions in game.layout.n_actions]
+
+
+def _row(game: Game, state: np.ndarray) -> Row:
+    return Row({k: frozen(state[index].tolist()) for k, index in game.layout.fields.items()}, {}, {}, {})
+
+
+def _hangs(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float) -> float:
+    """The truth of agent i at turn t of the episode that `number` and `plan` name."""
+    changed = []
+    for other in range(min(game.layout.n_actions[i], ACTIONS)):
+        again = [list(joint) for joint in plan]
+        again[t][i] = other
+        changed.append(abs(sum(episode(game, number, again)[1][t:]) - earned))
+    return float(np.mean(changed))
+
+
+def episode(game: Game, seed: int, plan: Sequence[Sequence[int]]) -> tuple[list[np.ndarray], list[float]]:
+    """The states before each turn and after the last, and the rewards, as far as the plan and the game go."""
+    seen, got = [game.reset(seed).state], []
+    for joint in plan:
+        outcome = game.step(np.array(joint))
+        seen.append(outcome.view.state)
+        got.append(outcome.reward)
+        if outcome.terminated or outcome.truncated:
+            break
+    return seen, got
+
+
+def _page(name: str, game: Game) -> str:
+    about = inspect.getdoc(inspect.getmodule(type(game.env))) or ""
+    layout = game.layout
+    return (
+        f"{name}\n\n{about}\n\nagents: {', '.join(layout.agents)}\nactions of each: {list(layout.n_actions)}"
+    )

@@ -1,0 +1,106 @@
+"""How good a credit function that passed its gates is, by numbers on recorded turns; and which one to take.
+
+    fidelity      Spearman's rank correlation, over turns and agents, of the credit with the leave-one-out
+                  truth D_i: of R - b_i (baseline), (1 - alpha) R + alpha c_i (mix); of w_i with the agent's
+                  share of |D| (weights)
+    variance      E[A_i^2] / E[A^2]: how noisy the gradient gets next to the shared advantage A = R - mean R
+                  of the turns from the same state, were grad log pi alike; below 1 is better
+    factoredness  P[sign dc_i = sign dR] over changes of agent i's own text (mix only)
+
+The first number that tells two functions apart by more than TOLERANCE decides, in the order of ORDER; those
+that no number tells apart are equals, and only between these is a model's opinion asked.  Of baselines the
+variance comes first: none of them can bias the gradient, so noise is all they differ in, and the truth itself
+(R without agent i, which with two agents can be read off the other one) may be noisier than no baseline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from baselines.search.gates import Admitted, factoredness
+from baselines.search.turns import Contexts
+
+TOLERANCE = 0.02
+"""numbers this close are equal"""
+ORDER = {
+    "baseline": ("variance", "fidelity"),
+    "weights": ("fidelity", "variance"),
+    "mix": ("fidelity", "variance", "factoredness"),
+}
+"""mode -> which number decides first"""
+
+
+class Numbers(NamedTuple):
+    fidelity: float
+    variance: float
+    factoredness: float = math.nan
+    """NaN but for mode mix"""
+
+    def to_dict(self) -> dict[str, float]:
+        """For JSON: what is not a number is left out."""
+        return {name: round(x, 4) for name, x in self._asdict().items() if not math.isnan(x)}
+
+
+def measure(found: Admitted, contexts: Contexts, alpha: float) -> Numbers:
+    """The numbers of a function on these turns."""
+    R = contexts.rewards[:, None]
+    A = centred(R, contexts)
+    if found.mode == "weights":
+        size = np.abs(contexts.truth)
+        share = size / np.where(size.sum(1) > 0, size.sum(1), 1)[:, None]
+        return Numbers(spearman(found.values, share), _ratio(contexts.agents * found.values * A, A))
+    if found.mode == "baseline":
+        credit = R - found.values
+        return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A))
+    credit = (1 - alpha) * R + alpha * found.values
+    part = factoredness(found.values, found.changed, contexts)
+    return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A), part)
+
+
+def shared(contexts: Contexts, mode: str) -> Numbers:
+    """The numbers of no credit assignment at all: R for everybody; in mode weights, equal weights."""
+    if mode == "weights":
+        return Numbers(0.0, 1.0)
+    everybody = np.broadcast_to(contexts.rewards[:, None], contexts.truth.shape)
+    return Numbers(spearman(everybody, contexts.truth), 1.0)
+
+
+def equals(numbers: Sequence[Numbers], mode: str) -> list[int]:
+    """The indices of the best, by the first number that decides; several where none does."""
+    left = list(range(len(numbers)))
+    for name in ORDER[mode]:
+        sign = -1 if name == "variance" else 1
+        worth = {k: sign * numbers[k]._asdict()[name] for k in left}
+        left = [k for k in left if worth[k] >= max(worth.values()) - TOLERANCE]
+    return left
+
+
+def centred(x: np.ndarray, contexts: Contexts) -> np.ndarray:
+    """x minus its mean over the turns that started from the same state.   (B, ...)"""
+    sums = np.zeros((contexts.group.max() + 1, *x.shape[1:]))
+    np.add.at(sums, contexts.group, x)
+    counts = np.bincount(contexts.group).reshape(-1, *[1] * (x.ndim - 1))
+    return x - (sums / counts)[contexts.group]
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation, ties at their mean rank; 0 where one of them is constant."""
+    a, b = ranks(np.ravel(x)), ranks(np.ravel(y))
+    a, b = a - a.mean(), b - b.mean()
+    size = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / size if size > 0 else 0.0
+
+
+def ranks(x: np.ndarray) -> np.ndarray:
+    """0-based ranks, ties at their mean.  Numbers that differ by rounding alone are ties."""
+    _, where, counts = np.unique(np.round(x, 9), return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[where]
+
+
+def _ratio(x: np.ndarray, a: np.ndarray) -> float:
+    size = float(np.mean(a**2))
+    return float(np.mean(x**2)) / size if size > 0 else 1.0

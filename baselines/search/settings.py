@@ -1,0 +1,69 @@
+"""The settings of QLLM's loop, apart from it: `collm qllm --help` needs no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from baselines.credit.language import Mode
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a search."""
+
+    env: Annotated[Positional[str], arg(metavar="ENV")]
+    """id of the environment; game:NAME for a game of baselines/games, which takes mode weights"""
+    model: str
+    """the coder: openai:http://host:8000/v1#model?temperature=1.0 (the key, if any: OPENAI_API_KEY)"""
+    evaluator: str = ""
+    """the model that is asked between equals; empty: the coder"""
+    mode: Mode = "baseline"
+    """what the function says: baseline (the reward to expect whatever the agent writes), weights (shares of
+    the reward, known before the turn) or mix (each agent's part in the reward)"""
+    candidates: int = 3
+    """K: functions asked for in a round"""
+    rounds: int = 3
+    """each but the first starts from the best function so far"""
+    retries: int = 3
+    """how often a refused candidate may be mended"""
+    turns: int = 100
+    """recorded turns that functions are tried and measured on"""
+    records: str = ""
+    """a records file to take turns from; empty: the environment's scripted players"""
+    env_kwargs: str = "{}"
+    """keywords of the environment, as JSON"""
+    alpha: float = 0.5
+    """share of the advantage that `mix` takes"""
+    seed: int = 0
+    """fixes the turns, the random ones and the seeds sent to the model"""
+    out: str = ""
+    """folder of the search; empty: runs/qllm/<env>-<mode>-seed<seed>"""
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "rounds", "turns"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.retries < 0 or not 0 < self.alpha <= 0.5:
+            got = f"{self.retries}, {self.alpha}"
+            raise ValueError(f"retries must be at least 0 and alpha above 0, at most 0.5, got {got}")
+        if not isinstance(_json(self.env_kwargs), dict):
+            raise ValueError(f"env_kwargs must be a JSON object, got {self.env_kwargs!r}")
+        if self.env.startswith("game:") and (self.mode != "weights" or self.records):
+            raise ValueError(f"{self.env}: a game takes mode weights and no records")
+
+    @property
+    def folder(self) -> Path:
+        name = self.env.replace(":", "-").replace("/", "-")
+        return Path(self.out or f"runs/qllm/{name}-{self.mode}-seed{self.seed}")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None

@@ -1,0 +1,245 @@
+"""Turns to judge written credit functions on: recorded ones, with what really happened and what might have.
+
+Turns come in groups that start from one state; in each group agents write texts of their own choice, from
+recorded play or from the task's scripted players.  Of every turn is known, by replay,
+
+    R          the team's reward
+    D_i        R minus the reward with agent i silent: the leave-one-out truth
+    changes    the features and the reward after agent i alone wrote another text of its group
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from baselines.credit.features import Row, Turn, describe
+from baselines.credit.language import PLACES, Refused
+from baselines.play.replays import Replays, silence
+from collm_envs import Player, Task
+from collm_envs.record import read
+
+GROUP = 4
+"""turns that start from one state"""
+
+
+class Change(NamedTuple):
+    """Turn `turn` with another text of agent `agent`, all others as they were."""
+
+    turn: int
+    agent: int
+    row: Row
+    reward: float
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """B recorded turns of N agents, in groups that start from one state."""
+
+    agents: int
+    rows: Sequence[Row]
+    group: np.ndarray
+    """(B,) number of the state a turn started from"""
+    rewards: np.ndarray
+    """(B,)"""
+    truth: np.ndarray
+    """(B, N) D_i"""
+    reward_range: tuple[float, float]
+    changes: Sequence[Change] = ()
+    exchange: bool = False
+    """whether agents are exchangeable: in no recorded turn did swapping two agents' texts change R"""
+    others: Sequence[tuple[Row, float]] = ()
+    """turns and rewards of teams that no scripted player makes: a function must keep its contract there"""
+    ends: Sequence[Row] = ()
+    """states of a game in which nobody acts any more; a mixer is asked about these too"""
+    names: Mapping[str, Collection[str]] = field(init=False)
+    """of each of ctx, feat and pair: what there is"""
+
+    def __post_init__(self) -> None:
+        first = self.rows[0]._asdict()
+        object.__setattr__(self, "names", {place: tuple(first[place]) for place in PLACES})
+
+
+def gather(task: Task, groups: Sequence[Sequence[Turn]], pairs: bool = False) -> Contexts:
+    """What there is to know of these turns.  Raises Refused where a feature is not what it must be."""
+    replays, agents = Replays(task), task.agents
+    turns = [one for group in groups for one in group]
+    others = [group[(k + 1) % len(group)] for group in groups for k in range(len(group))]
+    rows = describe(replays, turns, pairs)
+    rewards = _rewards(replays, [(one, one.texts) for one in turns])
+    without = _rewards(
+        replays, [(one, {j: one.texts[j] for j in agents if j != i}) for one in turns for i in agents]
+    )
+    places = [(b, i) for b in range(len(turns)) for i in range(len(agents))]
+    changed = [
+        turns[b]._replace(texts={**turns[b].texts, agents[i]: others[b].texts[agents[i]]}) for b, i in places
+    ]
+    earned = _rewards(replays, [(one, one.texts) for one in changed])
+    described = describe(replays, changed, pairs)
+    changes = [Change(b, i, row, float(r)) for (b, i), row, r in zip(places, described, earned, strict=True)]
+    check_own_text(rows, changes)
+    return Contexts(
+        len(agents),
+        rows,
+        np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
+        rewards,
+        rewards[:, None] - without.reshape(len(turns), len(agents)),
+        task.reward_range,
+        changes,
+        _exchangeable(replays, turns, rewards),
+        _others(replays, pairs),
+    )
+
+
+def check_own_text(rows: Sequence[Row], changes: Sequence[Change]) -> None:
+    """Refuse features that are not of their own text alone: agent i's change may move feat[:, i] only."""
+    for b, i, row, _ in changes:
+        for place in ("ctx", "silent"):
+            before, after = getattr(rows[b], place), getattr(row, place)
+            for name in before:
+                if before[name] != after[name]:
+                    raise Refused(f"{place}[{name!r}] of turn {b} changed with the text of agent {i}")
+        for name, each in rows[b].feat.items():
+            for j, x in enumerate(each):
+                if j != i and x != row.feat[name][j]:
+                    raise Refused(
+                        f"feat[{name!r}][{j}] of turn {b} went from {x:g} to {row.feat[name][j]:g} "
+                        f"when only agent {i} wrote another text"
+                    )
+
+
+def scripted(task: Task, groups: int, seed: int) -> list[list[Turn]]:
+    """Groups of turns on the train split, each agent's text by one of the task's scripted players."""
+    rng, items = Random(f"contexts/{seed}"), task.items("train")
+    found = []
+    for g in range(groups):
+        state, last = task.start(items[rng.randrange(len(items))], rng.getrandbits(31)), None
+        number = 0
+        while number < g % task.max_turns:  # as many groups of every turn
+            after = task.play(state, _texts(task, state, rng))
+            if task.done(after):
+                break
+            state, last, number = after, task.score(after), number + 1
+        found.append([Turn(state, _texts(task, state, rng), number, last) for _ in range(GROUP)])
+    return found
+
+
+def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[list[Turn]]:
+    """Groups of turns from a records file: the texts as recorded, and scripted ones from the same state.
+
+    Raises ValueError where the file holds no episode of the environment `id` on one of its items.
+    """
+    rng = Random(f"contexts/{seed}")
+    items = {item.id: item for split in ("train", "eval") for item in task.items(split)}
+    found = []
+    for record in read(path):
+        if record.env != id or record.item not in items:
+            continue
+        state, last = task.start(items[record.item], record.seed), None
+        for number, played in enumerate(record.turns):
+            if set(played["texts"]) != set(task.agents):
+                raise ValueError(f"{path}: its agents are {sorted(played['texts'])}, not {list(task.agents)}")
+            written = [played["texts"], *(_texts(task, state, rng) for _ in range(GROUP - 1))]
+            found.append([Turn(state, texts, number, last) for texts in written])
+            state = task.play(state, played["texts"])
+            last = task.score(state)
+    if not found:
+        raise ValueError(f"{path}: no episode of {id} on an item that it has")
+    return rng.sample(found, min(groups, len(found)))
+
+
+def other_teams(task: Task, seed: int) -> list[Turn]:
+    """An episode each of silent, garbling, hostile and learning teams, and one of a team of all kinds."""
+    rng, items, turns = Random(f"teams/{seed}"), task.items("train"), []
+    for writer in (*WRITERS.values(), None):
+        state, last = task.start(items[rng.randrange(len(items))], rng.getrandbits(31)), None
+        for number in range(task.max_turns):
+            who = {agent: writer or rng.choice([*WRITERS.values()]) for agent in task.agents}
+            texts = {agent: write(task, state, agent, rng) for agent, write in who.items()}
+            turns.append(Turn(state, texts, number, last))
+            state = task.play(state, texts)
+            if task.done(state):
+                break
+            last = task.score(state)
+    return turns
+
+
+def _garbled(task: Task, state: Any, agent: str, rng: Random) -> str:
+    """Words and signs in no order."""
+    return "\n".join(" ".join(rng.choices(WORDS, k=rng.randint(1, 12))) for _ in range(rng.randint(1, 8)))
+
+
+def _hostile(task: Task, state: Any, agent: str, rng: Random) -> str:
+    """Commands beyond the world, signs that do not print, endless lines, fences that stay open."""
+    lines = [
+        "/setblock 999 -7 999 tnt",
+        "\x00\u202e",
+        "0" * 2000,
+        "```python\nraise SystemExit(3)",
+        "]]}>",
+    ]
+    return "\n".join(rng.choices(lines, k=rng.randint(1, 12)))
+
+
+def _learning(task: Task, state: Any, agent: str, rng: Random) -> str:
+    """Half right: a scripted player's text with lines lost, repeated and cut."""
+    lines = rng.choice([*task.players.values()])(task, state, agent, rng).split("\n")
+    kept = [line for line in lines for _ in range(rng.randint(0, 2))]
+    return "\n".join(line[: rng.randint(0, len(line))] if rng.random() < 0.3 else line for line in kept)
+
+
+WORDS = (
+    "the",
+    "a",
+    "def",
+    "return",
+    "I",
+    "cannot",
+    "stone",
+    "7",
+    "-1",
+    "1e9",
+    "{",
+    "/fill",
+    "/setblock",
+    "é",
+)
+WRITERS: Mapping[str, Player] = {
+    "silent": lambda task, state, agent, rng: silence(task, state, agent),
+    "empty": lambda task, state, agent, rng: "",
+    "garbled": _garbled,
+    "hostile": _hostile,
+    "learning": _learning,
+}
+"""how the teams write that functions are tried on besides"""
+
+
+def _others(replays: Replays, pairs: bool) -> list[tuple[Row, float]]:
+    turns = other_teams(replays.task, seed=0)
+    earned = _rewards(replays, [(one, one.texts) for one in turns])
+    return [*zip(describe(replays, turns, pairs), earned.tolist(), strict=True)]
+
+
+def _texts(task: Task, state: Any, rng: Random) -> dict[str, str]:
+    players = list(task.players.values())
+    return {agent: rng.choice(players)(task, state, agent, rng) for agent in task.agents}
+
+
+def _rewards(replays: Replays, turns: Sequence[tuple[Turn, Mapping[str, str]]]) -> np.ndarray:
+    scores = replays.scores([(one.before, texts) for one, texts in turns])
+    return np.array([score.reward for score in scores], float)
+
+
+def _exchangeable(replays: Replays, turns: Sequence[Turn], rewards: np.ndarray) -> bool:
+    agents = replays.task.agents
+    swapped = [
+        (one, {**one.texts, i: one.texts[j], j: one.texts[i]}) for one in turns for i, j in pairwise(agents)
+    ]
+    got = _rewards(replays, swapped).reshape(len(turns), -1)
+    return got.shape[1] > 0 and bool(np.allclose(got, rewards[:, None], rtol=0, atol=1e-9))

@@ -1,0 +1,1 @@
+"""Text tasks that only trainers need."""

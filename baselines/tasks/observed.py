@@ -1,0 +1,61 @@
+"""A task whose prompts show somebody else's texts (for CORY's observer)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from collm_envs import Item, Scene, Score, Task
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A task's state beside the texts that are shown to whoever plays it."""
+
+    inner: Any
+    texts: tuple[str, ...]
+    turn: int = 0
+
+
+class Observed:
+    """The same task with somebody else's texts in its prompts: `template` with {query} and {text}.
+
+    An item of it holds the task's own item and the texts, turn by turn; after the last of them prompts are
+    the task's own.  Rewards, ends and randomness are the task's.
+    """
+
+    def __init__(self, task: Task, template: str):
+        self.task, self.template = task, template
+        self.agents, self.max_turns, self.revision = task.agents, task.max_turns, task.revision
+        self.reward_range, self.players = task.reward_range, task.players
+        self.parallel_play = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+
+    def items(self, split: str) -> Sequence[Item]:
+        return [observed(item, ()) for item in self.task.items(split)]
+
+    def start(self, item: Item, seed: int) -> Reading:
+        return Reading(self.task.start(item.data["item"], seed), tuple(item.data["texts"]))
+
+    def prompt(self, state: Reading, agent: str) -> str:
+        query = self.task.prompt(state.inner, agent)
+        if state.turn >= len(state.texts):
+            return query
+        return self.template.format(query=query, text=state.texts[state.turn])
+
+    def play(self, state: Reading, texts: Mapping[str, str]) -> Reading:
+        return replace(state, inner=self.task.play(state.inner, texts), turn=state.turn + 1)
+
+    def score(self, state: Reading) -> Score:
+        return self.task.score(state.inner)
+
+    def done(self, state: Reading) -> bool:
+        return self.task.done(state.inner)
+
+    def scene(self, state: Reading) -> Scene:
+        return self.task.scene(state.inner)
+
+
+def observed(item: Item, texts: Sequence[str]) -> Item:
+    """The item of `Observed` that shows these texts."""
+    return Item(item.id, {"item": item, "texts": tuple(texts)})

@@ -1,0 +1,205 @@
+"""Sentiment: go on with a film review so that it sounds happy.  The kind of task CORY was tried on.
+
+Make it as "baselines.tasks.sentiment:Sentiment-v0".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+from urllib.parse import parse_qsl
+
+from baselines.tasks.sentiment_words import FLIPS, NEGATIVE, POSITIVE, ROWS
+from collm_envs import Item, Rejected, Scene, Score, register
+
+
+@dataclass(frozen=True)
+class State:
+    beginning: str
+    texts: Mapping[str, str] | None = None
+    """what the agents wrote; None before the turn"""
+
+
+class Sentiment:
+    """Each agent goes on with a review; what sounds happy earns most.
+
+    **What each agent sees.**  The beginning of a review, and nothing else.
+
+    **What each agent writes.**  How it goes on; only the first 2000 characters are read.
+
+    **Reward.**  The mean over the agents of (1 + p) / (2 + p + n), 0 to 1: p happy and n unhappy words of two
+    lists in the beginning with the text; one after "not" (or another such word, one word between) counts
+    the other way round.  Example: "the cast was lovely, not dull" has p = 2: 3/4.  No word of the lists: 1/2.
+    Happy words in a row earn nearly 1: leaving the model's language for them is what a KL term is for.
+    `judge="hf:NAME_OR_FOLDER?label=LABEL"` scores by a transformers sequence classifier instead: its
+    probability of the label (without one: POSITIVE if it has that, else its last; a single output: sigmoid).
+
+    **End.**  After one turn.
+
+    **Data and licence.**  32 beginnings and two word lists of ours (MIT); `items=["It was", ...]` takes
+    your own.
+
+    **Source.**  The task after CORY's (arXiv:2410.06101): continue a review, paid by how positive it sounds.
+    Theirs has IMDB's reviews and a classifier, neither of which is shipped here.
+
+    **Versions.**  v0.
+    """
+
+    revision = 1
+    reward_range = (0.0, 1.0)
+    max_turns = 1
+
+    def __init__(
+        self, *, items: Any = None, num_agents: int = 1, self_contained: bool = False, judge: str = "words"
+    ):
+        if not isinstance(num_agents, int) or isinstance(num_agents, bool) or num_agents < 1:
+            raise ValueError(f"num_agents: need an int of at least 1, got {num_agents!r}")
+        self.agents = tuple(f"agent_{k}" for k in range(num_agents))
+        rows = ROWS if items is None else items
+        splits = rows if isinstance(rows, Mapping) else {"train": rows, "eval": rows}
+        if set(splits) != {"train", "eval"} or not all(map(_are_texts, splits.values())):
+            raise ValueError(
+                "items: need a list of beginnings of reviews, or one each for train and eval, "
+                f"got {str(items)[:200]}"
+            )
+        self._items = {
+            split: [Item(f"{split}/{k}", {"beginning": row}) for k, row in enumerate(rows)]
+            for split, rows in splits.items()
+        }
+        self.judge = judged_by(judge)
+        self.players = {"random": random, "expert": expert, "noisy": noisy}
+
+    def items(self, split: str) -> Sequence[Item]:
+        return self._items[split]
+
+    def start(self, item: Item, seed: int) -> State:
+        return State(item.data["beginning"])
+
+    def prompt(self, state: State, agent: str) -> str:
+        return state.beginning
+
+    def play(self, state: State, texts: Mapping[str, str]) -> State:
+        return replace(state, texts={agent: texts[agent][:2000] for agent in self.agents})
+
+    def score(self, state: State) -> Score:
+        said = state.texts or {}
+        values = [self.judge(f"{state.beginning} {said[agent]}") for agent in self.agents]
+        found = [words(said[agent]) for agent in self.agents]
+        many = sum(len(some) for some in found)
+        happy, unhappy = (sum(part) for part in zip(*(tally(some) for some in found), strict=True))
+        reward = sum(values) / len(values)
+        metrics = {
+            "score": reward,
+            "happy": float(happy),
+            "unhappy": float(unhappy),
+            "words": float(many),
+            "distinct": sum(len(set(some)) for some in found) / max(1, many),
+        }
+        empty = tuple(agent for agent in self.agents if not words(said[agent]))
+        rejected = {agent: (Rejected("", "no words"),) for agent in empty}
+        return Score(reward, {"score": reward}, metrics, {}, rejected)
+
+    def done(self, state: State) -> bool:
+        return state.texts is not None
+
+    def scene(self, state: State) -> Scene:
+        return Scene(texts={"beginning": state.beginning, **(state.texts or {})})
+
+
+def _are_texts(rows: Any) -> bool:
+    return isinstance(rows, list) and bool(rows) and all(isinstance(row, str) and row.strip() for row in rows)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without apostrophes."""
+    return re.findall(r"[a-z]+", text.lower().replace("'", ""))
+
+
+def tally(some: Sequence[str]) -> tuple[int, int]:
+    """How many words sound happy and how many unhappy, turned by a negation up to two words before."""
+    happy = unhappy = 0
+    for k, word in enumerate(some):
+        if word in POSITIVE or word in NEGATIVE:
+            turned = bool(FLIPS.intersection(some[max(0, k - 2) : k]))
+            happy += (word in POSITIVE) != turned
+            unhappy += (word in NEGATIVE) != turned
+    return happy, unhappy
+
+
+def by_words(text: str) -> float:
+    """(1 + p) / (2 + p + n)."""
+    happy, unhappy = tally(words(text))
+    return (1 + happy) / (2 + happy + unhappy)
+
+
+def judged_by(name: str) -> Callable[[str], float]:
+    """The judge called `name`: text -> 0 to 1.  ValueError for a name that is none."""
+    if name == "words":
+        return by_words
+    kind, _, model = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if kind != "hf" or not model:
+        raise ValueError(f"judge: need 'words' or 'hf:NAME_OR_FOLDER', got {name!r}")
+    return Classifier(model)
+
+
+class Classifier:
+    """A transformers sequence classifier's probability of one label.  `NAME_OR_FOLDER?label=LABEL`"""
+
+    def __init__(self, name: str):
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        folder, _, query = name.partition("?")
+        given = dict(parse_qsl(query, keep_blank_values=True))
+        if set(given) - {"label"}:
+            raise ValueError(f"judge: hf: knows label=LABEL, got {query!r}")
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(folder)
+            self.model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        except OSError as error:
+            raise ValueError(f"judge: {folder!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+        labels = {str(label): int(k) for k, label in self.model.config.id2label.items()}
+        label = given.get("label", "POSITIVE" if "POSITIVE" in labels else list(labels)[-1])
+        if label not in labels:
+            raise ValueError(f"judge: {folder} has the labels {', '.join(labels)}, got {label!r}")
+        self.label = labels[label]
+
+    def __call__(self, text: str) -> float:
+        import torch
+
+        tokens = self.tokenizer(text, return_tensors="pt", truncation=True)
+        with torch.no_grad():
+            logits = self.model(**tokens).logits[0].float()
+        return float(logits.sigmoid()[0] if len(logits) == 1 else logits.softmax(-1)[self.label])
+
+
+SUBJECTS = ("the cast", "the plot", "the music", "the ending", "every scene", "the humour", "it all")
+VERBS = ("was", "felt", "seemed", "looked")
+MIDDLING = ("long", "short", "plain", "usual", "new", "old", "simple", "loose")
+HAPPY = ("lovely", "warm", "funny", "great", "moving", "clever", "superb", "sweet")
+UNHAPPY = ("dull", "flat", "slow", "bland", "messy", "weak", "stale", "boring")
+
+
+def sentence(rng: Random, kinds: Sequence[Sequence[str]]) -> str:
+    """Two clauses, each with an adjective of a kind drawn from `kinds`."""
+    clauses = [
+        f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(rng.choice(kinds))}" for _ in range(2)
+    ]
+    return " and ".join(clauses) + "."
+
+
+def random(task: Sentiment, state: State, agent: str, rng: Random) -> str:
+    return sentence(rng, (MIDDLING, UNHAPPY))
+
+
+def expert(task: Sentiment, state: State, agent: str, rng: Random) -> str:
+    return sentence(rng, (HAPPY,))
+
+
+def noisy(task: Sentiment, state: State, agent: str, rng: Random) -> str:
+    return sentence(rng, (HAPPY, MIDDLING, UNHAPPY))
+
+
+register("Sentiment-v0", f"{__name__}:Sentiment", "go on with a review so that it sounds happy")

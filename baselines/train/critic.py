@@ -1,0 +1,140 @@
+"""Critics: a value V(h_t) read at the end of what was read before turn t.  They exist in training alone.
+
+A critic sees text as one growing history, so the values of all turns of an episode come out of one forward
+pass.  A local critic reads an agent's own history, a joint critic the histories of all agents: per turn
+first what every agent reads, V there, then what every agent wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.formulas import losses
+from baselines.lm.history import Segment
+from baselines.lm.optimizer import Optimizer
+from baselines.lm.packing import batches, ends
+from baselines.lm.policy import LM
+from baselines.play.episode import Node
+
+
+class Critic:
+    """A language model's trunk with a linear value head.
+
+    `lm` gives trunk, tokenizer and precision: a model of the critic's own, an adapter of its own on a shared
+    base, or the actor itself (then value and policy steps share one trunk).
+    """
+
+    def __init__(self, lm: LM, max_context: int):
+        self.lm = lm
+        self.max_context = max_context
+        width = lm.causal.get_output_embeddings().weight.shape[1]
+        self.head = nn.Linear(width, 1).to(lm.device)
+        nn.init.zeros_(self.head.weight)  # V = 0 everywhere: the first advantages are plain returns
+        nn.init.zeros_(self.head.bias)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What fitting changes: the trunk's trainable weights and the head."""
+        return [*(p for p in self.lm.parameters() if self._feeds_values(p)), *self.head.parameters()]
+
+    def values(self, segments: Sequence[Segment]) -> Tensor:
+        """V at the end of each of these histories, without gradient.   -> (len(segments),) float64"""
+        out = torch.zeros(len(segments), dtype=torch.float64)
+        with torch.no_grad():
+            for index, value in self._values(segments):
+                out[index] = value.double().cpu()
+        return out
+
+    def fit(
+        self,
+        optimizer: Optimizer,
+        segments: Sequence[Segment],
+        targets: Tensor,
+        *,
+        coef: float = 1.0,
+        clip: float | None = None,
+        old: Tensor | None = None,
+    ) -> dict[str, float]:
+        """One step on coef * mean (V - target)^2 of all these histories.   targets, old: (len(segments),)"""
+        optimizer.zero_grad()
+        total = self.backward(segments, targets, coef=coef, clip=clip, old=old)
+        return {"value_loss": total, "value_grad_norm": optimizer.step()}
+
+    def backward(
+        self,
+        segments: Sequence[Segment],
+        targets: Tensor,
+        *,
+        coef: float = 1.0,
+        clip: float | None = None,
+        old: Tensor | None = None,
+    ) -> float:
+        """Add the gradient of coef * mean (V - target)^2 of all these histories; returns that mean.
+
+        targets, old: (len(segments),).  Raises FloatingPointError for a loss that is not finite.
+        """
+        targets = targets.float().to(self.lm.device)
+        before = None if old is None else old.float().to(self.lm.device)
+        total = 0.0
+        for index, value in self._values(segments):
+            was = None if before is None else before[index]
+            loss = losses.value_loss(value, targets[index], was, clip).sum() / len(segments)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"{self.lm.name}: the value loss is {loss.item()}; nothing was changed"
+                )
+            (coef * loss).backward()
+            total += float(loss.detach())
+        return total
+
+    def _values(self, segments: Sequence[Segment]) -> Iterator[tuple[list[int], Tensor]]:
+        """Indices and values of these histories, a micro-batch at a time."""
+        for batch in batches(segments, self.lm.micro_batch_tokens, self.lm.device):
+            if batch.ids.shape[1] > self.max_context:
+                raise ValueError(
+                    f"{self.lm.name}: a history of {batch.ids.shape[1]} tokens exceeds "
+                    f"critic_max_context={self.max_context}; raise it"
+                )
+            if batch.ids.shape[1] > self.lm.reach.tokens:
+                raise ValueError(
+                    f"{self.lm.name}: a history of {batch.ids.shape[1]} tokens exceeds "
+                    f"{self.lm.reach.setting}={self.lm.reach.tokens} of the critic's model; take another"
+                )
+            row, column, index = ends(batch)
+            with self.lm.active():
+                hidden = trunk(self.lm.causal)(input_ids=batch.ids, use_cache=False).last_hidden_state
+                value = self.head(hidden[row, column].float()).squeeze(-1)
+            yield index, value.float()
+
+    def _feeds_values(self, parameter: nn.Parameter) -> bool:
+        """False for an output layer of its own: it makes tokens, and values never pass through it."""
+        head = self.lm.causal.get_output_embeddings().weight
+        tied = head is self.lm.causal.get_input_embeddings().weight
+        return tied or parameter is not head
+
+
+def trunk(model: Any) -> nn.Module:
+    """The model below its output layer: token ids to last hidden states."""
+    return model.base_model
+
+
+def joint_histories(path: Sequence[Node], lm: LM) -> list[Segment]:
+    """The joint history before every turn of an episode, in the critic's tokens.   -> one segment a turn"""
+    out: list[Segment] = []
+    said: dict[str, str] = {}
+    for node in path:
+        text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in said.items())
+        text += "".join(f"[{agent} reads]\n{prompt}\n" for agent, prompt in node.prompts.items())
+        ids = lm.renderer.text_ids(text, first=not out)
+        out.append(Segment(out[-1] if out else None, ids))
+        said = {agent: move.text for agent, move in node.moves.items()}
+    return out
+
+
+def local_histories(path: Sequence[Node], agent: str) -> list[Segment]:
+    """What `agent` itself had read and written before every turn of an episode, in its own tokens."""
+    histories = [node.moves[agent].parent for node in path]
+    return [history for history in histories if history is not None]

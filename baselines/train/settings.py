@@ -1,0 +1,166 @@
+"""The settings every text trainer shares.  An algorithm's `Config` adds its own few below these."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from baselines.formulas.losses import Length, Ratio
+from baselines.lm.optimizer import Schedule
+from baselines.lm.policy import Context, History
+from baselines.lm.sampling import Sampling
+
+Json = Annotated[
+    dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=lambda args: json.loads(args[0]),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""a dict that is JSON on the command line"""
+CREDITS = ("shared", "difference", "shapley", "counterfactual", "learned")
+"""values of `credit`; "qllm:FILE" besides"""
+
+
+@dataclass
+class Settings:
+    """What is trained on what, how texts are sampled, how a policy steps, what is kept."""
+
+    env: str = "StrBuild-v0"
+    """environment id"""
+    env_kwargs: Json = field(default_factory=dict)
+    """keywords of `collm_envs.make` for it (on the command line: JSON)"""
+    model: str = "tiny"
+    """tiny (the embedded model, warm-started once), a `save_pretrained` folder, or a hub name"""
+    models: tuple[str, ...] = ()
+    """one model per agent where they differ; overrides `model`"""
+    shared: bool = False
+    """one set of weights for all agents"""
+    lora_rank: int = 0
+    """0 trains all weights; otherwise one adapter of this rank per agent on one frozen base"""
+    lora_alpha: int = 32
+    """LoRA's scale is lora_alpha / lora_rank"""
+    device: str = "auto"
+    """auto (cuda where there is one), cpu, cuda, cuda:1"""
+    bf16: bool = False
+    """run the models in bfloat16 (weights and optimizer stay in float32)"""
+    gradient_checkpointing: bool = False
+    """recompute activations in the backward pass: less memory, more time"""
+    threads: int = 0
+    """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
+
+    temperature: float = 1.0
+    """of sampling, and of the probabilities that are trained"""
+    top_p: float = 1.0
+    """of sampling, and of the probabilities that are trained"""
+    top_k: int = 0
+    """of sampling, and of the probabilities that are trained; 0 keeps all tokens"""
+    max_new_tokens: int = 256
+    """a text longer than this is cut"""
+    history: History = "full"
+    """what an agent reads: all it has read and written, or the newest message alone"""
+    max_context: int = 4096
+    """tokens of one history, the text to be written included"""
+    overflow: Literal["raise", "drop"] = "raise"
+    """beyond max_context: stop with an error, or drop the oldest turns"""
+    thinking: bool = False
+    """let models with a thinking mode think before they answer"""
+
+    steps: int = 100
+    """optimizer steps of each policy"""
+    episodes: int = 64
+    """whole episodes per step, all starts and their groups together"""
+    lr: float = 5e-6
+    """AdamW's learning rate"""
+    schedule: Schedule = "constant"
+    """of the learning rate, over all steps"""
+    warmup: int = 0
+    """steps of the run over which the learning rate rises, whatever the number of epochs"""
+    max_grad_norm: float = 1.0
+    """gradients longer than this are shortened to it"""
+    epochs: int = 1
+    """passes over the episodes of a step; more than one needs `clip`"""
+    clip: float | None = None
+    """PPO's clip of the importance ratio; None leaves it unclipped"""
+    ratio: Ratio = "turn"
+    """importance ratio of a whole text (the papers) or of each token (PPO)"""
+    length: Length = "sum"
+    """a text's log-probability: the sum of its tokens' (the papers) or their mean"""
+    kl: float = 0.0
+    """weight of the KL to the untrained model, k3 estimator"""
+    entropy: float = 0.0
+    """weight of an entropy bonus"""
+    normalize: bool = False
+    """scale each agent's advantages of a step to mean 0 and deviation 1; a lone one is left as it is"""
+    credit: str = "shared"
+    """what an agent learns from: the team's advantage (shared), or its own by difference, shapley,
+    counterfactual, learned, or qllm:FILE, a function in baselines/credit/functions (credit/rules.py)"""
+    credit_samples: int = 4
+    """texts that are written at every history and not played, for credit=counterfactual alone"""
+    micro_batch_tokens: int = 0
+    """tokens of a forward pass; lower it when memory runs out; 0 is 512 on a CPU and 8192 elsewhere"""
+
+    seed: int = 0
+    """fixes items, episodes, texts and weights"""
+    out: str = ""
+    """folder of the run; empty: runs/<algorithm>-<env>-seed<seed>"""
+    eval_every: int = 10
+    """steps between evaluations on the eval split; 0 evaluates at the start and the end alone"""
+    eval_episodes: int = 64
+    """episodes of an evaluation; the same items and episode seeds each time"""
+    save_every: int = 50
+    """steps between checkpoints; 0 saves at the end alone"""
+    keep: int = 2
+    """checkpoints to keep"""
+    tensorboard: bool = False
+    """also write TensorBoard files"""
+    wandb: str = ""
+    """also log to this Weights & Biases project"""
+
+    def __post_init__(self) -> None:
+        counts = ("steps", "episodes", "max_new_tokens", "epochs", "credit_samples", "eval_episodes", "keep")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("temperature", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("lora_rank", "warmup"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.max_context <= self.sampling.max_new_tokens:
+            raise ValueError(
+                f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
+            )
+        if self.credit not in CREDITS and not (self.credit.startswith("qllm:") and len(self.credit) > 5):
+            raise ValueError(f"credit must be one of {', '.join(CREDITS)}, qllm:FILE, got {self.credit!r}")
+        if self.epochs > 1 and self.clip is None:
+            raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
+        if self.shared and self.models:
+            raise ValueError("shared and models exclude each other: shared agents are one model")
+
+    def check_group(self, group: int) -> None:
+        """Raise ValueError where a step's episodes are fewer than one group of them."""
+        if self.episodes < group:
+            raise ValueError(
+                f"episodes={self.episodes} is less than group={group}: a step plays a whole group at least; "
+                f"set episodes to {group} or more, or a smaller group"
+            )
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens)
+
+    @property
+    def context(self) -> Context:
+        return Context(self.history, self.max_context, self.overflow, self.thinking)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""HouseBuild: agents build a house from a blueprint while spiders attack."""

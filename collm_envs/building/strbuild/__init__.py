@@ -1,0 +1,1 @@
+"""StrBuild: agents build a word from blocks."""

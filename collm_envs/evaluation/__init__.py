@@ -1,0 +1,14 @@
+"""Many episodes of policies, and what they come to.  No torch.
+
+env = collm_envs.make("StrBuild-v0")
+policies = seat_all(env.task, "expert", {})             # collm_envs.policies
+done = evaluate(env, policies, jobs(env, episodes=100), out="runs/expert")
+for row in table(done.records):
+    print(row)
+"""
+
+from collm_envs.evaluation.episodes import Evaluation, Failure, Job, evaluate, jobs
+from collm_envs.evaluation.measures import Row, scores, table
+from collm_envs.evaluation.stats import Summary, summary
+
+__all__ = ["Evaluation", "Failure", "Job", "Row", "Summary", "evaluate", "jobs", "scores", "summary", "table"]

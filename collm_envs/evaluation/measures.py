@@ -1,0 +1,125 @@
+"""What records amount to: the mean of every measure, its 95 % interval and its interquartile mean."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from collm_envs.evaluation.headline import score_of
+from collm_envs.evaluation.stats import Pair, Summary, strata, summary
+from collm_envs.record import Record, TurnRecord
+
+MAX_COUNT = 2**53
+"""seconds or tokens; up to here a float holds every whole number"""
+COSTS = "seconds_sequential", "seconds_parallel", "tokens_read", "tokens_written"
+Scores = Mapping[str, Mapping[Pair, float]]
+"""measure -> pair of item and seed -> mean of its trials"""
+
+
+class Row(NamedTuple):
+    """One line of the table.  See `collm_envs.evaluation.stats`."""
+
+    measure: str
+    mean: float
+    low: float | None
+    high: float | None
+    iqm: float
+    n: int
+    """different pairs of item and seed; repetitions of a pair count as one, by their mean"""
+
+
+def measures(record: Record) -> dict[str, float]:
+    """What one episode counts for: score, return, the metrics of its last turn, time and cost.
+
+    The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
+    Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
+    answer of a turn, with what an agent `waited` for texts of others); cost is in tokens, where the policies
+    know them.  A measure is left out where a reply lacks it or has no number: an endpoint may say anything.
+    """
+    if not record.turns:
+        raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
+    last = record.turns[-1]
+    found = {"score": score_of(record.turns), "return": sum(turn["reward"] for turn in record.turns)}
+    found.update(last["metrics"])
+    said = [[{"waited": 0.0, **one} for one in turn["usage"].values()] for turn in record.turns]
+
+    def known(name: str) -> bool:
+        return all(_counts(one.get(name)) for turn in said for one in turn)
+
+    if known("seconds"):
+        found["seconds_sequential"] = sum(one["seconds"] for turn in said for one in turn)
+    if known("seconds") and known("waited"):
+        found["seconds_parallel"] = sum(max(one["seconds"] + one["waited"] for one in turn) for turn in said)
+    for name in ("tokens_read", "tokens_written"):
+        if known(name):
+            found[name] = float(sum(one[name] for turn in said for one in turn))
+    return found
+
+
+def _counts(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= MAX_COUNT
+
+
+def table(records: Iterable[Record]) -> list[Row]:
+    """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
+    records = list(records)
+    found = dict(scores(records))
+    if any(_empty(one) for one in records):
+        counts: dict[Pair, list[int]] = {}
+        for one in records:
+            counts.setdefault((one.item, one.seed), []).append(len(_empty(one)))
+        found["empty_replies"] = {pair: float(np.mean(some)) for pair, some in counts.items()}
+    return [Row(name, *summarised([found], name), len(found[name])) for name in found]
+
+
+def scores(records: Iterable[Record]) -> Scores:
+    """Every measure of every pair of one split, cost last."""
+    pairs: dict[Pair, list[dict[str, float]]] = {}
+    for one in records:
+        pairs.setdefault((one.item, one.seed), []).append(measures(one))
+    names = dict.fromkeys(name for some in pairs.values() for found in some for name in found)
+    known: dict[str, dict[Pair, float]] = {}
+    for name in [*(n for n in names if n not in COSTS), *(n for n in COSTS if n in names)]:
+        values = {pair: [found[name] for found in some if name in found] for pair, some in pairs.items()}
+        known[name] = {pair: float(np.mean(some)) for pair, some in values.items() if some}
+    return known
+
+
+def empty_replies(records: Iterable[Record]) -> str:
+    """One line about the replies of models that held no text, with their reasons; "" where there is none.
+
+    A scripted player may have nothing to do; a model that is cut off or refuses has lost its turn.
+    """
+    records = list(records)
+    reasons = Counter(reason for one in records for reason in _empty(one))
+    if not reasons:
+        return ""
+    said = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+    replies = sum(len(_reasons(turn)) for one in records for turn in one.turns)
+    return f"{reasons.total()} of {replies} replies were empty ({said})"
+
+
+def _empty(record: Record) -> list[str]:
+    """Why replies of models in an episode held no text, one reason each."""
+    return [
+        reason
+        for turn in record.turns
+        for agent, reason in _reasons(turn).items()
+        if not turn["texts"].get(agent, "").strip()
+    ]
+
+
+def _reasons(turn: TurnRecord) -> dict[str, str]:
+    """How each model's reply ended, as it said; scripted players say nothing."""
+    ends = {agent: said.get("empty") or said.get("finish_reason") for agent, said in turn["usage"].items()}
+    return {agent: end for agent, end in ends.items() if isinstance(end, str)}
+
+
+def summarised(runs: Sequence[Scores], measure: str) -> Summary:
+    """A measure over runs, by the pairs that all of them have played."""
+    pairs = [pair for pair in runs[0][measure] if all(pair in run[measure] for run in runs)]
+    matrix = np.array([[run[measure][pair] for pair in pairs] for run in runs])
+    return summary(matrix, strata(pairs))

@@ -1,0 +1,204 @@
+"""Charts as inline SVG: curves with spread bands, and what a reward is made of, turn by turn.
+
+Colours are those of the page's style sheet, which readers with any colour vision can tell apart, so that
+a chart is at home in light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, isfinite, log10
+
+from collm_envs.pages.markup import escape, number
+
+COLOURS = 7
+LINE = 18
+"""between two labels, in units of the drawing"""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A named line through (x, mean), with a band from `low` to `high` where those are given."""
+
+    name: str
+    x: Sequence[float]
+    mean: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where values lie on a drawing: the edges of its plot, the span of x and the ticks of y."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    span: tuple[float, float]
+    ticks: Sequence[float]
+
+    def x(self, value: float) -> float:
+        low, high = self.span
+        return self.left + (value - low) / (high - low) * (self.right - self.left)
+
+    def y(self, value: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
+
+
+def colour(k: int) -> str:
+    """The k-th colour of a chart as a CSS value."""
+    return f"var(--s{k % COLOURS})"
+
+
+def spread(name: str, x: Sequence[float], runs: Sequence[Sequence[float]]) -> Curve:
+    """The mean of several runs, one list of y each, with a band from the least to the most of them.
+
+    Raises ValueError where a run has not one value for each x, or there is no run.
+    """
+    if not runs:
+        raise ValueError(f"curve {name!r}: need at least one run")
+    for run in runs:
+        if len(run) != len(x):
+            raise ValueError(f"curve {name!r}: need {len(x)} values a run, got {len(run)}")
+    columns = [*zip(*runs, strict=True)]
+    mean = [sum(ys) / len(ys) for ys in columns]
+    return Curve(name, x, mean, [min(ys) for ys in columns], [max(ys) for ys in columns])
+
+
+def curves(
+    series: Sequence[Curve], x_label: str, y_label: str, levels: Mapping[str, float] | None = None
+) -> str:
+    """Lines with their bands; each ends in its name and last value.
+
+    `levels` are dashed lines to compare with, by name.  A value that is not finite leaves a gap.
+    """
+    levels = levels or {}
+    xs = [x for one in series for x in one.x] or [0.0, 1.0]
+    ys = [y for one in series for y in (*one.mean, *one.low, *one.high)] + [*levels.values()]
+    span = (min(xs), max(xs)) if min(xs) < max(xs) else (min(xs) - 0.5, min(xs) + 0.5)
+    frame = Frame(48, 470, 30, 280, span, round_ticks(filter(isfinite, ys), 5))
+    parts = [_across(frame), _along(frame), _names(frame, x_label, y_label)]
+    ends = [(frame.y(value), "var(--quiet)", f"{name} {number(value, 2)}") for name, value in levels.items()]
+    parts += [f'<path class="level" d="M{frame.left} {y:.1f}H{frame.right}"/>' for y, _, _ in ends]
+    for k, one in enumerate(series):
+        parts.append(f'<g style="--c:{colour(k)}"><title>{escape(one.name)}</title>{_curve(one, frame)}</g>')
+        if last := [y for y in one.mean if isfinite(y)][-1:]:
+            ends.append((frame.y(last[0]), colour(k), f"{one.name} {number(last[0], 2)}"))
+    parts.append(_end_labels(ends, frame))
+    label = escape(f"{y_label} by {x_label}; at the end: {'; '.join(text for _, _, text in ends)}")
+    return f'<svg class="chart" viewBox="0 0 640 326" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) -> str:
+    """One bar a turn: positive parts stacked up from zero, negative ones down, a dot at the reward."""
+    names = list(dict.fromkeys(name for turn in parts for name in turn))
+    stacked = [sum(v for v in turn.values() if (v > 0) == up) for turn in parts for up in (True, False)]
+    ticks = round_ticks([0.0, *stacked, *rewards] if any((*stacked, *rewards)) else [0.0, 1.0], 5)
+    frame = Frame(36, 396, 10, 190, (0, max(1, len(rewards))), ticks)
+    drawn = [_across(frame)]
+    for t, (reward, turn) in enumerate(zip(rewards, parts, strict=True)):
+        up = down = 0.0
+        for name, value in turn.items():
+            start = up if value > 0 else down
+            drawn.append(_bar(frame, t, start, value, colour(names.index(name)), name))
+            up, down = (up + value, down) if value > 0 else (up, down + value)
+        x = frame.x(t + 0.5)
+        drawn.append(
+            f'<circle class="dot" cx="{x:.1f}" cy="{frame.y(reward):.1f}" r="4">'
+            f"<title>reward {number(reward)}</title></circle>"
+            f'<text x="{x:.1f}" y="{frame.bottom + 20}" text-anchor="middle">'
+            f"{'' if t else 'turn '}{t + 1}</text>"
+        )
+    label = escape("reward by turn: " + ", ".join(map(number, rewards)))
+    keys = "".join(
+        f'<li><span class="swatch" style="--c:{colour(k)}"></span>{escape(name.replace("_", " "))}</li>'
+        for k, name in enumerate(names)
+    )
+    return (
+        f'<figure><svg class="chart" viewBox="0 0 400 218" role="img" aria-label="{label}">'
+        f'{"".join(drawn)}</svg><ul class="legend">{keys}</ul></figure>'
+    )
+
+
+def round_ticks(values: Iterable[float], about: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten, from below the least value to above the most."""
+    known = list(values) or [0.0]
+    low, high = min(known), max(known)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    power = 10.0 ** floor(log10((high - low) / about))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power * about >= (high - low) * 0.999)
+    return [k * step for k in range(floor(low / step + 1e-9), ceil(high / step - 1e-9) + 1)]
+
+
+def _across(frame: Frame) -> str:
+    """A line and a number for every tick of y."""
+    return "".join(
+        f'<path class="{"axis" if t else "zero"}" d="M{frame.left} {frame.y(t):.1f}H{frame.right}"/>'
+        f'<text x="{frame.left - 8}" y="{frame.y(t) + 4:.1f}" text-anchor="end">{_tick(t)}</text>'
+        for t in frame.ticks
+    )
+
+
+def _along(frame: Frame) -> str:
+    """Numbers under the plot."""
+    low, high = frame.span
+    return "".join(
+        f'<text x="{frame.x(t):.1f}" y="{frame.bottom + 18}" text-anchor="middle">{_tick(t)}</text>'
+        for t in round_ticks(frame.span, 6)
+        if low <= t <= high
+    )
+
+
+def _names(frame: Frame, x_label: str, y_label: str) -> str:
+    middle, under = (frame.left + frame.right) / 2, frame.bottom + 40
+    return (
+        f'<text class="name" x="{frame.left - 40}" y="14">{escape(y_label)}</text>'
+        f'<text class="name" x="{middle}" y="{under}" text-anchor="middle">{escape(x_label)}</text>'
+    )
+
+
+def _curve(one: Curve, frame: Frame) -> str:
+    band = ""
+    if one.low and one.high:
+        back = zip(reversed(one.x), reversed(one.low), strict=True)
+        band = f'<path class="band" d="{_path([*zip(one.x, one.high, strict=True), *back], frame)}z"/>'
+    return f'{band}<path class="curve" d="{_path(zip(one.x, one.mean, strict=True), frame)}"/>'
+
+
+def _path(points: Iterable[tuple[float, float]], frame: Frame) -> str:
+    steps, pen = [], "M"
+    for x, y in points:
+        if isfinite(y):
+            steps.append(f"{pen}{frame.x(x):.1f} {frame.y(y):.1f}")
+        pen = "L" if isfinite(y) else "M"
+    return "".join(steps)
+
+
+def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Frame) -> str:
+    """Labels right of the lines' ends, pushed apart where they would overlap."""
+    placed: list[tuple[float, str, str]] = []
+    for y, paint, text in sorted(ends):
+        placed.append((max(y, placed[-1][0] + LINE) if placed else y, paint, text))
+    over = max(0.0, placed[-1][0] - frame.bottom) if placed else 0.0
+    return "".join(
+        f'<text class="end" style="--c:{paint}" x="{frame.right + 8}" y="{y - over + 4:.1f}">'
+        f"{escape(text)}</text>"
+        for y, paint, text in placed
+    )
+
+
+def _tick(value: float) -> str:
+    return f"{round(value, 10):.10g}".replace("-", "−")
+
+
+def _bar(frame: Frame, t: int, start: float, value: float, paint: str, name: str) -> str:
+    width = min(46.0, (frame.right - frame.left) / frame.span[1] * 0.55)
+    top, height = frame.y(max(start, start + value)), abs(frame.y(start) - frame.y(start + value))
+    return (
+        f'<rect class="bar" style="--c:{paint}" x="{frame.x(t + 0.5) - width / 2:.1f}" y="{top:.1f}" '
+        f'width="{width:.1f}" height="{height:.1f}"><title>{escape(name)} {number(value)}</title></rect>'
+    )

@@ -1,0 +1,166 @@
+"""An episode as one HTML file that needs no network, and a list of episodes to sort and filter.
+
+    page(asdict(record), scenes(record))        # Record and scenes are those of collm_envs.record
+    episodes_page([asdict(r) for r in records], links=["0001.html", ...])
+
+Whatever came from an agent, a data set or a policy is text on these pages and never markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from collm_envs.evaluation.headline import Range, definition, score_of, score_range
+from collm_envs.pages import svg
+from collm_envs.pages.chart import colour, reward_bars
+from collm_envs.pages.episodes import episodes_page as episodes_page
+from collm_envs.pages.lanes import lane, shown
+from collm_envs.pages.markup import aligned, document, escape, number
+from collm_envs.pages.stage import pair, stage
+from collm_envs.task import Scene
+
+Row = Mapping[str, Any]
+"""a record as plain JSON: `dataclasses.asdict(record)`, or one line of a records file"""
+
+
+def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None = None) -> str:
+    """The episode of a record; with `reward_range`, of a turn, its score is shown as one of the highest.
+
+    `scenes` are the start and one scene after each turn, all with one target; without them the page shows
+    no world.  Raises ValueError for another number of scenes.
+    """
+    turns = record["turns"]
+    if scenes and len(scenes) != len(turns) + 1:
+        raise ValueError(f"page: need {len(turns) + 1} scenes for {len(turns)} turns, got {len(scenes)}")
+    voxels = bool(scenes) and all(scenes[-1].size)
+    parts = [_header(record, reward_range), _reward(turns) if turns else ""]
+    target = svg.target(scenes[-1], "the target") if voxels else ""
+    parts.append(stage(scenes, target) if voxels else "")
+    parts.append(_texts(scenes[0].texts) if scenes else "")
+    for t in range(len(turns)):
+        before, after = scenes[t : t + 2] if scenes else (Scene(), Scene())
+        world = pair(after, target, f"after turn {t + 1}") if voxels else ""
+        parts.append(_turn(record, t, world, _texts(_fresh(before, after, turns[t]))))
+    parts.append(_provenance(record))
+    title = f"{record['item']} · {record['env']}"
+    return document(title, "".join(parts), ("world.js",) if voxels else ())
+
+
+def _header(record: Row, reward_range: Range | None) -> str:
+    turns = record["turns"]
+    where = f"{record['env']} · {record['split']} · seed {record['seed']}"
+    who = "".join(
+        f'<li class="agent" style="--c:{colour(k)}">{escape(agent)} '
+        f'<span class="quiet">{escape(policy)}</span></li>'
+        for k, (agent, policy) in enumerate(record["agents"].items())
+    )
+    tiles = {"turns": f"{len(turns)}{'' if record['terminated'] else ', cut short'}"}
+    if turns:
+        highest = f" of {score_range(turns, reward_range)[1]:.3g}" if reward_range else ""
+        tiles["score"] = number(score_of(turns)) + highest
+        tiles["return"] = number(sum(turn["reward"] for turn in turns))
+        metrics = [(name, value) for name, value in turns[-1]["metrics"].items() if name != "score"]
+        tiles |= {_named(name): number(value) for name, value in metrics[:4]}
+    meaning = f'<p class="quiet">{definition(turns, reward_range)}</p>' if turns and reward_range else ""
+    listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
+    return (
+        f'<header><p class="eyebrow">{escape(where)}</p><h1>{escape(record["item"])}</h1>'
+        f'<ul class="who">{who}</ul><dl class="tiles">{listed}</dl>{meaning}</header>'
+    )
+
+
+def _reward(turns: Sequence[Row]) -> str:
+    """The chart of the reward's parts beside a table of everything measured."""
+    head = "".join(f'<th class="n" scope="col">turn {t + 1}</th>' for t in range(len(turns)))
+    whole = _measured("reward", [turn["reward"] for turn in turns], "whole")
+    groups = [f"<tbody>{whole}{_rows(turns, 'parts')}</tbody>"]
+    if metrics := _rows(turns, "metrics"):
+        groups.append(f"<tbody>{metrics}</tbody>")
+    chart = reward_bars([turn["reward"] for turn in turns], [turn["parts"] for turn in turns])
+    return (
+        f'<section><header><h2>Reward</h2></header><div class="chart-and-table">{chart}'
+        f'<div class="scroll"><table class="measured"><thead><tr><td></td>{head}</tr></thead>'
+        f"{''.join(groups)}</table></div></div></section>"
+    )
+
+
+def _rows(turns: Sequence[Row], kind: str) -> str:
+    names = dict.fromkeys(name for turn in turns for name in turn[kind])
+    return "".join(_measured(_named(name), [turn[kind].get(name) for turn in turns]) for name in names)
+
+
+def _measured(name: str, values: Sequence[float | None], kind: str = "") -> str:
+    cells = "".join(f'<td class="n">{value}</td>' for value in aligned(values))
+    return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'
+
+
+def _turn(record: Row, t: int, world: str, texts: str) -> str:
+    turn = record["turns"][t]
+    earned = f"reward {number(turn['reward'])}"
+    if t:
+        change = turn["reward"] - record["turns"][t - 1]["reward"]
+        earned += f" ({'+' if change > 0 else ''}{number(change)})"
+    lanes = "".join(
+        lane(turn, agent, policy, colour(k)) for k, (agent, policy) in enumerate(record["agents"].items())
+    )
+    return (
+        f'<section id="turn-{t + 1}"><header><h2>Turn {t + 1}</h2>'
+        f'<span class="quiet">{earned}</span></header>'
+        f'{world}<div class="lanes">{lanes}</div>{_verdicts(turn["verdicts"])}{texts}</section>'
+    )
+
+
+def _verdicts(verdicts: Mapping[str, str]) -> str:
+    rows = "".join(
+        f'<tr><td class="{"good" if verdict == "ok" else "bad"}">{escape(verdict)}</td>'
+        f"<td><code>{escape(test)}</code></td></tr>"
+        for test, verdict in verdicts.items()
+    )
+    if not rows:
+        return ""
+    head = '<tr><th scope="col">verdict</th><th scope="col">test</th></tr>'
+    table = f'<table class="measured"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
+
+
+def _fresh(before: Scene, after: Scene, turn: Row) -> dict[str, str]:
+    """The texts of a scene that the page does not show already: as written, as verdicts, or a turn before."""
+    known = {text.strip() for text in (*before.texts.values(), *turn["texts"].values())}
+    return {
+        title: text
+        for title, text in after.texts.items()
+        if text.strip() not in known and not _restates(text, turn["verdicts"])
+    }
+
+
+def _restates(text: str, verdicts: Mapping[str, str]) -> bool:
+    """Whether every line of a text tells of a test that stands in the table of verdicts."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(verdicts) and all(any(test in line for test in verdicts) for line in lines)
+
+
+def _texts(texts: Mapping[str, str]) -> str:
+    """Titled texts of a scene that stand nowhere else on the page."""
+    return "".join(
+        f"<section><header><h3>{escape(title)}</h3></header>{shown(text)}</section>"
+        for title, text in texts.items()
+        if text.strip()
+    )
+
+
+def _provenance(record: Row) -> str:
+    """How the episode is made again, and by what it is known."""
+    keywords = "".join(f", {name}={value!r}" for name, value in record["kwargs"].items())
+    options = {"item": record["item"], "split": record["split"]}
+    made_by = ":".join(filter(None, (record.get("module"), record["env"])))
+    code = (
+        f"env = collm_envs.make({made_by!r}{keywords})\nenv.reset(seed={record['seed']}, options={options!r})"
+    )
+    facts = f"collm {record['version']} · content {record['content_hash'] or 'unknown'}"
+    facts += f" · {number(record['seconds'], 1)} seconds" if record["seconds"] else ""
+    return f'<footer><pre class="box">{escape(code)}</pre><p>{escape(facts)}</p></footer>'
+
+
+def _named(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,125 @@
+"""What one agent read and wrote in a turn, as HTML: its text line by line with what counted and why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from collm_envs.pages.markup import escape, number
+
+SHOWN_CHARS, SHOWN_LINES = 700, 14
+"""a longer prompt is folded"""
+CLIPPED = 40
+"""characters of the shortest entry that may stand for a longer line"""
+PROSE = 120
+"""characters of a line that no command or program has"""
+_MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
+
+
+class Line(NamedTuple):
+    """One line of a text: status "ok", "no" or "", and a note on it."""
+
+    text: str
+    status: str = ""
+    note: str = ""
+
+
+def lane(turn: Mapping[str, Any], agent: str, policy: str, colour: str) -> str:
+    """An agent's side of a turn; `turn` is a turn of a record."""
+    accepted, rejected = turn["accepted"].get(agent, []), turn["rejected"].get(agent, [])
+    counts = f'<span class="good">{len(accepted)} accepted</span>' if accepted else ""
+    counts += f'<span class="bad">{len(rejected)} rejected</span>' if rejected else ""
+    facts = " · ".join(
+        f"{escape(name.replace('_', ' '))} {escape(_fact(value))}"
+        for name, value in turn["usage"].get(agent, {}).items()
+    )
+    edits = "".join(f'<p class="label bad">{escape(edit)}</p>' for edit in turn["edits"].get(agent, []))
+    return (
+        f'<div class="lane" style="--c:{colour}"><header><span class="agent">{escape(agent)}</span>'
+        f'<span class="quiet">{escape(policy)}</span></header>'
+        f"{_read(turn['prompts'].get(agent, ''))}"
+        f'<div class="label">wrote {counts}</div>{_wrote(turn["texts"].get(agent, ""), accepted, rejected)}'
+        f"{edits}{f'<p class=label>{facts}</p>' if facts else ''}</div>"
+    )
+
+
+def _fact(value: Any) -> str:
+    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _read(prompt: str) -> str:
+    body = f'<pre class="text">{escape(prompt)}</pre>'
+    if len(prompt) <= SHOWN_CHARS and prompt.count("\n") < SHOWN_LINES:
+        return f'<div class="read"><div class="label">read</div>{body}</div>'
+    return f'<details class="read"><summary>read {len(prompt):,} characters</summary>{body}</details>'
+
+
+def _wrote(text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, str]]) -> str:
+    if not text.strip():
+        return '<pre class="text"><span class="nothing">nothing</span></pre>'
+    if not accepted and not rejected:
+        return shown(text)
+    kind = _kind(text)
+    lines, others = annotate(text, accepted, rejected)
+    rest = "".join(map(_row, others))
+    return f'<pre class="{kind}">{"".join(map(_row, lines))}</pre>' + (
+        f'<div class="label">as they were read</div><pre class="{kind}">{rest}</pre>' if rest else ""
+    )
+
+
+def shown(text: str) -> str:
+    """A text as it is, in a box."""
+    return f'<pre class="{_kind(text)}">{escape(text)}</pre>'
+
+
+def _kind(text: str) -> str:
+    """Long lines that are no program read better in a book's letters than in a terminal's."""
+    prose = "```" not in text and max(map(len, text.splitlines()), default=0) > PROSE
+    return "text writing" if prose else "text"
+
+
+def _row(line: Line) -> str:
+    note = f"<i>{escape(line.note)}</i>" if line.note else ""
+    text = f"<b>{escape(line.text)}</b>"
+    return f'<span class="line {line.status}">{note + text if len(line.text) > PROSE else text + note}</span>'
+
+
+def annotate(
+    text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, str]]
+) -> tuple[list[Line], list[Line]]:
+    """The lines of a text with their status, and the entries that no line of it could be found for.
+
+    A record lists what counted and what did not, each in the order of the text, but not on which line.
+    """
+    lines = [Line(raw) for raw in text.splitlines()]
+    if [_plain(entry) for entry in accepted] == [_plain(text)]:  # the text counted as a whole
+        return [Line(line.text, "ok" if _plain(line.text) else "") for line in lines], []
+    counted, refused = 0, 0
+    for k, (raw, _, _) in enumerate(lines):
+        plain = _plain(raw)
+        if counted < len(accepted) and _is(plain, _plain(accepted[counted])):
+            lines[k] = Line(raw, "ok")
+            counted += 1
+        elif refused < len(rejected) and _is(plain, _plain(rejected[refused]["line"])):
+            lines[k] = Line(raw, "no", rejected[refused]["why"])
+            refused += 1
+    free = [k for k, line in enumerate(lines) if not line.status and _plain(line.text)]
+    if len(free) == len(accepted) - counted:  # another spelling: every line is accounted for
+        for k in free:
+            lines[k] = Line(lines[k].text, "ok", accepted[counted])
+            counted += 1
+    others = [Line(entry, "ok") for entry in accepted[counted:]]
+    others += [Line(entry["line"], "no", entry["why"]) for entry in rejected[refused:]]
+    return lines, others
+
+
+def _is(line: str, entry: str) -> bool:
+    """Whether a line is an entry of a record, which may be its beginning alone."""
+    return line == entry != "" or (len(entry) >= CLIPPED and line.startswith(entry))
+
+
+def _plain(line: str) -> str:
+    """A command without list marker, slash, name space and doubled blanks."""
+    bare = _MARKER.sub("", line.strip(), count=1) if _MARKER.match(line.strip()) else line.strip()
+    return " ".join(bare.removeprefix("/").replace("minecraft:", "").split())

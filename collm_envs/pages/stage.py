@@ -1,0 +1,68 @@
+"""The worlds of an episode on its page: pictures after each turn, and one large view that can be turned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from collm_envs.pages import svg
+from collm_envs.pages.markup import data, escape
+from collm_envs.render import ascii as ascii_render
+from collm_envs.render.blocks import PATTERNS, count, difference, look
+from collm_envs.render.faces import LIGHT, SHADOW, view_of
+from collm_envs.task import Scene
+
+
+def stage(scenes: Sequence[Scene], target: str) -> str:
+    """The last world beside the target.  `world.js` makes both turn and step through the episode."""
+    last, turns = scenes[-1], len(scenes) - 1
+    steps = "".join(
+        f'<button type="button" aria-pressed="{"true" if t == turns else "false"}">{t or "start"}</button>'
+        for t in range(turns + 1)
+    )
+    names: dict[str, str] = {}
+    for scene in scenes:
+        names = ascii_render.letters(scene, names)
+    plan = ascii_render.text(Scene(last.size, last.blocks, last.target), names)
+    return (
+        '<section id="stage"><header><h2>World</h2><span class="quiet" id="hint"></span></header>'
+        f'<div class="turning" hidden><span>turn <span class="steps" role="group">{steps}</span></span>'
+        '<label><input type="checkbox" id="marks" checked> mark what differs from the target</label></div>'
+        f"{pair(last, target, f'after turn {turns}' if turns else 'at the start')}{svg.legend(scenes)}"
+        f'<details class="fold"><summary>the same as text</summary><pre class="plan">{escape(plan)}</pre>'
+        f"</details>{data('worlds', _worlds(scenes))}</section>"
+    )
+
+
+def pair(scene: Scene, target: str, when: str) -> str:
+    """The world beside the picture of its target, each under a line that says what it is."""
+    stands = count(scene)
+    drawn = [(f"{when}: {stands}", svg.world(scene, f"the world {when}: {stands}"))]
+    if scene.target:
+        drawn.append((f"target: {len(scene.target)} blocks", target))
+    figures = "".join(f"<figure><figcaption>{escape(name)}</figcaption>{it}</figure>" for name, it in drawn)
+    return f'<div class="pair world">{figures}</div>'
+
+
+def _worlds(scenes: Sequence[Scene]) -> dict[str, Any]:
+    """What world.js draws: cells as [x, y, z, look, mark]; look -1 where a block is missing."""
+    ids = sorted({block for scene in scenes for block in (*scene.blocks.values(), *scene.target.values())})
+    index = {block: k for k, block in enumerate(ids)}
+
+    def cells(scene: Scene) -> list[list[int | str]]:
+        apart = difference(scene)
+        marks = dict.fromkeys(apart.wrong, "wrong") | dict.fromkeys(apart.extra, "extra")
+        stand = [[*cell, index[block], marks.get(cell, "")] for cell, block in sorted(scene.blocks.items())]
+        return stand + [[*cell, -1, "missing"] for cell in sorted(apart.missing)]
+
+    size, target = scenes[-1].size, scenes[-1].target
+    return {
+        "size": size,
+        "view": view_of(scenes[-1]),
+        "light": LIGHT,
+        "shadow": SHADOW,
+        "looks": [look(block) for block in ids],
+        "patterns": PATTERNS,
+        "turns": [cells(scene) for scene in scenes],
+        "target": cells(Scene(size, target)),
+    }

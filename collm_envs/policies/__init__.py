@@ -1,0 +1,29 @@
+"""Who writes an agent's texts: scripted players, recorded texts, a person, an endpoint.  No torch.
+
+    policy = parse("expert")                      # or random, noisy, any player of the task
+    policy = parse("replay:runs/x/records.jsonl")
+    policy = parse("human")                       # human:blind is shown what an agent is told, no more
+    policy = parse("openai:http://localhost:8000/v1#Qwen/Qwen3-1.7B?temperature=0.7&max_tokens=512")
+    replies = policy.act([Seat("agent_0", (prompt,), seed=1), ...])
+
+An agent knows what it has itself read and written (`Seat.history`) and nothing else; only the scripted
+players look at the task and its state, which makes them yardsticks and no agents.
+"""
+
+from collm_envs.policies.local import Human, Replay, Scripted
+from collm_envs.policies.seat import Policy, Reply, Seat, seat_seed
+from collm_envs.policies.specs import KINDS, parse, seat_all, take_seat
+
+__all__ = [
+    "KINDS",
+    "Human",
+    "Policy",
+    "Replay",
+    "Reply",
+    "Scripted",
+    "Seat",
+    "parse",
+    "seat_all",
+    "seat_seed",
+    "take_seat",
+]

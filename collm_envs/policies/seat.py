@@ -1,0 +1,52 @@
+"""What a policy is asked and answers: a seat in a running episode, and a reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One agent in one running episode that has to write now."""
+
+    agent: str
+    history: tuple[str, ...]
+    """(o_1, a_1, ..., o_t): what the agent read and wrote in turn; the last one is to be answered"""
+    seed: int
+    """of this one reply: equal for equal item, episode seed, trial, agent and turn"""
+    task: Any = None
+    """for scripted players only"""
+    state: Any = None
+    """for scripted players only"""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came from a seat."""
+
+    text: str
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    """what is known of it: tokens_read, tokens_written, seconds, finish_reason, attempts, errors, ..."""
+    error: str = ""
+    """why there is no text at all (an endpoint that is gone, say); such an episode is not scored"""
+
+
+class Policy(Protocol):
+    """Writes the texts of any number of seats at once: of several episodes, of several agents."""
+
+    @property
+    def name(self) -> str:
+        """What records say; `parse(name)` gives the policy again."""
+        ...
+
+    def act(self, seats: Sequence[Seat]) -> list[Reply]:
+        """One reply for each seat, in order."""
+        ...
+
+
+def seat_seed(item: str, seed: int, trial: int, agent: str, turn: int) -> int:
+    """The seed of one reply, of 31 bits; `turn` counts from 0."""
+    return Random(f"collm/{item}/{seed}/{trial}/{agent}/{turn}").getrandbits(31)

@@ -1,0 +1,48 @@
+"""A digest tells models apart by all that decides about their texts, and by nothing else."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from baselines.lm.digest import digest
+from baselines.lm.tiny import model as tiny
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.fresh(0)
+
+
+def test_a_model_that_was_saved_and_loaded_is_the_same(model, tmp_path):
+    for part in model:
+        part.save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    assert digest(*again) == digest(*model) == digest(*tiny.fresh(0))
+
+
+def bias(network, tokenizer):
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[7] += 1e-3
+
+
+def template(network, tokenizer):
+    tokenizer.chat_template = "{{ messages[0].content }}"
+
+
+def word(network, tokenizer):
+    tokenizer.add_tokens(["ferret"])
+
+
+def setting(network, tokenizer):
+    network.config.rms_norm_eps = 0.5
+
+
+@pytest.mark.parametrize("change", [bias, template, word, setting])
+def test_what_changes_its_texts_changes_its_digest(model, change):
+    other = tiny.fresh(0)
+    change(*other)
+    assert digest(*other) != digest(*model)
+
+
+def test_other_weights_are_another_model(model):
+    assert digest(*tiny.fresh(1)) != digest(*model)

@@ -1,0 +1,69 @@
+"""`collm train ALGO --paper`: every row of the paper's table runs to its end, on a tiny random model."""
+
+import json
+
+import pytest
+from lm_fixtures import save, words_tokenizer
+from tokenizers import pre_tokenizers
+
+from baselines.cli.train import read
+from baselines.runs import run
+from baselines.runs.logs import read as lines
+from baselines.runs.published import PAPER
+
+ROWS = [(env, row) for env, rows in PAPER.items() for row in rows]
+FLAGS = {
+    "magrpo": ["magrpo"],
+    "grpo": ["magrpo"],
+    "cc": ["maac", "--critic", "central"],
+    "dc": ["maac", "--critic", "decentral"],
+    "ac": ["maac"],
+}
+"""row -> the command line after `collm train`"""
+SMALL = "--steps 2 --max-new-tokens 2 --no-bf16 --device cpu --eval-every 0 --eval-episodes 1 --save-every 0"
+LONE = [(env, row) for env, row in ROWS if PAPER[env][row]["episodes"] == 1]
+"""rows that play one episode a step"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A folder with a model to which every paragraph of a prompt is one unknown token."""
+    tokenizer = words_tokenizer([f"w{k}" for k in range(8)])
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split("\n\n", "removed")
+    return save(tmp_path_factory.mktemp("models") / "tiny", "qwen3", tokenizer)
+
+
+def published(env, row, model, out, **env_kwargs):
+    """The settings of `--paper` for a row, small where its cost is, and not its arithmetic."""
+    algorithm, *flags = FLAGS[row]
+    keywords = {"data": "builtin"} if "data" in PAPER[env][row]["env_kwargs"] else {}
+    keywords |= env_kwargs
+    if row in ("grpo", "ac"):
+        keywords["num_agents"] = 1
+    args = ["--paper", "--env", env, "--env-kwargs", json.dumps(keywords), *flags, *SMALL.split()]
+    return algorithm, read(algorithm, [*args, "--model", model, "--out", str(out)])
+
+
+def test_the_small_settings_leave_the_published_ones_that_decide_what_is_learned():
+    for env, row in ROWS:
+        _, config = published(env, row, "m", "o")
+        names = {"lr", "episodes", "gamma", "group", "normalize", "critic", "value_coef", "value_clip"}
+        for name in names & set(PAPER[env][row]):
+            assert getattr(config, name) == PAPER[env][row][name], (env, row, name)
+
+
+@pytest.mark.parametrize(("env", "row"), ROWS)
+@pytest.mark.filterwarnings("ignore:normalize")
+def test_every_published_row_runs_to_its_end(env, row, model, tmp_path):
+    algorithm, config = published(env, row, model, tmp_path / "run")
+    run.train(algorithm, config, quiet=True)
+    assert [line["step"] for line in lines(tmp_path / "run" / "metrics.jsonl")] == [1, 2]
+
+
+@pytest.mark.parametrize(("env", "row"), LONE)
+def test_an_episode_that_stops_after_its_first_turn_does_not_end_the_run(env, row, model, tmp_path):
+    """One text an agent is left in such a step, and nothing to scale its advantage by."""
+    algorithm, config = published(env, row, model, tmp_path / "run", stop_above=-100.0)
+    with pytest.warns(UserWarning, match="a single text of an agent has nothing to be scaled by"):
+        run.train(algorithm, config, quiet=True)
+    assert [line["turns"] for line in lines(tmp_path / "run" / "metrics.jsonl")] == [1.0, 1.0]

@@ -1,0 +1,82 @@
+"""What `collm train` fills in for the embedded model, and that a flag always wins."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from baselines.cli.train import command, read, read_filled
+from baselines.runs import algorithms
+from baselines.train.presets import ENVS
+from collm_envs import make
+
+OTHERS = {
+    "maac": ["--critic", "decentral", "--critic-lr", "1e-4", "--no-normalize"],
+    "magrpo": ["--group", "4", "--steps", "7"],
+    "reinforce": ["--group", "1"],
+    "cory": ["--kl", "0.3"],
+}
+KWARGS = '{"prompts": "terse", "max_turns": 2}'
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_the_environment_is_made_as_the_small_model_can_learn_it(name, env):
+    config, filled = read_filled(name, ["--env", env, "--seed", "3"])
+    assert (config.lr, config.seed, config.env_kwargs["prompts"]) == (1e-3, 3, "terse")
+    assert config.max_new_tokens == ENVS[env].settings["max_new_tokens"]
+    assert "--lr 0.001" in filled
+    assert make(env, **config.env_kwargs).task.max_turns == 1
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_flags_win_over_what_is_filled_in(name):
+    args = ["--lr", "5e-6", "--env-kwargs", KWARGS, "--max-new-tokens", "33", *OTHERS[name]]
+    config, filled = read_filled(name, args)
+    assert (config.lr, config.max_new_tokens, config.env_kwargs["max_turns"]) == (5e-6, 33, 2)
+    assert not {flag for flag, _ in algorithms.given(args)} & {
+        flag for flag, _ in algorithms.given(filled.split())
+    }
+    settings = config.to_dict()
+    for flag, value in algorithms.given(OTHERS[name]):
+        want = False if flag == "--no-normalize" else value
+        assert str(settings[flag.removeprefix("--no-").removeprefix("--").replace("-", "_")]) in (
+            str(want),
+            str(float(want) if want and want != "decentral" else want),
+        )
+
+
+def test_keywords_of_the_environment_stand_alone():
+    config = read("magrpo", ["--env-kwargs", '{"num_agents": 3}'])
+    assert config.env_kwargs == {"num_agents": 3}
+    assert config.max_new_tokens == 256
+
+
+@pytest.mark.parametrize(
+    "args", [["--model", "some/folder"], ["--models", "tiny", "other"], ["--paper", "--env", "TLDR-v0"]]
+)
+def test_nothing_is_filled_in_for_other_models_or_for_the_published_settings(args):
+    config, filled = read_filled("magrpo", args)
+    assert filled == ""
+    assert config.lr == 5e-6
+    assert "words" not in config.env_kwargs
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["--env", "TLDR-v0"],
+        ["--env-kwargs", KWARGS],
+        ["--env-kwargs", "{}"],
+        ["--model", "a folder"],
+        None,
+    ],
+)
+def test_a_command_gives_the_settings_it_was_made_from(name, args):
+    config = read(name, OTHERS[name] if args is None else args)
+    line = shlex.split(command(name, config))
+    assert line[:3] == ["collm", "train", name]
+    assert read(name, line[3:]) == config

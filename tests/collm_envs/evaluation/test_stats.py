@@ -1,0 +1,79 @@
+"""Means and their uncertainty, against values worked by hand."""
+
+import numpy as np
+import pytest
+
+from collm_envs.evaluation.stats import T_975, across, bootstrap, iqm, strata, summary
+
+
+def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
+    assert iqm(np.array([100.0, 1.0, 2.0, -50.0])) == 1.5
+    assert iqm(np.arange(8.0)) == 3.5
+    assert iqm(np.array([7.0])) == 7.0
+    assert iqm(np.array([[100.0, 1.0, 2.0, -50.0], [0.0, 0.0, 4.0, 9.0]])).tolist() == [1.5, 2.0]
+
+
+def test_with_three_training_seeds_the_interval_is_students_over_the_seeds():
+    scores = np.array([[1.0, 3.0], [2.0, 4.0], [3.0, 5.0]])  # means 2, 3, 4: sd 1
+    found = summary(scores, [np.array([0, 1])])
+    assert found.mean == 3.0
+    assert found.high == pytest.approx(3.0 + T_975[3] / 3**0.5)
+    assert found.low == pytest.approx(3.0 - T_975[3] / 3**0.5)
+
+
+def test_more_episodes_of_the_same_seeds_make_no_narrower_interval():
+    runs = np.array([[0.1], [0.5], [0.3], [0.9], [0.7]])
+    few, many = (summary(np.repeat(runs, n, axis=1), [np.arange(n)]) for n in (2, 500))
+    assert few.low == pytest.approx(many.low)
+    assert few.high == pytest.approx(many.high)
+
+
+def test_a_single_run_has_an_interval_over_pairs():
+    found = summary(np.array([[0.0, 1.0] * 32]), [np.arange(64)])
+    assert found.mean == 0.5
+    assert found.low == pytest.approx(0.5 - 1.96 * 0.5 / 8, abs=0.02)
+    assert found.high == pytest.approx(0.5 + 1.96 * 0.5 / 8, abs=0.02)
+
+
+def test_a_single_pair_of_a_single_run_has_no_interval():
+    assert summary(np.array([[2.0]]), [np.array([0])]) == (2.0, None, None, 2.0)
+
+
+def test_strata_are_resampled_each_by_itself():
+    """Two items, each always the same score: their mix is fixed, so nothing is uncertain."""
+    easy, hard = np.ones(32), np.zeros(32)
+    assert bootstrap([easy, hard]) == (0.5, 0.5)
+    low, high = bootstrap([np.concatenate([easy, hard])])
+    assert low < 0.45 < 0.55 < high
+
+
+def test_a_stratum_is_an_item_unless_some_item_has_few_pairs():
+    pairs = [(f"item {k % 2}", k) for k in range(16)]
+    assert [some.tolist() for some in strata(pairs)] == [[*range(0, 16, 2)], [*range(1, 16, 2)]]
+    assert [some.tolist() for some in strata(pairs[:-1])] == [[*range(15)]]
+
+
+def test_tasks_are_strata_whose_runs_are_drawn_anew_by_themselves():
+    """rliable's case: two tasks, three runs each; what differs between tasks makes nothing uncertain."""
+    found = across([np.array([0.1, 0.1, 0.1]), np.array([0.9, 0.9, 0.9])])
+    assert (found.mean, found.iqm, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5, 0.5))
+    wider = across([np.array([0.1, 0.2, 0.6]), np.array([0.9, 0.9, 0.9])])
+    assert wider.iqm == pytest.approx((0.2 + 0.6 + 0.9 + 0.9) / 4)
+    assert wider.low < wider.iqm < wider.high
+    assert across([np.array([0.1]), np.array([0.9, 0.8])])[1:3] == (None, None)
+
+
+def test_the_interval_covers_the_mean_about_95_times_in_100():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(80):
+        low, high = bootstrap([rng.normal(size=40)])
+        hits += low <= 0 <= high
+    assert 68 <= hits <= 80
+
+
+def test_the_bootstrap_has_a_generator_of_its_own():
+    values = np.random.default_rng(5).normal(size=20)
+    before = np.random.get_state()[1].tolist()
+    assert bootstrap([values]) == bootstrap([values])
+    assert np.random.get_state()[1].tolist() == before

@@ -1,0 +1,66 @@
+"""The study that makes the paper's table: its command lines are valid and play the public lists."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from folders import ROOT
+
+from baselines.cli.train import read
+from leaderboard import lists
+from leaderboard.reported import METHODS
+
+sys.path.append(str(ROOT / "studies"))
+import table
+
+
+@pytest.fixture(autouse=True)
+def no_runs_yet(monkeypatch):
+    monkeypatch.setattr(table, "RUNS", Path("no/runs"))
+
+
+@pytest.mark.parametrize("env", table.SETTINGS)
+def test_every_row_of_the_papers_table_is_trained_or_prompted_and_plays_the_list(env):
+    lines = [line for _, line in table.commands(env, seeds=2)]
+    trained = [read(line[1], line[2:]) for line in lines if line[0] == "train"]
+    assert len(trained) == 2 * len(table.TRAINED)
+    assert {config.seed for config in trained} == {0, 1}
+    assert all(lists.list_of(config.env, config.env_kwargs) == f"{env}-tiny" for config in trained)
+    played = [line for line in lines if line[0] == "eval"]
+    assert len(played) == len(table.SCRIPTED) + len(table.PROTOCOLS) + len(trained)
+    for line in played:
+        assert lists.list_of(line[1], json.loads(line[line.index("--env-kwargs") + 1])) == f"{env}-tiny"
+        assert "--episodes 64 --seeds 4" in " ".join(line)
+    rows = {"untrained" if name == "single" else name for name in (*table.PROTOCOLS, *table.TRAINED)}
+    assert rows == {method for _, method in METHODS}
+
+
+def test_an_entry_of_a_trained_row_names_its_runs_and_the_command_that_repeats_them():
+    place, line = table.submitting("TLDR-v0", "GRPO", 2, "abc123")
+    assert str(place) == "leaderboard/entries/TLDR-v0-tiny/tiny-grpo"
+    said = dict(zip(line[4::2], line[5::2], strict=False))
+    assert line[2:4] == ["no/runs/TLDR-v0/GRPO-0-played", "no/runs/TLDR-v0/GRPO-1-played"]
+    assert (said["--commit"], said["--kind"]) == ("abc123", "trained")
+    assert "--seed SEED --out no/runs/TLDR-v0/GRPO-SEED --env-kwargs" in said["--command"]
+    assert line[-3:] == ["--training", "no/runs/TLDR-v0/GRPO-0", "no/runs/TLDR-v0/GRPO-1"]
+
+
+def test_a_row_is_of_the_commits_its_runs_were_made_at(tmp_path, monkeypatch):
+    runs = [tmp_path / str(k) for k in range(3)]
+    for run in runs:
+        run.mkdir()
+
+    def made(line):
+        (runs[int(line[0])] / "agent_0").mkdir()
+        return 0
+
+    monkeypatch.setattr(table.cli, "main", made)
+    assert table.run_once(runs[0] / "agent_0", ["0"])
+    assert not table.run_once(runs[0] / "agent_0", ["0"])
+    for run in runs[:2]:
+        (run / table.COMMIT).write_text("aaa")
+    assert table.commits(runs[:2], "") == "aaa"
+    assert table.commits(runs, "bbb") == "aaa, bbb"
+    with pytest.raises(ValueError, match="--commit says of which"):
+        table.commits(runs, "")

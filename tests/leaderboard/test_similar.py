@@ -1,0 +1,144 @@
+"""A copy is found by what its texts do, however it is disguised; other work is not."""
+
+import re
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+import collm_envs
+from collm_envs.evaluation.episodes import evaluate, jobs
+from collm_envs.policies.specs import seat_all
+from leaderboard.similar import ALIKE, by_expert, pairs, share, similarity, statements, written
+
+
+def episodes(id, player, count=3):
+    env = collm_envs.make(id)
+    return env.task, evaluate(env, seat_all(env.task, player, {}), jobs(env, episodes=count)).records
+
+
+def rewritten(record, change):
+    """The episode as if its texts had been written so; what it earned is as it was."""
+    turns = [
+        {**turn, "texts": {agent: change(text) for agent, text in turn["texts"].items()}}
+        for turn in record.turns
+    ]
+    return replace(record, turns=turns)
+
+
+def shuffled(text):
+    lines = text.split("\n")
+    Random(0).shuffle(lines)
+    return "\n".join(lines)
+
+
+COMMANDS = {
+    "blanks": lambda text: text.replace(" ", "   ").replace("\n", "\n\n"),
+    "no slash": lambda text: text.replace("/setblock", "setblock"),
+    "prefixes": lambda text: re.sub(r"(\S+)$", r"minecraft:\1", text.replace("minecraft:", ""), flags=re.M),
+    "rejected lines": lambda text: "first I think\n" + text.replace("\n", "\nhm, now this\n"),
+    "twice": lambda text: f"{text}\n{text.split(chr(10))[0]}",
+    "a fence": lambda text: f"Here it is.\n```\n{text}\n```",
+    "order": shuffled,
+}
+
+
+@pytest.mark.parametrize("disguise", COMMANDS)
+def test_a_disguised_build_of_the_expert_is_found(disguise):
+    task, records = episodes("StrBuild-v0", "expert")
+    for record in records:
+        copy = rewritten(record, COMMANDS[disguise])
+        assert similarity(written(copy), by_expert(task, record)) >= ALIKE
+
+
+def test_a_house_that_stands_the_same_by_single_blocks_is_found():
+    task, records = episodes("HouseBuild-v0", "expert", 1)
+
+    def unrolled(text):
+        found = re.findall(r"fill (-?\d+) (-?\d+) (-?\d+) (-?\d+) (-?\d+) (-?\d+) (\S+)", text)
+        halves = []
+        for x1, y1, z1, x2, y2, z2, block in found:
+            middle = (int(x1) + int(x2)) // 2
+            halves.append(f"/fill {x1} {y1} {z1} {middle} {y2} {z2} {block}")
+            if middle < int(x2):
+                halves.append(f"/fill {middle + 1} {y1} {z1} {x2} {y2} {z2} {block}")
+        return "\n".join(halves)
+
+    copy = rewritten(records[0], unrolled)
+    assert similarity(written(copy), by_expert(task, records[0])) >= 0.7  # stock may end earlier
+
+
+PROSE = {
+    "case": str.upper,
+    "blanks": lambda text: text.replace(" ", "  \n"),
+    "marks": lambda text: text.replace(".", " ;;"),
+    "a word more": lambda text: "indeed " + text,
+    "a word between": lambda text: re.sub(r"^((?:\S+\s+){3})", r"\1really ", text),
+}
+
+
+@pytest.mark.parametrize("disguise", PROSE)
+@pytest.mark.parametrize("id", ["TLDR-v0", "ArXiv-v0"])
+def test_a_disguised_text_of_the_expert_is_found(disguise, id):
+    task, records = episodes(id, "expert")
+    alike = [similarity(written(rewritten(r, PROSE[disguise])), by_expert(task, r)) >= ALIKE for r in records]
+    assert all(alike)
+
+
+@pytest.mark.parametrize("id", ["StrBuild-v0", "TLDR-v0"])
+@pytest.mark.parametrize("player", ["noisy", "random"])
+def test_other_players_are_not_the_expert(id, player):
+    task, records = episodes(id, player, 8)
+    alike = [similarity(written(record), by_expert(task, record)) >= ALIKE for record in records]
+    assert sum(alike) < len(alike) / 2
+
+
+def test_a_copy_of_another_entry_is_found_and_two_honest_ones_are_not():
+    _, mine = episodes("TLDR-v0", "noisy")
+    _, others = episodes("TLDR-v0", "random")
+
+    def sketches(records):
+        return {(one.item, one.seed): [written(one)] for one in records}
+
+    copies = [rewritten(one, lambda text: "Well, " + text.upper()) for one in mine]
+    assert share(sketches(copies), sketches(mine)) == 1.0
+    assert share(sketches(others), sketches(mine)) < 0.5
+
+
+CODE = """def aux(x, y):
+    '''Add.'''
+    total = x + y
+    if total > 3:
+        return total
+    return len([x])
+"""
+SAME = {
+    "names": CODE.replace("total", "s").replace("x", "left").replace("y", "right"),
+    "comments": CODE.replace("\n    if", "\n    # now\n\n    if"),
+    "layout": CODE.replace("    ", "\t").replace(" + ", "+"),
+    "no docstring": CODE.replace("    '''Add.'''\n", ""),
+    "types": CODE.replace("(x, y)", "(x: int, y: int) -> int"),
+    "a fence": f"Sure!\n```python\n{CODE}```\nDone.",
+    "line ends": CODE.replace("\n", "\r\n"),
+    "idle lines": CODE.replace("    if", "    pass\n    0\n    if"),
+}
+
+
+@pytest.mark.parametrize("disguise", SAME)
+def test_statements_are_the_same_whatever_they_look_like(disguise):
+    assert sorted(statements(SAME[disguise])) == sorted(statements(CODE))
+
+
+def test_other_programs_have_other_statements_and_what_is_no_program_none():
+    other = "def aux(x, y):\n    return max(x, y)\n"
+    assert len({*statements(other)} & {*statements(CODE)}) <= 1
+    assert list(statements("no code")) == list(statements("def broken(:\n    pass")) == []
+
+
+def test_pairs_of_words_and_sketches_of_nothing():
+    assert sorted(pairs("One two  THREE")) == ["one three", "one two", "two three"]
+    assert list(pairs("one")) == ["one"]
+    assert similarity(frozenset(), frozenset()) == 1.0
+    assert similarity(frozenset({1, 2}), frozenset()) == 0.0
+    assert similarity(frozenset({1, 2}), frozenset({1, 2, 3})) == 1.0
+    assert similarity(frozenset({1, 2}), frozenset(range(1, 9))) == pytest.approx(2 / (8 / 1.5))
