@@ -1,11 +1,11 @@
-"""Loading and saving models: a folder or hub name to a causal language model and tokenizer; LoRA."""
+"""Loading models: a folder or hub name to a causal language model and tokenizer, or to policies; LoRA."""
 
 from __future__ import annotations
 
-import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,70 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from baselines.lm import folders, threads
+from baselines.lm.policy import LM, Context
+from baselines.lm.sampling import Sampling
+from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
 
-BASE = "base"
-"""beside an adapter: the model it was trained on, where that has no folder or name of its own"""
+
+@dataclass(frozen=True)
+class Setup:
+    """How the policies of a run are opened."""
+
+    sampling: Sampling
+    context: Context
+    device: str = "cpu"
+    bf16: bool = False
+    """run them in bfloat16; weights that are trained stay in float32"""
+    gradient_checkpointing: bool = False
+    lora_rank: int = 0
+    """0: every policy has a model of its own; else an adapter of this rank on one frozen base"""
+    lora_alpha: int = 32
+    micro_batch_tokens: int = 0
+    """tokens of a forward pass; 0: small batches stay in a CPU's cache, a GPU wants large ones"""
+
+
+def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
+    """A policy for every name, from the folder or hub name of its model.
+
+    With LoRA all names of one model share it, each by an adapter of its own.  Raises ValueError naming the
+    model or the device and what is wrong with it.
+    """
+    device = pick_device(setup.device, setup.bf16)
+    adapted = setup.lora_rank > 0
+    policies: dict[str, LM] = {}
+    for source, names in _loads(sources, adapted):
+        model: Any
+        model, tokenizer = load(
+            source,
+            device,
+            dtype=torch.bfloat16 if setup.bf16 and adapted else torch.float32,
+            gradient_checkpointing=setup.gradient_checkpointing,
+        )
+        if adapted:
+            model = add_adapters(model, names, setup.lora_rank, setup.lora_alpha)
+        for name in names:
+            policies[name] = LM(
+                name,
+                model,
+                tokenizer,
+                setup.sampling,
+                setup.context,
+                adapter=name if adapted else None,
+                micro_batch_tokens=setup.micro_batch_tokens or (512 if device == "cpu" else 8192),
+                autocast=torch.bfloat16 if setup.bf16 else None,
+            )
+    return policies
+
+
+def _loads(sources: Mapping[str, str], adapted: bool) -> list[tuple[str, list[str]]]:
+    """What is loaded: every model once with the names of its adapters, or once for each name."""
+    if not adapted:
+        return [(source, [name]) for name, source in sources.items()]
+    models = dict.fromkeys(sources.values())
+    return [(model, [name for name, source in sources.items() if source == model]) for model in models]
 
 
 def load(
@@ -57,10 +115,15 @@ def load(
     return model, tokenizer
 
 
-def pick_device(device: str) -> str:
-    """`auto` is cuda where there is one, else cpu.  Raises ValueError for a cuda that is not there."""
+def pick_device(device: str, bf16: bool = False) -> str:
+    """Where models compute: `auto` is cuda where there is one, else cpu.
+
+    Raises ValueError for a device that is not there, and where `bf16` is asked of a CPU.
+    """
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if bf16 and device == "cpu":
+        raise ValueError("bf16 is for devices that have it; on a cpu it is slower: bf16=False (--no-bf16)")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {device!r}: torch sees no GPU here; use device='cpu' or 'auto'")
     try:
@@ -81,33 +144,6 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
         for name in names[1:]:
             wrapped.add_adapter(name, config)
     return wrapped
-
-
-def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
-
-    An adapter names its base.  A base that stands nowhere as it is in memory (an earlier adapter was merged
-    into it) is saved in `folder/base`.
-    """
-    if adapter is None:
-        model.save_pretrained(folder)
-    else:
-        config, base = model.peft_config[adapter], model.get_base_model()
-        if not base.name_or_path:
-            base.save_pretrained(folder / BASE, state_dict=_bare_weights(base))
-            tokenizer.save_pretrained(folder / BASE)
-            config.base_model_name_or_path = str((folder / BASE).resolve())
-        model.save_pretrained(folder, selected_adapters=[adapter])
-        for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
-            shutil.move(file, folder / file.name)
-        (folder / adapter).rmdir()
-    tokenizer.save_pretrained(folder)
-
-
-def _bare_weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The weights below the adapters that peft has put around a model's layers."""
-    weights = {key: value for key, value in base.state_dict().items() if ".lora_" not in key}
-    return {key.replace(".base_layer.", "."): value for key, value in weights.items()}
 
 
 def _place(name: str) -> str:

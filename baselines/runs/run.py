@@ -26,6 +26,7 @@ import torch
 
 from baselines.credit import rules
 from baselines.lm import threads
+from baselines.lm.loading import pick_device
 from baselines.play.rollout import eval_starts, measure
 from baselines.runs import checkpoint, logs
 from baselines.runs.algorithms import ALGORITHMS, check_name
@@ -40,7 +41,7 @@ from baselines.runs.folder import (
 from baselines.runs.logs import Logs, check_extras
 from baselines.train.presets import ALWAYS, ENVS, is_tiny
 from baselines.train.settings import Settings
-from baselines.train.team import Team, device_of
+from baselines.train.team import Team
 from collm_envs import TextEnv, make
 from collm_envs.files import one_writer, saving
 
@@ -120,10 +121,11 @@ def prepare(
     `warm_start` is a folder with the warm-started embedded model, if there is such a folder.
     """
     check_extras(config)
-    device_of(config)
+    pick_device(config.device, config.bf16)
     threads.ask(config.threads)
     env = make(config.env, **config.env_kwargs)
-    rules.make(config, env.task)  # all of these are refused before a warm start, which may take minutes
+    # what can be refused is refused before a warm start, which may take minutes
+    rules.make(config.credit, config.credit_samples, env.task)
     return env, algorithm(name).team(with_models(config, quiet, warm_start), env.task)
 
 

@@ -1,4 +1,4 @@
-"""States of the discrete games, for judging the weights of a mixer: how much hangs on each agent there.
+"""Recorded states of discrete games with each agent's influence on the return, to score a mixer's weights by.
 
 A game is played at random to some turn t, and from that state on with GROUP random joint actions at t,
 which are a group: only within it is noise compared.  From the same seed it is then played again with one
@@ -37,7 +37,7 @@ class Played(NamedTuple):
 
 
 def play_game(name: str, states: int, seed: int) -> Played:
-    """At least `states` turns of the game `name`, GROUP from each state, with what hangs on each agent."""
+    """At least `states` turns of the game `name`, GROUP from each state, with the influence of each agent."""
     game, rng = games.make(name), Random(f"games/{seed}")
     fields, n = game.layout.fields, len(game.layout.agents)
     rows, rewards, truth, ends = [], [], [], []
@@ -52,7 +52,7 @@ def play_game(name: str, states: int, seed: int) -> Played:
             earned = sum(episode(game, number, plan)[1][t:])
             rows.append(_row(game, seen[t]))
             rewards.append(earned)
-            truth.append([_hangs(game, number, plan, t, i, earned) for i in range(n)])
+            truth.append([_influence(game, number, plan, t, i, earned) for i in range(n)])
     span = (min(rewards), max(rewards))
     group = np.arange(len(rows)) // GROUP
     contexts = Contexts(n, rows, group, np.array(rewards), np.array(truth), span, ends=ends)
@@ -67,8 +67,10 @@ def _row(game: Game, state: np.ndarray) -> Row:
     return Row({k: frozen(state[index].tolist()) for k, index in game.layout.fields.items()}, {}, {}, {})
 
 
-def _hangs(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float) -> float:
-    """The truth of agent i at turn t of the episode that `number` and `plan` name."""
+def _influence(
+    game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float
+) -> float:
+    """How far agent i's action at turn t moves the return, in the episode that `number` and `plan` name."""
     changed = []
     for other in range(min(game.layout.n_actions[i], ACTIONS)):
         again = [list(joint) for joint in plan]
