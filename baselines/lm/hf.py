@@ -71,9 +71,7 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
             f"max_new_tokens={sampling.max_new_tokens}"
         )
     dtype = torch.bfloat16 if settings.get("bf16") else torch.float32
-    device = pick_device(
-        settings.get("device", "auto")
-    )  # refused, where it is not there, before a warm start
+    device = pick_device(settings.get("device", "auto"))  # what is not there is refused before a warm start
     if model == "tiny":
         if env is None:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")

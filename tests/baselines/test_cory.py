@@ -141,7 +141,7 @@ def test_an_adapter_learns_by_itself_and_the_reference_is_the_bare_base(folders)
 
 def test_two_copies_have_one_frozen_reference(folders):
     team = cory.team(config(folders), Answer(num_agents=1))
-    assert team.references["llm_0"] is team.references["llm_1"]
+    assert team.policies["llm_0"].reference is team.policies["llm_1"].reference
     assert team.policies["llm_0"].model is not team.policies["llm_1"].model
 
 

@@ -59,7 +59,7 @@ def taught(name: str, monkeypatch: Any, task: Game, team: Any, **settings: Any) 
             seen[agent] = [[move.text, advantage, weight] for move, advantage, weight in rows]
         return {}
 
-    monkeypatch.setattr(algorithm, "improve_team", note)
+    monkeypatch.setattr(algorithm, "update_team", note)
     config = algorithm.Config(steps=team.step + 1, **own, **settings)
     next(algorithm.train(config, task, team))
     return seen

@@ -21,9 +21,11 @@ from transformers import (
 )
 
 from baselines.lm.history import Message, Move
+from baselines.lm.learning import Lesson
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.play.rollout import eval_starts, play, summary
+from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task
 
@@ -162,7 +164,7 @@ def write_talk(
     lm: LM, turns: Sequence[Sequence[str]], seed: int = 0, between: Mapping[int, Sequence[int]] | None = None
 ) -> list[list[Move]]:
     """Read `turns[t]`, a message for each history, and write, turn by turn; `between[t]` picks after it."""
-    talk = lm.converse(len(turns[0]), torch.Generator(device=lm.device).manual_seed(seed))
+    talk = lm.converse(len(turns[0]), seed)
     out = []
     for t, messages in enumerate(turns):
         talk.read(messages)
@@ -170,6 +172,14 @@ def write_talk(
         if between and t in between:
             talk = talk.pick(between[t])
     return out
+
+
+def learn(
+    policy: Any, optimizer: Any, lesson: Lesson, settings: Settings, reference: Any = None
+) -> dict[str, float]:
+    """A step of a policy with this optimizer, and with this frozen reference where the settings have a KL."""
+    policy.optimizer, policy.reference = optimizer, reference
+    return policy.learn(lesson, settings.objective)
 
 
 def set_answers(

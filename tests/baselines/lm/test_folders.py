@@ -12,7 +12,8 @@ from lm_fixtures import tiny_model, words_tokenizer
 from transformers import AutoModelForCausalLM
 
 from baselines.lm import loading
-from baselines.lm.loading import add_adapters, load, save
+from baselines.lm.loading import add_adapters, load
+from baselines.lm.saving import save
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(20)])
 IDS = torch.tensor([[5, 6, 7, 8, 9]])

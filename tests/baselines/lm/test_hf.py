@@ -9,7 +9,8 @@ import collm_envs
 from baselines.cli import main
 from baselines.cli.play import kinds
 from baselines.lm import hf
-from baselines.lm.loading import add_adapters, save
+from baselines.lm.loading import add_adapters
+from baselines.lm.saving import save
 from baselines.lm.tiny import model as tiny
 from baselines.play.rollout import play
 from collm_envs.evaluation.episodes import evaluate, jobs
