@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 from lm_fixtures import tiny_lm, words_tokenizer, write_talk
-from test_decode import feed, reference
+from test_engines import feed, reference
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,

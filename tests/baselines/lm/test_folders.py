@@ -408,4 +408,4 @@ def test_nothing_of_peft_is_said_to_whoever_trains_an_adapter(folder, tmp_path):
         save(wrapped, "agent_0", tokenizer, tmp_path / "one")
         load(str(tmp_path / "one"), "cpu")
     assert not [str(one.message) for one in said if issubclass(one.category, FutureWarning)]
-    assert loading.BASE not in {path.name for path in (tmp_path / "one").iterdir()}
+    assert saving.BASE not in {path.name for path in (tmp_path / "one").iterdir()}
