@@ -152,8 +152,12 @@ def _backward(
         _check_finite(policy.name, terms.loss, moves, scores.moves)
         terms.loss.backward()
         sums += torch.stack([terms.surrogate, terms.kl, terms.entropy]).detach().double().cpu()
-    logged = dict(zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True))
-    return {**logged, "sampled_vs_scored": gap / len(moves)} if first else logged
+    logged: dict[str, float] = {}
+    for name, value in zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True):
+        logged[name] = value
+    if first:
+        logged["sampled_vs_scored"] = gap / len(moves)
+    return logged
 
 
 def _gap(moves: Sequence[Move], scores: Scores) -> float:

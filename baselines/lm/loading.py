@@ -1,16 +1,20 @@
-"""Loading models: a folder or hub name to a causal language model and tokenizer, or to policies; LoRA."""
+"""Loading models: a folder or hub name to a causal language model and tokenizer; LoRA."""
 
 from __future__ import annotations
 
+import re
+import ssl
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import torch
+from huggingface_hub import constants
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -19,70 +23,12 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from baselines.lm import folders, threads
-from baselines.lm.policy import LM, Context
-from baselines.lm.sampling import Sampling
 from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How the policies of a run are opened."""
-
-    sampling: Sampling
-    context: Context
-    device: str = "cpu"
-    bf16: bool = False
-    """run them in bfloat16; weights that are trained stay in float32"""
-    gradient_checkpointing: bool = False
-    lora_rank: int = 0
-    """0: every policy has a model of its own; else an adapter of this rank on one frozen base"""
-    lora_alpha: int = 32
-    micro_batch_tokens: int = 0
-    """tokens of a forward pass; 0: small batches stay in a CPU's cache, a GPU wants large ones"""
-
-
-def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
-    """A policy for every name, from the folder or hub name of its model.
-
-    With LoRA all names of one model share it, each by an adapter of its own.  Raises ValueError naming the
-    model or the device and what is wrong with it.
-    """
-    device = pick_device(setup.device, setup.bf16)
-    adapted = setup.lora_rank > 0
-    policies: dict[str, LM] = {}
-    for source, names in _loads(sources, adapted):
-        model: Any
-        model, tokenizer = load(
-            source,
-            device,
-            dtype=torch.bfloat16 if setup.bf16 and adapted else torch.float32,
-            gradient_checkpointing=setup.gradient_checkpointing,
-        )
-        if adapted:
-            model = add_adapters(model, names, setup.lora_rank, setup.lora_alpha)
-        for name in names:
-            policies[name] = LM(
-                name,
-                model,
-                tokenizer,
-                setup.sampling,
-                setup.context,
-                adapter=name if adapted else None,
-                micro_batch_tokens=setup.micro_batch_tokens or (512 if device == "cpu" else 8192),
-                autocast=torch.bfloat16 if setup.bf16 else None,
-            )
-    return policies
-
-
-def _loads(sources: Mapping[str, str], adapted: bool) -> list[tuple[str, list[str]]]:
-    """What is loaded: every model once with the names of its adapters, or once for each name."""
-    if not adapted:
-        return [(source, [name]) for name, source in sources.items()]
-    models = dict.fromkeys(sources.values())
-    return [(model, [name for name, source in sources.items() if source == model]) for model in models]
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+"""a name that the hub may have; anything else can only be a folder"""
 
 
 def load(
@@ -95,7 +41,9 @@ def load(
     """
     place = _place(name)
     with _named(name):
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            place, trust_remote_code=False, local_files_only=_is_local(place)
+        )
     model = _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
@@ -113,6 +61,22 @@ def load(
     model.to(device)
     threads.fit(model)
     return model, tokenizer
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the Hugging Face hub can be reached, asked once a process and for five seconds at most."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except HTTPError:
+        return True
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # it is there; other clients know other certificates
+    except TimeoutError:
+        return False
+    return True
 
 
 def pick_device(device: str, bf16: bool = False) -> str:
@@ -154,9 +118,14 @@ def _place(name: str) -> str:
         return str(folder.resolve())
     if folder.is_file():
         raise ValueError(f"model {name!r}: is a file; need a folder with config.json and weights")
-    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+    if not _HUB_NAME.fullmatch(name):
         raise ValueError(f"model {name!r}: no such folder")
     return name
+
+
+def _is_local(place: str) -> bool:
+    """Whether to read this from the disk alone: a folder, or without the hub what is in the hub's cache."""
+    return Path(place).is_dir() or not hub_answers()
 
 
 def _network(
@@ -166,11 +135,12 @@ def _network(
     place = _place(name)
     if place in above:
         raise ValueError(f"model {name!r}: is an adapter whose base is itself")
-    if find_adapter_config_file(place) is not None:
+    local = _is_local(place)
+    if find_adapter_config_file(place, local_files_only=local) is not None:
         return _merged(place, dtype, tokenizer, above)
     with _named(name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            place, dtype=dtype, trust_remote_code=False, output_loading_info=True
+            place, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
         )
     model, report = loaded
     missing = sorted(report["missing_keys"])
@@ -186,7 +156,7 @@ def _merged(
     from peft import PeftConfig, PeftModel
 
     with _named(place):
-        config = PeftConfig.from_pretrained(place)
+        config = PeftConfig.from_pretrained(place, local_files_only=_is_local(place))
     if config.is_prompt_learning or config.task_type not in ("CAUSAL_LM", None):
         kind = str(config.peft_type).removeprefix("PeftType.")
         raise ValueError(
@@ -204,7 +174,7 @@ def _merged(
     with _named(place), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # advice to whoever wrote the adapter; the logits are compared below
         warnings.filterwarnings("error", message="Found missing adapter keys")
-        wrapped = PeftModel.from_pretrained(model, place).eval()
+        wrapped = PeftModel.from_pretrained(model, place, local_files_only=_is_local(place)).eval()
         trained = wrapped(input_ids=ids).logits
         model = wrapped.merge_and_unload()
         far = (model(input_ids=ids).logits - trained).abs().max() / trained.abs().max().clamp(min=1)
@@ -225,7 +195,10 @@ def _named(name: str) -> Iterator[None]:
     except ImportError as error:
         raise ValueError(f"model {name!r} needs a package that is not installed: {_line(error)}") from error
     except Exception as error:  # tokenizers raises Exception itself, others whatever a reader of files may
-        raise ValueError(f"model {name!r} cannot be loaded: {_line(error)}") from error
+        why = _line(error)
+        if isinstance(error, OSError) and not Path(name).expanduser().is_dir() and not hub_answers():
+            why = "there is no such folder, the hub cannot be reached, and its cache holds no copy"
+        raise ValueError(f"model {name!r} cannot be loaded: {why}") from error
 
 
 def _line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from baselines.credit.rules import Credit
-from baselines.lm.loading import open_all
+from baselines.lm.opening import open_all
 from baselines.lm.optimizer import Optimizer
 from baselines.lm.policy import LM
 from baselines.train.critic import Critic, CriticSettings
