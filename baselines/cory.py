@@ -13,6 +13,14 @@ untrained model pi_0 at its own prompt x, and every T steps they exchange roles:
 
 Afterwards either model works alone on s_0; evaluation and `save_pretrained` take each by itself.
 
+It assumes that an answer can be improved by whoever has read another one.  It degenerates where the observer
+copies nothing (two models that learn alone, each with the other's reward as noise) and where it copies all of
+it (its own exploration ends); the KL to pi_0 is what keeps both from writing the same answer for ever.
+
+To read on, in order: tasks/observed.py (what the observer reads), play/rollout.py (episodes), train/pair.py
+(payments), train/update.py (the KL of every token), formulas/advantages.py (A), train/critic.py (V),
+lm/learning.py (the passes), formulas/losses.py (importance ratio, clip, loss).
+
 Roles are exchanged, weights stay: which of llm_0 and llm_1 is pioneer follows from the step's number, so
 optimizer, critic, KL weight and log lines stay with their model.  `observer` has the controls: "blind" reads
 the query alone (no transfer), "none" is one model by itself at the very same settings; `exchange_every=0`

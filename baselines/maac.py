@@ -10,6 +10,14 @@ where the agents are about to write, and neither exists at execution.
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
+It assumes that V is nearly right for the policies of this step: with lambda 0 an error of V is an error of
+the gradient, with 1 it is noise.  It degenerates while V is still zero (A is the reward, or with lambda 1 the
+return, without a baseline), and for DC where an agent's own history does not tell what the others have done.
+
+To read on, in order: play/rollout.py (episodes), train/critic.py (V), formulas/advantages.py (A),
+credit/rules.py (p and m), train/update.py (lessons to policies), lm/learning.py (the passes),
+formulas/losses.py (importance ratio rho, both losses).
+
 Where we differ from the paper:
 - One critic step per batch, whatever the number of agents (the published code steps the central critic once
   for each agent on the same inputs), and `critic_epochs` passes where asked for.  A critic on the actor takes

@@ -10,6 +10,13 @@ of all agents together; cross: all K^N combinations) branch into subtrees.  With
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
+It assumes that siblings differ in nothing but their texts, so their mean is what h_t is worth to all of them.
+It degenerates where siblings earn the same (no gradient: K texts alike, or a reward that all of them reach),
+and its mean holds each text's own return, which shrinks the gradient by 1 - 1/K.
+
+To read on, in order: play/rollout.py (the tree), credit/rules.py (p and m), formulas/advantages.py (mean),
+train/update.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
+
 Where we differ from the paper:
 - `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
   stake in it: on the two-step game of the QMIX paper it locks into the worse branch (7, not 8) in nearly

@@ -34,10 +34,8 @@ class Team:
 
     def members(self) -> dict[str, list[str]]:
         """policy name -> the agents it acts for."""
-        out: dict[str, list[str]] = {}
-        for agent, policy in self.policies.items():
-            out.setdefault(policy.name, []).append(agent)
-        return out
+        names = {agent: policy.name for agent, policy in self.policies.items()}
+        return {name: [agent for agent in names if names[agent] == name] for name in names.values()}
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
         """Who plays when the team is evaluated: one line-up without a name, all agents together."""

@@ -149,6 +149,21 @@ def alone(lm: LM, move: Move) -> torch.Tensor:
     return logp[-n - 1 : -1].gather(-1, torch.tensor(move.ids)[:, None]).squeeze(-1)
 
 
+def reference(model: Any, ids: list[int]) -> torch.Tensor:
+    """transformers' own logits after these tokens.   -> (V,)"""
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+
+
+def feed(engine: Any, memory: Any, chunks: Sequence[list[int]]) -> torch.Tensor:
+    """One chunk of tokens for each row, padded on the left.   -> (B, V)"""
+    width = max(map(len, chunks))
+    ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
+    real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
+    with torch.no_grad():
+        return engine.forward(ids, real, memory)
+
+
 def scores_of(lm: LM, moves: Sequence[Move], **kwargs: Any) -> list[torch.Tensor]:
     """Token log-probabilities of each move, in the order of `moves`."""
     out = [torch.empty(0)] * len(moves)

@@ -4,8 +4,7 @@ import os
 
 import pytest
 import torch
-from lm_fixtures import tiny_lm, words_tokenizer, write_talk
-from test_engines import feed, reference
+from lm_fixtures import feed, reference, tiny_lm, words_tokenizer, write_talk
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
