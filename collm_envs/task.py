@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from collm_envs.rows import plain
-
 Cell = tuple[int, int, int]
 """(x, y, z) of a block; y points up"""
 
@@ -128,24 +126,3 @@ def agent_names(n: int) -> tuple[str, ...]:
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"num_agents: need an int of at least 1, got {n!r}")
     return tuple(f"agent_{k}" for k in range(n))
-
-
-def split_rows(rows: Any) -> dict[str, list[Any]]:
-    """The `items=` keyword as {"train": rows, "eval": rows}; one plain list serves both splits.
-
-    Rows may come as `collm_envs.rows` says: lists, iterators, files, data frames, Hugging Face data sets.
-    Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
-    """
-    rows = plain(rows)
-    if isinstance(rows, Mapping):
-        if set(rows) != {"train", "eval"}:
-            raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
-        splits = {split: rows[split] for split in ("train", "eval")}
-    else:
-        splits = {"train": rows, "eval": rows}
-    for split, some in splits.items():
-        if isinstance(some, (str, bytes)) or not isinstance(some, Sequence):
-            raise TypeError(f"items: need a list of rows, got {type(some).__name__}")
-        if not some:
-            raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
-    return {split: list(some) for split, some in splits.items()}

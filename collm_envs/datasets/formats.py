@@ -1,4 +1,4 @@
-"""Rows of data as people have them: lists, iterators, files, data frames, Hugging Face data sets.
+"""The formats in which people have rows of data: lists, iterators, files, data frames, data sets of the hub.
 
 Nothing of theirs is imported: a table is known by the name of its class.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +69,27 @@ def plain(rows: Any) -> Any:
 def storable(rows: Any) -> Any:
     """`rows` as they may stand in records: a path as a text, everything else as plain lists."""
     return str(rows) if isinstance(rows, (str, Path)) else plain(rows)
+
+
+def split_rows(rows: Any) -> dict[str, list[Any]]:
+    """The `items=` keyword as {"train": rows, "eval": rows}; one list of rows serves both splits.
+
+    Rows may come in every format of this file: see `ACCEPTED`.
+    Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
+    """
+    rows = plain(rows)
+    if isinstance(rows, Mapping):
+        if set(rows) != {"train", "eval"}:
+            raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
+        splits = {split: rows[split] for split in ("train", "eval")}
+    else:
+        splits = {"train": rows, "eval": rows}
+    for split, given in splits.items():
+        if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
+            raise TypeError(f"items: need a list of rows, got {type(given).__name__}")
+        if not given:
+            raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
+    return {split: list(given) for split, given in splits.items()}
 
 
 def divided(values: list[Any], where: list[str]) -> Any:
