@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collm_envs.keywords import Frame
     from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
     from collm_envs.space import TextSpace
-    from collm_envs.task import Item, Player, Rejected, Scene, Score, Task, agent_names
+    from collm_envs.task import Item, Player, Rejected, Scene, Score, Task, agent_names, in_parallel, silence
     from collm_envs.vector import VecEnv, make_vec
 
     __version__: str
@@ -40,12 +40,14 @@ __all__ = [
     "TextSpace",
     "VecEnv",
     "agent_names",
+    "in_parallel",
     "make",
     "make_task",
     "make_vec",
     "pprint_registry",
     "register",
     "registry",
+    "silence",
     "spec",
     "split_rows",
 ]
@@ -62,11 +64,13 @@ _HOMES = {
     "TextSpace": "space",
     "VecEnv": "vector",
     "agent_names": "task",
+    "in_parallel": "task",
     "make": "registry",
     "make_task": "registry",
     "make_vec": "vector",
     "pprint_registry": "registry",
     "register": "registry",
+    "silence": "task",
     "spec": "registry",
     "split_rows": "datasets.formats",
 }

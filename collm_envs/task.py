@@ -75,10 +75,12 @@ class Task(Protocol[S]):
     own rows in the published schema, or `{"train": rows, "eval": rows}`), `num_agents`, and
     `self_contained` (every prompt repeats what a policy without memory needs).
 
-    Two things a task may have besides.  `parallel_play = True` says that `play` waits for a sandbox, so that
-    turns are worth playing side by side.  `default_text(state, agent) -> str` is what stands for an agent
-    that takes no part, where the empty text is a poor choice (it would undo the other agents' work too);
-    it enters no prompt, no reward and no record, only credit.
+    What a task may have besides; the functions below are the only places that ask for it, and say what holds
+    for a task without.
+
+    - `parallel_play = True`: `play` waits for a sandbox, so that turns are worth playing side by side.
+    - `default_text(state, agent) -> str`: what stands for an agent that takes no part, where the empty text
+      is a poor choice (it would undo the other agents' work too).  It enters credit alone.
     """
 
     agents: tuple[str, ...]
@@ -119,6 +121,18 @@ class Task(Protocol[S]):
     def scene(self, state: S) -> Scene:
         """What a renderer may draw of `state`."""
         ...
+
+
+def in_parallel(task: Task) -> bool:
+    """Whether the turns of a task are worth playing side by side."""
+    return hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+
+
+def silence(task: Task, state: Any, agent: str) -> str:
+    """What stands for an agent that takes no part: the task's `default_text` where it has one, else ""."""
+    if hasattr(task, "default_text"):
+        return task.default_text(state, agent)  # type: ignore[attr-defined]
+    return ""
 
 
 def agent_names(n: int) -> tuple[str, ...]:

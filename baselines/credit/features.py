@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from baselines.play.episode import Node
-from baselines.play.replays import Replays, silence, texts_of
-from collm_envs import Score, Task
+from baselines.play.replays import Replays, texts_of
+from collm_envs import Score, Task, silence
 
 CTX = {
     "agents": "number of agents",

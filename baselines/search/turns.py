@@ -21,8 +21,8 @@ import numpy as np
 
 from baselines.credit.features import Row, Turn, describe
 from baselines.credit.language import PLACES, Refused
-from baselines.play.replays import Replays, silence
-from collm_envs import Player, Task
+from baselines.play.replays import Replays
+from collm_envs import Player, Task, silence
 from collm_envs.record import read
 
 GROUP = 4

@@ -23,11 +23,12 @@ from http.client import HTTPException
 from random import Random
 from threading import Event
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import Request
 
 from collm_envs.policies import answers, options
 from collm_envs.policies.http import open_url
+from collm_envs.policies.query import read_query
 from collm_envs.policies.seat import Reply, Seat
 from collm_envs.space import SURROGATE
 
@@ -65,9 +66,8 @@ def parse(text: str) -> OpenAI:
     """
     url, _, rest = text.partition("#")
     model, _, query = rest.partition("?")
-    parts = re.split(r"&(?=[\w.-]+=)", query) if query else []  # an & inside a value is part of it
-    pairs = [(name, unquote(value)) for name, _, value in (part.partition("=") for part in parts)]
-    given = options.read(pairs, {**SAMPLING, **SETTINGS, **options.SENT})
+    known = {**SAMPLING, **SETTINGS, **options.SENT}
+    given = read_query("openai", query, known, hint=f"  Anything else: {options.EXAMPLE}")
     ours = {name: given.pop(name) for name in SETTINGS if name in given}
     seeded = given.pop("seed", True)
     body = given.pop("body", {})
