@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
 from collm_envs.env import TextEnv, mend
+from collm_envs.files import drafted
 from collm_envs.registry import home, make, registry
 from collm_envs.task import Rejected, Scene, Score
 
@@ -355,16 +355,9 @@ def write(records: Iterable[Record], path: str | Path) -> None:
 
     An existing file is replaced when the last line is written, and stays as it was where that fails.
     """
-    path = Path(path)
-    draft = path.with_name(f".draft.{path.name}")
-    try:
-        with _open(draft, "wt") as file:
-            for one in records:
-                file.write(one.to_json() + "\n")
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with drafted(Path(path)) as draft, _open(draft, "wt") as file:
+        for record in records:
+            file.write(record.to_json() + "\n")
 
 
 def read(path: str | Path) -> Iterator[Record]:

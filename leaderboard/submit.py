@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from collm_envs.files import read_json
 from leaderboard import lists
 from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
 from leaderboard.claim import Tally
@@ -39,7 +40,7 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
     if training:
         about = replace(about, seeds=learned.seeds, tokens=learned.tokens)
     check_about(about)
-    claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8-sig"))
+    claim = read_json(folders[0] / "eval.json")
     name = lists.list_of(claim["env"], claim["kwargs"])
     place = entries / name / about.name
     if place.exists():

@@ -20,6 +20,7 @@ from tyro.conf import Positional, arg
 
 from baselines.cli.progress import Progress
 from baselines.search.settings import Config
+from collm_envs.files import read_json
 
 if TYPE_CHECKING:
     from baselines.qllm import Outcome, Tried
@@ -134,7 +135,7 @@ def pin(args: Sequence[str]) -> int:
     from baselines.credit import pinned
 
     pinned.review(asked.file, asked.reviewed_by)
-    facts = json.loads(asked.file.with_suffix(".json").read_text("utf-8"))
+    facts = read_json(asked.file.with_suffix(".json"))
     out.print(f"pinned {asked.file}: {_use(asked.file, facts)}")
     return 0
 
@@ -164,7 +165,7 @@ def _finish(config: Config, outcome: Outcome) -> int:
         out.print(f"Everything asked and answered is in {config.folder / 'transcript.jsonl'}")
         return 1
     out.print(f"\n{len(outcome.tried)} answers, {len(refused)} refused; chosen by {outcome.chosen_by}:")
-    _show(outcome.path, json.loads(outcome.path.with_suffix(".json").read_text("utf-8")))
+    _show(outcome.path, read_json(outcome.path.with_suffix(".json")))
     return 0
 
 

@@ -11,7 +11,7 @@ players look at the task and its state, which makes them yardsticks and no agent
 """
 
 from collm_envs.policies.local import Human, Replay, Scripted
-from collm_envs.policies.seat import Policy, Reply, Seat, seat_seed
+from collm_envs.policies.seat import Policy, Reply, Seat, Weighed, seat_seed
 from collm_envs.policies.specs import KINDS, parse, seat_all, take_seat
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Reply",
     "Scripted",
     "Seat",
+    "Weighed",
     "parse",
     "seat_all",
     "seat_seed",

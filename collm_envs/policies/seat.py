@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,19 @@ class Policy(Protocol):
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order."""
+        ...
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """A policy with weights or a program of its own, which its name does not tell."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) or the like of whatever decides about its texts beside its name"""
         ...
 
 
