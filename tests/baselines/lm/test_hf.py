@@ -7,7 +7,7 @@ import torch
 
 import collm_envs
 from baselines.cli import main
-from baselines.cli.play import kinds
+from baselines.cli.seating import kinds
 from baselines.lm import hf
 from baselines.lm.loading import add_adapters, save
 from baselines.lm.tiny import model as tiny
