@@ -12,6 +12,7 @@ from pathlib import Path
 from collm_envs.pages.episodes import Column, sortable
 from collm_envs.pages.markup import aligned, document, escape, number
 from collm_envs.pages.report import prose
+from collm_envs.policies.seat import TOKENS
 from leaderboard import history
 from leaderboard.bundle import open_bundle
 from leaderboard.entry import Entry, read_entry
@@ -96,7 +97,7 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
         _words("method", [row.entry.method for row in rows]),
         *(
             _numbers(name.replace("_", " "), tokens, 0)
-            for name in ("tokens_read", "tokens_written")
+            for name in TOKENS
             if any(tokens := [_measure(row, name) for row in rows])
         ),
         _words("models", [", ".join(row.entry.models) or "none" for row in rows]),

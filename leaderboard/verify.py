@@ -14,6 +14,7 @@ from pathlib import Path
 import collm_envs
 from collm_envs import TextEnv
 from collm_envs.evaluation.episodes import Job
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
 from collm_envs.record import Record, replay
 from leaderboard import lists, similar
 from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
@@ -23,7 +24,7 @@ from leaderboard.entry import Entry, read_entry
 MAX_INCONCLUSIVE = 0.01
 """share of episodes whose replay may differ in tests that timed out"""
 EXPERT = "the task's expert"
-COUNTED = "seconds", "waited", "tokens_read", "tokens_written"
+COUNTED = SECONDS, WAITED, *TOKENS
 MAX_COMPARED = 8
 """runs of an entry that are searched for near-duplicates"""
 

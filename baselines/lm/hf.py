@@ -172,10 +172,4 @@ def _draw(logits: torch.Tensor, sampling: Sampling, dice: Sequence[torch.Generat
 
 
 def _usage(move: Move, thought: str) -> dict[str, Any]:
-    assert move.parent is not None
-    return {
-        **({"reasoning": thought} if thought else {}),
-        "tokens_read": sum(len(segment.ids) for segment in move.parent.chain()),
-        "tokens_written": len(move.ids),
-        "finish_reason": "stop" if move.closed else "length",
-    }
+    return {**({"reasoning": thought} if thought else {}), **usage_of(move)}

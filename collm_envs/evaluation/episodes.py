@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from collm_envs.env import TextEnv
 from collm_envs.files import appending, one_writer, read_json, saving, write_json
 from collm_envs.policies.journal import Journal, Paid, mended, open_journal
-from collm_envs.policies.seat import Policy, Reply, Seat, Weighed
+from collm_envs.policies.seat import SECONDS, Policy, Reply, Seat, Weighed
 from collm_envs.policies.specs import take_seat
 from collm_envs.record import Record, read, record, unique
 from collm_envs.vector import VecEnv
@@ -240,7 +240,7 @@ def _ask(
         if len(answered) != len(seats):
             raise RuntimeError(f"{policy.name}: {len(answered)} replies for {len(seats)} seats")
         for (k, agent), reply in zip(places, answered, strict=True):
-            replies[k][agent] = Reply(reply.text, {"seconds": share, **reply.usage}, reply.error)
+            replies[k][agent] = Reply(reply.text, {SECONDS: share, **reply.usage}, reply.error)
     return {k: {agent: some[agent] for agent in policies} for k, some in replies.items()}
 
 

@@ -35,11 +35,11 @@ from typing import Any, Literal
 
 from collm_envs.policies.journal import Paid, Remembered, mended, open_journal
 from collm_envs.policies.local import Scripted
-from collm_envs.policies.seat import Policy, Reply, Seat, Weighed
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED, Policy, Reply, Seat, Weighed
 
 Protocol = Literal["single", "parallel", "pipeline", "discussion"]
 CALLS = "protocol_calls.jsonl"
-ADDED = ("tokens_read", "tokens_written", "seconds")
+ADDED = (*TOKENS, SECONDS)
 """what the calls for one reply add up to"""
 BEFORE = "{message}\n\nThese agents of your team have already answered:\n\n{texts}\n\nNow write your answer."
 DRAFTS = (
@@ -173,7 +173,7 @@ def _ask(policies: Mapping[str, Policy], asked: Sequence[Seat | Reply]) -> list[
             answered = policy.act([*seats.values()])
             share = round((time.perf_counter() - began) / len(seats), 6)
             for k, reply in zip(seats, answered, strict=True):
-                replies[k] = replace(reply, usage={"seconds": share, **reply.usage})
+                replies[k] = replace(reply, usage={SECONDS: share, **reply.usage})
     return [replies[k] for k in range(len(asked))]
 
 
@@ -195,7 +195,7 @@ def _reseeded(seat: Seat, call: str) -> Seat:
 
 def _seconds(reply: Reply) -> float:
     """Of one call; none for one that was not made."""
-    return reply.usage.get("seconds", 0.0)
+    return reply.usage.get(SECONDS, 0.0)
 
 
 def _told(calls: Sequence[Reply], waited: float) -> Reply:
@@ -203,4 +203,4 @@ def _told(calls: Sequence[Reply], waited: float) -> Reply:
     said = [reply.usage for reply in calls]
     cost = {name: sum(one[name] for one in said) for name in ADDED if all(name in one for one in said)}
     drafts = {"drafts": [reply.text for reply in calls[:-1]]} if len(calls) > 1 else {}
-    return replace(calls[-1], usage={**said[-1], **cost, "waited": round(max(0.0, waited), 6), **drafts})
+    return replace(calls[-1], usage={**said[-1], **cost, WAITED: round(max(0.0, waited), 6), **drafts})

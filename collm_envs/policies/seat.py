@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol, runtime_checkable
 
+TOKENS = READ, WRITTEN = "tokens_read", "tokens_written"
+"""in `Reply.usage` and so in records: tokens of all that was read for a reply, and of the reply"""
+SECONDS, WAITED = "seconds", "waited"
+"""there too: of the policy's own time, and of waiting for texts of others before that"""
+
 
 @dataclass(frozen=True)
 class Seat:
@@ -29,7 +34,7 @@ class Reply:
 
     text: str
     usage: Mapping[str, Any] = field(default_factory=dict)
-    """what is known of it: tokens_read, tokens_written, seconds, finish_reason, attempts, errors, ..."""
+    """what is known of it: TOKENS, SECONDS, finish_reason, attempts, errors, ..."""
     error: str = ""
     """why there is no text at all (an endpoint that is gone, say); such an episode is not scored"""
 

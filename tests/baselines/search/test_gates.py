@@ -13,7 +13,7 @@ from baselines.credit import language, pinned
 from baselines.credit.language import Refused
 from baselines.search import gates, sandboxed
 from baselines.search.gates import admit
-from baselines.search.ranking import Numbers, centred, equals, measure, ranks, shared, spearman
+from baselines.search.ranking import Numbers, centred, equals, measure, shared
 from baselines.search.sandboxed import Trial, permuted, random_rows
 from baselines.search.turns import gather, scripted
 from collm_envs.sandbox import Sandbox
@@ -342,13 +342,6 @@ def test_numbers_of_known_functions(sandbox, contexts):
     mine = "a = pair['reward']\nreturn [reward - a[1][1], reward - a[0][0]]"
     mix = measure(admit(sandbox, body("mix", mine), "mix", contexts), contexts, 0.5)
     assert mix.factoredness == 1
-
-
-def test_spearman_against_numbers_worked_by_hand():
-    assert ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [2.5, 0, 2.5, 1]
-    assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 15])) == pytest.approx(0.5)
-    assert spearman(np.array([1.0, 2, 3]), np.array([5.0, 4, 1])) == pytest.approx(-1)
-    assert spearman(np.array([1.0, 1, 1]), np.array([5.0, 4, 1])) == 0
 
 
 def test_advantages_are_centred_over_the_turns_from_one_state(contexts):
