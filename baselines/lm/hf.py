@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from baselines.lm.digest import digest
-from baselines.lm.history import Message, Move
+from baselines.lm.history import Message, Move, usage_of
 from baselines.lm.loading import load, pick_device
 from baselines.lm.policy import LM, SHRINK, Context, Conversations
 from baselines.lm.sampling import Sampling, choices, draw, draw_from
