@@ -58,7 +58,7 @@ class Tried(NamedTuple):
     numbers: Numbers | None = None
 
 
-class Outcome(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search came to."""
 
     tried: Sequence[Tried]
@@ -89,7 +89,9 @@ class Work(NamedTuple):
         return [reply.text for reply in replies]
 
 
-def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = lambda one: None) -> Outcome:
+def search(
+    config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = lambda one: None
+) -> SearchResult:
     """Ask, gate, measure, choose, write; `heard` is called with every answer's fate.
 
     Called again after a kill it goes on where it was.  Raises ValueError where the folder holds another
@@ -104,7 +106,7 @@ def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = la
         return _search(Work(bench, transcript), heard)
 
 
-def _search(work: Work, heard: Callable[[Tried], None]) -> Outcome:
+def _search(work: Work, heard: Callable[[Tried], None]) -> SearchResult:
     config = work.bench.config
     tried: list[Tried] = []
     for r in range(config.rounds):
@@ -118,7 +120,7 @@ def _search(work: Work, heard: Callable[[Tried], None]) -> Outcome:
             heard(one)
     best, chosen_by = _choose(work, tried)
     path = None if best is None else _write(work, best, chosen_by)
-    return Outcome(tried, best, chosen_by, path)
+    return SearchResult(tried, best, chosen_by, path)
 
 
 def _round(work: Work, r: int, first: str) -> Iterator[Tried]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from collm_envs.files import read_json
 from leaderboard import lists
-from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally
 from leaderboard.entry import FORMAT, About, Entry, check_about
 from leaderboard.training import Curves, read_training
@@ -68,7 +68,7 @@ def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curve
     for run, file in enumerate(runs):
         for place, one in records(bundle, file):
             if (one.item, one.seed) not in pairs:
-                raise Refused(place, f"item {one.item}, seed {one.seed} is not on the list {name}")
+                raise NotAccepted(place, f"item {one.item}, seed {one.seed} is not on the list {name}")
             tally.add(run, one)
             version = one.version
     numbers = tally.claim()

@@ -13,7 +13,7 @@ from baselines.lm import threads
 from collm_envs import TextEnv
 from collm_envs.evaluation import episodes as evaluation
 from collm_envs.evaluation.headline import definition, headline, score_range
-from collm_envs.evaluation.measures import Row, empty_replies, table
+from collm_envs.evaluation.measures import Measure, empty_replies, table
 from collm_envs.files import one_writer, saving, write_json
 from collm_envs.policies.protocols import Protocol, keywords, seated
 from collm_envs.policies.seat import Policy
@@ -105,7 +105,7 @@ def _with_progress(
 
 
 def _results(
-    env: TextEnv, policies: dict[str, Policy], records: Sequence[Record], rows: Sequence[Row]
+    env: TextEnv, policies: dict[str, Policy], records: Sequence[Record], rows: Sequence[Measure]
 ) -> None:
     names = {agent: policy.name for agent, policy in policies.items()}
     alike = len(names) > 1 and len({*names.values()}) == 1

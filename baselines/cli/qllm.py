@@ -22,7 +22,7 @@ from baselines.search.settings import Config
 from collm_envs.files import read_json
 
 if TYPE_CHECKING:
-    from baselines.qllm import Outcome, Tried
+    from baselines.qllm import SearchResult, Tried
 
 USAGE = """usage: collm qllm ENV --model openai:URL#NAME [flags]    ask a model for a credit function of ENV
        collm qllm check FILE --env ENV [--write]         gates and numbers of a function of your own
@@ -166,7 +166,7 @@ def _line(one: Tried) -> Text:
     return Text.assemble(f"{where:<12}", ("passed   ", "green"), _numbers(one.numbers.to_dict()))
 
 
-def _finish(config: Config, outcome: Outcome) -> int:
+def _finish(config: Config, outcome: SearchResult) -> int:
     refused = [one for one in outcome.tried if one.numbers is None]
     if outcome.path is None:
         out.print(

@@ -10,7 +10,7 @@ from collm_envs.coding import prompts as wording
 from collm_envs.coding.judge import SILENCE, Backend, Limits, judge_lines, shared
 from collm_envs.coding.players import PLAYERS
 from collm_envs.coding.problem import COOPHUMANEVAL, Problem, line_problem, source
-from collm_envs.coding.prompts import Feedback, Prompts, Seat
+from collm_envs.coding.prompts import Coder, Feedback, Prompts
 from collm_envs.coding.verdict import Verdict, named_verdicts, published_reward, sorted_lines
 from collm_envs.datasets import load
 from collm_envs.keywords import Frame, choice, real_number, whole_number
@@ -205,11 +205,11 @@ class CoopHE:
                 raise ValueError(f"CoopHE: item {item.id!r}: {error}") from error
         return self._problems[row]
 
-    def _seat(self, problem: Problem, k: int) -> Seat:
+    def _seat(self, problem: Problem, k: int) -> Coder:
         names = self.names(problem)
         is_main = k == len(names) - 1
         helpers = ("aux",) if is_main and k else ()
-        return Seat(k + 1, len(names), names[k], helpers, is_main, modules=False)
+        return Coder(k + 1, len(names), names[k], helpers, is_main, modules=False)
 
     def _judge(self, state: State, texts: Sequence[str]) -> Verdict:
         reasons = self.feedback == "level" and state.turn + 1 < self.max_turns

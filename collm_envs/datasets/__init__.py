@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collm_envs.datasets.formats import FILES, SPLITS, Row, plain, read_file, split_rows
+from collm_envs.datasets.formats import FILES, SPLITS, GivenRow, plain, read_file, split_rows
 from collm_envs.keywords import whole_number
 from collm_envs.task import Item
 
@@ -92,7 +92,7 @@ def load(
     return made if "eval" in made else {"train": made["both"], "eval": made["both"]}
 
 
-def _items(source: Source, split: str, rows: Sequence[Row]) -> tuple[Item, ...]:
+def _items(source: Source, split: str, rows: Sequence[GivenRow]) -> tuple[Item, ...]:
     """The checked rows of a split; "both" where one list serves train and eval."""
     made = tuple(
         _item(source, row, f"{'item' if split == 'both' else split}/{k}") for k, row in enumerate(rows)
@@ -105,7 +105,7 @@ def _items(source: Source, split: str, rows: Sequence[Row]) -> tuple[Item, ...]:
     return made
 
 
-def _item(source: Source, row: Row, spare_id: str) -> Item:
+def _item(source: Source, row: GivenRow, spare_id: str) -> Item:
     value = row.value
     if not isinstance(value, Mapping):
         raise ValueError(f"{source.task}: {row.where}: need an object, got {type(value).__name__}")
@@ -125,7 +125,7 @@ def _item(source: Source, row: Row, spare_id: str) -> Item:
     return Item(str(_checked(source, row, source.id_column, (str, int))), data)
 
 
-def _checked(source: Source, row: Row, column: str, kinds: tuple[type, ...]) -> Any:
+def _checked(source: Source, row: GivenRow, column: str, kinds: tuple[type, ...]) -> Any:
     """The row's value in `column`, of one of `kinds`; text must not be blank and must fit into UTF-8."""
     value = row.value[column]
     got = ""
@@ -141,18 +141,18 @@ def _checked(source: Source, row: Row, column: str, kinds: tuple[type, ...]) -> 
     return value
 
 
-def _given(items: Any) -> dict[str, list[Row]]:
+def _given(items: Any) -> dict[str, list[GivenRow]]:
     items = plain(items)
     rows = split_rows(items)
     if not isinstance(items, Mapping):
-        return {"both": [Row(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
+        return {"both": [GivenRow(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
     return {
-        split: [Row(row, f"items[{split!r}][{k}]") for k, row in enumerate(some)]
+        split: [GivenRow(row, f"items[{split!r}][{k}]") for k, row in enumerate(some)]
         for split, some in rows.items()
     }
 
 
-def _file(source: Source, name: str) -> dict[str, list[Row]]:
+def _file(source: Source, name: str) -> dict[str, list[GivenRow]]:
     path = Path(name).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
@@ -166,7 +166,7 @@ def _file(source: Source, name: str) -> dict[str, list[Row]]:
         raise ValueError(f"{source.task}: {path} has no rows; need at least one")
     if not any(isinstance(row.value, Mapping) and "split" in row.value for row in rows):
         return {"both": rows}
-    splits: dict[str, list[Row]] = {"train": [], "eval": []}
+    splits: dict[str, list[GivenRow]] = {"train": [], "eval": []}
     for row in rows:
         split = row.value.get("split") if isinstance(row.value, Mapping) else None
         if split not in ("train", "eval"):
@@ -178,7 +178,7 @@ def _file(source: Source, name: str) -> dict[str, list[Row]]:
     return splits
 
 
-def _hub(source: Source, name: str, revision: str) -> dict[str, list[Row]]:
+def _hub(source: Source, name: str, revision: str) -> dict[str, list[GivenRow]]:
     try:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -204,7 +204,7 @@ def _hub(source: Source, name: str, revision: str) -> dict[str, list[Row]]:
     )
 
 
-def _select(source: Source, name: str, found: Mapping[Any, Any], part: Slice) -> list[Row]:
+def _select(source: Source, name: str, found: Mapping[Any, Any], part: Slice) -> list[GivenRow]:
     split = next((split for split in part.names if split in found), None)
     if split is None:
         raise ValueError(
@@ -215,4 +215,4 @@ def _select(source: Source, name: str, found: Mapping[Any, Any], part: Slice) ->
         raise ValueError(f"{source.task}: {name}, {split}: need more than {part.start} rows, got {stop}")
     numbers = range(part.start, stop)
     rows = found[split].select(numbers)
-    return [Row(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]
+    return [GivenRow(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]

@@ -33,7 +33,7 @@ SPLITS = {"train", "eval"}
 FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 
 
-class Row(NamedTuple):
+class GivenRow(NamedTuple):
     """A row of a file."""
 
     value: Any
@@ -105,7 +105,7 @@ def divided(values: list[Any], where: list[str]) -> Any:
     return splits
 
 
-def read_file(path: Path) -> Iterator[Row]:
+def read_file(path: Path) -> Iterator[GivenRow]:
     """The rows of a .json array or object, or of a file with one object a line (.jsonl), either compressed.
 
     Blank lines are skipped.  Raises FileNotFoundError, and ValueError that names the line.
@@ -120,12 +120,12 @@ def read_file(path: Path) -> Iterator[Row]:
     if path.name.removesuffix(".gz").endswith(".json"):
         value = _json(data, str(path))
         rows = value if isinstance(value, list) else [value]
-        yield from (Row(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))
+        yield from (GivenRow(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))
         return
     for number, line in enumerate(data.replace(b"\r\n", b"\n").split(b"\n"), start=1):
         if line.strip():
             where = f"{path}, line {number}"
-            yield Row(_json(line, where), where)
+            yield GivenRow(_json(line, where), where)
 
 
 def _json(data: bytes, where: str) -> Any:

@@ -20,7 +20,7 @@ Scores = Mapping[str, Mapping[Pair, float]]
 """measure -> pair of item and seed -> mean of its trials"""
 
 
-class Row(NamedTuple):
+class Measure(NamedTuple):
     """One line of the table.  See `collm_envs.evaluation.stats`."""
 
     measure: str
@@ -66,7 +66,7 @@ def _counts(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= MAX_COUNT
 
 
-def table(records: Iterable[Record]) -> list[Row]:
+def table(records: Iterable[Record]) -> list[Measure]:
     """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
     records = list(records)
     found = dict(scores(records))
@@ -75,7 +75,7 @@ def table(records: Iterable[Record]) -> list[Row]:
         for one in records:
             counts.setdefault((one.item, one.seed), []).append(len(_empty(one)))
         found["empty_replies"] = {pair: float(np.mean(some)) for pair, some in counts.items()}
-    return [Row(name, *summarised([found], name), len(found[name])) for name in found]
+    return [Measure(name, *summarised([found], name), len(found[name])) for name in found]
 
 
 def scores(records: Iterable[Record]) -> Scores:

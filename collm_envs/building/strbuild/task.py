@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from collm_envs.building.commands import Rules, SetBlock, parse, read_setblock, unfold_row
-from collm_envs.building.seats import Seat, turn_sentence
+from collm_envs.building.commands import CommandRules, SetBlock, parse, read_setblock, unfold_row
+from collm_envs.building.seats import Builder, turn_sentence
 from collm_envs.building.strbuild import prompts as say
 from collm_envs.building.strbuild.corrections import reference_blocks, word_corrections
 from collm_envs.building.strbuild.players import PLAYERS
@@ -126,7 +126,7 @@ class StrBuild:
             tuple(block for block in palette if block not in AIR) for palette in self.palettes
         )
         self.seats = tuple(
-            Seat(k + 1, len(self.agents), self.blocks[k], limit) for k, limit in enumerate(limits)
+            Builder(k + 1, len(self.agents), self.blocks[k], limit) for k, limit in enumerate(limits)
         )
         self.wanted = tuple(frozenset(blocks) for blocks in self.blocks)
         self.reward_range = frame.reward_range(-2.5 - 0.25 * len(self.agents), 2.0)
@@ -136,7 +136,7 @@ class StrBuild:
             self._items = generate(n, n_eval, length, letters, words_seed)
         else:
             raise ValueError("items, words: give items of your own or words='generated', not both")
-        self._rules: dict[tuple[int, int], Rules] = {}
+        self._rules: dict[tuple[int, int], CommandRules] = {}
 
     def items(self, split: str) -> Sequence[Item]:
         """The words of a split: {"string": ..., "difficulty": ...}."""
@@ -188,10 +188,10 @@ class StrBuild:
             target={(x, y, 0): "" for x, y, _ in state.word.cells},
         )
 
-    def _rules_of(self, word: Word, k: int) -> Rules:
+    def _rules_of(self, word: Word, k: int) -> CommandRules:
         if (word.width, k) not in self._rules:
             marks = dict(zip(say.MARKS, self.blocks[k], strict=False)) | {"-": "air"}
-            self._rules[word.width, k] = Rules(
+            self._rules[word.width, k] = CommandRules(
                 limit=self.seats[k].limit,
                 blocks=frozenset(self.palettes[k]) | {"air"},
                 low=(0, 0, word.z),

@@ -14,7 +14,7 @@ from baselines.credit.language import Refused
 from baselines.search import gates, sandboxed
 from baselines.search.gates import admit
 from baselines.search.ranking import Numbers, centred, equals, measure, shared
-from baselines.search.sandboxed import Trial, permuted, random_rows
+from baselines.search.sandboxed import Sandboxed, permuted, random_rows
 from baselines.search.turns import gather, scripted
 from collm_envs.sandbox import Sandbox
 
@@ -259,7 +259,7 @@ def test_code_that_no_fence_has_seen_reaches_nothing_in_the_sandbox(
             admit(sandbox, source, "baseline", contexts)  # the fence alone would do
         said, got = "", np.zeros(2)
         try:
-            got = Trial(with_key, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
+            got = Sandboxed(with_key, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
         except Refused as refused:
             said = str(refused)
         assert not got.any()  # no key, no bytes, no process
@@ -274,7 +274,7 @@ def test_a_function_that_remembers_is_refused(sandbox, contexts, monkeypatch):
     remembers = "seen = []\ndef baseline(ctx, feat, me):\n    seen.append(1)\n    return len(seen) / 1000\n"
     with pytest.raises(Refused, match="static"):
         admit(sandbox, remembers, "baseline", contexts)
-    test = Trial(sandbox, remembers, "baseline", 2)
+    test = Sandboxed(sandbox, remembers, "baseline", 2)
     rewards = list(contexts.rewards)
     values = test.numbers(contexts.rows, rewards)
     with pytest.raises(Refused, match=r"steady: turn \d+, agent 0 .*in another process, after other turns"):
