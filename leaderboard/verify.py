@@ -159,7 +159,7 @@ def check_job(place: str, one: Record, missing: dict[Job, None], jobs: Sequence[
 
 
 def check_usage(place: str, one: Record) -> None:
-    """NotAccepted for an episode without a turn, and for costs of others or that are no numbers of at least 0."""
+    """NotAccepted for an episode without a turn, and for costs that are no numbers of at least 0."""
     if not one.turns:
         raise NotAccepted(f"{place}: turns", "no turn was played")
     for t, turn in enumerate(one.turns, start=1):

@@ -40,7 +40,7 @@ class EpisodeBatch(NamedTuple):
     """(B, H) float32, 1 where a turn was played"""
 
 
-class Memory:
+class Experience:
     """The last `capacity` episodes."""
 
     def __init__(self, capacity: int):
