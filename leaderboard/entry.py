@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from collm_envs.evaluation.stats import Summary
 from collm_envs.record import MAX_DEPTH, too_deep
-from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, opened, read
 from leaderboard.claim import Claim
 from leaderboard.lists import LISTS
 from leaderboard.training import Curves
@@ -102,54 +102,56 @@ def check_about(about: About) -> None:
 
 def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
     """The entry and what its digest is of: its bytes, with the line ends and without the byte order mark that
-    git or an editor may have set.  Refused that names the field.
+    git or an editor may have set.  NotAccepted that names the field.
     """
     with opened(bundle, ENTRY) as file:
         raw = read(file, ENTRY, MAX_JSON_BYTES + 1)
     if len(raw) > MAX_JSON_BYTES:
-        raise Refused(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
+        raise NotAccepted(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
     raw = raw.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise Refused(ENTRY, f"not JSON ({error})") from error
+        raise NotAccepted(ENTRY, f"not JSON ({error})") from error
     if not isinstance(data, dict):
-        raise Refused(ENTRY, f"need a JSON object, got {type(data).__name__}")
+        raise NotAccepted(ENTRY, f"need a JSON object, got {type(data).__name__}")
     if too_deep(data):
-        raise Refused(ENTRY, f"nested more than {MAX_DEPTH} deep")
+        raise NotAccepted(ENTRY, f"nested more than {MAX_DEPTH} deep")
     known = {field.name for field in fields(Entry)}
     for name in sorted(known ^ set(data)):
-        raise Refused(ENTRY, f"field {name!r} is {'missing' if name in known else 'unknown'}")
+        raise NotAccepted(ENTRY, f"field {name!r} is {'missing' if name in known else 'unknown'}")
     for name, fits in _FIELDS.items():
         if not fits(data[name]):
-            raise Refused(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
+            raise NotAccepted(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
     entry = Entry(**data)
     try:
         check_about(entry)
     except ValueError as error:
-        raise Refused(ENTRY, str(error)) from error
+        raise NotAccepted(ENTRY, str(error)) from error
     if sorted(entry.runs) != sorted(bundle.runs()):
-        raise Refused(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
+        raise NotAccepted(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
     _check_runs(entry)
     if entry.curves and len(entry.curves) != len(entry.runs):
-        raise Refused(
+        raise NotAccepted(
             ENTRY, f"field 'curves': need one for each of {len(entry.runs)} runs, got {len(entry.curves)}"
         )
     return entry, raw
 
 
 def _check_runs(entry: Entry) -> None:
-    """Refused unless every run is one of its own, of a training seed of its own."""
+    """NotAccepted unless every run is one of its own, of a training seed of its own."""
     if len(entry.runs) > 1 and entry.kind != "trained":
-        raise Refused(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
+        raise NotAccepted(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
     if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
-        raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+        raise NotAccepted(
+            ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}"
+        )
     if len(set(entry.seeds)) < len(entry.seeds):
-        raise Refused(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
+        raise NotAccepted(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
     named: dict[str, str] = {}
     for name, made in entry.runs.items():
         if made in named:
-            raise Refused(ENTRY, f"field 'runs': {named[made]} and {name} are one file")
+            raise NotAccepted(ENTRY, f"field 'runs': {named[made]} and {name} are one file")
         named[made] = name
 
 

@@ -29,14 +29,14 @@ CAVEAT = (
 )
 
 
-class Row(NamedTuple):
+class BoardRow(NamedTuple):
     entry: Entry
     status: str
     note: str
     path: Path
 
 
-def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None:
+def write_entry(row: BoardRow, events: Sequence[history.Event], folder: Path) -> None:
     """The pages of an entry in `folder`: index.html, episodes.html, 1.html, 2.html, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     sample = sampled(row)
@@ -48,10 +48,10 @@ def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None
     (folder / "index.html").write_text(_entry_page(row, events, sample, links), encoding="utf-8")
 
 
-def sampled(row: Row) -> list[Record]:
+def sampled(row: BoardRow) -> list[Record]:
     """The episodes to show, the same ones for every entry of a list.
 
-    Raises Refused for one of another environment than the list's: to draw it, its environment is made.
+    Raises NotAccepted for one of another environment than the list's: to draw it, its environment is made.
     """
     env = environment(row.entry)
     pairs = jobs(row.entry.list)[:PAIRS]
@@ -64,7 +64,9 @@ def sampled(row: Row) -> list[Record]:
     return [found[job.item, job.seed] for job in wanted]
 
 
-def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]) -> str:
+def _entry_page(
+    row: BoardRow, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]
+) -> str:
     entry = row.entry
     about = f"{entry.env} · {LISTS[entry.list].about} · {entry.date}"
     status = f"{row.status}: {row.note}" if row.note else row.status

@@ -14,22 +14,23 @@ from pathlib import Path
 import collm_envs
 from collm_envs import TextEnv
 from collm_envs.evaluation.episodes import Job
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
 from collm_envs.record import Record, replay
 from leaderboard import lists, similar
-from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally, first_difference
 from leaderboard.entry import Entry, read_entry
 
 MAX_INCONCLUSIVE = 0.01
 """share of episodes whose replay may differ in tests that timed out"""
 EXPERT = "the task's expert"
-COUNTED = "seconds", "waited", "tokens_read", "tokens_written"
+COUNTED = SECONDS, WAITED, *TOKENS
 MAX_COMPARED = 8
 """runs of an entry that are searched for near-duplicates"""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """What came of verifying an entry that was not refused."""
 
     entry: Entry
@@ -57,8 +58,8 @@ class Findings:
     """of how many; of tasks that run programs the first trials, since what the expert reads is graded anew"""
 
 
-def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verdict:
-    """The verdict on the entry at `path`, compared with `others`; Refused, with the place, otherwise.
+def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verification:
+    """The verdict on the entry at `path`, compared with `others`; NotAccepted, with the place, otherwise.
 
     `hub` allows lists whose data is fetched: without it nothing that an entry says opens a connection.
     """
@@ -66,31 +67,33 @@ def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Ver
     entry, raw = read_entry(bundle)
     check_place(path, entry)
     if lists.find(entry.list).kwargs.get("data") == "hub" and not hub:
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, list", f"the data of {entry.list} is fetched from the hub; verify with --hub"
         )
     found = check_records(bundle, entry)
     for name in bundle.runs():
         if digest(bundle, name) != entry.runs[name]:
-            raise Refused(name, "its sha256 is not the one that entry.json names")
+            raise NotAccepted(name, "its sha256 is not the one that entry.json names")
     for run, texts in enumerate(found.texts):
         if (same := found.texts.index(texts)) < run:
-            raise Refused(f"run-{run}.jsonl.gz", f"the same texts as run-{same}.jsonl.gz")
+            raise NotAccepted(f"run-{run}.jsonl.gz", f"the same texts as run-{same}.jsonl.gz")
     if apart := first_difference(entry.claim, found.tally.claim()):
         slow = f" ({found.inconclusive} episodes timed out otherwise than recorded)"
-        raise Refused(f"{ENTRY}, claim", apart + slow * bool(found.inconclusive))
+        raise NotAccepted(f"{ENTRY}, claim", apart + slow * bool(found.inconclusive))
     by_run = found.tally.by_run("score")
     if len(by_run) != len(entry.score_by_run) or any(
         not abs(p - q) <= 1e-9 for p, q in zip(entry.score_by_run, by_run, strict=True)
     ):
-        raise Refused(f"{ENTRY}, score_by_run", f"claimed {list(entry.score_by_run)}, recomputed {by_run}")
+        raise NotAccepted(
+            f"{ENTRY}, score_by_run", f"claimed {list(entry.score_by_run)}, recomputed {by_run}"
+        )
     episodes = len(entry.runs) * lists.PAIRS * lists.TRIALS
     if found.inconclusive > MAX_INCONCLUSIVE * episodes:
-        raise Refused(str(path), f"{found.inconclusive} of {episodes} episodes timed out on replay")
+        raise NotAccepted(str(path), f"{found.inconclusive} of {episodes} episodes timed out on replay")
     shares, unread = _compare(bundle, entry, others)
     by_run = zip(found.like_expert, found.compared, strict=True)
     shares = {EXPERT: max(alike / compared for alike, compared in by_run), **shares}
-    return Verdict(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares, unread)
+    return Verification(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares, unread)
 
 
 def check_records(bundle: Bundle, entry: Entry) -> Findings:
@@ -118,20 +121,22 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
                 alike = similar.similarity(similar.written(one), similar.by_expert(env.task, one))
                 found.like_expert[run] += alike >= similar.ALIKE
         for job in missing:
-            raise Refused(name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}")
+            raise NotAccepted(
+                name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}"
+            )
     return found
 
 
 def check_place(path: Path, entry: Entry) -> None:
-    """Refused for an entry in the folder of another one."""
+    """NotAccepted for an entry in the folder of another one."""
     lies = path.resolve()
     of_board = lies.parent.name in lists.LISTS or lies.parent.parent.name == "entries"
     if lies.is_dir() and of_board and entry.id != f"{lies.parent.name}/{lies.name}":
-        raise Refused(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
+        raise NotAccepted(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
 
 
 def check_header(place: str, one: Record, env: TextEnv, agents: object) -> None:
-    """Refused where a record is of another environment, another version of it, or another team."""
+    """NotAccepted where a record is of another environment, another version of it, or another team."""
     wanted = {
         "env": (env.spec.id, one.env),
         "content_hash": (env.spec.content_hash, one.content_hash),
@@ -140,50 +145,50 @@ def check_header(place: str, one: Record, env: TextEnv, agents: object) -> None:
     }
     for name, (want, got) in wanted.items():
         if got != want:
-            raise Refused(f"{place}: {name}", f"recorded {str(got)[:200]}, need {str(want)[:200]}")
+            raise NotAccepted(f"{place}: {name}", f"recorded {str(got)[:200]}, need {str(want)[:200]}")
 
 
 def check_job(place: str, one: Record, missing: dict[Job, None], jobs: Sequence[Job]) -> None:
-    """Refused for an episode that is not on the list, or there already; else taken off `missing`."""
+    """NotAccepted for an episode that is not on the list, or there already; else taken off `missing`."""
     job = Job(one.split, one.item, one.seed, one.trial)
     if job in missing:
         del missing[job]
         return
     why = "is there a second time" if job in jobs else "is not on the list"
-    raise Refused(f"{place}: item, seed, trial", f"{_named(job)} {why}")
+    raise NotAccepted(f"{place}: item, seed, trial", f"{_named(job)} {why}")
 
 
 def check_usage(place: str, one: Record) -> None:
-    """Refused for an episode without a turn, and for costs of others or that are no numbers of at least 0."""
+    """NotAccepted for an episode without a turn, and for costs that are no numbers of at least 0."""
     if not one.turns:
-        raise Refused(f"{place}: turns", "no turn was played")
+        raise NotAccepted(f"{place}: turns", "no turn was played")
     for t, turn in enumerate(one.turns, start=1):
         if set(turn["usage"]) != set(one.agents):
-            raise Refused(
+            raise NotAccepted(
                 f"{place}: turn {t}, usage", f"of {sorted(turn['usage'])}, need {sorted(one.agents)}"
             )
         for agent, said in turn["usage"].items():
             for name in COUNTED:
                 value = said.get(name, 0)
                 if type(value) not in (int, float) or not 0 <= value < 2**53:
-                    raise Refused(f"{place}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
+                    raise NotAccepted(f"{place}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
 
 
 def environment(entry: Entry) -> TextEnv:
-    """The environment of the entry's list; Refused where the entry is of another one or another version."""
+    """The environment of the entry's list; NotAccepted for an entry of another one or version."""
     listing = lists.find(entry.list)
     if entry.env != listing.env:
-        raise Refused(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
+        raise NotAccepted(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
     if not lists.is_played_with(entry.list, entry.kwargs):
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, kwargs",
             f"the list {entry.list} is played with {dict(listing.kwargs)}, got {str(entry.kwargs)[:200]}",
         )
     env = collm_envs.make(listing.env, **entry.kwargs)
     if entry.agents != len(env.possible_agents):
-        raise Refused(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
+        raise NotAccepted(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
     if entry.content_hash != env.spec.content_hash:
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, content_hash",
             f"of another version: {entry.content_hash}, here {env.spec.content_hash}",
         )
@@ -191,12 +196,12 @@ def environment(entry: Entry) -> TextEnv:
 
 
 def _replayed(place: str, one: Record, found: Findings) -> Record:
-    """The record with what its texts earn now; Refused where it differs or stops before the end."""
+    """The record with what its texts earn now; NotAccepted where it differs or stops before the end."""
     outcome = replay(one)
     if outcome.status == "differs":
-        raise Refused(place, str(outcome))
+        raise NotAccepted(place, str(outcome))
     if not one.terminated:
-        raise Refused(f"{place}: terminated", "the episode stops before its end")
+        raise NotAccepted(f"{place}: terminated", "the episode stops before its end")
     found.inconclusive += outcome.status == "inconclusive"
     return replace(one, turns=outcome.turns)
 
@@ -220,7 +225,7 @@ def _compare(bundle: Bundle, entry: Entry, others: Sequence[Path]) -> tuple[dict
                 continue
             mine = mine or list(_sketches(bundle))
             theirs = list(_sketches(opened))
-        except Refused as refused:
+        except NotAccepted as refused:
             unread[str(path)] = str(refused)
             continue
         shares[other.id] = max(similar.share(my, their) for my in mine for their in theirs)

@@ -15,17 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 
 from baselines.lm.digest import digest
-from baselines.lm.history import Message, Move
+from baselines.lm.history import Message, Move, usage_of
 from baselines.lm.loading import load, pick_device
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
 from collm_envs import TextEnv
+from collm_envs.policies.query import read_query
 from collm_envs.policies.seat import Reply, Seat
 
 KEEP = 10_000
@@ -81,18 +81,11 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
 
 
 def _read(query: str) -> dict[str, Any]:
-    readers = {**SAMPLING, **CONTEXT, **DEVICE}
-    settings: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in readers:
-            raise ValueError(f"hf: no setting {name!r}; there are {', '.join(readers)}")
-        try:
-            settings[name] = readers[name](value)
-        except ValueError as error:
-            raise ValueError(f"hf: {name}={value!r}: {error}") from error
-        if name in CHOICES and value not in CHOICES[name]:
-            raise ValueError(f"hf: {name} must be one of {CHOICES[name]}, got {value!r}")
-    return settings
+    settings = read_query("hf", query, {**SAMPLING, **CONTEXT, **DEVICE})
+    for name, values in CHOICES.items():
+        if name in settings and settings[name] not in values:
+            raise ValueError(f"hf: {name} must be one of {values}, got {settings[name]!r}")
+    return given
 
 
 class HF:
@@ -137,10 +130,4 @@ class HF:
 
 
 def _usage(move: Move, thought: str) -> dict[str, Any]:
-    assert move.parent is not None
-    return {
-        **({"reasoning": thought} if thought else {}),
-        "tokens_read": sum(len(segment.ids) for segment in move.parent.chain()),
-        "tokens_written": len(move.ids),
-        "finish_reason": "stop" if move.closed else "length",
-    }
+    return {**({"reasoning": thought} if thought else {}), **usage_of(move)}

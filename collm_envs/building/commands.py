@@ -52,7 +52,7 @@ class Kill(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
+class CommandRules:
     """What one agent may write."""
 
     limit: int
@@ -62,17 +62,17 @@ class Rules:
     low: Cell
     high: Cell
     """first and last cell of the box"""
-    read: Callable[[str, Rules], Any]
+    read: Callable[[str, CommandRules], Any]
     """`read_setblock` or `read_fill`: the command of a line, the reason why there is none, or None"""
     stock: Mapping[str, int] = field(default_factory=dict)
     """how many cells may be filled with a block; blocks that are not named are unlimited"""
-    unfold: Callable[[str, Rules], list[str] | None] | None = None
+    unfold: Callable[[str, CommandRules], list[str] | None] | None = None
     """lines for a line in short form, None for any other line"""
     marks: Mapping[str, str] = field(default_factory=dict)
     """character -> block of the short form"""
 
 
-def parse(text: str, rules: Rules) -> tuple[list[Any], list[Rejected]]:
+def parse(text: str, rules: CommandRules) -> tuple[list[Any], list[Rejected]]:
     """The commands of a text that count, and the lines that do not."""
     commands: list[Any] = []
     rejected: list[Rejected] = []
@@ -105,12 +105,12 @@ def unfenced(text: str) -> str:
     return body[language.end() :] if language else body
 
 
-def look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
+def look_up(raw: str, rules: CommandRules) -> tuple[tuple[str, Any], ...]:
     """(line, what the rules read in it) for a raw line: none if it is blank, several for a short form."""
     return _remembered(raw, rules) if len(raw) <= 80 else _look_up(raw, rules)
 
 
-def _look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
+def _look_up(raw: str, rules: CommandRules) -> tuple[tuple[str, Any], ...]:
     line = raw.strip()
     marker = _MARKER.match(line)
     line = line[marker.end() :] if marker else line
@@ -123,7 +123,7 @@ def _look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
 _remembered = lru_cache(maxsize=1 << 16)(_look_up)
 
 
-def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
+def read_setblock(line: str, rules: CommandRules) -> SetBlock | str | None:
     """/setblock x y z block; more words are ignored."""
     words = line.removeprefix("/").split()
     if not words:
@@ -143,7 +143,7 @@ def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
     return SetBlock(f"/setblock {x} {y} {z} {block}", cell, block)
 
 
-def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
+def read_fill(line: str, rules: CommandRules) -> Fill | Kill | str | None:
     """/fill x1 y1 z1 x2 y2 z2 block, corners in any order and no mode; or /kill with any words after it."""
     words = line.removeprefix("/").split()
     if not words:
@@ -169,7 +169,7 @@ def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
     return Fill(f"/fill {a} {b} {c} {x} {y} {z} {block}", low, high, block, volume)
 
 
-def unfold_row(line: str, rules: Rules) -> list[str] | None:
+def unfold_row(line: str, rules: CommandRules) -> list[str] | None:
     """`4 1.2` as one /setblock for each cell of row y=4 that is not `.`, if the row is not too long."""
     row = _ROW.fullmatch(line)
     if not row or len(row[2]) > rules.high[0] - rules.low[0] + 1:
@@ -181,7 +181,7 @@ def unfold_row(line: str, rules: Rules) -> list[str] | None:
     ]
 
 
-def unfold_rectangle(line: str, rules: Rules) -> list[str] | None:
+def unfold_rectangle(line: str, rules: CommandRules) -> list[str] | None:
     """`40050A` or `4 0 0 5 0 A`, that is y x1 z1 x2 z2 and a letter, as a /fill of one layer."""
     match = _RECTANGLE.fullmatch(line)
     if not match:
@@ -206,7 +206,7 @@ def whole(word: str) -> int | None:
         return None
 
 
-def inside(cell: Cell, rules: Rules) -> bool:
+def inside(cell: Cell, rules: CommandRules) -> bool:
     """Whether the cell lies in the agent's box."""
     return all(low <= k <= high for low, k, high in zip(rules.low, cell, rules.high, strict=True))
 

@@ -39,7 +39,7 @@ def head(source: str) -> str:
     return " ".join(source.split()[:HEAD_WORDS])
 
 
-def silence(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
+def stand_in(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
     """The source's words, over and over where it is short: tokens[0] of them, for later texts tokens[1].
 
     An empty text would close the first gate, and with it earn nothing for whatever the others wrote.
