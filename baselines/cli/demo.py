@@ -19,7 +19,8 @@ from baselines.lm.tiny import model
 from baselines.play.episode import Node, episodes
 from baselines.play.records import to_record
 from baselines.play.rollout import Start, eval_starts, play, summary
-from baselines.runs import run
+from baselines.runs import run, texts
+from baselines.runs.algorithms import algorithm
 from baselines.runs.logs import read
 from baselines.train.presets import ENVS
 from baselines.train.settings import Settings
@@ -107,10 +108,10 @@ def study(name: str) -> Outcome:
 
 def team_of(kind: str, config: Settings, folder: str) -> Team:
     """The agents a run began with, or with its folder those it ended with."""
-    began = run.with_models(config)
+    began = texts.with_models(config)
     if folder:
         began.models = tuple(f"{folder}/agent_{k}" for k in range(2))
-    return run.algorithm(kind).team(began, make(config.env, **config.env_kwargs).task)
+    return algorithm(kind).team(began, make(config.env, **config.env_kwargs).task)
 
 
 def two_letters(task: Task) -> Start:

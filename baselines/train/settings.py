@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any, Literal
 
 from baselines.formulas.losses import Length, Ratio
 from baselines.lm.optimizer import Schedule
 from baselines.lm.policy import Context, History
 from baselines.lm.sampling import Sampling
+from baselines.train.keywords import Json
 
-Json = Annotated[
-    dict[str, Any],
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="JSON",
-        instance_from_str=lambda args: json.loads(args[0]),
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=lambda value: [json.dumps(value)],
-    ),
-]
-"""a dict that is JSON on the command line"""
 CREDITS = ("shared", "difference", "shapley", "counterfactual", "learned")
 """values of `credit`; "qllm:FILE" besides"""
 

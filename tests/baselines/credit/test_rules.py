@@ -20,7 +20,7 @@ from baselines.credit.written import Written
 from baselines.formulas.advantages import left_out_residual
 from baselines.play.replays import Replays
 from baselines.play.rollout import play
-from baselines.runs import run
+from baselines.runs import run, texts
 from baselines.train.settings import Settings
 from baselines.train.update import Lesson
 
@@ -368,7 +368,7 @@ def test_a_missing_function_names_those_there_are():
 
 
 def test_a_credit_that_cannot_be_is_refused_before_a_model_is_made(monkeypatch):
-    monkeypatch.setattr(run, "with_models", lambda *_: pytest.fail("a model was made"))
+    monkeypatch.setattr(texts, "with_models", lambda *_: pytest.fail("a model was made"))
     with pytest.raises(FileNotFoundError, match="'nowhere'"):
         run.prepare("magrpo", magrpo.Config(credit="qllm:nowhere"))
 
