@@ -42,7 +42,7 @@ from baselines.play.episode import Node
 from baselines.play.replays import Replays
 from baselines.play.rollout import eval_starts, play, starts, summary
 from baselines.runs import texts
-from baselines.runs.budget import append_rows, read_rows, within
+from baselines.runs.budget import Budget, append_rows, read_rows
 from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.pages.report import prose, report, section, table
@@ -97,11 +97,11 @@ def one_run(env: str, credit: str, seed: int) -> dict[str, Any]:
     """The row of one run."""
     config, task, team = prepared(env, credit, seed)
     before = untrained(env)
-    replays, spent = [], 0.0
-    for metrics, spent in within(magrpo.train(config, task, team), CPU_S):
+    replays, budget = [], Budget(CPU_S)
+    for metrics in budget.within(magrpo.train(config, task, team)):
         replays.append(metrics.get("credit_replays", 0.0))
     after = evaluated(task, team)
-    values = (env, credit, seed, team.step, round(spent, 1), fmean(replays))
+    values = (env, credit, seed, team.step, round(budget.spent, 1), fmean(replays))
     values += (before["return"], after["return"], before["metric/iou"], after["metric/iou"])
     return dict(zip(FIELDS, values, strict=True))
 

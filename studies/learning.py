@@ -24,7 +24,7 @@ import torch
 from baselines.play.rollout import eval_starts, play, summary
 from baselines.runs import texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.budget import append_rows, read_rows, within
+from baselines.runs.budget import Budget, append_rows, read_rows
 from baselines.runs.published import ROWS as TRAINED
 from collm_envs import make, make_task
 from collm_envs.pages.report import chart, prose, report, section, spread, table
@@ -95,7 +95,7 @@ def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
     task = make(env, **setting["kwargs"]).task
     team = module.team(config, task)
     rows: list[dict[str, Any]] = []
-    spent = 0.0
+    budget = Budget(CPU_S)
 
     def measure() -> None:
         seen = summary(play(task, eval_starts(task, 128), team.policies, "study"))
@@ -104,15 +104,15 @@ def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
             name,
             seed,
             team.step,
-            round(spent, 1),
+            round(budget.spent, 1),
             seen["return"],
             seen[f"metric/{setting['metric']}"],
         )
         rows.append(dict(zip(FIELDS, values, strict=True)))
 
     measure()
-    for _, spent in within(module.train(config, task, team), CPU_S):
-        while len(rows) <= EVALUATIONS and spent >= CPU_S * len(rows) / EVALUATIONS:
+    for _ in budget.within(module.train(config, task, team)):
+        while len(rows) <= EVALUATIONS and budget.spent >= CPU_S * len(rows) / EVALUATIONS:
             measure()
     return rows
 

@@ -1,4 +1,4 @@
-"""The flags of a command line against a dataclass's fields, before that class is imported: a typo is a line."""
+"""Flags of a command line against a dataclass's fields before that class is imported: a typo is one line."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +18,11 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
+from baselines.cli.flags import check_values
 from baselines.cli.progress import Progress
+from baselines.runs.algorithms import fields_of
 from baselines.search.settings import Config
+from baselines.train.keywords import Json
 
 if TYPE_CHECKING:
     from baselines.qllm import Outcome, Tried
@@ -51,7 +54,7 @@ class Check:
     """recorded turns it is tried and measured on"""
     records: str = ""
     """a records file to take turns from; empty: the environment's scripted players"""
-    env_kwargs: str = "{}"
+    env_kwargs: Json = field(default_factory=dict)
     """keywords of the environment, as JSON"""
     alpha: float = 0.5
     """share of the advantage that `mix` takes"""
@@ -76,6 +79,7 @@ def main(args: Sequence[str]) -> int:
         return 0
     if args[0] in VERBS:
         return VERBS[args[0]](args[1:])
+    check_values(fields_of("baselines.search.settings") or {}, args)
     config = tyro.cli(Config, args=args, prog="collm qllm", description=Config.__doc__)
     from baselines.qllm import search
     from collm_envs.sandbox import Sandbox
@@ -96,6 +100,7 @@ def main(args: Sequence[str]) -> int:
 
 def check(args: Sequence[str]) -> int:
     """Gates and numbers of a file; writes its .json with --write."""
+    check_values(fields_of(__name__, "Check") or {}, args)
     asked = tyro.cli(Check, args=args, prog="collm qllm check", description=Check.__doc__)
     from baselines.credit import pinned
     from baselines.credit.language import Refused, mode_of

@@ -24,7 +24,7 @@ from baselines.lm import threads
 from baselines.play.rollout import eval_starts, measure
 from baselines.runs import texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.budget import append_rows, read_rows, within
+from baselines.runs.budget import Budget, append_rows, read_rows
 from baselines.train.keywords import Json
 from baselines.train.settings import Settings
 from collm_envs import Task, make
@@ -137,14 +137,14 @@ def one_run(
     module, rates, config = algorithm(name), rates_of(trial, sweep.lr), settle(sweep, name, trial, seed)
     task = make(sweep.env, **sweep.env_kwargs).task
     held_out = hold_out(task, sweep.validation)
-    team, spent = module.team(config, held_out), 0.0
-    for metrics, spent in within(module.train(config, held_out, team), sweep.cpu_s):
+    team, budget = module.team(config, held_out), Budget(sweep.cpu_s)
+    for metrics in budget.within(module.train(config, held_out, team)):
         heard(team.step, metrics)
     scores = [
         measure(view, eval_starts(view, sweep.episodes), team.lineups(view.agents), f"sweep/{seed}")["return"]
         for view in (held_out, task)
     ]
-    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(spent, 1), *scores)
+    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(budget.spent, 1), *scores)
     return dict(zip(FIELDS, values, strict=True))
 
 

@@ -107,7 +107,7 @@ def _resume(out: Path) -> Path:
 
 
 def read(name: str, args: Sequence[str]) -> Any:
-    """An algorithm's settings, its `Config`, from flags, on top of those `--paper` or the embedded model fills in.
+    """An algorithm's `Config` from flags, on top of what `--paper` or the embedded model fills in.
 
     Raises ValueError for an unknown algorithm and for a row that was not published.
     """

@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,20 +16,26 @@ Metrics = TypeVar("Metrics")
 HINT = "the same command goes on with the runs that are missing"
 
 
-def within(steps: Iterator[Metrics], cpu_s: float) -> Iterator[tuple[Metrics, float]]:
-    """Steps until `cpu_s` CPU seconds of this process went into them: (metrics, seconds so far) after each.
+@dataclass
+class Budget:
+    """CPU seconds that steps of training may take, all threads of this process together."""
 
-    What the consumer does between two steps (evaluations, progress) is not counted.  At least one is taken.
-    """
-    spent = 0.0
-    while spent < cpu_s:
-        start = time.process_time()
-        try:
-            metrics = next(steps)
-        except StopIteration:
-            return
-        spent += time.process_time() - start
-        yield metrics, spent
+    cpu_s: float
+    spent: float = 0.0
+
+    def within(self, steps: Iterator[Metrics]) -> Iterator[Metrics]:
+        """Steps until the seconds are spent; the last one may take more.  At least one step is taken.
+
+        What the consumer does between two steps (evaluations, progress) is not counted.
+        """
+        while self.spent < self.cpu_s or not self.spent:
+            start = time.process_time()
+            try:
+                metrics = next(steps)
+            except StopIteration:
+                return
+            self.spent += time.process_time() - start
+            yield metrics
 
 
 def read_rows(file: Path, key: Sequence[str] = ()) -> list[dict[str, str]]:

@@ -121,7 +121,7 @@ def _keep_warm_start(config: Settings, out: Path) -> None:
 
 
 def watched(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict[str, float]]:
-    """The same metrics with `tokens_per_s`, where they count tokens; running out of memory names what to lower."""
+    """The same metrics with `tokens_per_s` where tokens are counted.  Out of memory: names what to lower."""
     try:
         for metrics in steps:
             speed = {"tokens_per_s": metrics["tokens"] / metrics["seconds"]} if "tokens" in metrics else {}

@@ -58,7 +58,8 @@ def refused(capsys, *args):
     [
         (
             ["ppo"],
-            "algorithm must be one of cory, maac, magrpo, mixing, reinforce, or a module of your own, as package.module, got 'ppo'",
+            "algorithm must be one of cory, maac, magrpo, mixing, reinforce, or a module of your own, "
+            "as package.module, got 'ppo'",
         ),
         (["maca"], "did you mean 'maac'?"),
         (["mixng"], "did you mean 'mixing'?"),
