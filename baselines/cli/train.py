@@ -97,7 +97,7 @@ def _begin(name: str, args: Sequence[str]) -> Path:
 
 
 def _resume(out: Path) -> Path:
-    name, config = folder.stored_config(out)
+    _, config = folder.stored_config(out)
     if folder.is_finished(out):
         print(f"already finished: {config['steps']} of {config['steps']} steps", file=sys.stderr)
         return out

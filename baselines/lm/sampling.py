@@ -114,7 +114,7 @@ def _sorted_set(logits: Tensor, top_p: float, T: float) -> tuple[Tensor, Tensor]
 
 
 def _widened(order: Tensor, keep: Tensor, rows: Tensor, wide: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """`order` and `keep` (N, k) with the sets `wide`, `kept` (M, K) in `rows`.   -> (N, max(k, K)) each"""
+    """`order`, `keep` (N, k) with the sets `wide`, `kept` (M, K) in these rows.   -> (N, max(k, K)) each"""
     more = max(0, wide.shape[1] - order.shape[1])
     order, keep = F.pad(order, (0, more)), F.pad(keep, (0, more))
     order[rows, : wide.shape[1]] = wide
