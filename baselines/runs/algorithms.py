@@ -67,6 +67,8 @@ def algorithm(name: str) -> ModuleType:
     from baselines.train.settings import Settings  # with torch
 
     check_contract(module.__name__, [part for part in CONTRACT if part not in vars(module)])
+    if not isinstance(module.Config, type):
+        raise ValueError(f"{module.__name__}: Config must be a class of settings, got {module.Config!r}")
     if not issubclass(module.Config, Settings):
         parts = [part for part in BESIDES if part not in vars(module)]
         why = "its Config is none of baselines.train.settings.Settings, so it needs these too"

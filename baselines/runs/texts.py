@@ -16,6 +16,7 @@ from baselines.credit import rules
 from baselines.lm import threads
 from baselines.play.rollout import eval_starts
 from baselines.play.rollout import measure as measured
+from baselines.runs import checkpoint
 from baselines.runs.folder import going_on
 from baselines.train.presets import ALWAYS, ENVS, is_tiny
 from baselines.train.settings import Settings
@@ -84,10 +85,25 @@ def with_models(config: Settings, quiet: bool = True, out: Path | None = None) -
     if not uses_tiny(config):
         return config
     if out is None or not (warm_start := out / WARM_START).is_dir():
+        _check_not_needed(config, out)
         warm_start = _warm_started(config, quiet)
     changed: dict[str, Any] = {name: str(warm_start) for name in _named_tiny(config)}
     models = tuple(str(warm_start) if model == TINY else model for model in config.models)
     return replace(config, models=models, **changed)
+
+
+def _check_not_needed(config: Settings, out: Path | None) -> None:
+    """Raise ValueError for a begun run that lacks the model it began with and would not end the same without.
+
+    Early runs kept none.  The end is the same where every weight is in a checkpoint; a frozen model is not.
+    """
+    frozen = bool(config.kl or config.lora_rank)
+    if out is not None and (frozen or not checkpoint.steps(out / "checkpoints")):
+        why = "a frozen model that no checkpoint holds" if frozen else "no checkpoint to go on from"
+        raise ValueError(
+            f"{out}: there is no {WARM_START} in it, the embedded model as the run began, and {why}; it was "
+            "begun by an early version, so begin the run anew, in another folder"
+        )
 
 
 def uses_tiny(config: Settings) -> bool:
