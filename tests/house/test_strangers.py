@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 
@@ -22,19 +23,10 @@ version = "1"
 [tool.setuptools]
 packages = ["acme"]
 """
-TRAIN = [
-    "train",
-    "acme.slow",
-    "--env",
-    "acme.lists:Lists-v0",
-    "--momentum",
-    "0.5",
-    "--episodes",
-    "4",
-    "--eval-episodes",
-    "2",
-]
-SMALL = ["--max-new-tokens", "4", "--lr", "1e-3", "--save-every", "1", "--keep", "9", "--eval-every", "0"]
+TRAIN = shlex.split(
+    "train acme.slow --env acme.lists:Lists-v0 --momentum 0.5 --episodes 4 --eval-episodes 2"
+    " --max-new-tokens 4 --lr 1e-3 --save-every 1 --keep 9 --eval-every 0 --steps 3"
+)
 
 
 @pytest.fixture
@@ -76,7 +68,7 @@ def refused(capsys, *args):
 
 
 def test_it_is_trained_resumed_evaluated_reported_and_swept_by_the_same_commands(acme, model, capsys):
-    collm(*TRAIN, *SMALL, "--model", model, "--steps", "3")
+    collm(*TRAIN, "--model", model)
     out = acme.parents[1] / capsys.readouterr().out.strip()
     assert out.name == "acme.slow-acme.lists-Lists-v0-seed0"
     assert [line["step"] for line in lines(out / "metrics.jsonl")] == [1, 2, 3]
@@ -94,17 +86,14 @@ def test_it_is_trained_resumed_evaluated_reported_and_swept_by_the_same_commands
     collm("eval", "acme.lists:Lists-v0", *seats, "--episodes", "2", "--out", "played")
     capsys.readouterr()
     collm("report", str(out), "played", "--out", "report")
-    (row,) = [line for line in open("report/tables.md") if "acme.slow" in line]
+    tables = (acme.parents[1] / "report/tables.md").read_text()
+    (row,) = [line for line in tables.splitlines() if "acme.slow" in line]
     assert "1 seed" in row
     page = (acme.parents[1] / "report/index.html").read_text()
     assert "collm train acme.slow --env acme.lists:Lists-v0" in page
     settings = json.dumps({"model": model, "episodes": 4, "max_new_tokens": 4})
-    sweep = ["--algorithms", "acme.slow", "--env", "acme.lists:Lists-v0", "--settings", settings]
-    collm(
-        "sweep",
-        *sweep,
-        *["--trials", "1", "--seeds", "1", "--cpu-s", "0.01", "--episodes", "2", "--out", "sweep"],
-    )
+    line = "sweep --algorithms acme.slow --env acme.lists:Lists-v0 --trials 1 --seeds 1 --cpu-s 0.01"
+    collm(*shlex.split(line), "--episodes", "2", "--out", "sweep", "--settings", settings)
     assert "acme.slow,0,0," in (acme.parents[1] / "sweep/sweep.csv").read_text()
 
 

@@ -1,4 +1,4 @@
-"""`collm init`: two files that run as they are, under any name that hides nothing, and never over another file."""
+"""`collm init`: two files that run as they are, under a name that hides nothing, over no other file."""
 
 from __future__ import annotations
 
