@@ -10,10 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from baselines import maac, magrpo
+from baselines.cli import terminal
+from baselines.cli.terminal import Column, note, show
 from baselines.cli.train import command
 from baselines.lm.tiny import model
 from baselines.play.episode import Node, episodes
@@ -22,13 +20,14 @@ from baselines.play.rollout import Start, eval_starts, play, summary
 from baselines.runs import run, texts
 from baselines.runs.algorithms import algorithm
 from baselines.runs.logs import read
+from baselines.runs.published import ROWS
 from baselines.train.presets import ENVS
 from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.pages.episode import page
 from collm_envs.pages.report import Curve, chart, code, episode, prose, report, section, table
-from collm_envs.record import Record, scenes
+from collm_envs.record import Record, reward_range, scenes
 
 OUT = Path("runs/demo")
 WORDS = ENVS["StrBuild-v0"].env_kwargs
@@ -41,13 +40,11 @@ SHARED: dict[str, Any] = {
     "eval_episodes": 64,
     "save_every": 0,
 }
-RUNS: dict[str, tuple[str, Settings]] = {
-    "CoLLM-CC": (
-        "maac",
-        maac.Config(**SHARED, steps=50, critic_lr=1e-3, critic_epochs=4, normalize=True, lam=1.0),
-    ),
-    "MAGRPO": ("magrpo", magrpo.Config(**SHARED, steps=60, group=8)),
+RUNS: dict[str, dict[str, Any]] = {
+    "CoLLM-CC": {"steps": 50, "critic_lr": 1e-3, "critic_epochs": 4, "normalize": True, "lam": 1.0},
+    "MAGRPO": {"steps": 60, "group": 8},
 }
+"""rows of the paper's table -> settings of their own"""
 
 
 @dataclass
@@ -65,11 +62,9 @@ class Outcome:
     seconds: float
 
 
-def main(args: Sequence[str] = ()) -> None:
-    """Warm start, two runs, a table, and runs/demo/report.html.  Takes no arguments."""
-    if args:
-        raise SystemExit(f"collm demo takes no arguments, got {' '.join(args)}")
-    console, started = Console(), time.perf_counter()
+def main() -> None:
+    """Warm start, two runs, a table, and runs/demo/report.html."""
+    console, started = terminal.console(), time.perf_counter()
     shutil.rmtree(OUT, ignore_errors=True)
     env = make("StrBuild-v0", **WORDS)
     console.print("Two small language models, one word, blocks of their own each: StrBuild-v0.")
@@ -77,14 +72,21 @@ def main(args: Sequence[str] = ()) -> None:
     model.folder("StrBuild-v0", WORDS)
     outcomes = [study(name) for name in RUNS]
     expert = scripted_return(env.task, "expert")
-    console.print(results_table(outcomes, expert))
+    note(console, "mean return of 64 unseen words (at most 2.0)")
+    show(console, COLUMNS, rows(outcomes, expert))
     (OUT / "report.html").write_text(write_report(outcomes, expert), encoding="utf-8")
     console.print(f"{time.perf_counter() - started:.0f} s; curves and episodes to read: {OUT}/report.html")
 
 
+def settings(name: str) -> tuple[str, Settings]:
+    """The algorithm of a row of the paper's table and its settings here."""
+    kind, own = ROWS[name]
+    return kind, algorithm(kind).Config(**SHARED, **own, **RUNS[name])
+
+
 def study(name: str) -> Outcome:
     """Train one algorithm and look at the same word before and after."""
-    kind, config = RUNS[name]
+    kind, config = settings(name)
     config.out = str(OUT / kind)
     print(f"{name}: {command(kind, replace(config, out=''))}", flush=True)
     start = time.perf_counter()
@@ -137,14 +139,15 @@ def scripted_return(task: Task, player: str, n: int = 64) -> float:
     return total / n
 
 
-def results_table(outcomes: Sequence[Outcome], expert: float) -> Table:
-    """Before, after and the expert, on words nobody was trained on."""
-    shown = Table(title="mean return of 64 unseen words (at most 2.0)")
-    for column in ("", "before", "after", "expert", "IoU before", "IoU after", "seconds"):
-        shown.add_column(column, justify="left" if not column else "right")
-    for row in rows(outcomes, expert):
-        shown.add_row(*row)
-    return shown
+COLUMNS = (
+    Column("algorithm", align="left"),
+    Column("before"),
+    Column("after"),
+    Column("expert", keep=4),
+    Column("IoU before", keep=2),
+    Column("IoU after", keep=3),
+    Column("seconds", keep=1),
+)
 
 
 def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
@@ -167,7 +170,9 @@ def write_report(outcomes: Sequence[Outcome], expert: float) -> str:
         [o.name, o.unseen["return"], o.unseen["metric/iou"], o.unseen["metric/adj"]] for o in outcomes
     ]
     episodes = [
-        episode(f"{o.name}, {when}: {record.item}", page(asdict(record), scenes(record)))
+        episode(
+            f"{o.name}, {when}: {record.item}", page(asdict(record), scenes(record), reward_range(record))
+        )
         for o in outcomes
         for when, record in (("before", o.before), ("after", o.after))
     ]
