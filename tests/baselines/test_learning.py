@@ -70,7 +70,7 @@ CASES = {
 
 
 ELSEWHERE = {
-    "cory": "test_cory_sentiment.py",
+    "cory": "test_cory.py",
     "mixing": "test_mixing.py",
     "qllm": "test_qllm.py",
 }
