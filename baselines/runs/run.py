@@ -87,6 +87,8 @@ def default_folder(name: str, config: RunSettings) -> str:
 def resume(out: Path, *, quiet: bool = False) -> Path:
     """Go on with a run from its last whole checkpoint, to the same end it would have had."""
     name, config = load_config(out)
+    if isinstance(config, Settings):
+        texts.check_goes_on(config, out)
     with one_writer(out):
         return _go(name, config, *prepare(name, config, quiet, out), out, quiet)
 

@@ -17,7 +17,7 @@ from baselines.lm import threads
 from baselines.play.rollout import eval_starts
 from baselines.play.rollout import measure as measured
 from baselines.runs import checkpoint
-from baselines.runs.folder import going_on
+from baselines.runs.folder import going_on, stored_config
 from baselines.train.presets import ALWAYS, ENVS, is_tiny
 from baselines.train.settings import Settings
 from baselines.train.team import Team, device_of
@@ -85,24 +85,31 @@ def with_models(config: Settings, quiet: bool = True, out: Path | None = None) -
     if not uses_tiny(config):
         return config
     if out is None or not (warm_start := out / WARM_START).is_dir():
-        _check_not_needed(config, out)
         warm_start = _warm_started(config, quiet)
     changed: dict[str, Any] = {name: str(warm_start) for name in _named_tiny(config)}
     models = tuple(str(warm_start) if model == TINY else model for model in config.models)
     return replace(config, models=models, **changed)
 
 
-def _check_not_needed(config: Settings, out: Path | None) -> None:
-    """Raise ValueError for a begun run that lacks the model it began with and would not end the same without.
+def check_goes_on(config: Settings, out: Path) -> None:
+    """Raise ValueError for a begun run that would not end in the bits it would have ended in undisturbed.
 
-    Early runs kept none.  The end is the same where every weight is in a checkpoint; a frozen model is not.
+    Early versions kept no warm start: the end is the same where every weight is in a checkpoint, and a frozen
+    model is not.  Their KL term rounded differently; they are told by a setting that they did not have.
     """
-    frozen = bool(config.kl or config.lora_rank)
-    if out is not None and (frozen or not checkpoint.steps(out / "checkpoints")):
-        why = "a frozen model that no checkpoint holds" if frozen else "no checkpoint to go on from"
+    _, stored = stored_config(out)
+    why = ""
+    if config.kl and "threads" not in stored:
+        why = f"its KL term (kl={config.kl:g}) rounded differently"
+    elif uses_tiny(config) and not (out / WARM_START).is_dir():
+        if config.kl or config.lora_rank:
+            why = f"it kept no {WARM_START}, the frozen model that its agents are compared with or built on"
+        elif not checkpoint.steps(out / "checkpoints"):
+            why = f"it kept no {WARM_START}, the model as the run began, and there is no checkpoint yet"
+    if why:
         raise ValueError(
-            f"{out}: there is no {WARM_START} in it, the embedded model as the run began, and {why}; it was "
-            "begun by an early version, so begin the run anew, in another folder"
+            f"{out} was begun by an early version and would not end the same: {why}; begin it anew, in "
+            "another folder"
         )
 
 
