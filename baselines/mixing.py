@@ -26,20 +26,30 @@ VDN can: it sets the pace at which each agent learns.  With uniform weights it i
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines import games as ready_games
 from baselines.credit.pinned import Refused
 from baselines.formulas.moments import Moments, merged, standardised
 from baselines.games.agents import RecurrentQ, play
 from baselines.games.game import Game, Layout
 from baselines.games.memory import Episode, EpisodeBatch, Experience
 from baselines.games.mixers import QLLM, make_mixer
+from baselines.lm import threads
+from baselines.runs.folder import going_on
+
+AGENTS = "agents.pt"
+"""file in a run's folder with what is executed: the weights of `baselines.games.agents.RecurrentQ`"""
+EVAL_SEED = 12_345
+"""evaluations of all runs play the same episodes"""
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,24 @@ class Learner:
         return {name: self.__dict__[name] for name in names}
 
 
+def label(config: Config) -> str:
+    """The game and the mixer: part of the name of a run's folder."""
+    return f"{config.game}-{config.mixer}"
+
+
+def subject(config: Config) -> list[Game]:
+    """The games that are played side by side.  Raises KeyError for an unknown one."""
+    return [ready_games.make(config.game) for _ in range(config.at_once)]
+
+
+def team(config: Config, games: Sequence[Game]) -> Learner:
+    """A fresh learner.  Raises ValueError for an unknown mixer, `Refused` for a pinned function that does not
+    fit the game."""
+    learner = Learner(config, games[0].layout)
+    threads.fit(learner.agents)
+    return learner
+
+
 def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[dict[str, float]]:
     """Train `learner` until it has made `config.steps` steps; metrics after every optimizer step.
 
@@ -287,3 +315,18 @@ def evaluate(agents: RecurrentQ, games: Sequence[Game], episodes: int, seed: int
     while len(returns) < episodes:
         returns += [float(e.rewards.sum()) for e in play(games, agents, 0.0, rng)]
     return returns
+
+
+def measure(config: Config, games: Sequence[Game], learner: Learner) -> dict[str, float]:
+    """The mean return of a run's greedy episodes, and the turns played so far."""
+    returns = evaluate(learner.agents, games, config.eval_episodes, EVAL_SEED)
+    return {"return": float(np.mean(returns)), "turns": float(learner.turns)}
+
+
+def save(learner: Learner, out: Path) -> list[str]:
+    """Write the agents' weights into a run's folder, whole or not at all; returns the file's name."""
+    draft = out / f".{AGENTS}"
+    with going_on(out, "the trained agents"):
+        torch.save(learner.agents.state_dict(), draft)
+        os.replace(draft, out / AGENTS)
+    return [AGENTS]

@@ -28,6 +28,7 @@ VERBS = {
     "export": Verb("baselines.cli.export:main", "write worlds as Minecraft functions"),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
+    "init": Verb("baselines.cli.init:main", "write an environment or algorithm of your own to begin with"),
     "demo": Verb("baselines.cli.train:demo", "two tiny models learn to build a word together"),
     "view": Verb("baselines.cli.view:view", "open recorded episodes in a browser"),
     "report": Verb(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from tyro.conf import Positional, arg
 from baselines.cli.progress import Progress
 from baselines.cli.terminal import console, flags, wrong_word
 from baselines.search.settings import Config
+from baselines.train.keywords import Json
 from collm_envs.files import read_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Check:
     """recorded turns it is tried and measured on"""
     records: str = ""
     """a records file to take turns from; empty: the environment's scripted players"""
-    env_kwargs: str = "{}"
+    env_kwargs: Json = field(default_factory=dict)
     """keywords of the environment, as JSON"""
     alpha: float = 0.5
     """share of the advantage that `mix` takes"""

@@ -85,7 +85,7 @@ def _read(query: str) -> dict[str, Any]:
     for name, values in CHOICES.items():
         if name in settings and settings[name] not in values:
             raise ValueError(f"hf: {name} must be one of {values}, got {settings[name]!r}")
-    return given
+    return settings
 
 
 class HF:

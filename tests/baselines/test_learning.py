@@ -10,10 +10,13 @@ from functools import cache
 
 import pytest
 import torch
+from folders import ROOT
 from lm_fixtures import save, score, words_tokenizer
 from toy_games import Answer
 
-from baselines import maac, magrpo, reinforce
+from baselines import reinforce
+from baselines.runs.algorithms import algorithm as algorithm_of
+from baselines.runs.algorithms import names
 
 
 @pytest.fixture(scope="session")
@@ -37,46 +40,63 @@ REINFORCE = {"baseline": "leave-one-out"}
 SLOW = {"lr": 5e-3, "critic_lr": 5e-3}
 ADAPTERS = {"model": "wide", "lora_rank": 8, "entropy": 0.05}
 CASES = {
-    "REINFORCE, no baseline": (reinforce, {"baseline": "none", "lr": 5e-3}),
-    "REINFORCE, mean": (reinforce, {"baseline": "mean"}),
-    "REINFORCE, leave one out": (reinforce, REINFORCE),
-    "REINFORCE, max": (reinforce, {"baseline": "max", "group": 8, "episodes": 128, "entropy": 0.05}),
-    "REINFORCE, one agent": (reinforce, {**REINFORCE, "agents": 1}),
-    "MAGRPO, aligned": (magrpo, {}),
-    "MAGRPO, cross": (magrpo, {"joint": "cross", "group": 3, "episodes": 128, "lr": 5e-3}),
-    "MAGRPO, a tree of two turns": (magrpo, {"turns": 2, "group": 3, "lr": 5e-3}),
-    "MAGRPO, by deviation": (magrpo, {"divide_by_std": True}),
-    "CC, TD(0)": (maac, {"turns": 2, "lr": 5e-3}),
-    "CC, Monte Carlo": (maac, {"turns": 2, "lam": 1.0, "lr": 5e-3}),
-    "DC, TD(0)": (maac, {"turns": 2, "critic": "decentral", "lr": 5e-3}),
-    "DC, Monte Carlo": (maac, {"turns": 2, "critic": "decentral", "lam": 1.0, "lr": 5e-3}),
-    "DC on the actors": (maac, {"critic": "decentral", "critic_on_actor": True, **SLOW}),
-    "CC on the shared actor": (maac, {"critic_on_actor": True, "shared": True, **SLOW}),
-    "shared": (reinforce, {**REINFORCE, "shared": True}),
-    "two models": (reinforce, {**REINFORCE, "models": ("one", "other")}),
-    "adapters": (reinforce, {**REINFORCE, **ADAPTERS, "lr": 5e-3}),
-    "CC on adapters": (maac, {**ADAPTERS, **SLOW}),
-    "KL and entropy": (reinforce, {**REINFORCE, "kl": 0.01, "entropy": 0.03}),
-    "clip and epochs": (reinforce, {**REINFORCE, "clip": 0.2, "epochs": 3, "lr": 5e-3}),
+    "REINFORCE, no baseline": ("reinforce", {"baseline": "none", "lr": 5e-3}),
+    "REINFORCE, mean": ("reinforce", {"baseline": "mean"}),
+    "REINFORCE, leave one out": ("reinforce", REINFORCE),
+    "REINFORCE, max": ("reinforce", {"baseline": "max", "group": 8, "episodes": 128, "entropy": 0.05}),
+    "REINFORCE, one agent": ("reinforce", {**REINFORCE, "agents": 1}),
+    "MAGRPO, aligned": ("magrpo", {}),
+    "MAGRPO, cross": ("magrpo", {"joint": "cross", "group": 3, "episodes": 128, "lr": 5e-3}),
+    "MAGRPO, a tree of two turns": ("magrpo", {"turns": 2, "group": 3, "lr": 5e-3}),
+    "MAGRPO, by deviation": ("magrpo", {"divide_by_std": True}),
+    "CC, TD(0)": ("maac", {"turns": 2, "lr": 5e-3}),
+    "CC, Monte Carlo": ("maac", {"turns": 2, "lam": 1.0, "lr": 5e-3}),
+    "DC, TD(0)": ("maac", {"turns": 2, "critic": "decentral", "lr": 5e-3}),
+    "DC, Monte Carlo": ("maac", {"turns": 2, "critic": "decentral", "lam": 1.0, "lr": 5e-3}),
+    "DC on the actors": ("maac", {"critic": "decentral", "critic_on_actor": True, **SLOW}),
+    "CC on the shared actor": ("maac", {"critic_on_actor": True, "shared": True, **SLOW}),
+    "shared": ("reinforce", {**REINFORCE, "shared": True}),
+    "two models": ("reinforce", {**REINFORCE, "models": ("one", "other")}),
+    "adapters": ("reinforce", {**REINFORCE, **ADAPTERS, "lr": 5e-3}),
+    "CC on adapters": ("maac", {**ADAPTERS, **SLOW}),
+    "KL and entropy": ("reinforce", {**REINFORCE, "kl": 0.01, "entropy": 0.03}),
+    "clip and epochs": ("reinforce", {**REINFORCE, "clip": 0.2, "epochs": 3, "lr": 5e-3}),
     "token ratio, normalised": (
-        reinforce,
+        "reinforce",
         {**REINFORCE, "ratio": "token", "length": "mean", "normalize": True},
     ),
-    "the last turn alone": (reinforce, {**REINFORCE, "turns": 2, "history": "last turn"}),
+    "the last turn alone": ("reinforce", {**REINFORCE, "turns": 2, "history": "last turn"}),
 }
+
+
+ELSEWHERE = {
+    "cory": "test_cory.py",
+    "mixing": "test_mixing.py",
+    "qllm": "test_qllm.py",
+}
+"""algorithm -> the file beside this one that tests it instead: CORY's two models learn from one another, the
+mixers play discrete games, and QLLM trains nothing"""
+
+
+def test_every_algorithm_has_a_row_here_or_tests_of_its_own():
+    files = {path.stem for path in (ROOT / "baselines").glob("[!_]*.py")}
+    assert set(names()) <= files
+    assert {kind for kind, _ in CASES.values()} | set(ELSEWHERE) == files
+    assert all((ROOT / "tests/baselines" / file).is_file() for file in ELSEWHERE.values())
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_learns(folders, name, training_seed):
     folders = folders(training_seed)
-    algorithm, changes = CASES[name]
+    kind, changes = CASES[name]
+    algorithm = algorithm_of(kind)
     changes = {"model": "one", **changes}
     task = Answer(num_agents=changes.pop("agents", 2), turns=changes.pop("turns", 1))
     changes["model"] = folders[changes["model"]]
     changes["models"] = tuple(folders[model] for model in changes.get("models", ()))
     base = {"episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 160, "device": "cpu"}
     base |= {"entropy": 0.02, "seed": training_seed}
-    if algorithm is maac:
+    if kind == "maac":
         base["critic_lr"] = 1e-2
     config = algorithm.Config(**base | changes)
     team = algorithm.team(config, task)

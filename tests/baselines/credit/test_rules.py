@@ -21,7 +21,7 @@ from baselines.formulas.advantages import left_out_residual
 from baselines.lm.learning import Lesson
 from baselines.play.replays import Replays
 from baselines.play.rollout import play
-from baselines.runs import run
+from baselines.runs import run, texts
 from baselines.train.settings import Settings
 
 GOLDEN = json.loads((folders.GOLDEN / "credit_shared.json").read_text())
@@ -368,7 +368,7 @@ def test_a_missing_function_names_those_there_are():
 
 
 def test_a_credit_that_cannot_be_is_refused_before_a_model_is_made(monkeypatch):
-    monkeypatch.setattr(run, "with_models", lambda *_: pytest.fail("a model was made"))
+    monkeypatch.setattr(texts, "with_models", lambda *_: pytest.fail("a model was made"))
     with pytest.raises(FileNotFoundError, match="'nowhere'"):
         run.prepare("magrpo", magrpo.Config(credit="qllm:nowhere"))
 
