@@ -25,15 +25,15 @@ def text(scene: Scene) -> str:
 
 
 def letters(scene: Scene) -> dict[str, str]:
-    """block id -> one character, the same for the same set of ids; "" (any block) is `#`."""
-    found: dict[str, str] = {}
+    """{block id: one character}, a function of the set of ids; "" (any block) is `#`."""
+    chosen: dict[str, str] = {}
     for block in sorted({*scene.blocks.values(), *scene.target.values()} - {""}):
         name = block.replace("_", "").upper()
-        spare = (c for c in name + "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if c not in found.values())
-        found[block] = next(spare, "?")
+        spare = (c for c in name + "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if c not in chosen.values())
+        chosen[block] = next(spare, "?")
     if "" in scene.target.values():
-        found[""] = ANY
-    return found
+        chosen[""] = ANY
+    return chosen
 
 
 def _world(scene: Scene) -> str:
@@ -52,14 +52,14 @@ def _world(scene: Scene) -> str:
 
 
 def _slice(label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: Mapping[str, str]) -> str:
-    """Rows of the world beside those of the target, numbered at the left and every fifth cell below."""
+    """Rows of the world beside those of the target, with row numbers and every fifth column number."""
     margin = max(len(label), *(len(str(k)) for k, _ in rows))
     width = max(len("world"), len(rows[0][1]))
     lines = [f"{label:<{margin}}  {'world':<{width}}   target"]
     for k, cells in rows:
         world, target = (
-            "".join(AIR if (block := some.get(cell)) is None else names[block] for cell in cells)
-            for some in (scene.blocks, scene.target)
+            "".join(AIR if (block := grid.get(cell)) is None else names[block] for cell in cells)
+            for grid in (scene.blocks, scene.target)
         )
         lines.append(f"{k:>{margin}}  {world:<{width}}   {target}")
     ruler = "".join(f"{x:<5}" for x in range(0, len(rows[0][1]), 5)).rstrip()
@@ -68,8 +68,8 @@ def _slice(label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: 
 
 
 def _titled(title: str, body: str) -> str:
-    """A text under its title, without what would steer a terminal."""
+    """A text under its title, with unprintable characters (terminal control codes) replaced by U+FFFD."""
     lines = [part for line in body.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
     shown = ("".join(c if c.isprintable() else "\ufffd" for c in line) for line in [title, *lines])
-    heading, *rest = shown
-    return "\n".join([heading, "-" * len(heading), *rest])
+    heading, *body_lines = shown
+    return "\n".join([heading, "-" * len(heading), *body_lines])
