@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from baselines.cli.terminal import flags
 from collm_envs.record import read, scenes
 from collm_envs.render import mcfunction
 
@@ -28,7 +29,7 @@ class Export:
 
 def main(args: Sequence[str]) -> int:
     """Write one file an episode; episodes without a world are left out and counted."""
-    asked = tyro.cli(Export, args=list(args), prog="collm export")
+    asked = flags(Export, args, "collm export")
     path = asked.records / "records.jsonl" if asked.records.is_dir() else asked.records
     folder = asked.out or path.parent / "functions"
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,11 +24,11 @@ class Sampling:
     """a text longer than this is cut"""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_new_tokens < 1:
-            raise ValueError(
-                "sampling: need temperature >= 0, 0 < top_p <= 1, top_k >= 0 and max_new_tokens >= 1, "
-                f"got {self}"
-            )
+        for name, least in (("temperature", 0), ("top_k", 0), ("max_new_tokens", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"sampling: need {name} >= {least}, got {getattr(self, name)}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"sampling: need 0 < top_p <= 1, got {self.top_p}")
 
 
 class Choices(NamedTuple):

@@ -128,11 +128,12 @@ class Settings:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.temperature > 0 or not self.lr > 0 or self.lora_rank < 0 or self.warmup < 0:
-            raise ValueError(
-                "temperature and lr must be above 0, lora_rank and warmup at least 0, "
-                f"got {self.temperature}, {self.lr}, {self.lora_rank}, {self.warmup}"
-            )
+        for name in ("temperature", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("lora_rank", "warmup"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.max_context <= self.sampling.max_new_tokens:
             raise ValueError(
                 f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"

@@ -21,21 +21,9 @@ from statistics import quantiles
 PACKAGES = ("collm_envs", "baselines", "leaderboard")
 VAGUE = frozenset(
     (
-        "one",
-        "ones",
-        "some",
-        "said",
-        "told",
-        "found",
-        "made",
-        "asked",
-        "known",
-        "rest",
-        "whole",
-        "place",
-        "places",
+        *("one", "ones", "some", "said", "told", "found", "made", "asked", "known", "rest", "whole", "place"),
+        *("places", "thing", "things", "heard", "got", "given", "mine", "theirs", "want", "wanted", "seen"),
     )
-    + ("thing", "things", "heard", "got", "given", "mine", "theirs", "want", "wanted", "seen")
 )
 """names that say nothing of what they hold"""
 
