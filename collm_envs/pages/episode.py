@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 
 
 def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None = None) -> str:
-    """The episode of a record; with `reward_range`, of a turn, its score is shown as one of the highest.
+    """The HTML page of a record's episode; `reward_range` (of a turn) adds the largest possible reward.
 
     `scenes` are the scene at the start and after each turn, all with one target; without them the page
     shows no world.  Raises ValueError for another number of scenes.

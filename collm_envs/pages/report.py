@@ -115,7 +115,7 @@ def side_by_side(*parts: str) -> str:
 
 
 def episode(title: str, page: str) -> str:
-    """A whole page, e.g. of `pages.episode.page`, folded under its title."""
+    """A page, e.g. of `pages.episode.page`, folded under its title."""
     return framed(page, title)
 
 

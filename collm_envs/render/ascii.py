@@ -19,7 +19,7 @@ WIDTH = 100
 def text(scene: Scene, names: Mapping[str, str] | None = None, width: int = WIDTH) -> str:
     """The scene for a terminal of `width` columns, without a trailing line break; "" for an empty scene.
 
-    `names` are the letters of the episode's blocks (`letters`); without them, those of this scene alone.
+    `names` are the letters of the episode's blocks (see `letters`); by default those of this scene.
     """
     parts = [_titled(title, body, width) for title, body in scene.texts.items()]
     if all(scene.size):
@@ -27,12 +27,12 @@ def text(scene: Scene, names: Mapping[str, str] | None = None, width: int = WIDT
     return "\n\n".join(parts)
 
 
-def letters(scene: Scene, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """block id -> one character: those that are `known`, then new ones; "" (any block) is `#`.
+def letters(scene: Scene, taken: Mapping[str, str] | None = None) -> dict[str, str]:
+    """{block id: one character}: the letters already `taken`, then new ones; "" (any block) is `#`.
 
-    Given what it returned for the scene before, a block keeps its letter for a whole episode.
+    Pass the value for the scene before as `taken`, and a block keeps its letter for the whole episode.
     """
-    chosen = dict(known or {})
+    chosen = dict(taken or {})
     for block in sorted({*scene.blocks.values(), *scene.target.values()} - {""}):
         if block not in chosen:
             name = block.replace("_", "").upper()
@@ -61,7 +61,7 @@ def _slice(
 ) -> str:
     """Rows of the world beside those of the target, with row numbers and every fifth column number.
 
-    Where `columns` are too few for both, the target stands below the world.
+    If `columns` are too few for both, the target is put below the world.
     """
     margin = max(len(label), *(len(str(k)) for k, _ in rows))
     width = max(len("world"), len(rows[0][1]))
