@@ -38,7 +38,7 @@ from baselines.credit.pinned import Refused
 from baselines.formulas.moments import Moments, merged, standardised
 from baselines.games.agents import RecurrentQ, play
 from baselines.games.game import Game, Layout
-from baselines.games.memory import Batch, Episode, Replay
+from baselines.games.memory import Episode, EpisodeBatch, Experience
 from baselines.games.mixers import QLLM, make_mixer
 
 
@@ -131,7 +131,7 @@ class Learner:
         self.target_agents, self.target_mixer = copy.deepcopy(self.agents), copy.deepcopy(self.mixer)
         self.weights = [*self.agents.parameters(), *self.mixer.parameters()]
         self.optimizer = torch.optim.Adam(self.weights, config.lr)
-        self.replay = Replay(config.capacity)
+        self.replay = Experience(config.capacity)
         self.rewards = Moments()
         self.rng = np.random.default_rng(config.seed)
         self.step = self.turns = 0
@@ -219,7 +219,7 @@ def gather(config: Config, games: Sequence[Game], learner: Learner) -> None:
             return
 
 
-def td_loss(config: Config, learner: Learner, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+def td_loss(config: Config, learner: Learner, batch: EpisodeBatch) -> tuple[Tensor, dict[str, float]]:
     """L as above, and the means of Q_tot and y over the turns played, in the units of the scaled rewards."""
     start = torch.full_like(batch.actions[:, :1], -1)
     last = torch.cat([start, batch.actions], 1)
@@ -275,7 +275,7 @@ def follow(target: nn.Module, online: nn.Module, tau: float) -> None:
         slow.lerp_(fast, tau)
 
 
-def recent_return(replay: Replay, count: int) -> float:
+def recent_return(replay: Experience, count: int) -> float:
     """Mean undiscounted return of the last `count` episodes, exploration included."""
     newest = range(replay.added - min(count, len(replay.episodes)), replay.added)
     return float(np.mean([replay.episodes[k % replay.capacity].rewards.sum() for k in newest]))

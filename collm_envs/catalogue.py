@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from collm_envs.env import TextEnv
 from collm_envs.pages.markup import escape
 from collm_envs.pages.report import code, prose, report, section, table
-from collm_envs.registry import make, registry, task_class
+from collm_envs.registry import make, parameters, registry, task_class
 
 _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 
@@ -60,10 +60,9 @@ def facts(env: TextEnv) -> list[tuple[str, str]]:
 
 def keywords(id: str) -> list[tuple[str, str]]:
     """(name, default) of every keyword of `make` that is the task's own."""
-    parameters = inspect.signature(task_class(id)).parameters.values()
     return [
-        (parameter.name, "required" if parameter.default is parameter.empty else repr(parameter.default))
-        for parameter in parameters
+        (name, "required" if parameter.default is parameter.empty else repr(parameter.default))
+        for name, parameter in parameters(id).items()
     ]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
 from collm_envs.env import TextEnv, mend
+from collm_envs.files import drafted
 from collm_envs.registry import home, make, registry
 from collm_envs.task import Rejected, Scene, Score
 
@@ -231,7 +231,7 @@ def reward_range(record: Record) -> tuple[float, float]:
     return _env(record.env, json.dumps(dict(record.kwargs))).task.reward_range
 
 
-class Replay(NamedTuple):
+class Replayed(NamedTuple):
     """The result of replaying a record: equal, or the first difference."""
 
     status: Literal["equal", "differs", "inconclusive"]
@@ -253,7 +253,7 @@ class Replay(NamedTuple):
         return f"{self.status}: {where}{self.field}: recorded {recorded}, recomputed {recomputed}"
 
 
-def replay(record: Record) -> Replay:
+def replay(record: Record) -> Replayed:
     """Play the texts of `record` again and compare every prompt, reward, part, metric and the end, exactly.
 
     If a turn is inconclusive, its reward and the later prompts, which may quote it, are not compared; texts,
@@ -265,15 +265,15 @@ def replay(record: Record) -> Replay:
     env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     task, content_hash = env.task, env.spec.content_hash
     if record.content_hash != content_hash:
-        return Replay("differs", 0, None, "content_hash", record.content_hash, content_hash)
+        return Replayed("differs", 0, None, "content_hash", record.content_hash, content_hash)
     if set(record.agents) != set(task.agents):
-        return Replay("differs", 0, None, "agents", sorted(record.agents), sorted(task.agents))
+        return Replayed("differs", 0, None, "agents", sorted(record.agents), sorted(task.agents))
     _, item = env.find(record.item, record.split)
     state, over = task.start(item, record.seed), False
     unsure, turns = None, []
     for t, turn in enumerate(record.turns, start=1):
         if over:
-            return Replay("differs", t, None, "turns", len(record.turns), t - 1)
+            return Replayed("differs", t, None, "turns", len(record.turns), t - 1)
         prompts = {agent: task.prompt(state, agent) for agent in task.agents}
         played = {agent: mend(record.env, agent, turn["texts"].get(agent, ""))[0] for agent in task.agents}
         difference = _apart(t, turn, {"texts": played} if unsure else {"prompts": prompts, "texts": played})
@@ -289,24 +289,24 @@ def replay(record: Record) -> Replay:
         over = task.done(state) or t == env.max_cycles
     terminated = bool(record.turns) and task.done(state)
     if record.terminated != terminated:
-        return Replay("differs", len(record.turns), None, "terminated", record.terminated, terminated)
-    return (unsure or Replay("equal"))._replace(turns=turns)
+        return Replayed("differs", len(record.turns), None, "terminated", record.terminated, terminated)
+    return (unsure or Replayed("equal"))._replace(turns=turns)
 
 
-def _apart(t: int, turn: TurnRecord, recomputed: Mapping[str, Any]) -> Replay | None:
+def _apart(t: int, turn: TurnRecord, recomputed: Mapping[str, Any]) -> Replayed | None:
     for field, now in recomputed.items():
         then = turn[field]
         if then == now:
             continue
         if not isinstance(now, dict):
-            return Replay("differs", t, None, field, then, now)
+            return Replayed("differs", t, None, field, then, now)
         changed = [key for key in {**now, **then} if then.get(key) != now.get(key)]
         same_tests = field == "verdicts" and then.keys() == now.keys()
         if same_tests and all("timeout" in (then[key], now[key]) for key in changed):
-            return Replay("inconclusive", t, None, field, then, now)
+            return Replayed("inconclusive", t, None, field, then, now)
         key = changed[0]
         agent, name = (key, field) if key in turn["texts"] else (None, f"{field}[{key!r}]")
-        return Replay("differs", t, agent, name, then.get(key), now.get(key))
+        return Replayed("differs", t, agent, name, then.get(key), now.get(key))
     return None
 
 
@@ -360,16 +360,9 @@ def write(records: Iterable[Record], path: str | Path) -> None:
 
     An existing file is replaced after the last line is written, and unchanged if writing fails.
     """
-    path = Path(path)
-    draft = path.with_name(f".draft.{path.name}")
-    try:
-        with _open(draft, "wt") as file:
-            for episode in records:
-                file.write(episode.to_json() + "\n")
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with drafted(Path(path)) as draft, _open(draft, "wt") as file:
+        for record in records:
+            file.write(record.to_json() + "\n")
 
 
 def read(path: str | Path) -> Iterator[Record]:

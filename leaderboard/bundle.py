@@ -34,7 +34,7 @@ ENTRY = "entry.json"
 RUN = re.compile(r"run-(0|[1-9]\d?)\.jsonl\.gz")
 
 
-class Refused(ValueError):
+class NotAccepted(ValueError):
     """An entry that is not accepted: `where` in it, and why."""
 
     def __init__(self, where: str, why: str):
@@ -50,27 +50,27 @@ class Bundle:
     open: Callable[[str], IO[bytes]]
 
     def runs(self) -> list[str]:
-        """The names of the record files in order; Refused if a number is missing."""
+        """The names of the record files in order; NotAccepted if a number is missing."""
         names = [name for name in self.names if name != ENTRY]
         expected = [f"run-{k}.jsonl.gz" for k in range(len(names))]
         for name in expected:
             if name not in names:
-                raise Refused(name, f"missing; the entry holds {', '.join(self.names)}")
+                raise NotAccepted(name, f"missing; the entry holds {', '.join(self.names)}")
         return expected
 
 
 def open_bundle(path: Path) -> Bundle:
-    """The entry at `path`, a folder or a .zip file; Refused for an unexpected file in it."""
+    """The entry at `path`, a folder or a .zip file; NotAccepted for an unexpected file in it."""
     if path.is_symlink():
-        raise Refused(str(path), "a symbolic link")
+        raise NotAccepted(str(path), "a symbolic link")
     if path.is_dir():
         bundle = _folder(path)
     elif path.suffix == ".zip" and path.is_file():
         bundle = _zip(path)
     else:
-        raise Refused(str(path), "no folder and no .zip file")
+        raise NotAccepted(str(path), "no folder and no .zip file")
     if ENTRY not in bundle.names or len(bundle.names) < 2:
-        raise Refused(
+        raise NotAccepted(
             str(path), f"need {ENTRY} and run-0.jsonl.gz, got {', '.join(bundle.names) or 'nothing'}"
         )
     return bundle
@@ -86,26 +86,26 @@ def lines(bundle: Bundle, name: str) -> Iterator[tuple[str, bytes]]:
             try:
                 line = file.readline(MAX_LINE_BYTES + 1)
             except DAMAGE as error:
-                raise Refused(where, f"truncated or damaged ({error})") from error
+                raise NotAccepted(where, f"truncated or damaged ({error})") from error
             if not line:
                 return
             total += len(line)
             if len(line) > MAX_LINE_BYTES:
-                raise Refused(where, f"a record of more than {MAX_LINE_BYTES} bytes")
+                raise NotAccepted(where, f"a record of more than {MAX_LINE_BYTES} bytes")
             if total > MAX_RUN_BYTES:
-                raise Refused(where, f"more than {MAX_RUN_BYTES} bytes of records")
+                raise NotAccepted(where, f"more than {MAX_RUN_BYTES} bytes of records")
             if not line.endswith(b"\n"):
-                raise Refused(where, "truncated: the line does not end")
+                raise NotAccepted(where, "truncated: the line does not end")
             yield where, line
 
 
 def records(bundle: Bundle, name: str) -> Iterator[tuple[str, Record]]:
-    """("FILE:NUMBER", record) of each line of a record file; Refused at the first malformed line."""
+    """("FILE:NUMBER", record) of each line of a record file; NotAccepted at the first malformed line."""
     for where, line in lines(bundle, name):
         try:
             yield where, Record.from_json(line.decode("utf-8"))
         except ValueError as error:
-            raise Refused(where, str(error)) from error
+            raise NotAccepted(where, str(error)) from error
 
 
 def digest(bundle: Bundle, name: str) -> str:
@@ -118,29 +118,29 @@ def digest(bundle: Bundle, name: str) -> str:
 
 
 def opened(bundle: Bundle, name: str) -> IO[bytes]:
-    """A file of the entry, open for reading; Refused if it is damaged."""
+    """A file of the entry, open for reading; NotAccepted if it is damaged."""
     try:
         return bundle.open(name)
     except DAMAGE as error:
-        raise Refused(name, f"damaged ({error})") from error
+        raise NotAccepted(name, f"damaged ({error})") from error
 
 
 def read(file: IO[bytes], name: str, size: int) -> bytes:
-    """At most `size` bytes of an open file; Refused if they are damaged."""
+    """At most `size` bytes of an open file; NotAccepted if they are damaged."""
     try:
         return file.read(size)
     except DAMAGE as error:
-        raise Refused(name, f"truncated or damaged ({error})") from error
+        raise NotAccepted(name, f"truncated or damaged ({error})") from error
 
 
 def _known(name: str, size: int, where: str) -> None:
     if name != ENTRY and (not RUN.fullmatch(name) or int(name[4:-9]) >= MAX_RUNS):
         flat = ", a flat zip of these without a folder" if "/" in name else ""
-        raise Refused(
+        raise NotAccepted(
             where, f"{name!r}: an entry holds {ENTRY} and run-0.jsonl.gz, run-1.jsonl.gz, ... only{flat}"
         )
     if size > MAX_FILE_BYTES:
-        raise Refused(where, f"{name}: {size} bytes, more than {MAX_FILE_BYTES}")
+        raise NotAccepted(where, f"{name}: {size} bytes, more than {MAX_FILE_BYTES}")
 
 
 def _folder(path: Path) -> Bundle:
@@ -149,7 +149,7 @@ def _folder(path: Path) -> Bundle:
         for file in entries:
             facts = file.stat(follow_symlinks=False)
             if not stat.S_ISREG(facts.st_mode):
-                raise Refused(file.path, "not a plain file")
+                raise NotAccepted(file.path, "not a plain file")
             _known(file.name, facts.st_size, str(path))
             names.append(file.name)
 
@@ -164,30 +164,30 @@ def _zip(path: Path) -> Bundle:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise Refused(str(path), f"damaged ({error})") from error
+        raise NotAccepted(str(path), f"damaged ({error})") from error
     names: list[str] = []
     for member in archive.infolist():
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise Refused(str(path), f"{member.filename!r}: a symbolic link")
+            raise NotAccepted(str(path), f"{member.filename!r}: a symbolic link")
         _known(member.orig_filename, member.file_size, str(path))
         if member.filename in names:
-            raise Refused(str(path), f"{member.filename}: there twice")
+            raise NotAccepted(str(path), f"{member.filename}: there twice")
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Refused(str(path), f"{member.filename}: encrypted, or packed in an unusual way")
+            raise NotAccepted(str(path), f"{member.filename}: encrypted, or packed in an unusual way")
         names.append(member.filename)
     return Bundle(tuple(sorted(names)), archive.open)
 
 
 def _check_directory(path: Path) -> None:
-    """Refused if the zip is malformed or its table of contents, which is not read here, is too long."""
+    """NotAccepted if the zip is malformed or its table of contents, which is not read here, is too long."""
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        raise Refused(str(path), f"{size} bytes, more than {MAX_FILE_BYTES}")
+        raise NotAccepted(str(path), f"{size} bytes, more than {MAX_FILE_BYTES}")
     with path.open("rb") as file:
         file.seek(max(0, size - 42))
         tail = file.read()
     end = tail[-22:]
     if end[:4] != b"PK\5\6" or tail[:4] == b"PK\6\7":
-        raise Refused(str(path), "no plain zip (truncated, with a comment, or of the 64-bit kind)")
+        raise NotAccepted(str(path), "no plain zip (truncated, with a comment, or of the 64-bit kind)")
     if int.from_bytes(end[12:16], "little") > MAX_DIRECTORY_BYTES:
-        raise Refused(str(path), "names too many files")
+        raise NotAccepted(str(path), "names too many files")

@@ -17,10 +17,10 @@ from tyro.conf import Positional, arg
 from collm_envs.render.plain import plain
 from leaderboard import history
 from leaderboard.build import build, find_entries
-from leaderboard.bundle import Refused, open_bundle
+from leaderboard.bundle import NotAccepted, open_bundle
 from leaderboard.entry import About, read_entry
 from leaderboard.submit import submit
-from leaderboard.verify import Verdict, verify
+from leaderboard.verify import Verification, verify
 
 T = TypeVar("T")
 HOME = Path(__file__).parent
@@ -122,7 +122,7 @@ def _verify_one(path: Path, everything: Sequence[Path], entries: Path, options: 
     others = [other for other in everything if other.resolve() != path.resolve()]
     try:
         verdict = verify(path, others, hub=options.hub)
-    except Refused as refused:
+    except NotAccepted as refused:
         print(plain(f"refused {path}: {refused}"), file=sys.stderr)
         return False
     except Exception as error:  # any error refuses this entry; the next ones are still checked
@@ -138,7 +138,7 @@ def _verify_one(path: Path, everything: Sequence[Path], entries: Path, options: 
     return True
 
 
-def _summary(path: Path, verdict: Verdict) -> str:
+def _summary(path: Path, verdict: Verification) -> str:
     score = verdict.entry.claim["score"]
     line = f"replay-verified {path}: score {score['mean']:.4f}, {verdict.episodes} episodes equal"
     if verdict.inconclusive:
@@ -146,7 +146,7 @@ def _summary(path: Path, verdict: Verdict) -> str:
     return "\n  ".join([line, *_near(verdict)])
 
 
-def _near(verdict: Verdict) -> list[str]:
+def _near(verdict: Verification) -> list[str]:
     return [
         f"{part:.0%} of the episodes read like those of {name}"
         for name, part in verdict.similar.items()
@@ -154,7 +154,7 @@ def _near(verdict: Verdict) -> list[str]:
     ]
 
 
-def _event(verdict: Verdict) -> history.Event:
+def _event(verdict: Verification) -> history.Event:
     note = "; ".join([f"{verdict.episodes} episodes", *_near(verdict)])
     return history.Event(verdict.entry.id, "replay-verified", verdict.digest, _today(), note)
 

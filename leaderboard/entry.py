@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from collm_envs.evaluation.stats import Summary
 from collm_envs.record import MAX_DEPTH, too_deep
-from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, opened, read
 from leaderboard.claim import Claim
 from leaderboard.lists import LISTS
 from leaderboard.training import Curves
@@ -101,7 +101,7 @@ def check_about(about: About) -> None:
 
 
 def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
-    """(entry, bytes that its digest is computed of).  Refused that names the malformed field.
+    """(entry, bytes that its digest is computed of).  NotAccepted that names the malformed field.
 
     The bytes are those of entry.json without a byte order mark and with "\\n" as line ends, because git and
     editors may change both.
@@ -109,49 +109,51 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
     with opened(bundle, ENTRY) as file:
         raw = read(file, ENTRY, MAX_JSON_BYTES + 1)
     if len(raw) > MAX_JSON_BYTES:
-        raise Refused(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
+        raise NotAccepted(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
     raw = raw.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise Refused(ENTRY, f"not JSON ({error})") from error
+        raise NotAccepted(ENTRY, f"not JSON ({error})") from error
     if not isinstance(data, dict):
-        raise Refused(ENTRY, f"need a JSON object, got {type(data).__name__}")
+        raise NotAccepted(ENTRY, f"need a JSON object, got {type(data).__name__}")
     if too_deep(data):
-        raise Refused(ENTRY, f"nested more than {MAX_DEPTH} deep")
+        raise NotAccepted(ENTRY, f"nested more than {MAX_DEPTH} deep")
     expected = {field.name for field in fields(Entry)}
     for name in sorted(expected ^ set(data)):
-        raise Refused(ENTRY, f"field {name!r} is {'missing' if name in expected else 'unknown'}")
+        raise NotAccepted(ENTRY, f"field {name!r} is {'missing' if name in expected else 'unknown'}")
     for name, fits in _FIELDS.items():
         if not fits(data[name]):
-            raise Refused(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
+            raise NotAccepted(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
     entry = Entry(**data)
     try:
         check_about(entry)
     except ValueError as error:
-        raise Refused(ENTRY, str(error)) from error
+        raise NotAccepted(ENTRY, str(error)) from error
     if sorted(entry.runs) != sorted(bundle.runs()):
-        raise Refused(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
+        raise NotAccepted(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
     _check_runs(entry)
     if entry.curves and len(entry.curves) != len(entry.runs):
-        raise Refused(
+        raise NotAccepted(
             ENTRY, f"field 'curves': need one for each of {len(entry.runs)} runs, got {len(entry.curves)}"
         )
     return entry, raw
 
 
 def _check_runs(entry: Entry) -> None:
-    """Refused if two runs are the same file or have the same training seed."""
+    """NotAccepted if two runs are the same file or have the same training seed."""
     if len(entry.runs) > 1 and entry.kind != "trained":
-        raise Refused(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
+        raise NotAccepted(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
     if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
-        raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+        raise NotAccepted(
+            ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}"
+        )
     if len(set(entry.seeds)) < len(entry.seeds):
-        raise Refused(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
+        raise NotAccepted(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
     name_of: dict[str, str] = {}
     for name, digest in entry.runs.items():
         if digest in name_of:
-            raise Refused(ENTRY, f"field 'runs': {name_of[digest]} and {name} are one file")
+            raise NotAccepted(ENTRY, f"field 'runs': {name_of[digest]} and {name} are one file")
         name_of[digest] = name
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collm_envs.evaluation.episodes import Job
+from collm_envs.files import read_lines
 
 SPLITS = Path(__file__).parent / "splits"
 PAIRS, TRIALS = 64, 4
@@ -94,5 +95,5 @@ def written(kwargs: Mapping[str, Any]) -> str:
 def jobs(name: str) -> list[Job]:
     """Every episode of a list: all pairs of trial 0, then those of trial 1, ..."""
     find(name)
-    rows = [json.loads(line) for line in (SPLITS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = read_lines(SPLITS / f"{name}.jsonl")
     return [Job(**row, trial=trial) for trial in range(TRIALS) for row in rows]

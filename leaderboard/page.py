@@ -29,14 +29,14 @@ CAVEAT = (
 )
 
 
-class Row(NamedTuple):
+class BoardRow(NamedTuple):
     entry: Entry
     status: str
     note: str
     path: Path
 
 
-def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None:
+def write_entry(row: BoardRow, events: Sequence[history.Event], folder: Path) -> None:
     """The pages of an entry in `folder`: index.html, episodes.html, 1.html, 2.html, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     sample = sampled(row)
@@ -52,10 +52,10 @@ def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None
     (folder / "index.html").write_text(_entry_page(row, events, sample, links), encoding="utf-8")
 
 
-def sampled(row: Row) -> list[Record]:
+def sampled(row: BoardRow) -> list[Record]:
     """The records of the sample episodes, which are the same for every entry of a list.
 
-    Raises Refused for a record of another environment than the list's, because drawing makes the environment.
+    Raises NotAccepted for a record of another environment than the list's (drawing would make it).
     """
     env = environment(row.entry)
     pairs = jobs(row.entry.list)[:PAIRS]
@@ -68,7 +68,9 @@ def sampled(row: Row) -> list[Record]:
     return [by_pair[job.item, job.seed] for job in chosen]
 
 
-def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]) -> str:
+def _entry_page(
+    row: BoardRow, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]
+) -> str:
     entry = row.entry
     about = f"{entry.env} · {LISTS[entry.list].about} · {entry.date}"
     status = f"{row.status}: {row.note}" if row.note else row.status

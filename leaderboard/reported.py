@@ -29,7 +29,7 @@ class Reported(NamedTuple):
     values: Sequence[float | None]
 
 
-PAPER: Mapping[str, Sequence[Reported]] = {
+REPORTED: Mapping[str, Sequence[Reported]] = {
     "StrBuild-v0": (
         Reported("IoU", (36.6, 46.1, 49.8, 5.9, 18.7, 6.5, 50.6, 44.6, 68.5)),
         Reported("adjacency", (0.9, 0.4, 0.4, 15.7, 12.9, 16.2, 13.3, 7.6, 7.3)),

@@ -12,8 +12,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from collm_envs.files import read_json
 from leaderboard import lists
-from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally
 from leaderboard.entry import FORMAT, About, Entry, check_about
 from leaderboard.training import Curves, read_training
@@ -39,7 +40,7 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
     if training:
         about = replace(about, seeds=learned.seeds, tokens=learned.tokens)
     check_about(about)
-    claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8-sig"))
+    claim = read_json(folders[0] / "eval.json")
     name = lists.list_of(claim["env"], claim["kwargs"])
     target = entries / name / about.name
     if target.exists():
@@ -67,7 +68,7 @@ def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curve
     for run, file in enumerate(runs):
         for where, record in records(bundle, file):
             if (record.item, record.seed) not in pairs:
-                raise Refused(where, f"item {record.item}, seed {record.seed} is not on the list {name}")
+                raise NotAccepted(where, f"item {record.item}, seed {record.seed} is not on the list {name}")
             tally.add(run, record)
             version = record.version
     numbers = tally.claim()

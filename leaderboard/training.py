@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from collm_envs.files import read_json, read_lines
 
 MAX_POINTS = 256
 """most points of a curve in an entry; longer curves are subsampled"""
@@ -29,17 +30,13 @@ def read_training(folders: Sequence[Path]) -> Training:
     for folder in folders:
         if not (folder / "config.json").exists() or not (folder / "eval.jsonl").exists():
             raise ValueError(f"{folder} holds no run of `collm train`: need config.json and eval.jsonl")
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+        config = read_json(folder / "config.json")["config"]
         training.seeds.append(config["seed"])
-        steps = _lines(folder / "metrics.jsonl")
+        steps = read_lines(folder / "metrics.jsonl")
         if not steps or steps[-1]["step"] < config["steps"]:
             at = steps[-1]["step"] if steps else 0
             raise ValueError(f"{folder}: stopped at step {at} of {config['steps']}")
         tokens += round(sum(line["tokens"] for line in steps))
-        curve = [(line["step"], line["return"]) for line in _lines(folder / "eval.jsonl")]
+        curve = [(line["step"], line["return"]) for line in read_lines(folder / "eval.jsonl")]
         training.curves.append(curve[:: 1 + len(curve) // MAX_POINTS])
     return training._replace(tokens=tokens)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -14,22 +14,23 @@ from pathlib import Path
 import collm_envs
 from collm_envs import TextEnv
 from collm_envs.evaluation.episodes import Job
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
 from collm_envs.record import Record, replay
 from leaderboard import lists, similar
-from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally, first_difference
 from leaderboard.entry import Entry, read_entry
 
 MAX_INCONCLUSIVE = 0.01
 """share of episodes whose replay may differ because of tests that timed out"""
 EXPERT = "the task's expert"
-COUNTED = "seconds", "waited", "tokens_read", "tokens_written"
+COUNTED = SECONDS, WAITED, *TOKENS
 MAX_COMPARED = 8
 """most runs of an entry that are searched for near-duplicates"""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """The result of verifying an entry that was not refused."""
 
     entry: Entry
@@ -58,8 +59,10 @@ class Findings:
     slow)"""
 
 
-def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verdict:
-    """The verdict on the entry at `path`, compared with `others`.  Raises Refused that names the location.
+def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verification:
+    """The verdict on the entry at `path`, compared with `others`.
+
+    Raises NotAccepted that names the location.
 
     `hub` allows lists whose data is fetched; without it an entry cannot cause a network connection.
     """
@@ -67,35 +70,37 @@ def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Ver
     entry, raw = read_entry(bundle)
     check_place(path, entry)
     if lists.find(entry.list).kwargs.get("data") == "hub" and not hub:
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, list", f"the data of {entry.list} is fetched from the hub; verify with --hub"
         )
     findings = check_records(bundle, entry)
     for name in bundle.runs():
         if digest(bundle, name) != entry.runs[name]:
-            raise Refused(name, "its sha256 is not the one that entry.json names")
+            raise NotAccepted(name, "its sha256 is not the one that entry.json names")
     for run, texts in enumerate(findings.texts):
         if (earlier := findings.texts.index(texts)) < run:
-            raise Refused(f"run-{run}.jsonl.gz", f"the same texts as run-{earlier}.jsonl.gz")
+            raise NotAccepted(f"run-{run}.jsonl.gz", f"the same texts as run-{earlier}.jsonl.gz")
     if difference := first_difference(entry.claim, findings.tally.claim()):
         slow = f" ({findings.inconclusive} episodes timed out otherwise than recorded)"
-        raise Refused(f"{ENTRY}, claim", difference + slow * bool(findings.inconclusive))
+        raise NotAccepted(f"{ENTRY}, claim", difference + slow * bool(findings.inconclusive))
     by_run = findings.tally.by_run("score")
     if len(by_run) != len(entry.score_by_run) or any(
         not abs(p - q) <= 1e-9 for p, q in zip(entry.score_by_run, by_run, strict=True)
     ):
-        raise Refused(f"{ENTRY}, score_by_run", f"claimed {list(entry.score_by_run)}, recomputed {by_run}")
+        raise NotAccepted(
+            f"{ENTRY}, score_by_run", f"claimed {list(entry.score_by_run)}, recomputed {by_run}"
+        )
     episodes = len(entry.runs) * lists.PAIRS * lists.TRIALS
     if findings.inconclusive > MAX_INCONCLUSIVE * episodes:
-        raise Refused(str(path), f"{findings.inconclusive} of {episodes} episodes timed out on replay")
+        raise NotAccepted(str(path), f"{findings.inconclusive} of {episodes} episodes timed out on replay")
     shares, unread = _compare(bundle, entry, others)
     by_run = zip(findings.like_expert, findings.compared, strict=True)
     shares = {EXPERT: max(alike / compared for alike, compared in by_run), **shares}
-    return Verdict(entry, sha256(raw).hexdigest(), episodes, findings.inconclusive, shares, unread)
+    return Verification(entry, sha256(raw).hexdigest(), episodes, findings.inconclusive, shares, unread)
 
 
 def check_records(bundle: Bundle, entry: Entry) -> Findings:
-    """Replay every record of every run; Refused unless each run has every episode of the list once."""
+    """Replay every record of every run; NotAccepted unless each run has every episode once."""
     env = environment(entry)
     jobs = lists.jobs(entry.list)
     pairs = list(dict.fromkeys((job.item, job.seed) for job in jobs))
@@ -119,20 +124,22 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
                 alike = similar.similarity(similar.written(record), similar.by_expert(env.task, record))
                 findings.like_expert[run] += alike >= similar.ALIKE
         for job in missing:
-            raise Refused(name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}")
+            raise NotAccepted(
+                name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}"
+            )
     return findings
 
 
 def check_place(path: Path, entry: Entry) -> None:
-    """Refused for an entry in a folder that is named after another entry."""
+    """NotAccepted for an entry in a folder that is named after another entry."""
     lies = path.resolve()
     of_board = lies.parent.name in lists.LISTS or lies.parent.parent.name == "entries"
     if lies.is_dir() and of_board and entry.id != f"{lies.parent.name}/{lies.name}":
-        raise Refused(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
+        raise NotAccepted(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
 
 
 def check_header(where: str, record: Record, env: TextEnv, agents: object) -> None:
-    """Refused if a record is of another environment, another version of it, or other policies."""
+    """NotAccepted if a record is of another environment, another version of it, or other policies."""
     fields = {
         "env": (env.spec.id, record.env),
         "content_hash": (env.spec.content_hash, record.content_hash),
@@ -141,50 +148,52 @@ def check_header(where: str, record: Record, env: TextEnv, agents: object) -> No
     }
     for name, (expected, recorded) in fields.items():
         if recorded != expected:
-            raise Refused(f"{where}: {name}", f"recorded {str(recorded)[:200]}, need {str(expected)[:200]}")
+            raise NotAccepted(
+                f"{where}: {name}", f"recorded {str(recorded)[:200]}, need {str(expected)[:200]}"
+            )
 
 
 def check_job(where: str, record: Record, missing: dict[Job, None], jobs: Sequence[Job]) -> None:
-    """Remove the record's episode from `missing`; Refused if it is not on the list or was removed before."""
+    """Remove the episode from `missing`; NotAccepted if it is not on the list or was removed before."""
     job = Job(record.split, record.item, record.seed, record.trial)
     if job in missing:
         del missing[job]
         return
     why = "is there a second time" if job in jobs else "is not on the list"
-    raise Refused(f"{where}: item, seed, trial", f"{_named(job)} {why}")
+    raise NotAccepted(f"{where}: item, seed, trial", f"{_named(job)} {why}")
 
 
 def check_usage(where: str, record: Record) -> None:
-    """Refused for an episode without a turn, and for costs that are not numbers >= 0 of its own agents."""
+    """NotAccepted for an episode without a turn, and for costs that are no numbers of at least 0."""
     if not record.turns:
-        raise Refused(f"{where}: turns", "no turn was played")
+        raise NotAccepted(f"{where}: turns", "no turn was played")
     for t, turn in enumerate(record.turns, start=1):
         if set(turn["usage"]) != set(record.agents):
-            raise Refused(
+            raise NotAccepted(
                 f"{where}: turn {t}, usage", f"of {sorted(turn['usage'])}, need {sorted(record.agents)}"
             )
         for agent, usage in turn["usage"].items():
             for name in COUNTED:
                 value = usage.get(name, 0)
                 if type(value) not in (int, float) or not 0 <= value < 2**53:
-                    raise Refused(f"{where}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
+                    raise NotAccepted(f"{where}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
 
 
 def environment(entry: Entry) -> TextEnv:
-    """The environment of the entry's list; Refused if the entry is of another one or another version."""
+    """The environment of the entry's list; NotAccepted for an entry of another one or version."""
     listing = lists.find(entry.list)
     if entry.env != listing.env:
-        raise Refused(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
+        raise NotAccepted(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
     if not lists.is_played_with(entry.list, entry.kwargs):
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, kwargs",
             f"the list {entry.list} is played with {dict(listing.kwargs)}, got {str(entry.kwargs)[:200]}",
         )
     env = collm_envs.make(listing.env, **entry.kwargs)
     if entry.agents != len(env.possible_agents):
-        raise Refused(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
+        raise NotAccepted(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
     if entry.content_hash != env.spec.content_hash:
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, content_hash",
             f"of another version: {entry.content_hash}, here {env.spec.content_hash}",
         )
@@ -192,12 +201,12 @@ def environment(entry: Entry) -> TextEnv:
 
 
 def _replayed(where: str, record: Record, findings: Findings) -> Record:
-    """The record with recomputed results; Refused if they differ or the episode stops before its end."""
+    """The record with recomputed results; NotAccepted if they differ or the episode stops before its end."""
     outcome = replay(record)
     if outcome.status == "differs":
-        raise Refused(where, str(outcome))
+        raise NotAccepted(where, str(outcome))
     if not record.terminated:
-        raise Refused(f"{where}: terminated", "the episode stops before its end")
+        raise NotAccepted(f"{where}: terminated", "the episode stops before its end")
     findings.inconclusive += outcome.status == "inconclusive"
     return replace(record, turns=outcome.turns)
 
@@ -223,7 +232,7 @@ def _compare(bundle: Bundle, entry: Entry, others: Sequence[Path]) -> tuple[dict
                 continue
             own_sketches = own_sketches or list(_sketches(bundle))
             other_sketches = list(_sketches(opened))
-        except Refused as refused:
+        except NotAccepted as refused:
             unread[str(path)] = str(refused)
             continue
         shares[other.id] = max(

@@ -29,9 +29,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,6 +47,7 @@ from baselines.play.rollout import eval_starts, play, starts, summary
 from baselines.runs import run
 from baselines.train.team import Team
 from collm_envs import Task, make
+from collm_envs.evaluation.stats import spearman, student
 from collm_envs.pages.report import prose, report, section, table
 
 FOLDER = Path(__file__).parent.parent / "docs" / "studies"
@@ -54,8 +56,6 @@ FIELDS = ("env", "credit", "seed", "steps", "cpu_s", "replays", "before", "retur
 AGREED = ("env", "credit", "error", "error_low", "error_high", "spearman", "low", "high", "within")
 CPU_S = 20
 SEEDS = (0, 1, 2, 3, 4)
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t for a two-sided 95 % interval of so many paired differences"""
 ENVS: dict[str, dict[str, Any]] = {
     "StrBuild-v0": {
         "env_kwargs": {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "max_turns": 1},
@@ -137,8 +137,8 @@ def agreement(env: str) -> list[dict[str, Any]]:
         c, phi = own_numbers(team.credit, task, some), coalitions.shapley(Replays(task, some), some)
         errors = contribution_error(c, phi)
         error, low, high = interval(len(some), lambda k, e=errors: float(e[k].mean()))
-        rank = interval(len(some), lambda k, c=c, phi=phi: spearman(c[k].flatten(), phi[k].flatten()))
-        within = spearman(*((x - x.mean(dim=1, keepdim=True)).flatten() for x in (c, phi)))
+        rank = interval(len(some), lambda k, c=c, phi=phi: spearman(c[k].numpy(), phi[k].numpy()))
+        within = spearman(*((x - x.mean(dim=1, keepdim=True)).numpy() for x in (c, phi)))
         rows.append(dict(zip(AGREED, (env, credit, error, low, high, *rank, within), strict=True)))
     return rows
 
@@ -154,21 +154,6 @@ def contribution_error(c: Tensor, phi: Tensor) -> Tensor:
     """Half of sum_i |c_i / sum |c| - phi_i / sum |phi||: 0 for the same shares, at most 1.   -> (B,)"""
     one, two = (x / x.abs().sum(dim=1, keepdim=True).clamp(min=1e-12) for x in (c, phi))
     return (one - two).abs().sum(dim=1) / 2
-
-
-def spearman(x: Tensor, y: Tensor) -> float:
-    """Rank correlation, ties at their mean rank; 0 where one does not vary."""
-    a, b = (ranks(z) for z in (x, y))
-    spread = a.norm() * b.norm()
-    return float(a @ b / spread) if spread > 0 else 0.0
-
-
-def ranks(x: Tensor) -> Tensor:
-    """Centred ranks, equal numbers at their mean rank.   (M,) -> (M,)"""
-    x = x.round(decimals=9)
-    _, which, count = x.unique(return_inverse=True, return_counts=True)
-    mean_rank = count.cumsum(0) - (count - 1) / 2
-    return mean_rank.double()[which] - (len(x) + 1) / 2
 
 
 def interval(n: int, value: Callable[[Tensor], float], draws: int = 500) -> tuple[float, float, float]:
@@ -252,8 +237,7 @@ def line(rows: Sequence[dict[str, Any]], env: str, credit: str) -> list[str | fl
         apart = [mine[seed][key] - base[seed][key] for seed in both]
         if credit == "shared" or len(apart) < 2:
             return [None, None, None]
-        half = T_975[len(apart)] * stdev(apart) / len(apart) ** 0.5
-        return [fmean(apart), fmean(apart) - half, fmean(apart) + half]
+        return [fmean(apart), *student(np.array(apart))]
 
     out: list[str | float | None] = [credit, str(len(mine)), f"{mean('steps'):.0f}", f"{mean('replays'):.1f}"]
     return [*out, mean("before"), mean("return"), *less("return"), mean("iou"), *less("iou")]

@@ -19,9 +19,10 @@ from tyro.conf import Positional, arg
 from baselines.cli.progress import Progress
 from baselines.cli.terminal import console, flags, wrong_word
 from baselines.search.settings import Config
+from collm_envs.files import read_json
 
 if TYPE_CHECKING:
-    from baselines.qllm import Outcome, Tried
+    from baselines.qllm import SearchResult, Tried
 
 USAGE = """usage: collm qllm ENV --model openai:URL#NAME [flags]    ask a model for a credit function of ENV
        collm qllm check FILE --env ENV [--write]         gates and numbers of a function of your own
@@ -147,7 +148,7 @@ def pin(args: Sequence[str]) -> int:
     from baselines.credit import pinned
 
     pinned.review(asked.file, asked.reviewed_by)
-    facts = json.loads(asked.file.with_suffix(".json").read_text("utf-8"))
+    facts = read_json(asked.file.with_suffix(".json"))
     out.print(f"pinned {asked.file}: {_use(asked.file, facts)}")
     return 0
 
@@ -165,7 +166,7 @@ def _line(one: Tried) -> Text:
     return Text.assemble(f"{where:<12}", ("passed   ", "green"), _numbers(one.numbers.to_dict()))
 
 
-def _finish(config: Config, outcome: Outcome) -> int:
+def _finish(config: Config, outcome: SearchResult) -> int:
     refused = [one for one in outcome.tried if one.numbers is None]
     if outcome.path is None:
         out.print(
@@ -177,7 +178,7 @@ def _finish(config: Config, outcome: Outcome) -> int:
         out.print(f"Everything asked and answered is in {config.folder / 'transcript.jsonl'}")
         return 1
     out.print(f"\n{len(outcome.tried)} answers, {len(refused)} refused; chosen by {outcome.chosen_by}:")
-    _show(outcome.path, json.loads(outcome.path.with_suffix(".json").read_text("utf-8")))
+    _show(outcome.path, read_json(outcome.path.with_suffix(".json")))
     return 0
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
-from baselines.games.game import Game, Layout, View
+from baselines.games.game import Game, Layout, Sight
 from baselines.games.memory import Episode
 
 
@@ -75,7 +75,7 @@ def play(
     return [_episode(game_views, log) for game_views, log in zip(views, logs, strict=True)]
 
 
-def _episode(views: Sequence[View], log: Sequence[tuple[np.ndarray, float, bool]]) -> Episode:
+def _episode(views: Sequence[Sight], log: Sequence[tuple[np.ndarray, float, bool]]) -> Episode:
     actions, rewards, ends = zip(*log, strict=True)
     return Episode(
         np.stack([view.obs for view in views]),

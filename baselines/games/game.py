@@ -32,17 +32,17 @@ class Layout(NamedTuple):
     """names of the state's entries, for functions written by people or language models"""
 
 
-class View(NamedTuple):
+class Sight(NamedTuple):
     """Observations and state before a turn: obs (N, obs_dim) and state (state_dim,), both float32."""
 
     obs: np.ndarray
     state: np.ndarray
 
 
-class Outcome(NamedTuple):
+class Step(NamedTuple):
     """The result of a turn.  `terminated`: the game is over; `truncated`: only the time limit ended it."""
 
-    view: View
+    view: Sight
     reward: float
     terminated: bool
     truncated: bool
@@ -85,12 +85,12 @@ class Game:
             raise ValueError(f"{env}: fields {beyond} lie beyond the state of {size} entries")
         self.layout = self.layout._replace(state_dim=size, fields=fields)
 
-    def reset(self, seed: int) -> View:
+    def reset(self, seed: int) -> Sight:
         """Start an episode with `seed`; its first view."""
         obs, _ = self.env.reset(seed=seed)
         return self._view(obs)
 
-    def step(self, actions: np.ndarray) -> Outcome:
+    def step(self, actions: np.ndarray) -> Step:
         """Play one turn; `actions` is (N,) int.  Raises RuntimeError if only some of the agents end."""
         agents = self.layout.agents
         obs, rewards, terminated, truncated, _ = self.env.step(
@@ -102,15 +102,15 @@ class Game:
             raise RuntimeError(f"{self.env}: agents must end together, only {gone} have")
         reward = sum(float(rewards[agent]) for agent in agents) / len(agents)
         done = all(terminated[agent] for agent in agents)
-        return Outcome(self._view(obs), reward, done, all(ended) and not done)
+        return Step(self._view(obs), reward, done, all(ended) and not done)
 
-    def _view(self, obs: Mapping[str, Any]) -> View:
+    def _view(self, obs: Mapping[str, Any]) -> Sight:
         rows = np.zeros((len(self.layout.agents), self.layout.obs_dim), np.float32)
         for k, agent in enumerate(self.layout.agents):
             rows[k, : self._widths[k]] = np.asarray(flatten(self._spaces[k], obs[agent]))
         if not self._has_state:
-            return View(rows, rows.reshape(-1).copy())
-        return View(rows, np.asarray(self.env.state(), np.float32).reshape(-1))
+            return Sight(rows, rows.reshape(-1).copy())
+        return Sight(rows, np.asarray(self.env.state(), np.float32).reshape(-1))
 
 
 def _n_actions(env: ParallelEnv, agent: str) -> int:

@@ -25,7 +25,7 @@ class Episode(NamedTuple):
     """(H,) float32, 1 where the game is over; all 0 if only the time limit ended the episode"""
 
 
-class Batch(NamedTuple):
+class EpisodeBatch(NamedTuple):
     """B episodes padded to the longest: as in `Episode` with B in front.
 
     Padded with zeros; `state` repeats its last entry, so that no mixer sees a state that did not occur.
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     """(B, H) float32, 1 where a turn was played"""
 
 
-class Replay:
+class Experience:
     """The last `capacity` episodes."""
 
     def __init__(self, capacity: int):
@@ -56,13 +56,13 @@ class Replay:
             self.episodes[self.added % self.capacity] = episode
         self.added += 1
 
-    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+    def sample(self, size: int, rng: np.random.Generator) -> EpisodeBatch:
         """`size` different episodes, drawn uniformly."""
         chosen = rng.choice(len(self.episodes), size, replace=False)
         return pad([self.episodes[k] for k in chosen])
 
 
-def pad(episodes: Sequence[Episode]) -> Batch:
+def pad(episodes: Sequence[Episode]) -> EpisodeBatch:
     """Episodes of any lengths as one padded batch."""
     lengths = torch.tensor([len(episode.rewards) for episode in episodes])
     H = int(lengths.max())
@@ -78,4 +78,4 @@ def pad(episodes: Sequence[Episode]) -> Batch:
                 out[k, len(part) :] = part[-1]
         stacked.append(torch.from_numpy(out))
     mask = (torch.arange(H) < lengths.unsqueeze(1)).float()
-    return Batch._make([*stacked, mask])
+    return EpisodeBatch._make([*stacked, mask])

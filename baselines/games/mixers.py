@@ -72,7 +72,7 @@ class QMIX(nn.Module):
         return qmix(q, w1, self.b1(state), self.w2(state), self.b2(state).squeeze(-1))
 
 
-class Learned(nn.Module):
+class LearnedMixer(nn.Module):
     """QLLM's form with learned functions of the state: softmax weights and a bias."""
 
     def __init__(self, layout: Layout):
@@ -127,7 +127,7 @@ class Fixed(nn.Module):
         return weighted(q, self.w)
 
 
-MIXERS = {"vdn": VDN, "qmix": QMIX, "learned": Learned, "fixed": Fixed}
+MIXERS = {"vdn": VDN, "qmix": QMIX, "learned": LearnedMixer, "fixed": Fixed}
 """{name: mixer}; `make_mixer` also takes "qllm:FUNCTION" and "shifted:FUNCTION"."""
 
 

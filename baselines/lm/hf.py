@@ -15,17 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 
 from baselines.lm.digest import digest
-from baselines.lm.history import Message, Move
+from baselines.lm.history import Message, Move, usage_of
 from baselines.lm.loading import load, pick_device
 from baselines.lm.policy import LM, SHRINK, Context, Conversations
 from baselines.lm.sampling import Sampling, choices, draw, draw_from
 from baselines.lm.tiny import model as tiny
 from collm_envs import TextEnv
+from collm_envs.policies.query import read_query
 from collm_envs.policies.seat import Reply, Seat
 
 KEEP = 10_000
@@ -81,17 +81,10 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
 
 
 def _read(query: str) -> dict[str, Any]:
-    known = {**SAMPLING, **CONTEXT, **DEVICE}
-    given: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"hf: no setting {name!r}; there are {', '.join(known)}")
-        try:
-            given[name] = known[name](value)
-        except ValueError as error:
-            raise ValueError(f"hf: {name}={value!r}: {error}") from error
-        if name in CHOICES and value not in CHOICES[name]:
-            raise ValueError(f"hf: {name} must be one of {CHOICES[name]}, got {value!r}")
+    given = read_query("hf", query, {**SAMPLING, **CONTEXT, **DEVICE})
+    for name, values in CHOICES.items():
+        if name in given and given[name] not in values:
+            raise ValueError(f"hf: {name} must be one of {values}, got {given[name]!r}")
     return given
 
 
@@ -179,10 +172,4 @@ def _draw(logits: torch.Tensor, sampling: Sampling, dice: Sequence[torch.Generat
 
 
 def _usage(move: Move, thought: str) -> dict[str, Any]:
-    assert move.parent is not None
-    return {
-        **({"reasoning": thought} if thought else {}),
-        "tokens_read": sum(len(segment.ids) for segment in move.parent.chain()),
-        "tokens_written": len(move.ids),
-        "finish_reason": "stop" if move.closed else "length",
-    }
+    return {**({"reasoning": thought} if thought else {}), **usage_of(move)}

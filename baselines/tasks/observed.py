@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collm_envs import Item, Scene, Score, Task
+from collm_envs import Item, Scene, Score, Task, in_parallel, silence
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Observed:
         self.task, self.template = task, template
         self.agents, self.max_turns, self.revision = task.agents, task.max_turns, task.revision
         self.reward_range, self.players = task.reward_range, task.players
-        self.parallel_play = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+        self.parallel_play = in_parallel(task)
 
     def items(self, split: str) -> Sequence[Item]:
         return [observed(item, ()) for item in self.task.items(split)]
@@ -51,6 +51,9 @@ class Observed:
 
     def done(self, state: Reading) -> bool:
         return self.task.done(state.inner)
+
+    def default_text(self, state: Reading, agent: str) -> str:
+        return silence(self.task, state.inner, agent)
 
     def scene(self, state: Reading) -> Scene:
         return self.task.scene(state.inner)

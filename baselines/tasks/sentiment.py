@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl
 
 from baselines.tasks.sentiment_words import FLIPS, NEGATIVE, POSITIVE, ROWS
-from collm_envs import Item, Rejected, Scene, Score, register
+from collm_envs import Item, Rejected, Scene, Score, agent_names, register, split_rows
+from collm_envs.policies.query import read_query
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,8 @@ class Sentiment:
     def __init__(
         self, *, items: Any = None, num_agents: int = 1, self_contained: bool = False, judge: str = "words"
     ):
-        if not isinstance(num_agents, int) or isinstance(num_agents, bool) or num_agents < 1:
-            raise ValueError(f"num_agents: need an int of at least 1, got {num_agents!r}")
-        self.agents = tuple(f"agent_{k}" for k in range(num_agents))
-        rows = ROWS if items is None else items
-        splits = rows if isinstance(rows, Mapping) else {"train": rows, "eval": rows}
-        if set(splits) != {"train", "eval"} or not all(map(_are_texts, splits.values())):
-            raise ValueError(
-                "items: need a list of beginnings of reviews, or one each for train and eval, "
-                f"got {str(items)[:200]}"
-            )
+        self.agents = agent_names(num_agents)
+        splits = _beginnings(ROWS if items is None else items)
         self._items = {
             split: [Item(f"{split}/{k}", {"beginning": row}) for k, row in enumerate(rows)]
             for split, rows in splits.items()
@@ -109,8 +101,21 @@ class Sentiment:
         return Scene(texts={"beginning": state.beginning, **(state.texts or {})})
 
 
-def _are_texts(rows: Any) -> bool:
-    return isinstance(rows, list) and bool(rows) and all(isinstance(row, str) and row.strip() for row in rows)
+def _beginnings(items: Any) -> dict[str, list[Any]]:
+    """{"train": texts, "eval": texts}; rows of a file may be {"beginning": text} too."""
+    want = "items: need a list of beginnings of reviews, or one each for train and eval"
+    try:
+        splits = split_rows(items)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{want} ({error})") from error
+    texts = {
+        split: [row.get("beginning") if isinstance(row, Mapping) else row for row in rows]
+        for split, rows in splits.items()
+    }
+    for text in (text for rows in texts.values() for text in rows):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{want}, got {text!r}")
+    return texts
 
 
 def words(text: str) -> list[str]:
@@ -152,9 +157,7 @@ class Classifier:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         folder, _, query = name.partition("?")
-        settings = dict(parse_qsl(query, keep_blank_values=True))
-        if set(settings) - {"label"}:
-            raise ValueError(f"judge: hf: knows label=LABEL, got {query!r}")
+        settings = read_query("judge: hf", query, {"label": str})
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             self.model = AutoModelForSequenceClassification.from_pretrained(folder).eval()

@@ -52,7 +52,7 @@ class Kill(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
+class CommandRules:
     """The limits on one agent's commands."""
 
     limit: int
@@ -62,17 +62,17 @@ class Rules:
     low: Cell
     high: Cell
     """first and last cell of the box"""
-    read: Callable[[str, Rules], Any]
+    read: Callable[[str, CommandRules], Any]
     """`read_setblock` or `read_fill`: returns a command, a reason for rejection, or None for an empty line"""
     stock: Mapping[str, int] = field(default_factory=dict)
     """{block: cells that may be filled with it}; other blocks are unlimited"""
-    unfold: Callable[[str, Rules], list[str] | None] | None = None
+    unfold: Callable[[str, CommandRules], list[str] | None] | None = None
     """commands for a line in short form, None for any other line"""
     marks: Mapping[str, str] = field(default_factory=dict)
     """{character of the short form: block}"""
 
 
-def parse(text: str, rules: Rules) -> tuple[list[Any], list[Rejected]]:
+def parse(text: str, rules: CommandRules) -> tuple[list[Any], list[Rejected]]:
     """(commands that count, rejected lines with the reason) of a text."""
     commands: list[Any] = []
     rejected: list[Rejected] = []
@@ -107,12 +107,12 @@ def unfenced(text: str) -> str:
     return body[language.end() :] if language else body
 
 
-def look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
+def look_up(raw: str, rules: CommandRules) -> tuple[tuple[str, Any], ...]:
     """((line, result of `rules.read`), ...) for a raw line: none if blank, several for a short form."""
     return _remembered(raw, rules) if len(raw) <= 80 else _look_up(raw, rules)
 
 
-def _look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
+def _look_up(raw: str, rules: CommandRules) -> tuple[tuple[str, Any], ...]:
     line = raw.strip()
     marker = _MARKER.match(line)
     line = line[marker.end() :] if marker else line
@@ -125,7 +125,7 @@ def _look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
 _remembered = lru_cache(maxsize=1 << 16)(_look_up)
 
 
-def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
+def read_setblock(line: str, rules: CommandRules) -> SetBlock | str | None:
     """Read /setblock x y z block; further words are ignored."""
     words = line.removeprefix("/").split()
     if not words:
@@ -145,7 +145,7 @@ def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
     return SetBlock(f"/setblock {x} {y} {z} {block}", cell, block)
 
 
-def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
+def read_fill(line: str, rules: CommandRules) -> Fill | Kill | str | None:
     """Read /fill x1 y1 z1 x2 y2 z2 block, corners in any order, no mode; or /kill and any words."""
     words = line.removeprefix("/").split()
     if not words:
@@ -171,7 +171,7 @@ def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
     return Fill(f"/fill {a} {b} {c} {x} {y} {z} {block}", low, high, block, volume)
 
 
-def unfold_row(line: str, rules: Rules) -> list[str] | None:
+def unfold_row(line: str, rules: CommandRules) -> list[str] | None:
     """Commands for `4 1.2`: a /setblock for each cell of row y=4 that is not `.`; None for other lines."""
     row = _ROW.fullmatch(line)
     if not row or len(row[2]) > rules.high[0] - rules.low[0] + 1:
@@ -183,7 +183,7 @@ def unfold_row(line: str, rules: Rules) -> list[str] | None:
     ]
 
 
-def unfold_rectangle(line: str, rules: Rules) -> list[str] | None:
+def unfold_rectangle(line: str, rules: CommandRules) -> list[str] | None:
     """The /fill of one layer for `40050A` or `4 0 0 5 0 A`: y x1 z1 x2 z2 and a letter."""
     match = _RECTANGLE.fullmatch(line)
     if not match:
@@ -208,7 +208,7 @@ def whole(word: str) -> int | None:
         return None
 
 
-def inside(cell: Cell, rules: Rules) -> bool:
+def inside(cell: Cell, rules: CommandRules) -> bool:
     """Whether the cell lies in the agent's box."""
     return all(low <= k <= high for low, k, high in zip(rules.low, cell, rules.high, strict=True))
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from collm_envs.task import Item, split_rows
+from collm_envs.datasets.formats import split_rows
+from collm_envs.task import Item
 
 
 def read_rows(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Seat:
+class Builder:
     """One agent's place in the team."""
 
     number: int
@@ -18,7 +18,7 @@ class Seat:
     """most commands that count"""
 
 
-def team_sentence(seat: Seat) -> str:
+def team_sentence(seat: Builder) -> str:
     """How the team builds, and whose block stays where two set the same cell."""
     if seat.team == 1:
         return "You build alone."

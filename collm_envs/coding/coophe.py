@@ -10,10 +10,10 @@ from collm_envs.coding import prompts as wording
 from collm_envs.coding.judge import SILENCE, Backend, Limits, judge_lines, shared
 from collm_envs.coding.players import PLAYERS
 from collm_envs.coding.problem import COOPHUMANEVAL, Problem, line_problem, source
-from collm_envs.coding.prompts import Feedback, Prompts, Seat
+from collm_envs.coding.prompts import Coder, Feedback, Prompts
 from collm_envs.coding.verdict import Verdict, named_verdicts, published_reward, sorted_lines
 from collm_envs.datasets import load
-from collm_envs.keywords import choice, frame, real_number, whole_number
+from collm_envs.keywords import Frame, choice, real_number, whole_number
 from collm_envs.task import Item, Scene, Score, agent_names
 
 
@@ -103,16 +103,10 @@ class CoopHE:
         hub_revision: str | None = None,
         limit: int | None = None,
         num_agents: int = 2,
-        max_turns: int = 2,
         feedback: Feedback = "level",
         sandbox_slice: int = 1,
         prompts: Prompts = "full",
-        self_contained: bool = False,
-        original_prompt: bool | None = None,
-        previous_response: bool | None = None,
-        reward_scale: float = 1.0,
-        reward_shift: float = 0.0,
-        stop_above: float | None = None,
+        frame: Frame = Frame(max_turns=2),
         timeout_s: float = 1.0,
         max_timeouts: int = 3,
         sandbox: Backend = "auto",
@@ -127,19 +121,8 @@ class CoopHE:
         )
         if self.limits.timeout_s <= 0:
             raise ValueError(f"timeout_s: need more than 0, got {timeout_s!r}")
-        self.frame = frame(
-            max_turns=max_turns,
-            reward_scale=reward_scale,
-            reward_shift=reward_shift,
-            stop_above=stop_above,
-            self_contained=self_contained,
-            original_prompt=original_prompt,
-            previous_response=previous_response,
-        )
-        self.max_turns = self.frame.max_turns
-        most = self.best if num_agents > 1 else self.best_alone
-        ends = reward_shift, reward_scale * most + reward_shift
-        self.reward_range = (min(ends), max(ends))
+        self.frame, self.max_turns = frame, frame.max_turns
+        self.reward_range = frame.reward_range(0.0, self.best if num_agents > 1 else self.best_alone)
         where = source(data, hub_revision)
         self._items = load(where, items=items, data=data, hub_revision=hub_revision, limit=limit)
         self._problems: dict[tuple[str, ...], Problem] = {}
@@ -226,11 +209,11 @@ class CoopHE:
                 raise ValueError(f"CoopHE: item {item.id!r}: {error}") from error
         return self._problems[row]
 
-    def _seat(self, problem: Problem, k: int) -> Seat:
+    def _seat(self, problem: Problem, k: int) -> Coder:
         names = self.names(problem)
         is_main = k == len(names) - 1
         helpers = ("aux",) if is_main and k else ()
-        return Seat(k + 1, len(names), names[k], helpers, is_main, modules=False)
+        return Coder(k + 1, len(names), names[k], helpers, is_main, modules=False)
 
     def _judge(self, state: State, texts: Sequence[str]) -> Verdict:
         reasons = self.feedback == "level" and state.turn + 1 < self.max_turns

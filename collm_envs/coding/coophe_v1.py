@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from collm_envs.coding.coophe import CoopHE, State
 from collm_envs.coding.judge import judge_modules, shared
 from collm_envs.coding.problem import Problem, parsed_problem
-from collm_envs.coding.prompts import Seat
+from collm_envs.coding.prompts import Coder
 from collm_envs.coding.verdict import Verdict, honest_reward
 
 
@@ -62,9 +62,9 @@ class HonestCoopHE(CoopHE):
     best_alone = 3.1
     read = staticmethod(parsed_problem)
 
-    def _seat(self, problem: Problem, k: int) -> Seat:
+    def _seat(self, problem: Problem, k: int) -> Coder:
         names = self.names(problem)
-        return Seat(k + 1, len(names), names[k], names[:k], k == len(names) - 1, modules=True)
+        return Coder(k + 1, len(names), names[k], names[:k], k == len(names) - 1, modules=True)
 
     def names(self, problem: Problem) -> tuple[str, ...]:
         """The function each agent writes."""

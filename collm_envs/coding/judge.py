@@ -44,7 +44,7 @@ class Limits(NamedTuple):
     """whether the first time-out is repeated with twice the limit before it counts"""
 
 
-class Trial(NamedTuple):
+class TestRun(NamedTuple):
     """The tests of a problem, run on one program."""
 
     tests: tuple[str, ...]
@@ -84,7 +84,7 @@ def try_tests(
     main: str,
     aux: Mapping[str, str],
     counterfactual: bool = False,
-) -> Trial:
+) -> TestRun:
     """The outcome of every test of the problem on one program; with `counterfactual`, `without` is filled.
 
     After a time-out the program is started again for the tests that follow, until `max_timeouts` tests
@@ -115,7 +115,7 @@ def try_tests(
     outcomes.update((k, ("raised:SyntaxError", "")) for k, test in enumerate(problem.tests) if test.broken)
     verdicts = [outcomes.get(k, ("not_run", "")) for k in range(len(problem.tests))]
     words, messages = tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts)
-    return Trial(words, messages, timeouts, loaded, error, without)
+    return TestRun(words, messages, timeouts, loaded, error, without)
 
 
 def judge_lines(
@@ -203,10 +203,10 @@ def _credited(
         alone[name] = "ok" if trial.passed >= verdict.passed else worse
     credit = {f"without {name}": word for name, word in without.items()}
     credit |= {f"{name} alone": word for name, word in alone.items()}
-    return replace(verdict, used=used, wrapper="ok" in alone.values(), credit=credit)
+    return replace(verdict, used=used, wrapper="ok" in alone.values(), counterfactuals=credit)
 
 
-def _tried(verdict: Verdict, trial: Trial) -> Verdict:
+def _tried(verdict: Verdict, trial: TestRun) -> Verdict:
     """The verdict with the outcome of the tests filled in."""
     error = _error_text(trial.error) if trial.error else ""
     if not error and not trial.loaded and trial.timeouts:

@@ -16,7 +16,7 @@ _QUOTES = re.compile(r"(\br)?(\"{3}|'{3})")
 
 
 @dataclass(frozen=True)
-class Seat:
+class Coder:
     """The part of one agent: the function it writes and the helpers it may call."""
 
     number: int
@@ -30,7 +30,7 @@ class Seat:
     """whether imports and functions beside its own are kept"""
 
 
-def opening(problem: Problem, seat: Seat) -> str:
+def opening(problem: Problem, seat: Coder) -> str:
     """The whole task for one agent."""
     team = f"You are agent {seat.number} of {seat.of}. " if seat.of > 1 else ""
     if not seat.name:
@@ -43,7 +43,7 @@ def opening(problem: Problem, seat: Seat) -> str:
     )
 
 
-def terse_opening(problem: Problem, seat: Seat) -> str:
+def terse_opening(problem: Problem, seat: Coder) -> str:
     """`opening` in few characters: who writes what, then the problem without its quotation marks."""
     if not seat.name:
         return f"{seat.number}/{seat.of} -"
@@ -54,7 +54,7 @@ def terse_opening(problem: Problem, seat: Seat) -> str:
     return "\n".join([who, *(line for line in lines if line)])
 
 
-def turn(heading: str, problem: Problem, seat: Seat, feedback: Feedback, verdict: Verdict) -> str:
+def turn(heading: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
     """The message of a later turn; `heading` is its first line, e.g. "Turn 2 of 2." """
     lines = [heading]
     if seat.name and feedback == "level":
@@ -65,7 +65,7 @@ def turn(heading: str, problem: Problem, seat: Seat, feedback: Feedback, verdict
     return "\n".join(lines)
 
 
-def terse_turn(heading: str, problem: Problem, seat: Seat, feedback: Feedback, verdict: Verdict) -> str:
+def terse_turn(heading: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
     """`turn` in few characters."""
     if not seat.name or feedback != "level":
         return heading
@@ -79,7 +79,7 @@ def terse_turn(heading: str, problem: Problem, seat: Seat, feedback: Feedback, v
     return "\n".join(lines)
 
 
-def _helper_work(problem: Problem, seat: Seat) -> str:
+def _helper_work(problem: Problem, seat: Coder) -> str:
     earlier = f" You may call {_and(seat.helpers)}, written by the agents before you." if seat.helpers else ""
     return (
         "Together you write one Python program for the problem below. The last agent writes "
@@ -89,7 +89,7 @@ def _helper_work(problem: Problem, seat: Seat) -> str:
     )
 
 
-def _main_work(problem: Problem, seat: Seat) -> str:
+def _main_work(problem: Problem, seat: Coder) -> str:
     if not seat.helpers:
         return f"Write the Python function `{problem.entry_point}` for the problem below."
     who = "Another agent writes" if len(seat.helpers) == 1 else "The other agents write"
@@ -101,7 +101,7 @@ def _main_work(problem: Problem, seat: Seat) -> str:
     )
 
 
-def _skeleton(problem: Problem, seat: Seat) -> str:
+def _skeleton(problem: Problem, seat: Coder) -> str:
     parameters = problem.parameters if seat.is_main else "..."
     return f"def {seat.name}({parameters}):\n    ..."
 
@@ -113,7 +113,7 @@ def _and(names: tuple[str, ...]) -> str:
     return f"the helpers {', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
-def _report(problem: Problem, seat: Seat, verdict: Verdict) -> list[str]:
+def _report(problem: Problem, seat: Coder, verdict: Verdict) -> list[str]:
     lines = []
     for part in verdict.parts:
         if part.name:
@@ -131,7 +131,7 @@ def _report(problem: Problem, seat: Seat, verdict: Verdict) -> list[str]:
     return lines
 
 
-def _use(seat: Seat, verdict: Verdict) -> str:
+def _use(seat: Coder, verdict: Verdict) -> str:
     if not verdict.calls:
         return f"`{seat.name}` calls no helper."
     if verdict.misuses:

@@ -55,7 +55,7 @@ class Verdict:
     """whether the published rule finds aux's value unused: see line_rules.ignores_aux"""
     used: tuple[str, ...] = ()
     """helpers whose replacement makes a passed test fail"""
-    credit: Mapping[str, str] = field(default_factory=dict)
+    counterfactuals: Mapping[str, str] = field(default_factory=dict)
     """"without aux", "aux alone" -> ok where as many tests pass, else wrong or timeout"""
 
     @property
@@ -122,7 +122,7 @@ def named_verdicts(problem: Problem, verdict: Verdict) -> dict[str, str]:
     given_up = "timeout" if verdict.timeouts else "not_run"
     words = (given_up if word == "not_run" else word for word in verdict.tests)
     tests = {f"{k}: {problem.tests[k].text[:SHOWN_CHARS]}": word for k, word in enumerate(words)}
-    return {**tests, **verdict.credit}
+    return {**tests, **verdict.counterfactuals}
 
 
 def sorted_lines(text: str, part: Part) -> tuple[list[str], list[Rejected]]:

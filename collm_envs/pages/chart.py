@@ -28,7 +28,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Axes:
     """The mapping from values to a drawing: edges of the plot, the span of x, the ticks of y."""
 
     left: float
@@ -78,7 +78,7 @@ def curves(
     xs = [x for curve in series for x in curve.x] or [0.0, 1.0]
     ys = [y for curve in series for y in (*curve.mean, *curve.low, *curve.high)] + [*levels.values()]
     span = (min(xs), max(xs)) if min(xs) < max(xs) else (min(xs) - 0.5, min(xs) + 0.5)
-    frame = Frame(48, 470, 30, 280, span, round_ticks(filter(isfinite, ys), 5))
+    frame = Axes(48, 470, 30, 280, span, round_ticks(filter(isfinite, ys), 5))
     parts = [_across(frame), _along(frame), _names(frame, x_label, y_label)]
     ends = [(frame.y(value), "var(--quiet)", f"{name} {number(value, 2)}") for name, value in levels.items()]
     parts += [f'<path class="level" d="M{frame.left} {y:.1f}H{frame.right}"/>' for y, _, _ in ends]
@@ -98,7 +98,7 @@ def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) 
     names = list(dict.fromkeys(name for turn in parts for name in turn))
     stacked = [sum(v for v in turn.values() if (v > 0) == up) for turn in parts for up in (True, False)]
     ticks = round_ticks([0.0, *stacked, *rewards] if any((*stacked, *rewards)) else [0.0, 1.0], 5)
-    frame = Frame(36, 396, 10, 190, (0, max(1, len(rewards))), ticks)
+    frame = Axes(36, 396, 10, 190, (0, max(1, len(rewards))), ticks)
     drawn = [_across(frame)]
     for t, (reward, turn) in enumerate(zip(rewards, parts, strict=True)):
         up = down = 0.0
@@ -135,7 +135,7 @@ def round_ticks(values: Iterable[float], about: int) -> list[float]:
     return [k * step for k in range(floor(low / step + 1e-9), ceil(high / step - 1e-9) + 1)]
 
 
-def _across(frame: Frame) -> str:
+def _across(frame: Axes) -> str:
     """A line and a number for every tick of y."""
     return "".join(
         f'<path class="{"axis" if t else "zero"}" d="M{frame.left} {frame.y(t):.1f}H{frame.right}"/>'
@@ -144,7 +144,7 @@ def _across(frame: Frame) -> str:
     )
 
 
-def _along(frame: Frame) -> str:
+def _along(frame: Axes) -> str:
     """Numbers under the plot."""
     low, high = frame.span
     return "".join(
@@ -154,7 +154,7 @@ def _along(frame: Frame) -> str:
     )
 
 
-def _names(frame: Frame, x_label: str, y_label: str) -> str:
+def _names(frame: Axes, x_label: str, y_label: str) -> str:
     middle, under = (frame.left + frame.right) / 2, frame.bottom + 40
     return (
         f'<text class="name" x="{frame.left - 40}" y="14">{escape(y_label)}</text>'
@@ -162,7 +162,7 @@ def _names(frame: Frame, x_label: str, y_label: str) -> str:
     )
 
 
-def _curve(curve: Curve, frame: Frame) -> str:
+def _curve(curve: Curve, frame: Axes) -> str:
     band = ""
     if curve.low and curve.high:
         back = zip(reversed(curve.x), reversed(curve.low), strict=True)
@@ -170,7 +170,7 @@ def _curve(curve: Curve, frame: Frame) -> str:
     return f'{band}<path class="curve" d="{_path(zip(curve.x, curve.mean, strict=True), frame)}"/>'
 
 
-def _path(points: Iterable[tuple[float, float]], frame: Frame) -> str:
+def _path(points: Iterable[tuple[float, float]], frame: Axes) -> str:
     steps, pen = [], "M"
     for x, y in points:
         if isfinite(y):
@@ -179,7 +179,7 @@ def _path(points: Iterable[tuple[float, float]], frame: Frame) -> str:
     return "".join(steps)
 
 
-def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Frame) -> str:
+def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Axes) -> str:
     """Labels right of the lines' ends, moved apart where they would overlap."""
     placed: list[tuple[float, str, str]] = []
     for y, paint, text in sorted(ends):
@@ -196,7 +196,7 @@ def _tick(value: float) -> str:
     return f"{round(value, 10):.10g}".replace("-", "−")
 
 
-def _bar(frame: Frame, t: int, start: float, value: float, paint: str, name: str) -> str:
+def _bar(frame: Axes, t: int, start: float, value: float, paint: str, name: str) -> str:
     width = min(46.0, (frame.right - frame.left) / frame.span[1] * 0.55)
     top, height = frame.y(max(start, start + value)), abs(frame.y(start) - frame.y(start + value))
     return (

@@ -11,7 +11,7 @@ from collm_envs.pages.markup import aligned, document, escape, framed, number
 Row = Mapping[str, Any]
 
 
-class Column(NamedTuple):
+class ListColumn(NamedTuple):
     """A column of a sortable table."""
 
     name: str
@@ -46,7 +46,7 @@ def episodes_page(
     return document(title, body, ("episodes.js",))
 
 
-def sortable(columns: Sequence[Column], least: str = "") -> str:
+def sortable(columns: Sequence[ListColumn], least: str = "") -> str:
     """An HTML table that `episodes.js` sorts and filters; `least` names a column with a lower bound."""
     menus = [_menu(k, column) for k, column in enumerate(columns) if column.filtered]
     bounds = [
@@ -71,15 +71,15 @@ def sortable(columns: Sequence[Column], least: str = "") -> str:
     )
 
 
-def _n(column: Column) -> str:
+def _n(column: ListColumn) -> str:
     return ' class="n"' if column.numeric else ""
 
 
-def _cell(column: Column, shown: str, value: str | float | None) -> str:
+def _cell(column: ListColumn, shown: str, value: str | float | None) -> str:
     return f'<td{_n(column)} data-v="{"" if value is None else escape(str(value))}">{shown}</td>'
 
 
-def _menu(k: int, column: Column) -> str:
+def _menu(k: int, column: ListColumn) -> str:
     values = sorted({str(value) for _, value in column.cells if value is not None})
     if len(values) < 2:
         return ""
@@ -90,7 +90,7 @@ def _menu(k: int, column: Column) -> str:
     )
 
 
-def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
+def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[ListColumn]:
     items = [escape(record["item"]) for record in records]
     if hrefs:
         items = [f'<a href="{escape(href)}">{item}</a>' for href, item in zip(hrefs, items, strict=True)]
@@ -100,11 +100,11 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
     names = list(dict.fromkeys(name for end in ends for name in [n for n in end if n != "score"][:3]))[:5]
     policies = [_policies(record) for record in records]
     return [
-        Column("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
+        ListColumn("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
         *(_words(name, [r[key] for r in records]) for name, key in _TOLD_APART if _several(records, key)),
         _numbers("seed", [record["seed"] for record in records]),
         _numbers("turns", [len(episode_rewards) for episode_rewards in rewards]),
-        Column("reward by turn", _sparks(records, rewards)),
+        ListColumn("reward by turn", _sparks(records, rewards)),
         _numbers("score", [score_of(record["turns"]) if record["turns"] else None for record in records]),
         _numbers("return", [sum(episode_rewards) for episode_rewards in rewards]),
         *(_numbers(name.replace("_", " "), [end.get(name) for end in ends]) for name in names),
@@ -123,12 +123,12 @@ def _several(records: Sequence[Row], key: str) -> bool:
     return len({record[key] for record in records}) > 1
 
 
-def _words(name: str, values: Sequence[str]) -> Column:
-    return Column(name, [(escape(value), value) for value in values], filtered=True)
+def _words(name: str, values: Sequence[str]) -> ListColumn:
+    return ListColumn(name, [(escape(value), value) for value in values], filtered=True)
 
 
-def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> Column:
-    return Column(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
+def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> ListColumn:
+    return ListColumn(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
 
 
 def _policies(record: Row) -> str:

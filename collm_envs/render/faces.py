@@ -22,7 +22,7 @@ SHADOW = (0.2, 0.12)
 """length of a shadow to the right and away from the viewer, per block of height"""
 
 
-class View(NamedTuple):
+class Camera(NamedTuple):
     """Where the viewer stands, in degrees: yaw 0 sees the front (x to the right), 180 the back."""
 
     yaw: float
@@ -55,12 +55,12 @@ class Shape(NamedTuple):
     glassy: bool = False
 
 
-def view_of(scene: Scene) -> View:
+def view_of(scene: Scene) -> Camera:
     """A view of a wall nearly from the front, of a deeper world over the corner of lowest x and z."""
-    return View(-18, 16) if scene.size[2] == 1 else View(214, 27)
+    return Camera(-18, 16) if scene.size[2] == 1 else Camera(214, 27)
 
 
-def shapes(scene: Scene, view: View) -> Iterator[Shape]:
+def shapes(scene: Scene, view: Camera) -> Iterator[Shape]:
     """Ground, shadows, then each visible face of the blocks and of the missing ones, back to front."""
     yield from _ground(scene, view)
     for cell in sorted(scene.blocks):
@@ -89,7 +89,7 @@ def shapes(scene: Scene, view: View) -> Iterator[Shape]:
                 yield Shape("extra", _on(quad, ((0.2, 0.8), (0.8, 0.2))))
 
 
-def bounds(scene: Scene, view: View) -> tuple[float, float, float, float]:
+def bounds(scene: Scene, view: Camera) -> tuple[float, float, float, float]:
     """(left, bottom, right, top) of the picture of any world of this size with its ground, in blocks."""
     width, height, depth = scene.size
     roof = [(x, height, z) for x in (0, width) for z in (0, depth)]
@@ -98,7 +98,7 @@ def bounds(scene: Scene, view: View) -> tuple[float, float, float, float]:
     return min(across), min(up), max(across), max(up)
 
 
-def ticks(scene: Scene, view: View) -> Iterator[tuple[Point, str]]:
+def ticks(scene: Scene, view: Camera) -> Iterator[tuple[Point, str]]:
     """(position, text) of the coordinates along the near edges of the ground and up a wall's left edge."""
     (width, height, depth), toward = scene.size, view.towards
     near_x = width + 0.6 if toward[0] > 0 else -0.6
@@ -156,7 +156,7 @@ def _plate(scene: Scene) -> tuple[Corner, ...]:
     return (low, 0, low), (right, 0, low), (right, 0, back), (low, 0, back)
 
 
-def _ground(scene: Scene, view: View) -> Iterator[Shape]:
+def _ground(scene: Scene, view: Camera) -> Iterator[Shape]:
     width, _, depth = scene.size
     yield Shape("ground", tuple(map(view.project, _plate(scene))))
     for x in range(width + 1):
@@ -165,7 +165,7 @@ def _ground(scene: Scene, view: View) -> Iterator[Shape]:
         yield Shape("grid", (view.project((0, 0, z)), view.project((width, 0, z))))
 
 
-def _shadow(cell: Cell, view: View) -> tuple[Point, ...]:
+def _shadow(cell: Cell, view: Camera) -> tuple[Point, ...]:
     """The outline of a block's shadow on the ground."""
     a = radians(view.yaw)
     right, away = SHADOW

@@ -39,7 +39,7 @@ def head(source: str) -> str:
     return " ".join(source.split()[:HEAD_WORDS])
 
 
-def silence(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
+def stand_in(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
     """The text of a silent agent: the source's words, repeated up to tokens[0], for later texts tokens[1].
 
     An empty text would close the first gate, and the others' texts would earn nothing.

@@ -11,7 +11,7 @@ from collm_envs.keywords import choice, truth
 from collm_envs.task import Item, Scene, Score, agent_names
 from collm_envs.writing.players import PLAYERS
 from collm_envs.writing.score import DELIMITER, REACHABLE, Band, Rules, score
-from collm_envs.writing.state import State, head, owners, scene, silence, written
+from collm_envs.writing.state import State, head, owners, scene, stand_in, written
 
 Prompts = Literal["full", "terse"]
 
@@ -149,7 +149,7 @@ class TLDR:
 
     def default_text(self, state: State, agent: str) -> str:
         """Text of a silent agent: the first words of the post."""
-        return silence(state, self.agents, agent, self.silent_tokens)
+        return stand_in(state, self.agents, agent, self.silent_tokens)
 
     def scene(self, state: State) -> Scene:
         """The post and the paragraphs."""

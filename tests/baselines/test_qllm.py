@@ -452,7 +452,7 @@ def test_the_command_shows_each_answers_fate_and_what_to_do_next(tmp_path, capsy
 
 
 def test_help_needs_no_torch():
-    code = "import sys; from baselines.cli import main\n"
+    code = "import sys; from baselines.cli.main import main\n"
     code += "try:\n    main(['qllm', 'X', '--help'])\nexcept SystemExit:\n    pass\n"
     code += "assert not {'torch', 'numpy'} & set(sys.modules), 'heavy'"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -11,8 +11,8 @@ from baselines.cli import sweep
 from baselines.credit import pinned
 from baselines.runs import run
 from baselines.runs.logs import _Lines, read
-from baselines.search.transcript import Transcript
 from collm_envs import files
+from collm_envs.policies.journal import open_journal
 
 
 def full(*args, **kwargs):
@@ -139,8 +139,12 @@ def test_a_cut_or_edited_manifest_is_named(tmp_path, text):
 def test_a_transcript_reads_what_is_whole_and_names_what_is_damaged(tmp_path, end):
     path = tmp_path / "transcript.jsonl"
     path.write_text('{"call": "a", "answer": "x"}\n' + end)
-    assert Transcript(path).answered
+    with open_journal(path, messages=True) as transcript:
+        assert transcript.answered
     assert path.read_text() == '{"call": "a", "answer": "x"}\n'
     path.write_text('{"call": "a", "ans\n{"call": "b", "answer": "x"}\n')
-    with pytest.raises(ValueError, match=r"transcript.jsonl:1: not a line of JSON"):
-        Transcript(path)
+    with pytest.raises(ValueError, match=r"transcript.jsonl:1: not a line of JSON"), open_journal(path):
+        pass
+    path.write_text('["a", "x", {}]\n')
+    with pytest.raises(ValueError, match="need a JSON object on each line, got list"), open_journal(path):
+        pass

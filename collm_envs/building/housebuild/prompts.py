@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from collm_envs.building.housebuild.plan import Plan, Rectangle
-from collm_envs.building.seats import Seat, team_sentence
+from collm_envs.building.seats import Builder, team_sentence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -17,7 +17,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def full_opening(
     plan: Plan,
     blueprint: str,
-    seat: Seat,
+    seat: Builder,
     stock: Mapping[str, int],
     attacks: Sequence[int],
     player_hp: int,
@@ -84,7 +84,7 @@ def full_rectangles(rectangles: Iterable[Rectangle]) -> str:
 def terse_opening(
     plan: Plan,
     blueprint: str,
-    seat: Seat,
+    seat: Builder,
     stock: Mapping[str, int],
     attacks: Sequence[int],
     player_hp: int,

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from collm_envs.building.commands import Fill, Kill, Rules, read_fill, unfold_rectangle
+from collm_envs.building.commands import CommandRules, Fill, Kill, read_fill, unfold_rectangle
 from collm_envs.building.housebuild.corrections import downward, upward
 from collm_envs.building.housebuild.plan import Plan, read_plan
 from collm_envs.building.housebuild.prompts import LETTERS, full_layers, labels, letters, terse_rectangles
-from collm_envs.building.seats import Seat
+from collm_envs.building.seats import Builder
 from collm_envs.building.world import AIR, check_blocks
 from collm_envs.keywords import choice, whole_number
 from collm_envs.task import Cell, Item, Score
@@ -25,8 +25,8 @@ class Site:
 
     item: Item
     plan: Plan
-    seats: tuple[Seat, ...]
-    rules: tuple[Rules, ...]
+    seats: tuple[Builder, ...]
+    rules: tuple[CommandRules, ...]
     named: tuple[frozenset[str], ...]
     """by agent: block ids of the inventory or of `allowed_blocks`; air only if it is among them"""
     stock: Mapping[str, int]
@@ -83,7 +83,7 @@ def read_site(
     named = [allowed_blocks[k] if allowed_blocks else plan.inventory for k in range(n)]
     stock = plan.stock(n) if limited else {}
     rules = [
-        Rules(
+        CommandRules(
             limit=limits[k],
             blocks=frozenset(named[k]) | {"air"},
             low=plan.low,
@@ -95,7 +95,7 @@ def read_site(
         )
         for k in range(n)
     ]
-    seats = [Seat(k + 1, n, tuple(b for b in named[k] if b not in AIR), limits[k]) for k in range(n)]
+    seats = [Builder(k + 1, n, tuple(b for b in named[k] if b not in AIR), limits[k]) for k in range(n)]
     return Site(
         item,
         plan,

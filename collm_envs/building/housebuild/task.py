@@ -27,7 +27,7 @@ from collm_envs.building.housebuild.site import (
 from collm_envs.building.rows import read_rows
 from collm_envs.building.seats import turn_sentence
 from collm_envs.building.world import budgets
-from collm_envs.keywords import choice, frame, truth, whole_number
+from collm_envs.keywords import Frame, choice, truth, whole_number
 from collm_envs.task import Item, Rejected, Scene, Score, agent_names
 
 Feedback = Literal[
@@ -119,7 +119,6 @@ class HouseBuild:
         allowed_blocks: Sequence[Any] | None = None,
         limited_resource: bool = True,
         max_commands: int = 600,
-        max_turns: int = 4,
         threat: Literal["episode", "run"] | Sequence[int] = "episode",
         threat_seed: int = 0,
         spiders: int = 3,
@@ -133,12 +132,7 @@ class HouseBuild:
         feedback: Feedback = "score",
         lim: int = 20,
         prompts: Prompts = "full",
-        self_contained: bool = False,
-        original_prompt: bool | None = None,
-        previous_response: bool | None = None,
-        reward_scale: float = 1.0,
-        reward_shift: float = 0.0,
-        stop_above: float | None = None,
+        frame: Frame = Frame(max_turns=4),
     ):
         self.agents = agent_names(num_agents)
         self.allowed_blocks = check_allowed(allowed_blocks, len(self.agents))
@@ -153,16 +147,7 @@ class HouseBuild:
         self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
         if self.feedback == "resource_schedule" and not self.limited_resource:
             raise ValueError("feedback: 'resource_schedule' needs limited_resource=True, got False")
-        self.frame = frame(
-            max_turns=max_turns,
-            reward_scale=reward_scale,
-            reward_shift=reward_shift,
-            stop_above=stop_above,
-            self_contained=self_contained,
-            original_prompt=original_prompt,
-            previous_response=previous_response,
-        )
-        self.max_turns = self.frame.max_turns
+        self.frame, self.max_turns = frame, frame.max_turns
         if choice("houses", houses, get_args(Houses)) == "published":
             self._items = read_rows(published() if items is None else items, "house_build_", self._check_row)
         elif items is None:
@@ -192,7 +177,7 @@ class HouseBuild:
         terse = self.prompts == "terse"
         head = str(state.turn + 1) if terse else turn_sentence(state.turn + 1, self.max_turns)
         message = f"{head}\n{MESSAGES[self.feedback](state, k, self.lim, terse)}".rstrip()
-        opening = self._opening(state, k) if self.frame.original_prompt else ""
+        opening = self._opening(state, k) if self.frame.repeats_prompt else ""
         return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
@@ -283,5 +268,4 @@ class HouseBuild:
             ]
             air = max(plan.cells.size / sum(plan.counts.values()) - 1 for plan in plans)
             raw = (-1.5 * air - 0.2 * threat, 2.0)
-        ends = [self.frame.scale * end + self.frame.shift for end in raw]
-        return min(ends), max(ends)
+        return self.frame.reward_range(*raw)

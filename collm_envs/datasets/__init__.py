@@ -8,16 +8,16 @@ names the file and line (or row), the expected and the actual value.  Nothing is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collm_envs.datasets.formats import FILES, SPLITS, GivenRow, plain, read_file, split_rows
 from collm_envs.keywords import whole_number
-from collm_envs.rows import FILES, SPLITS, plain, read_file
-from collm_envs.task import Item, split_rows
+from collm_envs.task import Item
 
-BUILTIN = Path(__file__).parent / "data"
+BUILTIN = Path(__file__).parents[1] / "data"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -51,12 +51,6 @@ class Source:
     """{split: its rows on the hub}"""
 
 
-class _Row(NamedTuple):
-    value: Any
-    where: str
-    """for errors: "posts.jsonl, line 3" """
-
-
 def load(
     source: Source,
     *,
@@ -67,7 +61,7 @@ def load(
 ) -> dict[str, tuple[Item, ...]]:
     """The items of "train" and "eval".
 
-    `items` are rows as `collm_envs.rows` takes them (those of one list serve both splits) and win over
+    `items` are rows in any of the formats of `split_rows` (those of one list serve both splits) and win over
     `data`, which is "builtin", "hub", "hub:NAME" (a mirror, or a folder with the same layout) or the path
     of a .jsonl, .jsonl.gz or .json file, whose rows may have a column "split" ("train" or "eval"; without
     it all rows serve both).  `hub_revision` replaces the pinned revision, `limit` keeps the first items of
@@ -91,14 +85,14 @@ def load(
     elif on_hub:
         rows = _hub(source, data[len("hub:") :], hub_revision or source.revision)
     elif data == "builtin":
-        rows = {split: list(_lines(BUILTIN / name)) for split, name in source.builtin.items()}
+        rows = {split: list(read_file(BUILTIN / name)) for split, name in source.builtin.items()}
     else:
         rows = _file(source, data)
     loaded = {split: _items(source, split, group[:limit]) for split, group in rows.items()}
     return loaded if "eval" in loaded else {"train": loaded["both"], "eval": loaded["both"]}
 
 
-def _items(source: Source, split: str, rows: Sequence[_Row]) -> tuple[Item, ...]:
+def _items(source: Source, split: str, rows: Sequence[GivenRow]) -> tuple[Item, ...]:
     """The items of the checked rows of a split; "both" if one list serves train and eval."""
     items = tuple(
         _item(source, row, f"{'item' if split == 'both' else split}/{k}") for k, row in enumerate(rows)
@@ -113,7 +107,7 @@ def _items(source: Source, split: str, rows: Sequence[_Row]) -> tuple[Item, ...]
     return items
 
 
-def _item(source: Source, row: _Row, spare_id: str) -> Item:
+def _item(source: Source, row: GivenRow, spare_id: str) -> Item:
     value = row.value
     if not isinstance(value, Mapping):
         raise ValueError(f"{source.task}: {row.where}: need an object, got {type(value).__name__}")
@@ -133,7 +127,7 @@ def _item(source: Source, row: _Row, spare_id: str) -> Item:
     return Item(str(_checked(source, row, source.id_column, (str, int))), data)
 
 
-def _checked(source: Source, row: _Row, column: str, kinds: tuple[type, ...]) -> Any:
+def _checked(source: Source, row: GivenRow, column: str, kinds: tuple[type, ...]) -> Any:
     """The row's value in `column`.  Raises ValueError if it is blank, no Unicode, or not of `kinds`."""
     value = row.value[column]
     fault = ""
@@ -149,37 +143,32 @@ def _checked(source: Source, row: _Row, column: str, kinds: tuple[type, ...]) ->
     return value
 
 
-def _given(items: Any) -> dict[str, list[_Row]]:
+def _given(items: Any) -> dict[str, list[GivenRow]]:
     items = plain(items)
     rows = split_rows(items)
     if not isinstance(items, Mapping):
-        return {"both": [_Row(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
+        return {"both": [GivenRow(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
     return {
-        split: [_Row(row, f"items[{split!r}][{k}]") for k, row in enumerate(group)]
+        split: [GivenRow(row, f"items[{split!r}][{k}]") for k, row in enumerate(group)]
         for split, group in rows.items()
     }
 
 
-def _lines(path: Path) -> Iterator[_Row]:
-    """The rows of a JSON or JSONL file; blank lines are skipped."""
-    return (_Row(row.value, row.where) for row in read_file(path))
-
-
-def _file(source: Source, name: str) -> dict[str, list[_Row]]:
+def _file(source: Source, name: str) -> dict[str, list[GivenRow]]:
     path = Path(name).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f"{source.task}: data must be 'builtin', 'hub', 'hub:NAME' or the path of a JSONL file; "
             f"there is no file {name!r}"
         )
-    rows = list(_lines(path))
+    rows = list(read_file(path))
     if len(rows) == 1 and isinstance(rows[0].value, Mapping) and set(rows[0].value) == SPLITS:
         return _given(rows[0].value)
     if not rows:
         raise ValueError(f"{source.task}: {path} has no rows; need at least one")
     if not any(isinstance(row.value, Mapping) and "split" in row.value for row in rows):
         return {"both": rows}
-    splits: dict[str, list[_Row]] = {"train": [], "eval": []}
+    splits: dict[str, list[GivenRow]] = {"train": [], "eval": []}
     for row in rows:
         split = row.value.get("split") if isinstance(row.value, Mapping) else None
         if split not in ("train", "eval"):
@@ -191,7 +180,7 @@ def _file(source: Source, name: str) -> dict[str, list[_Row]]:
     return splits
 
 
-def _hub(source: Source, name: str, revision: str) -> dict[str, list[_Row]]:
+def _hub(source: Source, name: str, revision: str) -> dict[str, list[GivenRow]]:
     try:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -217,7 +206,7 @@ def _hub(source: Source, name: str, revision: str) -> dict[str, list[_Row]]:
     )
 
 
-def _select(source: Source, name: str, splits: Mapping[Any, Any], part: Slice) -> list[_Row]:
+def _select(source: Source, name: str, splits: Mapping[Any, Any], part: Slice) -> list[GivenRow]:
     split = next((split for split in part.names if split in splits), None)
     if split is None:
         raise ValueError(
@@ -228,4 +217,4 @@ def _select(source: Source, name: str, splits: Mapping[Any, Any], part: Slice) -
         raise ValueError(f"{source.task}: {name}, {split}: need more than {part.start} rows, got {stop}")
     numbers = range(part.start, stop)
     rows = splits[split].select(numbers)
-    return [_Row(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]
+    return [GivenRow(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]
