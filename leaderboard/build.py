@@ -1,6 +1,6 @@
-"""The site: one page with a table for each list, one page for each entry, and a sample of its episodes.
+"""Builds the site: an index with a table for each list, a page for each entry, and sample episodes.
 
-Static files that fetch nothing.  Without JavaScript the tables are plain tables, in order of score.
+Static files that fetch nothing.  Without JavaScript the tables are ordered by score and cannot be sorted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ METRICS = {
     "CoopHE-v0": ("pass_rate", "call_rate"),
     "CoopHE-v1": ("pass_rate", "call_rate"),
 }
-"""measures of the paper's table that a row shows beside its score"""
+"""{environment: measures of the paper's table that a row shows beside its score}"""
 
 
 def build(entries: Path, out: Path) -> list[BoardRow]:
@@ -44,7 +44,7 @@ def build(entries: Path, out: Path) -> list[BoardRow]:
 
 
 def find_entries(entries: Path) -> list[Path]:
-    """Every entry under a folder of lists, in order of name."""
+    """The path of every entry under a folder of lists, ordered by name."""
     return sorted(path for name in LISTS if (entries / name).is_dir() for path in (entries / name).iterdir())
 
 
@@ -111,8 +111,8 @@ def _between(score: dict[str, float | None] | None) -> tuple[str, float | None]:
 
 
 def _measure(row: BoardRow, name: str) -> float | None:
-    known = row.entry.claim.get(name)
-    return None if known is None or row.status == "withdrawn" else known["mean"]
+    measure = row.entry.claim.get(name)
+    return None if measure is None or row.status == "withdrawn" else measure["mean"]
 
 
 def _mean(entry: Entry, name: str) -> float:
@@ -130,16 +130,21 @@ def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> List
 
 
 def _reported(env: str) -> str:
-    known = [k for k in range(len(METHODS)) if any(one.values[k] is not None for one in REPORTED[env])]
+    shown = [
+        k for k in range(len(METHODS)) if any(reported.values[k] is not None for reported in REPORTED[env])
+    ]
     columns = [
-        ListColumn("method", [(METHODS[k][1], METHODS[k][1]) for k in known]),
-        ListColumn("agents", [(METHODS[k][0], METHODS[k][0]) for k in known]),
-        *(_numbers(one.measure, [_share(one.values[k]) for k in known]) for one in REPORTED[env]),
-        ListColumn("status", [("reported by the paper", "reported by the paper")] * len(known)),
+        ListColumn("method", [(METHODS[k][1], METHODS[k][1]) for k in shown]),
+        ListColumn("agents", [(METHODS[k][0], METHODS[k][0]) for k in shown]),
+        *(
+            _numbers(reported.measure, [_share(reported.values[k]) for k in shown])
+            for reported in REPORTED[env]
+        ),
+        ListColumn("status", [("reported by the paper", "reported by the paper")] * len(shown)),
     ]
     return sortable(columns)
 
 
 def _share(per_cent: float | None) -> float | None:
-    """In the unit of the rows above."""
+    """A per cent value as a share of 1, the unit of the entries' rows."""
     return None if per_cent is None else per_cent / 100

@@ -1,5 +1,7 @@
-"""The files of an entry, from a folder or a zip, as streams with limits.  Nothing is unpacked, no link
-followed, no path taken from an entry: a file has one of the known names or the entry is refused.
+"""Reads the files of an entry, from a folder or a zip, as streams with size limits.
+
+Nothing is unpacked, no link is followed and no path of an entry is used: an entry with a file of any other
+than the known names is refused.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ from collm_envs.record import Record
 
 MAX_RUNS = 64
 MAX_FILE_BYTES = 64 * 2**20
-"""of a file as it lies in the entry"""
+"""most bytes of a file of an entry (compressed)"""
 MAX_RUN_BYTES = 512 * 2**20
-"""of a run's records, uncompressed"""
+"""most bytes of a run's records, uncompressed"""
 MAX_LINE_BYTES = 4 * 2**20
 MAX_DIRECTORY_BYTES = 64 * 2**10
-"""of a zip's table of contents"""
+"""most bytes of a zip's table of contents"""
 DAMAGE = (EOFError, OSError, zlib.error, zipfile.BadZipFile)
-"""what reading a damaged file raises"""
+"""exceptions that reading a damaged file raises"""
 ENTRY = "entry.json"
 RUN = re.compile(r"run-(0|[1-9]\d?)\.jsonl\.gz")
 
@@ -42,23 +44,23 @@ class NotAccepted(ValueError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """The names in an entry and how each is opened for reading."""
+    """The names of an entry's files and a function that opens one for reading."""
 
     names: tuple[str, ...]
     open: Callable[[str], IO[bytes]]
 
     def runs(self) -> list[str]:
-        """The record files in order; NotAccepted where a number is left out."""
-        found = [name for name in self.names if name != ENTRY]
-        wanted = [f"run-{k}.jsonl.gz" for k in range(len(found))]
-        for name in wanted:
-            if name not in found:
+        """The names of the record files in order; NotAccepted if a number is missing."""
+        names = [name for name in self.names if name != ENTRY]
+        expected = [f"run-{k}.jsonl.gz" for k in range(len(names))]
+        for name in expected:
+            if name not in names:
                 raise NotAccepted(name, f"missing; the entry holds {', '.join(self.names)}")
-        return wanted
+        return expected
 
 
 def open_bundle(path: Path) -> Bundle:
-    """The entry at `path`, a folder or a .zip file; NotAccepted for anything that has no business in one."""
+    """The entry at `path`, a folder or a .zip file; NotAccepted for an unexpected file in it."""
     if path.is_symlink():
         raise NotAccepted(str(path), "a symbolic link")
     if path.is_dir():
@@ -75,48 +77,48 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def lines(bundle: Bundle, name: str) -> Iterator[tuple[str, bytes]]:
-    """(place, line) of a record file, one at a time, never more than a line in memory."""
+    """("FILE:NUMBER", line) of each line of a record file; only one line is in memory."""
     total, number = 0, 0
     with opened(bundle, name) as raw, gzip.GzipFile(fileobj=raw) as file:
         while True:
             number += 1
-            place = f"{name}:{number}"
+            where = f"{name}:{number}"
             try:
                 line = file.readline(MAX_LINE_BYTES + 1)
             except DAMAGE as error:
-                raise NotAccepted(place, f"truncated or damaged ({error})") from error
+                raise NotAccepted(where, f"truncated or damaged ({error})") from error
             if not line:
                 return
             total += len(line)
             if len(line) > MAX_LINE_BYTES:
-                raise NotAccepted(place, f"a record of more than {MAX_LINE_BYTES} bytes")
+                raise NotAccepted(where, f"a record of more than {MAX_LINE_BYTES} bytes")
             if total > MAX_RUN_BYTES:
-                raise NotAccepted(place, f"more than {MAX_RUN_BYTES} bytes of records")
+                raise NotAccepted(where, f"more than {MAX_RUN_BYTES} bytes of records")
             if not line.endswith(b"\n"):
-                raise NotAccepted(place, "truncated: the line does not end")
-            yield place, line
+                raise NotAccepted(where, "truncated: the line does not end")
+            yield where, line
 
 
 def records(bundle: Bundle, name: str) -> Iterator[tuple[str, Record]]:
-    """(place, record) of a record file; NotAccepted at the first line that is none."""
-    for place, line in lines(bundle, name):
+    """("FILE:NUMBER", record) of each line of a record file; NotAccepted at the first malformed line."""
+    for where, line in lines(bundle, name):
         try:
-            yield place, Record.from_json(line.decode("utf-8"))
+            yield where, Record.from_json(line.decode("utf-8"))
         except ValueError as error:
-            raise NotAccepted(place, str(error)) from error
+            raise NotAccepted(where, str(error)) from error
 
 
 def digest(bundle: Bundle, name: str) -> str:
-    """sha256 of a file as it lies there."""
-    made = hashlib.sha256()
+    """sha256 of the bytes of a file of the entry."""
+    sha = hashlib.sha256()
     with opened(bundle, name) as file:
         while part := read(file, name, 2**20):
-            made.update(part)
-    return made.hexdigest()
+            sha.update(part)
+    return sha.hexdigest()
 
 
 def opened(bundle: Bundle, name: str) -> IO[bytes]:
-    """A file of the entry; NotAccepted where it cannot be opened."""
+    """A file of the entry, open for reading; NotAccepted if it is damaged."""
     try:
         return bundle.open(name)
     except DAMAGE as error:
@@ -124,7 +126,7 @@ def opened(bundle: Bundle, name: str) -> IO[bytes]:
 
 
 def read(file: IO[bytes], name: str, size: int) -> bytes:
-    """At most `size` bytes; NotAccepted where they are damaged."""
+    """At most `size` bytes of an open file; NotAccepted if they are damaged."""
     try:
         return file.read(size)
     except DAMAGE as error:
@@ -143,13 +145,13 @@ def _known(name: str, size: int, where: str) -> None:
 
 def _folder(path: Path) -> Bundle:
     names = []
-    with os.scandir(path) as found:
-        for one in found:
-            facts = one.stat(follow_symlinks=False)
+    with os.scandir(path) as entries:
+        for file in entries:
+            facts = file.stat(follow_symlinks=False)
             if not stat.S_ISREG(facts.st_mode):
-                raise NotAccepted(one.path, "not a plain file")
-            _known(one.name, facts.st_size, str(path))
-            names.append(one.name)
+                raise NotAccepted(file.path, "not a plain file")
+            _known(file.name, facts.st_size, str(path))
+            names.append(file.name)
 
     def open_file(name: str) -> IO[bytes]:
         return os.fdopen(os.open(path / name, os.O_RDONLY | os.O_NOFOLLOW), "rb")
@@ -164,20 +166,20 @@ def _zip(path: Path) -> Bundle:
     except zipfile.BadZipFile as error:
         raise NotAccepted(str(path), f"damaged ({error})") from error
     names: list[str] = []
-    for one in archive.infolist():
-        if stat.S_ISLNK(one.external_attr >> 16):
-            raise NotAccepted(str(path), f"{one.filename!r}: a symbolic link")
-        _known(one.orig_filename, one.file_size, str(path))
-        if one.filename in names:
-            raise NotAccepted(str(path), f"{one.filename}: there twice")
-        if one.flag_bits & 1 or one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotAccepted(str(path), f"{one.filename}: encrypted, or packed in an unusual way")
-        names.append(one.filename)
+    for member in archive.infolist():
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise NotAccepted(str(path), f"{member.filename!r}: a symbolic link")
+        _known(member.orig_filename, member.file_size, str(path))
+        if member.filename in names:
+            raise NotAccepted(str(path), f"{member.filename}: there twice")
+        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotAccepted(str(path), f"{member.filename}: encrypted, or packed in an unusual way")
+        names.append(member.filename)
     return Bundle(tuple(sorted(names)), archive.open)
 
 
 def _check_directory(path: Path) -> None:
-    """NotAccepted before a long table of contents is read: one zip may name millions of files."""
+    """NotAccepted if the zip is malformed or its table of contents, which is not read here, is too long."""
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise NotAccepted(str(path), f"{size} bytes, more than {MAX_FILE_BYTES}")

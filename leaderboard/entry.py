@@ -1,4 +1,4 @@
-"""What an entry says of itself: `entry.json`, read strictly."""
+"""The data of an entry: `entry.json`, parsed strictly."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Kind = Literal["scripted", "prompted", "trained"]
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What only the submitter knows."""
+    """The part of an entry that the submitter writes."""
 
     name: str
-    """of the entry: lower-case letters, digits and dashes"""
+    """name of the entry: lower-case letters, digits and dashes"""
     kind: Kind
-    """scripted: a program wrote the texts; prompted: untrained models; trained: trained on the task"""
+    """scripted: texts by a program; prompted: by untrained models; trained: by models trained on the task"""
     method: str
     """the protocol or algorithm, e.g. discussion, MAGRPO, CoLLM-CC"""
     models: Sequence[str] = ()
@@ -42,13 +42,13 @@ class About:
     tokens: int | None = None
     """tokens trained on, all runs together"""
     hardware: str = ""
-    """what it was trained and played on"""
+    """machine of training and evaluation"""
     commit: str = ""
-    """of the code"""
+    """commit of the code"""
     licence: str = ""
-    """of the texts in the records"""
+    """licence of the texts in the records"""
     contact: str = ""
-    """whom to ask"""
+    """contact for questions"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +60,24 @@ class Entry(About):
     list: str
     """name of the public evaluation list"""
     kwargs: Mapping[str, Any]
-    """the list's, and `num_agents` where one agent did all the work"""
+    """keywords of the list, and `num_agents` if a single agent did all the work"""
     agents: int
-    """that wrote the texts"""
+    """number of agents"""
     version: str
-    """of the collm package that played it"""
+    """version of the collm package that played the episodes"""
     content_hash: str
-    """of the environment"""
+    """content hash of the environment"""
     date: str
     runs: Mapping[str, str]
     """{record file: its sha256}"""
     claim: Claim
     score_by_run: Sequence[float]
     curves: Curves
-    """for each run (step, return) of its evaluations while it was trained, as reported; or nothing"""
+    """for each run [(step, return)] of its evaluations during training, as reported; empty if unknown"""
 
     @property
     def id(self) -> str:
-        """Its place under entries/."""
+        """Path of the entry under entries/: LIST/NAME."""
         return f"{self.list}/{self.name}"
 
     def to_json(self) -> str:
@@ -86,23 +86,25 @@ class Entry(About):
 
 
 def check_about(about: About) -> None:
-    """ValueError that names what is missing or malformed."""
+    """Raises ValueError that names the missing or malformed field."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", about.name):
         raise ValueError(f"name must be lower-case letters, digits and dashes, got {about.name!r}")
     if about.kind not in get_args(Kind):
         raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {about.kind!r}")
-    wanted = ["method", "licence", "contact", "command"]
-    wanted += ["models"] * (about.kind != "scripted") + ["seeds", "hardware", "commit"] * (
+    required = ["method", "licence", "contact", "command"]
+    required += ["models"] * (about.kind != "scripted") + ["seeds", "hardware", "commit"] * (
         about.kind == "trained"
     )
-    for name in wanted:
+    for name in required:
         if not getattr(about, name):
             raise ValueError(f"{name} is needed for an entry of kind {about.kind!r}")
 
 
 def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
-    """The entry and what its digest is of: its bytes, with the line ends and without the byte order mark that
-    git or an editor may have set.  NotAccepted that names the field.
+    """(entry, bytes that its digest is computed of).  NotAccepted that names the malformed field.
+
+    The bytes are those of entry.json without a byte order mark and with "\\n" as line ends, because git and
+    editors may change both.
     """
     with opened(bundle, ENTRY) as file:
         raw = read(file, ENTRY, MAX_JSON_BYTES + 1)
@@ -117,9 +119,9 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
         raise NotAccepted(ENTRY, f"need a JSON object, got {type(data).__name__}")
     if too_deep(data):
         raise NotAccepted(ENTRY, f"nested more than {MAX_DEPTH} deep")
-    known = {field.name for field in fields(Entry)}
-    for name in sorted(known ^ set(data)):
-        raise NotAccepted(ENTRY, f"field {name!r} is {'missing' if name in known else 'unknown'}")
+    expected = {field.name for field in fields(Entry)}
+    for name in sorted(expected ^ set(data)):
+        raise NotAccepted(ENTRY, f"field {name!r} is {'missing' if name in expected else 'unknown'}")
     for name, fits in _FIELDS.items():
         if not fits(data[name]):
             raise NotAccepted(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
@@ -139,7 +141,7 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
 
 
 def _check_runs(entry: Entry) -> None:
-    """NotAccepted unless every run is one of its own, of a training seed of its own."""
+    """NotAccepted if two runs are the same file or have the same training seed."""
     if len(entry.runs) > 1 and entry.kind != "trained":
         raise NotAccepted(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
     if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
@@ -148,11 +150,11 @@ def _check_runs(entry: Entry) -> None:
         )
     if len(set(entry.seeds)) < len(entry.seeds):
         raise NotAccepted(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
-    named: dict[str, str] = {}
-    for name, made in entry.runs.items():
-        if made in named:
-            raise NotAccepted(ENTRY, f"field 'runs': {named[made]} and {name} are one file")
-        named[made] = name
+    name_of: dict[str, str] = {}
+    for name, digest in entry.runs.items():
+        if digest in name_of:
+            raise NotAccepted(ENTRY, f"field 'runs': {name_of[digest]} and {name} are one file")
+        name_of[digest] = name
 
 
 def _text(value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""The paper's own results, as the paper reports them: other data, other seeds, not replayed here.
+"""The paper's results as it reports them, in per cent: other data, other seeds, not replayed here.
 
-In per cent.  HouseBuild and CoopHE are known at second hand and not for every method.
+HouseBuild and CoopHE are known from secondary sources and not for every method.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ METHODS = (
 
 
 class Reported(NamedTuple):
-    """One measure of the paper's table: a value for each of METHODS, None where it is not known to us."""
+    """One measure of the paper's table: a value for each of METHODS, None if unknown."""
 
     measure: str
     values: Sequence[float | None]
@@ -39,4 +39,4 @@ REPORTED: Mapping[str, Sequence[Reported]] = {
     "CoopHE-v0": (Reported("pass rate", (None, None, None, None, None, None, None, None, 75.2)),),
     "ArXiv-v0": (Reported("score", (44.0, 91.0, 95.3, 49.0, 57.0, 54.3, 93.1, 94.1, 95.0)),),
 }
-"""by environment"""
+"""{environment: its measures}"""

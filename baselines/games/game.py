@@ -1,8 +1,8 @@
-"""Any PettingZoo parallel environment with discrete actions, as arrays: what value decomposition plays on.
+"""Any PettingZoo parallel environment with discrete actions, as arrays, for value decomposition.
 
 Observations are flattened and padded with zeros to one width; the team's reward is the mean over the
 agents (of a shared reward: that reward); the global state is the environment's `state()`, or all
-observations side by side where it has none.  Agents must start and end an episode together.
+observations concatenated if it has none.  Agents must start and end an episode together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gymnasium.spaces.utils import flatdim, flatten
 from pettingzoo import ParallelEnv
 
 Fields = Mapping[str, np.ndarray]
-"""name -> integer array of any shape: where in the flat state each entry of that field stands"""
+"""{name: integer array of any shape}: indices of the field's entries in the flat state"""
 
 
 class Layout(NamedTuple):
@@ -24,23 +24,23 @@ class Layout(NamedTuple):
 
     agents: tuple[str, ...]
     obs_dim: int
-    """width of an agent's observation, the widest agent's"""
+    """width of the observations, padded to the widest agent's"""
     n_actions: tuple[int, ...]
     """number of actions of each agent"""
     state_dim: int
     fields: Fields
-    """the state by name, for functions that people or language models write"""
+    """names of the state's entries, for functions written by people or language models"""
 
 
 class Sight(NamedTuple):
-    """What stands before a turn: obs (N, obs_dim) and state (state_dim,), both float32."""
+    """Observations and state before a turn: obs (N, obs_dim) and state (state_dim,), both float32."""
 
     obs: np.ndarray
     state: np.ndarray
 
 
 class Step(NamedTuple):
-    """What a turn led to.  `terminated`: nothing follows; `truncated`: only the clock ended it."""
+    """The result of a turn.  `terminated`: the game is over; `truncated`: only the time limit ended it."""
 
     view: Sight
     reward: float
@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 
 def consecutive(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Fields that stand one after the other in the flat state, from their shapes."""
+    """Fields of these shapes that are consecutive in the flat state."""
     fields, start = {}, 0
     for name, shape in shapes.items():
         size = int(np.prod(shape))
@@ -59,7 +59,7 @@ def consecutive(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 class Game:
-    """A parallel environment played with arrays.
+    """A parallel environment with arrays for observations, state and actions.
 
     `fields` names the entries of the flat state; without it the state is one field called "state".
     Raises TypeError for actions that are not `Discrete`, ValueError for fields beyond the state.
@@ -86,12 +86,12 @@ class Game:
         self.layout = self.layout._replace(state_dim=size, fields=fields)
 
     def reset(self, seed: int) -> Sight:
-        """Start the episode that `seed` names."""
+        """Start an episode with `seed`; its first view."""
         obs, _ = self.env.reset(seed=seed)
         return self._view(obs)
 
     def step(self, actions: np.ndarray) -> Step:
-        """Play one turn; `actions` is (N,) int.  RuntimeError where only some of the agents have ended."""
+        """Play one turn; `actions` is (N,) int.  Raises RuntimeError if only some of the agents end."""
         agents = self.layout.agents
         obs, rewards, terminated, truncated, _ = self.env.step(
             {agent: int(action) for agent, action in zip(agents, actions, strict=True)}

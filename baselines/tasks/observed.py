@@ -1,4 +1,4 @@
-"""A task whose prompts show somebody else's texts (for CORY's observer)."""
+"""A wrapper that adds another agent's texts to a task's prompts (for CORY's observer)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collm_envs import Item, Scene, Score, Task, in_parallel, silence
 
 @dataclass(frozen=True)
 class Reading:
-    """A task's state beside the texts that are shown to whoever plays it."""
+    """The wrapped task's state, and the texts to show."""
 
     inner: Any
     texts: tuple[str, ...]
@@ -19,10 +19,10 @@ class Reading:
 
 
 class Observed:
-    """The same task with somebody else's texts in its prompts: `template` with {query} and {text}.
+    """A task whose prompts are `template` with {query}, the own prompt, and {text}, another agent's text.
 
-    An item of it holds the task's own item and the texts, turn by turn; after the last of them prompts are
-    the task's own.  Rewards, ends and randomness are the task's.
+    An item holds the task's own item and the texts, one per turn; after the last text prompts are the task's
+    own.  Rewards, ends and randomness are the task's.
     """
 
     def __init__(self, task: Task, template: str):
@@ -60,5 +60,5 @@ class Observed:
 
 
 def observed(item: Item, texts: Sequence[str]) -> Item:
-    """The item of `Observed` that shows these texts."""
+    """The item of `Observed` with these texts, one per turn."""
     return Item(item.id, {"item": item, "texts": tuple(texts)})

@@ -1,4 +1,4 @@
-"""What the agents read: the task at turn 1, and what became of their texts after that.  Our own words."""
+"""The prompts: the task at turn 1, feedback on the last texts at later turns.  In our own words."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _QUOTES = re.compile(r"(\br)?(\"{3}|'{3})")
 
 @dataclass(frozen=True)
 class Coder:
-    """An agent's place: what it is to write, and which helpers it may call."""
+    """The part of one agent: the function it writes and the helpers it may call."""
 
     number: int
     """from 1"""
     of: int
     name: str
-    """of its function; "" for an agent whose text is not read"""
+    """name of its function; "" for an agent whose text is not read"""
     helpers: tuple[str, ...]
     is_main: bool
     modules: bool
-    """whether imports and further functions beside its own live"""
+    """whether imports and functions beside its own are kept"""
 
 
 def opening(problem: Problem, seat: Coder) -> str:
@@ -44,7 +44,7 @@ def opening(problem: Problem, seat: Coder) -> str:
 
 
 def terse_opening(problem: Problem, seat: Coder) -> str:
-    """The same in few characters: who writes what, then the problem without its quotation marks."""
+    """`opening` in few characters: who writes what, then the problem without its quotation marks."""
     if not seat.name:
         return f"{seat.number}/{seat.of} -"
     who = f"{seat.number}/{seat.of} {seat.name}"
@@ -54,9 +54,9 @@ def terse_opening(problem: Problem, seat: Coder) -> str:
     return "\n".join([who, *(line for line in lines if line)])
 
 
-def turn(place: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
-    """The message of a later turn, which begins with its place: "Turn 2 of 2." """
-    lines = [place]
+def turn(heading: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
+    """The message of a later turn; `heading` is its first line, e.g. "Turn 2 of 2." """
+    lines = [heading]
     if seat.name and feedback == "level":
         lines.append("What became of the last texts:")
         lines += [f"- {line}" for line in _report(problem, seat, verdict)]
@@ -65,11 +65,11 @@ def turn(place: str, problem: Problem, seat: Coder, feedback: Feedback, verdict:
     return "\n".join(lines)
 
 
-def terse_turn(place: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
-    """The same in few characters."""
+def terse_turn(heading: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
+    """`turn` in few characters."""
     if not seat.name or feedback != "level":
-        return place
-    lines = [place, *(f"{p.name} {'ok' if p.defined else 'missing'}" for p in verdict.parts if p.name)]
+        return heading
+    lines = [heading, *(f"{p.name} {'ok' if p.defined else 'missing'}" for p in verdict.parts if p.name)]
     if verdict.error:
         lines.append(verdict.error)
     lines.append(f"{_passed(problem, verdict)}/{len(problem.shown)}")
@@ -144,7 +144,7 @@ def _passed(problem: Problem, verdict: Verdict) -> int:
 
 
 def _failed(problem: Problem, verdict: Verdict) -> list[tuple[str, str]]:
-    """(assert, why) of the shown tests that ran and failed."""
+    """[(assert, reason)] of the shown tests that ran and failed."""
     if not verdict.tests:
         return []
     failed = [k for k in problem.shown if verdict.tests[k] not in ("ok", "not_run")]

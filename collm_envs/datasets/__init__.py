@@ -1,8 +1,8 @@
-"""Where a task's items come from: built in, the Hugging Face hub, a JSONL file, or rows in memory.
+"""Loads a task's items: built in, from the Hugging Face hub, a JSONL file, or rows in memory.
 
-One `Source` per task says what its rows look like and where they stand.  Rows are checked here, once, at
-the border; an error names the file and line (or row), what is wanted and what was found.  Nothing is read
-before `load`, and only `data="hub"` touches the network.
+One `Source` per task gives the schema of its rows and their locations.  Rows are checked here, once; an error
+names the file and line (or row), the expected and the actual value.  Nothing is read before `load`, and only
+`data="hub"` uses the network.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of one task: their schema, and where they stand."""
+    """The data of one task: schema and locations of its rows."""
 
     task: str
-    """named in errors, e.g. "TLDR-v0" """
+    """name of the task in errors, e.g. "TLDR-v0" """
     columns: Mapping[str, tuple[str, ...]]
-    """required text column -> other names it may have"""
+    """{required text column: other names it may have}"""
     extra: tuple[str, ...] = ()
-    """further columns of the published schema (numbers or text), kept where a row has them"""
+    """optional columns of the published schema (numbers or text), kept if a row has them"""
     id_column: str = "id"
-    """names the item where a row has it, otherwise split and position do; unique within a split"""
+    """column with the item's id, unique within a split; without it the id is made of split and position"""
     builtin: Mapping[str, str] = field(default_factory=dict)
-    """split -> file in collm_envs/data"""
+    """{split: file in collm_envs/data}"""
     hub: tuple[str, ...] = ()
-    """names of the data set on the hub, tried in turn: the present one, then former ones"""
+    """names of the data set on the hub, tried in order: the current one, then former ones"""
     revision: str = "main"
     """commit, tag or branch on the hub"""
     slices: Mapping[str, Slice] = field(default_factory=dict)
-    """split -> its rows on the hub"""
+    """{split: its rows on the hub}"""
 
 
 def load(
@@ -67,8 +67,8 @@ def load(
     it all rows serve both).  `hub_revision` replaces the pinned revision, `limit` keeps the first items of
     each split.
 
-    Raises ValueError for what is wrong with a row or an argument, FileNotFoundError for a missing file,
-    ImportError without the package `datasets`, and ConnectionError where the hub's data can't be had.
+    Raises ValueError for a malformed row or argument, FileNotFoundError for a missing file, ImportError
+    without the package `datasets`, and ConnectionError if the hub's data cannot be loaded.
     """
     if limit is not None:
         whole_number("limit", limit, least=1)
@@ -88,21 +88,23 @@ def load(
         rows = {split: list(read_file(BUILTIN / name)) for split, name in source.builtin.items()}
     else:
         rows = _file(source, data)
-    made = {split: _items(source, split, some[:limit]) for split, some in rows.items()}
-    return made if "eval" in made else {"train": made["both"], "eval": made["both"]}
+    loaded = {split: _items(source, split, group[:limit]) for split, group in rows.items()}
+    return loaded if "eval" in loaded else {"train": loaded["both"], "eval": loaded["both"]}
 
 
 def _items(source: Source, split: str, rows: Sequence[GivenRow]) -> tuple[Item, ...]:
-    """The checked rows of a split; "both" where one list serves train and eval."""
-    made = tuple(
+    """The items of the checked rows of a split; "both" if one list serves train and eval."""
+    items = tuple(
         _item(source, row, f"{'item' if split == 'both' else split}/{k}") for k, row in enumerate(rows)
     )
-    seen: dict[str, str] = {}
-    for item, row in zip(made, rows, strict=True):
-        if item.id in seen:
-            raise ValueError(f"{source.task}: {row.where}: the id {item.id!r} is that of {seen[item.id]} too")
-        seen[item.id] = row.where
-    return made
+    where_by_id: dict[str, str] = {}
+    for item, row in zip(items, rows, strict=True):
+        if item.id in where_by_id:
+            raise ValueError(
+                f"{source.task}: {row.where}: the id {item.id!r} is that of {where_by_id[item.id]} too"
+            )
+        where_by_id[item.id] = row.where
+    return items
 
 
 def _item(source: Source, row: GivenRow, spare_id: str) -> Item:
@@ -126,18 +128,18 @@ def _item(source: Source, row: GivenRow, spare_id: str) -> Item:
 
 
 def _checked(source: Source, row: GivenRow, column: str, kinds: tuple[type, ...]) -> Any:
-    """The row's value in `column`, of one of `kinds`; text must not be blank and must fit into UTF-8."""
+    """The row's value in `column`.  Raises ValueError if it is blank, no Unicode, or not of `kinds`."""
     value = row.value[column]
-    got = ""
+    fault = ""
     if not isinstance(value, kinds) or isinstance(value, bool):
-        got = type(value).__name__
+        fault = type(value).__name__
     elif isinstance(value, str) and not value.strip():
-        got = "a blank text"
+        fault = "a blank text"
     elif isinstance(value, str) and _SURROGATE.search(value):
-        got = "a text with half of a surrogate pair"
-    if got:
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{source.task}: {row.where}: column {column!r} must hold {wanted}, got {got}")
+        fault = "a text with half of a surrogate pair"
+    if fault:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{source.task}: {row.where}: column {column!r} must hold {expected}, got {fault}")
     return value
 
 
@@ -147,8 +149,8 @@ def _given(items: Any) -> dict[str, list[GivenRow]]:
     if not isinstance(items, Mapping):
         return {"both": [GivenRow(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
     return {
-        split: [GivenRow(row, f"items[{split!r}][{k}]") for k, row in enumerate(some)]
-        for split, some in rows.items()
+        split: [GivenRow(row, f"items[{split!r}][{k}]") for k, row in enumerate(group)]
+        for split, group in rows.items()
     }
 
 
@@ -172,8 +174,8 @@ def _file(source: Source, name: str) -> dict[str, list[GivenRow]]:
         if split not in ("train", "eval"):
             raise ValueError(f"{source.task}: {row.where}: 'split' must be 'train' or 'eval', got {split!r}")
         splits[split].append(row)
-    for split, some in splits.items():
-        if not some:
+    for split, group in splits.items():
+        if not group:
             raise ValueError(f"{source.task}: {path} has no row with the split {split!r}; need at least one")
     return splits
 
@@ -191,11 +193,11 @@ def _hub(source: Source, name: str, revision: str) -> dict[str, list[GivenRow]]:
     failures: list[str] = []
     for home in homes:
         try:
-            found = load_dataset(home, revision=revision)
+            splits = load_dataset(home, revision=revision)
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             failures.append(f"{home}: {type(error).__name__}: {error}")
             continue
-        return {split: _select(source, home, found, part) for split, part in source.slices.items()}
+        return {split: _select(source, home, splits, part) for split, part in source.slices.items()}
     raise ConnectionError(
         f"{source.task}: could not load {' or '.join(map(repr, homes))} at revision {revision!r} from the "
         "Hugging Face hub.  Check the network (or the login: hf auth login); or run "
@@ -204,15 +206,15 @@ def _hub(source: Source, name: str, revision: str) -> dict[str, list[GivenRow]]:
     )
 
 
-def _select(source: Source, name: str, found: Mapping[Any, Any], part: Slice) -> list[GivenRow]:
-    split = next((split for split in part.names if split in found), None)
+def _select(source: Source, name: str, splits: Mapping[Any, Any], part: Slice) -> list[GivenRow]:
+    split = next((split for split in part.names if split in splits), None)
     if split is None:
         raise ValueError(
-            f"{source.task}: {name} needs a split {' or '.join(map(repr, part.names))}, has {sorted(found)}"
+            f"{source.task}: {name} needs a split {' or '.join(map(repr, part.names))}, has {sorted(splits)}"
         )
-    stop = len(found[split]) if part.stop is None else min(part.stop, len(found[split]))
+    stop = len(splits[split]) if part.stop is None else min(part.stop, len(splits[split]))
     if part.start >= stop:
         raise ValueError(f"{source.task}: {name}, {split}: need more than {part.start} rows, got {stop}")
     numbers = range(part.start, stop)
-    rows = found[split].select(numbers)
+    rows = splits[split].select(numbers)
     return [GivenRow(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]

@@ -43,7 +43,7 @@ Reward = Literal["published", "appendix"]
 Houses = Literal["published", "generated"]
 Prompts = Literal["full", "terse"]
 KEPT_SITES = 512
-"""read blueprints that a task keeps at hand"""
+"""sites that a task caches"""
 
 
 class HouseBuild:
@@ -59,13 +59,13 @@ class HouseBuild:
     built with that), or "none".  `original_prompt` and `previous_response` repeat the first prompt and the
     agent's last text; `self_contained=True` turns both on.
 
-    **What each agent writes.**  Lines `/fill x1 y1 z1 x2 y2 z2 block` (corners in any order, both in the
-    box, no mode) and `/kill`.  Each agent may use the blocks of the blueprint (or `allowed_blocks`) and
-    air.  With `limited_resource` each of n agents may fill ceil(c/n) + floor(c/2n) cells with a block of
-    which the house has c; a fill beyond that is refused whole, and filling a cell again costs again.  Each
-    has an equal share of `max_commands` (the remainder goes to the first).  All write at the same time;
-    commands are carried out agent by agent in a box of air, and the later block stays.  Lines that cannot
-    be used cost nothing.
+    **What each agent writes.**  Lines `/fill x1 y1 z1 x2 y2 z2 block` (corners in any order, both in the box,
+    no mode) and `/kill`.  Each agent may use the blocks of the blueprint (or `allowed_blocks`) and air.  With
+    `limited_resource` each of n agents may fill ceil(c/n) + floor(c/2n) cells with a block of which the house
+    has c; a fill beyond that is rejected as a whole, and filling a cell again costs again.  Each has an equal
+    share of `max_commands` (the remainder goes to the first).  All write at the same time; commands are
+    carried out agent by agent in a box of air, and the later block stays.  Lines that cannot be used cost
+    nothing.
 
     **Terse prompts.**  `prompts="terse"`: a line `1/2 300 hp=5 spiders=2,1,3` (agent 1 of 2, 300
     commands), the size of the box (`from x,y,z` where that is not 0,0,0), a letter for each block with
@@ -170,7 +170,7 @@ class HouseBuild:
         return State(item, site, tuple(rng.randint(1, 3) for _ in range(self.spiders)))
 
     def prompt(self, state: State, agent: str) -> str:
-        """The task at turn 1, then the feedback."""
+        """The task at turn 1, the feedback at later turns."""
         k = self.agents.index(agent)
         if state.turn == 0:
             return self._opening(state, k)
@@ -181,22 +181,25 @@ class HouseBuild:
         return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
-        """Every agent's commands, carried out agent by agent in a box of air, and what they earned."""
+        """The state after all commands are carried out, agent by agent, in a box of air."""
         plan, commands = state.site.plan, []
         rejected: dict[str, list[Rejected]] = {}
         for agent, rules in zip(self.agents, state.site.rules, strict=True):
-            found, rejected[agent] = parse(texts[agent], rules)
-            commands.append(tuple(found))
+            counted, rejected[agent] = parse(texts[agent], rules)
+            commands.append(tuple(counted))
         world = raised(plan, commands)
         metrics = house_score(plan, world)
-        killed = any(isinstance(command, Kill) for some in commands for command in some)
+        killed = any(isinstance(command, Kill) for agent_commands in commands for command in agent_commands)
         damage = 0 if killed else sum(state.attacks)
         health = max(0, self.player_hp - damage)
         parts = self._parts(metrics, damage)
         reward, entered = self.frame.reward(parts)
         metrics |= {"hp": health, "hp_share": health / self.player_hp, "damage": damage}
         metrics["raw_reward"] = sum(parts.values())
-        accepted = {a: [c.line for c in some] for a, some in zip(self.agents, commands, strict=True)}
+        accepted = {
+            a: [c.line for c in agent_commands]
+            for a, agent_commands in zip(self.agents, commands, strict=True)
+        }
         return replace(
             state,
             turn=state.turn + 1,
@@ -207,15 +210,15 @@ class HouseBuild:
         )
 
     def score(self, state: State) -> Score:
-        """What the last turn earned."""
+        """The score of the last turn."""
         return state.score
 
     def done(self, state: State) -> bool:
-        """After the last turn, or above the threshold where one is set."""
+        """True after the last turn, or after a reward above `stop_above`."""
         return state.turn > 0 and self.frame.over(state.turn, state.score.reward)
 
     def scene(self, state: State) -> Scene:
-        """The site and the house."""
+        """The world after the last turn and the finished house as its target."""
         site = state.site
         blocks = standing(site.plan, world_of(state)) if state.turn else {}
         return Scene(size=site.plan.size, blocks=blocks, target=site.target)
@@ -225,12 +228,12 @@ class HouseBuild:
         return read_site(item, self.allowed_blocks, self.limits, self.limited_resource, terse)
 
     def _check_row(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row as an item's data; refused here, at the border, if there is no building it."""
+        """The row as an item's data.  Raises ValueError for a malformed blueprint."""
         self._read(Item(name, row))
         return dict(row)
 
     def _site(self, item: Item) -> Site:
-        """The site of an item; the last ones are kept."""
+        """The site of an item, from a cache of KEPT_SITES."""
         site = self._sites.get(item.id)
         if site is None or site.item != item:
             if len(self._sites) >= KEPT_SITES:
@@ -244,7 +247,7 @@ class HouseBuild:
         return write(site.plan, site.blueprint, site.seats[k], site.stock, state.attacks, self.player_hp)
 
     def _parts(self, metrics: Mapping[str, float], damage: int) -> dict[str, float]:
-        """The summands of the raw reward."""
+        """{name: summand} of the raw reward."""
         share = min(1.0, damage / self.player_hp) if len(self.agents) > 1 else 0.0
         if self.kind == "published":
             return {"match": metrics["match"], "threat": 0.0 - 0.1 * share}
@@ -255,12 +258,14 @@ class HouseBuild:
         }
 
     def _range(self) -> tuple[float, float]:
-        """Smallest and largest reward of a turn over all items."""
+        """(smallest, largest) reward of a turn over all items."""
         threat = 1.0 if len(self.agents) > 1 else 0.0
         if self.kind == "published":
             raw = (-0.1 * threat, 1.0)
         else:
-            plans = [read_plan(item.id, item.data) for some in self._items.values() for item in some]
+            plans = [
+                read_plan(item.id, item.data) for split_items in self._items.values() for item in split_items
+            ]
             air = max(plan.cells.size / sum(plan.counts.values()) - 1 for plan in plans)
             raw = (-1.5 * air - 0.2 * threat, 2.0)
         return self.frame.reward_range(*raw)
