@@ -25,7 +25,7 @@ from baselines.cli.report_rows import Row, collect
 from baselines.cli.terminal import flags
 from collm_envs.evaluation.stats import Summary, across
 from collm_envs.pages.report import chart, code, prose, report, section, side_by_side, spread, table
-from leaderboard.reported import METHODS, PAPER
+from leaderboard.reported import METHODS, REPORTED
 
 METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score", "pass rate": "pass_rate"}
 """measure of the paper -> metric of ours, a share of 1"""
@@ -36,7 +36,7 @@ REPORTED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
         }
         for one in some
     }
-    for env, some in PAPER.items()
+    for env, some in REPORTED.items()
 }
 """environment -> metric -> the paper's row -> percent"""
 COSTS = {
