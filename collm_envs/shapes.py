@@ -35,9 +35,9 @@ def fits(value: Any, want: Any, most: int | None = None) -> bool:
         return same and all(fits(value[name], shape, most) for name, shape in want.items())
     if isinstance(want, (dict, list)):
         few = isinstance(value, type(want)) and (most is None or len(value) <= most)
-        (shape,) = want.values() if isinstance(want, dict) else want
-        keys = isinstance(want, list) or (few and all(fits(key, *want, most) for key in value))
-        return few and keys and all(fits(part, shape, most) for part in _parts(value))
+        (shape,) = _parts(want)
+        keys = [(key, name) for name in want for key in value] if few and isinstance(want, dict) else []
+        return few and all(fits(*pair) for pair in keys) and all(fits(p, shape, most) for p in _parts(value))
     if want is float:
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
     if want is int:
