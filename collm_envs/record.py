@@ -22,11 +22,10 @@ from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 from collm_envs.env import TextEnv, mend
 from collm_envs.files import drafted
 from collm_envs.registry import home, make, registry
+from collm_envs.shapes import MAX_DEPTH, fits, too_deep
 from collm_envs.task import Rejected, Scene, Score
 
 MAX_LINE_CHARS = 64 * 2**20
-MAX_DEPTH = 32
-"""levels of nested objects and lists in a record"""
 
 
 class TurnRecord(TypedDict):
@@ -132,34 +131,13 @@ _TURN: dict[str, Any] = {
 }
 
 
-def too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Whether a JSON value is nested more than `levels` deep, which could overflow a recursive function."""
-    if not isinstance(value, (dict, list)):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(too_deep(some, levels - 1) for some in inside)
-
-
 def _check(data: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
     for name, want in schema.items():
         if name not in data:
             raise ValueError(f"record: {where}no field {name!r}")
-        if not _fits(data[name], want):
+        if not fits(data[name], want):
             got = repr(data[name])
             raise ValueError(f"record: {where}field {name!r} is malformed: {got[:80]}")
-
-
-def _fits(value: Any, want: Any) -> bool:
-    if isinstance(want, dict):
-        ((_, inner),) = want.items()
-        return isinstance(value, dict) and all(_fits(some, inner) for some in value.values())
-    if isinstance(want, list):
-        return isinstance(value, list) and all(_fits(some, want[0]) for some in value)
-    if want is float:
-        return type(value) in (int, float) and abs(value) <= sys.float_info.max
-    if want is int:
-        return type(value) is int
-    return isinstance(value, want)
 
 
 def record(

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any, Literal, get_args
 
 from collm_envs.evaluation.stats import Summary
-from collm_envs.record import MAX_DEPTH, too_deep
+from collm_envs.shapes import MAX_DEPTH, fits, too_deep
 from leaderboard.bundle import ENTRY, Bundle, NotAccepted, opened, read
 from leaderboard.claim import Claim
 from leaderboard.lists import LISTS
@@ -20,6 +20,8 @@ from leaderboard.training import Curves
 FORMAT = 2
 MAX_JSON_BYTES = 2**18
 MAX_TEXT_CHARS = 2000
+MAX_ENTRIES = 256
+"""of a list or table in an entry"""
 Kind = Literal["scripted", "prompted", "trained"]
 
 
@@ -122,8 +124,8 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
     expected = {field.name for field in fields(Entry)}
     for name in sorted(expected ^ set(data)):
         raise NotAccepted(ENTRY, f"field {name!r} is {'missing' if name in expected else 'unknown'}")
-    for name, fits in _FIELDS.items():
-        if not fits(data[name]):
+    for name, shape in _SHAPES.items():
+        if not fits(data[name], shape, MAX_ENTRIES):
             raise NotAccepted(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
     entry = Entry(**data)
     try:
@@ -169,49 +171,21 @@ def _number(value: Any) -> bool:
     return _whole(value) or (type(value) is float and isfinite(value))
 
 
-def _list_of(fits: Any) -> Any:
-    return lambda value: isinstance(value, list) and len(value) <= 256 and all(map(fits, value))
-
-
-def _dict_of(fits: Any) -> Any:
-    return lambda value: (
-        isinstance(value, dict)
-        and len(value) <= 256
-        and all(map(_text, value))
-        and all(map(fits, value.values()))
-    )
-
-
-def _claim(value: Any) -> bool:
-    return _dict_of(_summary)(value) and "score" in value
-
-
-def _summary(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == set(Summary._fields)
-        and all(_number(some) or (some is None and name in ("low", "high")) for name, some in value.items())
-    )
-
-
-def _point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and _whole(value[0]) and _number(value[1])
-
-
-_FIELDS = {
+_SUMMARY = {name: (_number, None) if name in ("low", "high") else _number for name in Summary._fields}
+_SHAPES: dict[str, Any] = {
     **dict.fromkeys(
         ("name", "kind", "method", "command", "hardware", "commit", "licence", "contact", "env"), _text
     ),
     **dict.fromkeys(("version", "content_hash", "date"), _text),
     "list": lambda value: isinstance(value, str) and value in LISTS,
-    "models": _list_of(_text),
-    "seeds": _list_of(_whole),
-    "tokens": lambda value: value is None or (_whole(value) and value >= 0),
+    "models": [_text],
+    "seeds": [_whole],
+    "tokens": (None, lambda value: _whole(value) and value >= 0),
     "format": lambda value: value == FORMAT and type(value) is int,
-    "runs": _dict_of(_text),
-    "claim": _claim,
-    "score_by_run": _list_of(_number),
-    "kwargs": lambda value: isinstance(value, dict),
+    "runs": {_text: _text},
+    "claim": lambda value: fits(value, {_text: _SUMMARY}, MAX_ENTRIES) and "score" in value,
+    "score_by_run": [_number],
+    "kwargs": dict,
     "agents": _whole,
-    "curves": _list_of(_list_of(_point)),
+    "curves": [[lambda point: fits(point, [_number]) and len(point) == 2 and _whole(point[0])]],
 }
