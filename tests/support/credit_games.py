@@ -53,7 +53,7 @@ def taught(name: str, monkeypatch: Any, task: Game, team: Any, **settings: Any) 
     algorithm, own = ALGORITHMS[name]
     seen: dict[str, list[Any]] = {}
 
-    def note(team: Any, lessons: Any, config: Any) -> dict[str, float]:
+    def note(team: Any, lessons: Any, config: Any, *beside: Any) -> dict[str, float]:
         for agent, some in lessons.items():
             rows = zip(some.moves, some.advantages, some.weights, strict=True)
             seen[agent] = [[move.text, advantage, weight] for move, advantage, weight in rows]

@@ -124,19 +124,19 @@ class Talk:
 class TabularCritic:
     """A value for every history, a joint one or an agent's own; with `last` for every newest message.
 
-    Offers what `baselines.train.critic.Critic` offers; `lm.tokenizer` gives every new text an id of its own.
+    Offers what `baselines.train.critic.Critic` offers; `lm.renderer` gives every new text an id of its own.
     """
 
     def __init__(self, *, last: bool = False):
         self.last = last
-        self.lm = self
+        self.lm = self.renderer = self
         self.texts: dict[str, int] = {}
         self.rows: dict[Any, int] = {}
         self.table = nn.Parameter(torch.zeros(256))
         self.optimizer: Any = None
 
-    def tokenizer(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
-        return {"input_ids": [self.texts.setdefault(text, len(self.texts))]}
+    def text_ids(self, text: str, *, first: bool) -> list[int]:
+        return [self.texts.setdefault(text, len(self.texts))]
 
     def parameters(self) -> list[nn.Parameter]:
         return [self.table]
