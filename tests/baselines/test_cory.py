@@ -17,7 +17,7 @@ from baselines.runs import run
 from baselines.runs.checkpoint import load_last
 from baselines.tasks.observed import Observed, observed
 from baselines.train.pair import payments
-from collm_envs import make
+from collm_envs import in_parallel, make, silence
 from collm_envs.policies.seat import Seat
 
 WORDS = [*Answer.vocabulary(), "read"]
@@ -142,7 +142,7 @@ def test_an_adapter_learns_by_itself_and_the_reference_is_the_bare_base(folders)
 
 def test_two_copies_have_one_frozen_reference(folders):
     team = cory.team(config(folders), Answer(num_agents=1))
-    assert team.references["llm_0"] is team.references["llm_1"]
+    assert team.policies["llm_0"].reference is team.policies["llm_1"].reference
     assert team.policies["llm_0"].model is not team.policies["llm_1"].model
 
 
@@ -261,6 +261,16 @@ def test_an_environment_of_several_agents_is_refused_with_the_way_out(folders):
 def test_the_observers_turns_are_graded_side_by_side_where_the_tasks_are():
     assert Observed(make("CoopHE-v0", num_agents=1).task, "{query}{text}").parallel_play
     assert not Observed(Answer(num_agents=1), "{query}{text}").parallel_play
+
+
+def test_whatever_a_task_may_have_is_passed_on_to_who_observes_it():
+    task = make("CoopHE-v0", num_agents=1).task
+    seen = Observed(task, "{query}{text}")
+    item = task.items("eval")[0]
+    state = seen.start(observed(item, ["a text"]), 0)
+    assert silence(seen, state, "agent_0") == silence(task, task.start(item, 0), "agent_0") != ""
+    assert silence(Observed(Answer(num_agents=1), "{query}{text}"), state, "agent_0") == ""
+    assert in_parallel(seen)
 
 
 def test_dice_of_the_pioneer_are_those_of_one_model_alone(folders):

@@ -17,10 +17,13 @@ from functools import cache
 
 import pytest
 import torch
+from folders import ROOT
 from lm_fixtures import save, score, words_tokenizer
 from toy_games import Answer
 
-from baselines import maac, magrpo, reinforce
+from baselines import reinforce
+from baselines.runs.algorithms import algorithm as algorithm_of
+from baselines.runs.algorithms import names
 
 
 @pytest.fixture(scope="session")
@@ -48,39 +51,59 @@ ONE_AGENT = {"agents": 1, "entropy": 0.1}
 """a right word earns it twice as much as one of two agents"""
 ADAPTERS = {"model": "wide", "lora_rank": 8, "episodes": 128}
 CASES = {
-    "REINFORCE, no baseline": (reinforce, {"baseline": "none", "lr": 5e-3}),
-    "REINFORCE, mean": (reinforce, {"baseline": "mean"}),
-    "REINFORCE, leave one out": (reinforce, REINFORCE),
-    "REINFORCE, max": (reinforce, {"baseline": "max", "group": 16, "episodes": 128, "lr": 5e-3, **ONE_AGENT}),
-    "REINFORCE, one agent": (reinforce, {**REINFORCE, **ONE_AGENT}),
-    "MAGRPO, aligned": (magrpo, {}),
-    "MAGRPO, cross": (magrpo, {"joint": "cross", "group": 3, "episodes": 128, "lr": 5e-3}),
-    "MAGRPO, a tree of two turns": (magrpo, {"group": 3, **TWO_TURNS}),
-    "MAGRPO, by deviation": (magrpo, {"divide_by_std": True}),
-    "CC, TD(0)": (maac, TWO_TURNS),
-    "CC, Monte Carlo": (maac, {"lam": 1.0, **TWO_TURNS}),
-    "DC, TD(0)": (maac, {"critic": "decentral", **TWO_TURNS}),
-    "DC, Monte Carlo": (maac, {"critic": "decentral", "lam": 1.0, **TWO_TURNS}),
-    "DC on the actors": (maac, {"critic": "decentral", "critic_on_actor": True, **SLOW}),
-    "CC on the shared actor": (maac, {"critic_on_actor": True, "shared": True, **SLOW}),
-    "shared": (reinforce, {**REINFORCE, "shared": True}),
-    "two models": (reinforce, {**REINFORCE, "models": ("one", "other")}),
-    "adapters": (reinforce, {**REINFORCE, **ADAPTERS}),
-    "CC on adapters": (maac, ADAPTERS),
-    "KL and entropy": (reinforce, {**REINFORCE, "kl": 0.01}),
-    "clip and epochs": (reinforce, {**REINFORCE, "clip": 0.2, "epochs": 3, "lr": 3e-3}),
+    "REINFORCE, no baseline": ("reinforce", {"baseline": "none", "lr": 5e-3}),
+    "REINFORCE, mean": ("reinforce", {"baseline": "mean"}),
+    "REINFORCE, leave one out": ("reinforce", REINFORCE),
+    "REINFORCE, max": (
+        "reinforce",
+        {"baseline": "max", "group": 16, "episodes": 128, "lr": 5e-3, **ONE_AGENT},
+    ),
+    "REINFORCE, one agent": ("reinforce", {**REINFORCE, **ONE_AGENT}),
+    "MAGRPO, aligned": ("magrpo", {}),
+    "MAGRPO, cross": ("magrpo", {"joint": "cross", "group": 3, "episodes": 128, "lr": 5e-3}),
+    "MAGRPO, a tree of two turns": ("magrpo", {"group": 3, **TWO_TURNS}),
+    "MAGRPO, by deviation": ("magrpo", {"divide_by_std": True}),
+    "CC, TD(0)": ("maac", TWO_TURNS),
+    "CC, Monte Carlo": ("maac", {"lam": 1.0, **TWO_TURNS}),
+    "DC, TD(0)": ("maac", {"critic": "decentral", **TWO_TURNS}),
+    "DC, Monte Carlo": ("maac", {"critic": "decentral", "lam": 1.0, **TWO_TURNS}),
+    "DC on the actors": ("maac", {"critic": "decentral", "critic_on_actor": True, **SLOW}),
+    "CC on the shared actor": ("maac", {"critic_on_actor": True, "shared": True, **SLOW}),
+    "shared": ("reinforce", {**REINFORCE, "shared": True}),
+    "two models": ("reinforce", {**REINFORCE, "models": ("one", "other")}),
+    "adapters": ("reinforce", {**REINFORCE, **ADAPTERS}),
+    "CC on adapters": ("maac", ADAPTERS),
+    "KL and entropy": ("reinforce", {**REINFORCE, "kl": 0.01}),
+    "clip and epochs": ("reinforce", {**REINFORCE, "clip": 0.2, "epochs": 3, "lr": 3e-3}),
     "token ratio, normalised": (
-        reinforce,
+        "reinforce",
         {**REINFORCE, "ratio": "token", "length": "mean", "normalize": True},
     ),
-    "the last turn alone": (reinforce, {**REINFORCE, **TWO_TURNS, "history": "last turn"}),
+    "the last turn alone": ("reinforce", {**REINFORCE, **TWO_TURNS, "history": "last turn"}),
 }
+
+
+ELSEWHERE = {
+    "cory": "test_cory.py",
+    "mixing": "test_mixing.py",
+    "qllm": "test_qllm.py",
+}
+"""algorithm -> the file beside this one that tests it instead: CORY's two models learn from one another, the
+mixers play discrete games, and QLLM trains nothing"""
+
+
+def test_every_algorithm_has_a_row_here_or_tests_of_its_own():
+    files = {path.stem for path in (ROOT / "baselines").glob("[!_]*.py")}
+    assert set(names()) <= files
+    assert {kind for kind, _ in CASES.values()} | set(ELSEWHERE) == files
+    assert all((ROOT / "tests/baselines" / file).is_file() for file in ELSEWHERE.values())
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_learns(folders, name, training_seed):
     folders = folders(training_seed)
-    algorithm, changes = CASES[name]
+    kind, changes = CASES[name]
+    algorithm = algorithm_of(kind)
     changes = {"model": "one", **changes}
     agents, turns, questions = (changes.pop(*it) for it in (("agents", 2), ("turns", 1), ("questions", 2)))
     task = Answer(num_agents=agents, turns=turns, questions=questions)
@@ -88,7 +111,7 @@ def test_it_learns(folders, name, training_seed):
     changes["models"] = tuple(folders[model] for model in changes.get("models", ()))
     base = {"episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 160}
     base |= {"entropy": 0.05, "seed": training_seed, "schedule": "linear", "device": "cpu"}
-    if algorithm is maac:
+    if kind == "maac":
         base["critic_lr"] = 1e-2
     config = algorithm.Config(**base | changes)
     team = algorithm.team(config, task)

@@ -136,7 +136,7 @@ def test_a_lazy_agent_stays_where_it_was_and_with_the_teams_reward_it_wanders(tr
     for name in ("shared", "difference", "shapley", "counterfactual"):
         team = tabular_team(task, lr=0.5)
         config = reinforce.Config(steps=40, episodes=16, group=1, credit=name, seed=training_seed)
-        team.credit = rules.make(config, task)
+        team.credit = rules.make(config.credit, config.credit_samples, task)
         list(reinforce.train(config, task, team))
         away[name] = abs(team.policies["agent_3"].probs("choose")[1] - 0.5)
         assert team.policies["agent_0"].probs("choose")[1] > 0.9
