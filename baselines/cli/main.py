@@ -22,7 +22,9 @@ VERBS = {
     "play": Verb("baselines.cli.play:play", "play an episode at the terminal"),
     "eval": Verb("baselines.cli.play:evaluate", "play many episodes, write records and a table"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
-    "export": Verb("baselines.cli.export:main", "write worlds as Minecraft functions"),
+    "export": Verb(
+        "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
+    ),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
     "demo": Verb("baselines.cli.train:demo", "two tiny models learn to build a word together"),

@@ -52,7 +52,8 @@ def test_pettingzoo_knows_the_environments_in_whatever_order_both_are_imported(s
     ],
 )
 def test_gymnasium_knows_a_seat_of_each_in_whatever_order_both_are_imported(statement):
-    code = f"{statement}\nenv = gymnasium.make('collm/StrBuild-v0-seat', seat='agent_1')\nprint(env.unwrapped.seat)"
+    code = f"{statement}\nenv = gymnasium.make('collm/StrBuild-v0-seat', seat='agent_1')"
+    code += "\nprint(env.unwrapped.seat)"
     assert run(code) == "agent_1"
 
 
