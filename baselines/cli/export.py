@@ -28,7 +28,12 @@ RECORDS = ("records.jsonl", "records.jsonl.gz")
 
 @dataclass
 class Export:
-    """Write the world of each recorded episode as an .mcfunction file of commands."""
+    """Write the world of each recorded episode as an .mcfunction file of commands.
+
+    `collm export chat RECORDS` writes each agent's conversation instead, for fine-tuning.
+
+    `collm export RUN ... --marl-eval` writes curves and returns as marl-eval reads them.
+    """
 
     records: Annotated[Path, tyro.conf.Positional]
     """records.jsonl, or the folder it is in"""
@@ -71,7 +76,7 @@ def main(args: Sequence[str]) -> int:
         )
     if list(args[:1]) == ["chat"]:
         return _chat(tyro.cli(Chat, args=list(args[1:]), prog="collm export chat"))
-    return _worlds(tyro.cli(Export, args=list(args), prog="collm export", description=__doc__))
+    return _worlds(tyro.cli(Export, args=list(args), prog="collm export"))
 
 
 def _worlds(asked: Export) -> int:
