@@ -1,0 +1,44 @@
+"""A framework that is missing or too old is one line with what to install; none is imported before its use."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+from collm_envs.adapters.framework import load, numbers
+
+
+@pytest.mark.parametrize(
+    ("version", "parts"),
+    [("1.16.0", (1, 16, 0)), ("1.4.3rc1", (1, 4, 3)), ("0.14+cpu", (0, 14)), ("2", (2,))],
+)
+def test_versions_are_compared_by_their_numbers(version, parts):
+    assert numbers(version) == parts
+
+
+def test_a_package_that_is_missing_is_named_with_what_to_install():
+    with pytest.raises(
+        ImportError, match=r"this adapter needs nothing-here: pip install 'nothing-here>=1\.2'"
+    ):
+        load("nothing_here", "1.2", package="nothing-here")
+
+
+def test_a_package_that_is_too_old_is_named_with_both_versions():
+    have = importlib.metadata.version("numpy")
+    with pytest.raises(ImportError, match=f"needs numpy 99.0, got {have}: pip install 'numpy>=99.0'"):
+        load("numpy", "99.0")
+    assert load("numpy", "1.26").__name__ == "numpy"
+
+
+def test_importing_every_adapter_imports_no_framework():
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "import collm_envs.adapters as adapters\n"
+        "for module in pkgutil.iter_modules(adapters.__path__):\n"
+        "    importlib.import_module(f'collm_envs.adapters.{module.name}')\n"
+        "frameworks = {'trl', 'comlrl', 'verifiers', 'openenv', 'torchrl', 'tensordict', 'ray', 'torch', 'datasets'}\n"
+        "print(sorted(frameworks & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
