@@ -32,6 +32,7 @@ VERBS = {
     "report": Verb(
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"
     ),
+    "serve": Verb("baselines.cli.serve:main", "serve an environment to OpenEnv's clients"),
     "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }
 EXPECTED = (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError, MemoryError)

@@ -61,9 +61,7 @@ def env(id: str, **make_kwargs: Any) -> Any:
         def _step(self, tensordict: Any) -> Any:
             texts = {agent: tensordict[agent, "action"] for agent in self.parallel.possible_agents}
             observations, rewards, terminations, truncations, _ = self.parallel.step(texts)
-            return self._written(
-                observations, rewards, all(terminations.values()), all(truncations.values())
-            )
+            return self._written(observations, rewards, all(terminations.values()), all(truncations.values()))
 
         def _written(
             self, observations: dict[str, str], rewards: dict[str, float], terminated: bool, truncated: bool

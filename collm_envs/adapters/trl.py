@@ -101,7 +101,9 @@ def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Calla
     def rollout_func(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         return _play(env, prompts, trainer)
 
-    def episode_return(prompts: Any, completions: Any, episode_return: list[float], **row: Any) -> list[float]:
+    def episode_return(
+        prompts: Any, completions: Any, episode_return: list[float], **row: Any
+    ) -> list[float]:
         return episode_return
 
     return rollout_func, datasets.Dataset.from_list(rows), episode_return
@@ -201,6 +203,8 @@ def _following(trainer: Any, conversation: _Conversation, message: str) -> list[
     _, mark, between = text.partition(REPLY)
     if not mark:
         raise ValueError("the chat template drops what an assistant wrote before; give another chat_template")
-    if {*conversation.completion[-1:]} & {*trainer.eos_token_ids}:  # the end of the reply stands there already
+    if {*conversation.completion[-1:]} & {
+        *trainer.eos_token_ids
+    }:  # the end of the reply stands there already
         between = between.removeprefix(tokenizer.eos_token)
     return tokenizer(between, add_special_tokens=False)["input_ids"]

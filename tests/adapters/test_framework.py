@@ -1,4 +1,4 @@
-"""A framework that is missing or too old is one line with what to install; none is imported before its use."""
+"""A framework that is missing or too old is one line with what to install; none is imported early."""
 
 import importlib.metadata
 import subprocess
@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from collm_envs.adapters.framework import load, numbers
+
+FRAMEWORKS = {"trl", "comlrl", "verifiers", "openenv", "torchrl", "tensordict", "ray", "torch", "datasets"}
 
 
 @pytest.mark.parametrize(
@@ -37,8 +39,7 @@ def test_importing_every_adapter_imports_no_framework():
         "import collm_envs.adapters as adapters\n"
         "for module in pkgutil.iter_modules(adapters.__path__):\n"
         "    importlib.import_module(f'collm_envs.adapters.{module.name}')\n"
-        "frameworks = {'trl', 'comlrl', 'verifiers', 'openenv', 'torchrl', 'tensordict', 'ray', 'torch', 'datasets'}\n"
-        "print(sorted(frameworks & set(sys.modules)))"
+        f"print(sorted({FRAMEWORKS} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
