@@ -59,7 +59,10 @@ def env(id: str, **make_kwargs: Any) -> Any:
             return self._written(observations, {}, False, False)
 
         def _step(self, tensordict: Any) -> Any:
-            texts = {agent: tensordict[agent, "action"] for agent in self.parallel.possible_agents}
+            agents = self.parallel.possible_agents
+            if missing := [agent for agent in agents if "action" not in tensordict[agent].keys()]:  # noqa: SIM118
+                raise ValueError(f"{id}: no text of {missing[0]}; set ({missing[0]!r}, 'action')")
+            texts = {agent: tensordict[agent, "action"] for agent in agents}
             observations, rewards, terminations, truncations, _ = self.parallel.step(texts)
             return self._written(observations, rewards, all(terminations.values()), all(truncations.values()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import warnings
 
 import pytest
 
@@ -17,3 +18,4 @@ def need(package: str, at_least: str) -> None:
         pytest.skip(f"{package} is not installed", allow_module_level=True)
     if numbers(version) < numbers(at_least):
         pytest.skip(f"{package} {version} is older than {at_least}", allow_module_level=True)
+    warnings.simplefilter("ignore")  # while the module is collected: frameworks warn when they are imported

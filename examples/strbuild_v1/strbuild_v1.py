@@ -1,0 +1,8 @@
+"""StrBuild for verifiers: `pip install -e examples/strbuild_v1`, then `uv run eval strbuild_v1 -n 20 -m MODEL`."""
+
+from collm_envs.adapters.verifiers import environment, taskset
+
+StrBuildEnv = environment("StrBuild-v0")
+StrBuildTasks = taskset("StrBuild-v0")
+
+__all__ = ["StrBuildEnv", "StrBuildTasks"]
