@@ -83,7 +83,11 @@ async def _play(vf: Any, env: TextEnv, task: Any, agents: Any) -> None:
             )
             texts = dict(zip(env.possible_agents, replies, strict=True))
             if silent := [agent for agent, reply in texts.items() if reply.terminated]:
-                raise RuntimeError(f"{env.spec.id}: no text from {silent[0]} at turn {len(env.turns) + 1}")
+                errors = seats[silent[0]].trace.errors
+                why = errors[0].message if errors else "its run has ended"
+                raise RuntimeError(
+                    f"{env.spec.id}: no text from {silent[0]} at turn {len(env.turns) + 1}: {why}"
+                )
             observations, rewards, _, _, infos = await asyncio.to_thread(
                 env.step, {agent: reply.last_reply for agent, reply in texts.items()}
             )
