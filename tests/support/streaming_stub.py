@@ -1,4 +1,4 @@
-"""A chat-completions server on loopback that streams where it is asked to; its texts depend on what it reads."""
+"""A chat-completions server on loopback that streams where asked; its texts depend on what it reads."""
 
 from __future__ import annotations
 
