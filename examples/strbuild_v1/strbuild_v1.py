@@ -1,4 +1,8 @@
-"""StrBuild for verifiers: `pip install -e examples/strbuild_v1`, then `uv run eval strbuild_v1 -n 20 -m MODEL`."""
+"""StrBuild as a taskset of verifiers.
+
+pip install -e examples/strbuild_v1
+uv run eval strbuild_v1 -n 20 -m MODEL
+"""
 
 from collm_envs.adapters.verifiers import environment, taskset
 

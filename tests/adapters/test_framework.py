@@ -1,6 +1,8 @@
 """A framework that is missing or too old is one line with what to install; none is imported early."""
 
+import importlib
 import importlib.metadata
+import importlib.util
 import subprocess
 import sys
 
@@ -31,6 +33,30 @@ def test_a_package_that_is_too_old_is_named_with_both_versions():
     with pytest.raises(ImportError, match=f"needs numpy 99.0, got {have}: pip install 'numpy>=99.0'"):
         load("numpy", "99.0")
     assert load("numpy", "1.26").__name__ == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("trl", "environment_factory"),
+        ("trl", "rollout"),
+        ("verifiers", "environment"),
+        ("verifiers", "taskset"),
+        ("openenv", "app"),
+        ("comlrl", "plug"),
+        ("torchrl", "env"),
+        ("rllib", "make_env"),
+    ],
+)
+def test_every_adapter_says_what_to_install(module, function):
+    package = {"rllib": "ray"}.get(module, module)
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    call = getattr(importlib.import_module(f"collm_envs.adapters.{module}"), function)
+    with pytest.raises(
+        ImportError, match=rf"^this adapter needs {package}: pip install '{package}>=[\d.]+'$"
+    ):
+        call("StrBuild-v0")
 
 
 def test_importing_every_adapter_imports_no_framework():

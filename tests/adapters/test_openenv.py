@@ -1,7 +1,10 @@
 """OpenEnv's clients play the episodes that the environment plays, many sessions at once and none mixed up."""
 
+import contextlib
 import gc
 import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -142,6 +145,25 @@ def test_clients_that_are_killed_leave_no_environment_behind(monkeypatch):
             gc.collect()
             time.sleep(0.1)
         assert len(opened) <= before - 8
+
+
+def test_the_command_serves_the_same_episodes():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "baselines", "serve", "openenv", "StrBuild-v0", "--seat", "agent_1"]
+    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline().startswith(f"StrBuild-v0 (agent_1) at http://127.0.0.1:{port}")
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            time.sleep(0.05)
+        assert play(f"http://127.0.0.1:{port}", 3, "agent_1") == direct(3, "agent_1", ("agent_0", "expert"))
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def test_a_wrong_seat_partner_or_keyword_is_found_before_serving():
