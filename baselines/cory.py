@@ -111,11 +111,10 @@ class Config(Settings):
             raise ValueError("CORY duplicates one `model`: leave out shared and models")
         if self.credit != "shared":
             raise ValueError(f"CORY pays both models the sum: credit must be shared, got {self.credit!r}")
-        if self.exchange_every < 0 or self.kl_horizon < 1:
-            raise ValueError(
-                "exchange_every must be at least 0 and kl_horizon at least 1, "
-                f"got {self.exchange_every} and {self.kl_horizon}"
-            )
+        if self.exchange_every < 0:
+            raise ValueError(f"exchange_every must be at least 0, got {self.exchange_every}")
+        if self.kl_horizon < 1:
+            raise ValueError(f"kl_horizon must be at least 1, got {self.kl_horizon}")
         if self.estimator == "group" and self.group < 2:
             raise ValueError(f"group must be at least 2, got {self.group}: the baseline is the group's mean")
         if self.estimator == "group":

@@ -103,10 +103,11 @@ class Config:
         for name in ("gamma", "td_lambda", "tau", "epsilon_start", "epsilon_end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be 0 to 1, got {getattr(self, name)}")
-        above = ("lr", "max_grad_norm", "tau", *["reward_scale"] * (self.reward_scale is not None))
-        for name in above:
+        for name in ("lr", "max_grad_norm", "tau"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if self.reward_scale is not None and self.reward_scale <= 0:
+            raise ValueError(f"reward_scale must be above 0, or left out, got {self.reward_scale}")
         if not 1 <= self.batch <= self.capacity:
             raise ValueError(f"batch must be 1 to capacity = {self.capacity}, got {self.batch}")
         ones = ("steps", "updates", "epsilon_turns", "at_once", "eval_episodes", "keep", "hidden")

@@ -86,6 +86,7 @@ class TextEnv(ParallelEnv[str, str, str]):
         self.snapshot: Any = None
         self.turns: tuple[Turn, ...] = ()
         self._prompts: dict[str, str] = {}
+        self._letters: dict[str, str] = {}  # of blocks in text, for a whole episode
 
     @property
     def spec(self) -> EnvSpec:
@@ -133,6 +134,7 @@ class TextEnv(ParallelEnv[str, str, str]):
         self.snapshot = self.task.start(item, seed)
         self.agents = list(self.possible_agents)
         self.turns = ()
+        self._letters = {}
         self._prompts = {agent: self.task.prompt(self.snapshot, agent) for agent in self.agents}
         return dict(self._prompts), {agent: self._info(agent) for agent in self.agents}
 
@@ -203,7 +205,11 @@ class TextEnv(ParallelEnv[str, str, str]):
         scene = self.task.scene(self.snapshot)
         if self.render_mode == "rgb_array":
             return voxel.picture(scene)
-        text = ascii_render.text(scene)
+        assert self.item is not None
+        if not self._letters:
+            self._letters = ascii_render.letters(self.task.scene(self.task.start(self.item, self.seed)))
+        self._letters = ascii_render.letters(scene, self._letters)
+        text = ascii_render.text(scene, self._letters)
         if self.render_mode == "ansi":
             return text
         print(text)

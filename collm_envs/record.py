@@ -226,6 +226,11 @@ def scenes(record: Record) -> list[Scene]:
     return [task.scene(state) for state in states(record)]
 
 
+def reward_range(record: Record) -> tuple[float, float]:
+    """Smallest and largest reward of a turn in the record's environment."""
+    return _env(record.env, json.dumps(dict(record.kwargs))).task.reward_range
+
+
 class Replay(NamedTuple):
     """What came of playing a record again: equal, or the first place where it is not."""
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 from tyro.conf import Positional, arg
 
+from collm_envs.render.plain import plain
 from leaderboard import history
 from leaderboard.build import build, find_entries
 from leaderboard.bundle import Refused, open_bundle
@@ -20,6 +22,7 @@ from leaderboard.entry import About, read_entry
 from leaderboard.submit import submit
 from leaderboard.verify import Verdict, verify
 
+T = TypeVar("T")
 HOME = Path(__file__).parent
 HERE = Path("leaderboard/entries")
 """where a checkout has them, seen from its root"""
@@ -77,14 +80,23 @@ class Build:
 
 def main(args: Sequence[str]) -> int:
     """Run the verb that `args` names; the exit status."""
-    if not args or args[0] not in VERBS:
+    if not args or args[0] in ("-h", "--help"):
         print("usage: collm leaderboard {" + ",".join(VERBS) + "} ...      --help says more")
-        return 0 if args and args[0] in ("-h", "--help") else 2
+        return 0 if args else 2
+    if args[0] not in VERBS:
+        near = difflib.get_close_matches(args[0], VERBS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}")
     return VERBS[args[0]](args[1:])
 
 
+def _flags(config: type[T], args: Sequence[str], prog: str) -> T:
+    """The settings; what is wrong with them goes to stderr and ends the program with status 2."""
+    return tyro.cli(config, args=list(args), prog=prog, config=(tyro.conf.DisallowNone,))
+
+
 def _submit(args: Sequence[str]) -> int:
-    asked = tyro.cli(Submit, args=args, prog="collm leaderboard submit")
+    asked = _flags(Submit, args, "collm leaderboard submit")
     about = About(**{field.name: getattr(asked, field.name) for field in fields(About)})
     entries = asked.entries or _entries()
     if asked.entries is None and not entries.is_dir():
@@ -94,7 +106,7 @@ def _submit(args: Sequence[str]) -> int:
 
 
 def _verify(args: Sequence[str]) -> int:
-    asked = tyro.cli(Verify, args=args, prog="collm leaderboard verify")
+    asked = _flags(Verify, args, "collm leaderboard verify")
     entries = asked.entries or _entries()
     everything = find_entries(entries)
     paths = asked.paths or everything
@@ -111,14 +123,14 @@ def _verify_one(path: Path, everything: Sequence[Path], entries: Path, asked: Ve
     try:
         verdict = verify(path, others, hub=asked.hub)
     except Refused as refused:
-        print(f"refused {path}: {refused}", file=sys.stderr)
+        print(plain(f"refused {path}: {refused}"), file=sys.stderr)
         return False
     except Exception as error:  # whatever it is, the entries after this one are checked
-        print(f"refused {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        print(plain(f"refused {path}: {type(error).__name__}: {error}"), file=sys.stderr)
         return False
-    print(_said(path, verdict))
+    print(plain(_said(path, verdict)))
     for other, why in verdict.not_compared.items():
-        print(f"  not compared with {other}: {why.removeprefix(f'{other}: ')}", file=sys.stderr)
+        print(plain(f"  not compared with {other}: {why.removeprefix(f'{other}: ')}"), file=sys.stderr)
     book = entries.parent / "history.jsonl"
     now = history.current(history.read(book), verdict.entry.id, verdict.digest)[0]
     if asked.write and now == "self-reported":
@@ -148,18 +160,18 @@ def _event(verdict: Verdict) -> history.Event:
 
 
 def _mark(args: Sequence[str]) -> int:
-    asked = tyro.cli(Mark, args=args, prog="collm leaderboard mark")
+    asked = _flags(Mark, args, "collm leaderboard mark")
     if asked.status == "replay-verified":
         raise ValueError("only `collm leaderboard verify --write` says replay-verified")
     entry, raw = read_entry(open_bundle(asked.path))
     event = history.Event(entry.id, asked.status, sha256(raw).hexdigest(), _today(), asked.note)
     history.append(asked.path.resolve().parents[2] / "history.jsonl", event)
-    print(f"{entry.id} is {asked.status}: {asked.note}")
+    print(plain(f"{entry.id} is {asked.status}: {asked.note}"))
     return 0
 
 
 def _build(args: Sequence[str]) -> int:
-    asked = tyro.cli(Build, args=args, prog="collm leaderboard build")
+    asked = _flags(Build, args, "collm leaderboard build")
     entries = asked.entries or _entries()
     if not entries.is_dir():
         raise ValueError(f"no entries in {entries}; say with --entries where they are")

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
+from collm_envs.evaluation.headline import score_of
 from collm_envs.pages.episode import page
 from collm_envs.pages.episodes import episodes_page
 from collm_envs.pages.markup import document, escape, number
 from collm_envs.pages.report import chart, code, prose, section, spread, table
-from collm_envs.record import Record, scenes
+from collm_envs.record import Record, reward_range, scenes
 from leaderboard import history
 from leaderboard.bundle import open_bundle, records
 from leaderboard.entry import Entry
@@ -41,7 +42,7 @@ def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None
     sample = sampled(row)
     links = [f"{k}.html" for k in range(1, len(sample) + 1)]
     for link, one in zip(links, sample, strict=True):
-        (folder / link).write_text(page(asdict(one), scenes(one)), encoding="utf-8")
+        (folder / link).write_text(page(asdict(one), scenes(one), reward_range(one)), encoding="utf-8")
     listed = episodes_page([asdict(one) for one in sample], links, title=f"Episodes of {row.entry.name}")
     (folder / "episodes.html").write_text(listed, encoding="utf-8")
     (folder / "index.html").write_text(_entry_page(row, events, sample, links), encoding="utf-8")
@@ -114,7 +115,7 @@ _BAND = "evaluations while it was trained: mean of the seeds, band from the leas
 def _episodes(sample: Sequence[Record], links: Sequence[str]) -> str:
     items = "".join(
         f'<li><a href="{link}">{escape(one.item)}, seed {one.seed}</a> '
-        f'<span class="quiet">last reward {number(one.turns[-1]["reward"])}</span></li>'
+        f'<span class="quiet">score {number(score_of(one.turns))}</span></li>'
         for one, link in zip(sample, links, strict=True)
     )
     return f'<ul class="sample">{items}</ul><p><a href="episodes.html">as a table</a></p>'

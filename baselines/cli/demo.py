@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from baselines import maac, magrpo
+from baselines.cli import terminal
+from baselines.cli.terminal import Column, note, show
 from baselines.cli.train import command
 from baselines.lm.tiny import model
 from baselines.play.episode import Node, episodes
@@ -27,7 +26,7 @@ from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.pages.episode import page
 from collm_envs.pages.report import Curve, chart, code, episode, prose, report, section, table
-from collm_envs.record import Record, scenes
+from collm_envs.record import Record, reward_range, scenes
 
 OUT = Path("runs/demo")
 WORDS = ENVS["StrBuild-v0"].env_kwargs
@@ -64,11 +63,9 @@ class Outcome:
     seconds: float
 
 
-def main(args: Sequence[str] = ()) -> None:
-    """Warm start, two runs, a table, and runs/demo/report.html.  Takes no arguments."""
-    if args:
-        raise SystemExit(f"collm demo takes no arguments, got {' '.join(args)}")
-    console, started = Console(), time.perf_counter()
+def main() -> None:
+    """Warm start, two runs, a table, and runs/demo/report.html."""
+    console, started = terminal.console(), time.perf_counter()
     shutil.rmtree(OUT, ignore_errors=True)
     env = make("StrBuild-v0", **WORDS)
     console.print("Two small language models, one word, blocks of their own each: StrBuild-v0.")
@@ -76,7 +73,8 @@ def main(args: Sequence[str] = ()) -> None:
     model.folder("StrBuild-v0", WORDS)
     outcomes = [study(name) for name in RUNS]
     expert = scripted_return(env.task, "expert")
-    console.print(results_table(outcomes, expert))
+    note(console, "mean return of 64 unseen words (at most 2.0)")
+    show(console, COLUMNS, rows(outcomes, expert))
     (OUT / "report.html").write_text(write_report(outcomes, expert), encoding="utf-8")
     console.print(f"{time.perf_counter() - started:.0f} s; curves and episodes to read: {OUT}/report.html")
 
@@ -136,14 +134,15 @@ def scripted_return(task: Task, player: str, n: int = 64) -> float:
     return total / n
 
 
-def results_table(outcomes: Sequence[Outcome], expert: float) -> Table:
-    """Before, after and the expert, on words nobody was trained on."""
-    shown = Table(title="mean return of 64 unseen words (at most 2.0)")
-    for column in ("", "before", "after", "expert", "IoU before", "IoU after", "seconds"):
-        shown.add_column(column, justify="left" if not column else "right")
-    for row in rows(outcomes, expert):
-        shown.add_row(*row)
-    return shown
+COLUMNS = (
+    Column("algorithm", align="left"),
+    Column("before"),
+    Column("after"),
+    Column("expert", keep=4),
+    Column("IoU before", keep=2),
+    Column("IoU after", keep=3),
+    Column("seconds", keep=1),
+)
 
 
 def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
@@ -166,7 +165,9 @@ def write_report(outcomes: Sequence[Outcome], expert: float) -> str:
         [o.name, o.unseen["return"], o.unseen["metric/iou"], o.unseen["metric/adj"]] for o in outcomes
     ]
     episodes = [
-        episode(f"{o.name}, {when}: {record.item}", page(asdict(record), scenes(record)))
+        episode(
+            f"{o.name}, {when}: {record.item}", page(asdict(record), scenes(record), reward_range(record))
+        )
         for o in outcomes
         for when, record in (("before", o.before), ("after", o.after))
     ]

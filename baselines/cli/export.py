@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from baselines.cli.terminal import flags
 from baselines.runs.folder import stored_config
 from baselines.runs.logs import read as read_lines
 from collm_envs.evaluation.measures import measures
@@ -71,12 +72,10 @@ def main(args: Sequence[str]) -> int:
     """Write what the arguments ask for: conversations, marl-eval's JSON, or worlds."""
     if "--marl-eval" in args:
         arguments = [argument for argument in args if argument != "--marl-eval"]
-        return _marl_eval(
-            tyro.cli(MarlEval, args=arguments[arguments[:1] == ["chat"] :], prog="collm export")
-        )
+        return _marl_eval(flags(MarlEval, arguments[arguments[:1] == ["chat"] :], "collm export"))
     if list(args[:1]) == ["chat"]:
-        return _chat(tyro.cli(Chat, args=list(args[1:]), prog="collm export chat"))
-    return _worlds(tyro.cli(Export, args=list(args), prog="collm export"))
+        return _chat(flags(Chat, args[1:], "collm export chat"))
+    return _worlds(flags(Export, args, "collm export"))
 
 
 def _worlds(asked: Export) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import dis
 import importlib
 import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import NamedTuple
 
 
@@ -35,8 +38,6 @@ VERBS = {
     "serve": Verb("baselines.cli.serve:main", "serve an environment to OpenEnv's clients"),
     "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }
-EXPECTED = (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError, MemoryError)
-"""errors whose sentence is enough"""
 EXTRAS = {
     **dict.fromkeys(("tyro", "rich"), "cli"),
     **dict.fromkeys(("torch", "transformers", "peft"), "baselines"),
@@ -45,14 +46,33 @@ EXTRAS = {
     "matplotlib": "render",
 }
 """package that may not be there -> the extra of collm that brings it"""
+OURS = ("collm_envs", "baselines", "leaderboard")
+"""packages whose own `raise` says what a user has to know"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names; a wrong argument is one line and status 2."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # LANG=C: a text of others must not end the program
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, TextIOWrapper):
+        encoding = codecs.lookup(sys.stdin.encoding).name
+        sys.stdin.reconfigure(encoding="utf-8" if encoding == "ascii" else encoding, errors="replace")
+    try:
+        try:
+            return _run(args)
+        finally:  # here, where a closed pipe can be dealt with, and not as the interpreter ends
+            sys.stdout.flush()
+    except BrokenPipeError:  # `collm envs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         width = max(map(len, VERBS))
-        print("usage: collm VERB ...      collm VERB --help says more\n")
+        print("usage: collm VERB ...      collm VERB --help says more; collm --version\n")
         print("\n".join(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()))
         print("\nAn error is one line; with COLLM_TRACEBACK=1 set it is shown with where it comes from.")
         return 0
@@ -71,26 +91,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(f"\ncollm {args[0]}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `collm envs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError:
+        raise
     except Exception as error:  # whatever a user's files and flags lead to: a stranger is told in a line
         if "COLLM_TRACEBACK" in os.environ:
             raise
-        print(f"collm {args[0]}: {_in_a_line(error)}", file=sys.stderr)
+        from collm_envs.render.plain import plain  # with numpy, which a list of verbs does without
+
+        line = " ".join(plain(_in_words(error)).split())
+        if not _is_for_users(error):
+            line = f"{type(error).__name__}: {line}  (COLLM_TRACEBACK=1 shows where)"
+        print(f"collm {args[0]}: {line}", file=sys.stderr)
         return 2
 
 
-def _in_a_line(error: Exception) -> str:
-    """What went wrong; with the way to a traceback where it is none of the errors we raise ourselves."""
-    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        return f"it needs the package {error.name!r}: pip install 'collm[{EXTRAS[error.name]}]'"
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    message = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    line = " ".join(message.split())
-    expected = isinstance(error, EXPECTED) and " " in line
-    return line if expected else f"{type(error).__name__}: {line}  (COLLM_TRACEBACK=1 shows where)"
+def _in_words(error: Exception) -> str:
+    """What went wrong, without numbers of the operating system and quotes of Python."""
+    if package := _missing(error):
+        return f"it needs the package {package!r}: pip install 'collm[{EXTRAS[package]}]'"
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename2 or error.filename}: {error.strerror}"
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    return str(error) or type(error).__name__
+
+
+def _missing(error: Exception) -> str:
+    """The package of `EXTRAS` that could not be imported, or a part of it; "" for any other error."""
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return package if package in EXTRAS else ""
+
+
+def _is_for_users(error: Exception) -> bool:
+    """Whether the message says it all: a `raise` of ours, a missing package, or the operating system's word.
+
+    Anything else may be a fault of the program, to be looked for.
+    """
+    if isinstance(error, OSError) or _missing(error):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_frame.f_globals["__name__"].partition(".")[0] not in OURS:
+        return False
+    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _load(function: str) -> Callable[[Sequence[str]], int | None]:

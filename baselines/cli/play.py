@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import webbrowser
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-from rich import box
-from rich.console import Console, Group
 from rich.markdown import Markdown
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 from tyro.conf import Positional, UseAppendAction, arg
 
 import collm_envs
 from baselines.cli.progress import Progress
+from baselines.cli.screen import Screen
+from baselines.cli.terminal import Column, console, flags, note, show, width
 from baselines.lm import threads
 from collm_envs import TextEnv, catalogue
 from collm_envs.evaluation import episodes as evaluation
-from collm_envs.evaluation.measures import Row, empty_replies, table
+from collm_envs.evaluation.headline import definition, headline, score_range
+from collm_envs.evaluation.measures import Row, empty_replies, measures, table
 from collm_envs.files import one_writer, saving, write_json
 from collm_envs.pages.episode import page
 from collm_envs.pages.episodes import episodes_page
+from collm_envs.policies.local import Human
 from collm_envs.policies.protocols import Protocol, keywords, seated
 from collm_envs.policies.seat import Policy
 from collm_envs.policies.specs import KINDS as WITHOUT_TORCH
 from collm_envs.policies.specs import seat_all, take_seat
-from collm_envs.record import Record, read, record, scenes, write
+from collm_envs.record import Record, read, record, reward_range, scenes, write
 
 
 def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
@@ -47,7 +46,7 @@ def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
     return {**WITHOUT_TORCH, "hf": hf}
 
 
-out = Console(highlight=False, markup=False)  # texts of others may hold brackets
+out = console()
 EnvId = Annotated[Positional[str], arg(metavar="ENV")]
 AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=POLICY")]
 
@@ -56,41 +55,45 @@ AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=P
 class Envs:
     """The environments in one table, or one environment's page."""
 
-    id: Annotated[Positional[str | None], arg(metavar="ENV")] = None
+    id: Annotated[Positional[str | None], arg(metavar="[ENV]")] = None
     """show this one's page"""
     page: Path | None = None
     """write the pages to this file instead: Markdown for .md, else HTML"""
 
 
 def envs(args: Sequence[str]) -> None:
-    asked = tyro.cli(Envs, args=args, prog="collm envs")
+    asked = flags(Envs, args, "collm envs")
     ids = [collm_envs.spec(asked.id).id] if asked.id else []
     if asked.page is not None:
         made = catalogue.markdown(ids) if asked.page.suffix == ".md" else catalogue.html(ids)
         asked.page.write_text(made, encoding="utf-8")
         out.print(f"wrote {asked.page}", soft_wrap=True)
+    elif ids and out.is_terminal:
+        out.print(Markdown(catalogue.markdown(ids)), width=width())
     elif ids:
-        out.print(Markdown(catalogue.markdown(ids)))
+        out.print(catalogue.markdown(ids), soft_wrap=True)
     else:
-        out.print(_overview())
+        _overview()
 
 
-def _overview() -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for name, justify in (("environment", "left"), ("agents", "right"), ("turns", "right")):
-        shown.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    shown.add_column("reward", justify="right", no_wrap=True)
-    shown.add_column("items", justify="right", no_wrap=True)
-    shown.add_column("what it is")
+def _overview() -> None:
+    columns = (
+        Column("environment", align="left"),
+        Column("agents", keep=4),
+        Column("turns", keep=3),
+        Column("reward", keep=2),
+        Column("items", keep=1),
+        Column("what it is", align="left", text=True),
+    )
+    rows = []
     for id, spec in collm_envs.registry.items():
         env = collm_envs.make(id)
         low, high = env.task.reward_range
         items = " + ".join(str(len(env.items(split))) for split in ("train", "eval"))
         turns, agents = str(env.task.max_turns), str(len(env.possible_agents))
-        shown.add_row(Text(id, style="cyan"), agents, turns, f"{low:g} to {high:g}", items, spec.summary)
-    shown.caption = "items: to train on + to evaluate on.   collm envs ENV shows a page."
-    shown.caption_justify = "left"
-    return shown
+        rows.append((id, agents, turns, f"{low:g} to {high:g}", items, spec.summary))
+    show(out, columns, rows)
+    note(out, "reward: of a turn; items: to train on + to evaluate on; collm envs ENV shows a page")
 
 
 @dataclass
@@ -123,10 +126,16 @@ class _Seats:
 
 @dataclass
 class Play(_Seats):
-    """Play one episode at the terminal.  Whom --agent does not name is played by --policy, agent_0 by you."""
+    """Play one episode at the terminal.  Whom --agent does not name is played by --policy, agent_0 by you.
+
+    A text ends with a line that holds a single dot.  A line `?` shows the world with what you have typed,
+    `!last` stands for your text of the turn before.
+    """
 
     policy: str = "expert"
     """who plays the agents that are not named"""
+    blind: bool = False
+    """show you what the agent is told and nothing else until the end, as a model would play"""
     item: str | None = None
     """id of the item; default: drawn by the seed"""
     split: str = "train"
@@ -134,51 +143,78 @@ class Play(_Seats):
     seed: int = 0
     """of the episode"""
     out: Path | None = None
-    """write the record here (.jsonl or .jsonl.gz)"""
+    """write the record here (.jsonl or .jsonl.gz), also when stopped by Ctrl-C; no file may be there yet"""
 
 
-def play(args: Sequence[str]) -> None:
-    asked = tyro.cli(Play, args=args, prog="collm play")
-    env = asked.make(render_mode="ansi")
-    policies = seat_all(
-        env.task, asked.policy, {env.possible_agents[0]: "human", **asked.named()}, kinds(env)
-    )
-    options = {"split": asked.split} if asked.item is None else {"item": asked.item}
-    env.reset(seed=asked.seed, options=options)
-    said: list[dict[str, Any]] = []
+def play(args: Sequence[str]) -> int:
+    asked = flags(Play, args, "collm play")
+    env = asked.make()
+    named = {env.possible_agents[0]: "human", **asked.named()}
+    if asked.blind:
+        named = {agent: "human:blind" if policy == "human" else policy for agent, policy in named.items()}
+    policies = seat_all(env.task, asked.policy, named, kinds(env))
+    env.reset(seed=asked.seed, options={"split": asked.split} if asked.item is None else {"item": asked.item})
+    if asked.out is not None:
+        _claim(asked.out)
+    usage: list[dict[str, Any]] = []
+    try:
+        _play_turns(env, policies, usage)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        note(out, f"stopped after {len(env.turns)} of {env.task.max_turns} turns")
+        return 130
+    finally:  # whatever ended it, the turns that were played are kept
+        _conclude(asked, env, policies, usage)
+    return 0
+
+
+def _play_turns(env: TextEnv, policies: dict[str, Policy], usage: list[dict[str, Any]]) -> None:
+    """To the end of the episode; what the policies say of their replies goes into `usage`, turn by turn."""
+    screen = Screen(env, policies)
+    blind = any(isinstance(policy, Human) and policy.blind for policy in policies.values())
+    for agent, policy in policies.items():
+        if isinstance(policy, Human) and not blind:
+            policies[agent] = replace(policy, preview=screen.preview)
     while env.agents:
-        texts, usage = {}, {}
+        texts, told = {}, {}
         for agent in list(env.agents):
             (reply,) = policies[agent].act([take_seat(env, agent, policies[agent])])
             if reply.error:
                 raise RuntimeError(f"{agent} has no text: {reply.error}")
-            texts[agent], usage[agent] = reply.text, dict(reply.usage)
+            texts[agent], told[agent] = reply.text, dict(reply.usage)
         env.step(texts)
-        said.append(usage)
-        _show_turn(env, policies)
-    total = sum(turn.score.reward for turn in env.turns)
-    out.print(f"\nreturn {total:.3f} over {len(env.turns)} turns", style="bold")
+        usage.append(told)
+        screen.take_up()
+        if not blind:
+            out.print(screen.panel(len(env.turns)))
+    for t in range(1, len(env.turns) + 1) if blind else ():
+        out.print(screen.panel(t))
+
+
+def _claim(path: Path) -> None:
+    """Make the file before anybody plays: what cannot be written, or would be overwritten, ends it here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.open("x").close()
+    except FileExistsError:
+        raise ValueError(f"--out {path} is there already; it is not overwritten, name another") from None
+
+
+def _conclude(asked: Play, env: TextEnv, policies: dict[str, Policy], usage: list[dict[str, Any]]) -> None:
+    """The score of what was played, and its record where one was asked for."""
+    if not env.turns:
+        if asked.out is not None:
+            asked.out.unlink()
+        return
+    played = record(env, {agent: policy.name for agent, policy in policies.items()}, usage=usage)
+    numbers, (_, highest) = measures(played), score_range(played.turns, env.task.reward_range)
+    out.print()
+    note(out, headline(numbers["score"], highest, numbers["return"], len(env.turns)), "bold")
+    note(out, definition(played.turns, env.task.reward_range), "dim")
     if asked.out is not None:
-        names = {agent: policy.name for agent, policy in policies.items()}
-        write([record(env, names, usage=said)], asked.out)
+        write([played], asked.out)
         where = f"record in {asked.out}; look at it with  {_viewing(asked.env, asked.out)}"
-        out.print(where, soft_wrap=True)
-
-
-def _show_turn(env: TextEnv, policies: dict[str, Policy]) -> None:
-    turn = env.turns[-1]
-    parts: list[Any] = []
-    for agent, text in turn.texts.items():
-        parts.append(Text(f"{agent} ({policies[agent].name}) wrote", style="bold cyan"))
-        parts.append(Text(text or "(nothing)"))
-        for line, why in turn.score.rejected.get(agent, ()):
-            parts.append(Text(f"  no effect: {line}  ({why})", style="red"))
-        parts.append(Text())
-    parts += [Text(str(env.render())), Text()]
-    numbers = {**turn.score.parts, **turn.score.metrics}
-    parts.append(Text("   ".join(f"{name} {value:.3g}" for name, value in numbers.items()), style="dim"))
-    title = f"turn {len(env.turns)} of {env.task.max_turns}: reward {turn.score.reward:.3f}"
-    out.print(Panel(Group(*parts), title=title, title_align="left", border_style="green"))
+        note(out, where, copied=True)
 
 
 @dataclass
@@ -208,7 +244,7 @@ class Eval(_Seats):
 
 
 def evaluate(args: Sequence[str]) -> int:
-    asked = tyro.cli(Eval, args=args, prog="collm eval")
+    asked = flags(Eval, args, "collm eval")
     env = asked.make(**keywords(asked.protocol))
     threads.ask(asked.threads)
     policies = seat_all(env.task, asked.policy, asked.named(), kinds(env))
@@ -217,25 +253,26 @@ def evaluate(args: Sequence[str]) -> int:
     with one_writer(folder):
         with seated(asked.protocol, policies, folder) as policies:
             if earlier := evaluation.set_aside(folder, env, policies):
-                out.print(earlier, style="yellow", soft_wrap=True)
+                note(out, earlier, "yellow")
             done = _with_progress(env, policies, todo, folder, asked.at_once)
         records = [one for one in evaluation.kept(folder) if one.split == asked.split]
         rows = table(records)
         with saving(str(folder / "table.json"), "the episodes are kept; the same command writes it"):
             write_json(folder / "table.json", [row._asdict() for row in rows])
-    out.print(_results(env, policies, rows))
+    _results(env, policies, records, rows)
     if empty := empty_replies(records):
-        out.print(empty, style="yellow", soft_wrap=True)
+        note(out, empty, "yellow")
     more = f" ({len(done.records)} were asked for; the table is of all {len(records)})"
     more *= len(records) > len(done.records)
     said = f"{done}; {len(records)} episodes in {folder}{more}; look at them with  "
-    out.print(said + _viewing(asked.env, folder), soft_wrap=True)
+    note(out, said + _viewing(asked.env, folder), copied=True)
     if done.failures:
         first = done.failures[0]
-        out.print(
+        note(
+            out,
             f"{len(done.failures)} episodes have no score; the first, item {first.job.item}: "
             f"{first.agent}: {first.error}\nThe same command tries them again, and only them.",
-            style="red",
+            "red",
         )
     return 1 if done.failures else 0
 
@@ -264,18 +301,36 @@ def _with_progress(
         return evaluation.evaluate(env, policies, todo, folder, at_once=at_once, heard=heard)
 
 
-def _results(env: TextEnv, policies: dict[str, Policy], rows: Sequence[Row]) -> Table:
-    who = ", ".join(f"{agent} {policy.name}" for agent, policy in policies.items())
-    shown = Table(box=box.SIMPLE_HEAD, title=f"{env.spec.id}: {who}", title_justify="left", pad_edge=False)
-    shown.add_column("", no_wrap=True)
-    for name in ("mean", "95 % interval", "IQM", "pairs"):
-        shown.add_column(name, justify="right", no_wrap=True)
+def _results(
+    env: TextEnv, policies: dict[str, Policy], records: Sequence[Record], rows: Sequence[Row]
+) -> None:
+    names = {agent: policy.name for agent, policy in policies.items()}
+    alike = len(names) > 1 and len({*names.values()}) == 1
+    who = f"all agents: {policies[env.possible_agents[0]].name}" if alike else ""
+    note(out, f"{env.spec.id}: {who or ', '.join(' '.join(one) for one in names.items())}", "italic")
+    if not records:
+        return
+    columns = (
+        Column("measure", align="left"),
+        Column("mean"),
+        *(Column(name, keep=3) for name in ("95 % low", "95 % high")),
+        Column("IQM", keep=1),
+        Column("pairs", keep=2),
+    )
+    cells = []
     for row in rows:
-        between = "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
-        style = "bold" if row.measure in ("score", "return") else ""
-        numbers = f"{row.mean:.4g}", between, f"{row.iqm:.4g}", str(row.n)
-        shown.add_row(row.measure.replace("_", " "), *numbers, style=style)
-    return shown
+        ends = ("" if end is None else f"{end:.4g}" for end in (row.low, row.high))
+        cells.append((row.measure.replace("_", " "), f"{row.mean:.4g}", *ends, f"{row.iqm:.4g}", str(row.n)))
+    show(out, columns, cells, bold=("score", "return"))
+    means = {row.measure: row.mean for row in rows}
+    turns = sum(len(one.turns) for one in records) / len(records)
+    highest = score_range(records[0].turns, env.task.reward_range)[1]
+    note(
+        out,
+        f"{headline(means['score'], highest, means['return'], turns)}, mean of {len(records)} episodes",
+        "bold",
+    )
+    note(out, definition(records[0].turns, env.task.reward_range), "dim")
 
 
 @dataclass
@@ -295,7 +350,7 @@ class View:
 
 
 def view(args: Sequence[str]) -> None:
-    asked = tyro.cli(View, args=args, prog="collm view")
+    asked = flags(View, args, "collm view")
     if asked.env is not None:
         collm_envs.spec(asked.env)
     path = asked.records / "records.jsonl" if asked.records.is_dir() else asked.records
@@ -305,7 +360,7 @@ def view(args: Sequence[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         links.append(f"{k:05}.html")
         rows.append(asdict(one))
-        (folder / links[-1]).write_text(page(rows[-1], scenes(one)), encoding="utf-8")
+        (folder / links[-1]).write_text(page(rows[-1], scenes(one), reward_range(one)), encoding="utf-8")
     if not rows:
         raise ValueError(f"{path} holds no records")
     index = folder / "index.html"

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
 from rich import box
-from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
@@ -19,6 +17,7 @@ from rich.text import Text
 from tyro.conf import Positional, arg
 
 from baselines.cli.progress import Progress
+from baselines.cli.terminal import console, flags, wrong_word
 from baselines.search.settings import Config
 
 if TYPE_CHECKING:
@@ -27,12 +26,16 @@ if TYPE_CHECKING:
 USAGE = """usage: collm qllm ENV --model openai:URL#NAME [flags]    ask a model for a credit function of ENV
        collm qllm check FILE --env ENV [--write]         gates and numbers of a function of your own
        collm qllm pin FILE --reviewed-by NAME            you have read it: trainers may use it
-       collm qllm ENV --help                             every setting with its meaning
+
+every setting with its meaning:
+       collm qllm ENV --help
+       collm qllm check --help
+       collm qllm pin --help
 
 ENV is an environment (collm envs), or game:NAME for the weights of a mixer on a discrete game.
 A pinned function trains text agents with --credit qllm:FILE, and a game's mixer with mixer qllm:FILE."""
 
-out = Console(highlight=False, markup=False, soft_wrap=True)  # texts of others may hold brackets
+out = console(soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ def main(args: Sequence[str]) -> int:
         return 0
     if args[0] in VERBS:
         return VERBS[args[0]](args[1:])
-    config = tyro.cli(Config, args=args, prog="collm qllm", description=Config.__doc__)
+    if not args[0].startswith("-") and not {"-h", "--help"} & {*args}:
+        _check_env(args[0])
+    config = flags(Config, args, "collm qllm", description=Config.__doc__)
     from baselines.qllm import search
     from collm_envs.sandbox import Sandbox
 
@@ -94,9 +99,17 @@ def main(args: Sequence[str]) -> int:
     return _finish(config, outcome)
 
 
+def _check_env(word: str) -> None:
+    """ValueError for a word that is neither an environment nor a verb; MODULE:ID and game:NAME come later."""
+    from collm_envs import registry
+
+    if ":" not in word and word not in registry:
+        raise ValueError(wrong_word(word, "verb or environment", [*VERBS, *registry, "game:NAME"]))
+
+
 def check(args: Sequence[str]) -> int:
     """Gates and numbers of a file; writes its .json with --write."""
-    asked = tyro.cli(Check, args=args, prog="collm qllm check", description=Check.__doc__)
+    asked = flags(Check, args, "collm qllm check", description=Check.__doc__)
     from baselines.credit import pinned
     from baselines.credit.language import Refused, mode_of
     from baselines.search.bench import set_up, submit
@@ -130,7 +143,7 @@ def check(args: Sequence[str]) -> int:
 
 def pin(args: Sequence[str]) -> int:
     """Mark a file as reviewed."""
-    asked = tyro.cli(Pin, args=args, prog="collm qllm pin", description=Pin.__doc__)
+    asked = flags(Pin, args, "collm qllm pin", description=Pin.__doc__)
     from baselines.credit import pinned
 
     pinned.review(asked.file, asked.reviewed_by)

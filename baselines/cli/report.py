@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
 from tyro.conf import Positional, arg
 
 from baselines.cli.report_rows import Row, collect
+from baselines.cli.terminal import flags
 from collm_envs.evaluation.stats import Summary, across
 from collm_envs.pages.report import chart, code, prose, report, section, side_by_side, spread, table
 from leaderboard.reported import METHODS, PAPER
@@ -61,7 +61,7 @@ class Report:
 
 
 def main(args: Sequence[str]) -> None:
-    asked = tyro.cli(Report, args=args, prog="collm report")
+    asked = flags(Report, args, "collm report")
     if not asked.dirs:
         raise ValueError("which folders? collm report DIR...")
     rows = collect(asked.dirs, lambda why: print(f"left out: {why}", file=sys.stderr))
@@ -80,7 +80,7 @@ def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """
     reported = REPORTED.get(env, {})
     costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
-    columns = ["method", "over", "return", "IQM"]
+    columns = ["method", "over", "return", "IQM", "score"]
     for metric in reported:
         columns += [f"{metric} %", f"{metric} % in the paper"]
     columns += [COSTS[name][0] for name in costs]
@@ -89,13 +89,14 @@ def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     cells = []
     for row in rows:
         line = [row.name, row.units, _cell(row.numbers.get("return"), 3), f"{row.numbers['return'].iqm:.3f}"]
+        line.append(_cell(row.numbers.get("score"), 3))
         for metric, values in reported.items():
             line += [_cell(row.numbers.get(metric), 1, 100), _percent(values.get(row.paper))]
         line += [_cell(row.numbers.get(name), COSTS[name][1]) for name in costs]
         cells.append(line + [row.keywords] * differ)
     for _, name in METHODS:
         if name not in {row.paper for row in rows} and any(name in values for values in reported.values()):
-            line = [f"{name} (paper only)", "", "", ""]
+            line = [f"{name} (paper only)", "", "", "", ""]
             for values in reported.values():
                 line += ["", _percent(values.get(name))]
             cells.append(line + [""] * (len(columns) - len(line)))
@@ -161,6 +162,8 @@ def _methods(rows: Sequence[Row]) -> list[str]:
 
 
 NOTE = (
+    "Score: reward of an episode's last turn, or the task's own measure from 0 to 1; return: sum of the "
+    "rewards of all turns, of which the IQM is. "
     "Mean and 95 % interval: over training seeds (Student's t below five of them, else a percentile "
     "bootstrap), or over pairs of item and episode seed where nothing was trained. IQM: interquartile mean. "
     "Columns in the paper: as reported by arXiv:2601.21972 with models of 1.7B to 4B parameters; "

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from baselines.cli.terminal import flags
 from collm_envs.adapters.framework import load
 
 
@@ -32,7 +33,7 @@ class Serve:
 
 def main(args: Sequence[str]) -> int:
     """Serve until interrupted."""
-    asked = tyro.cli(Serve, args=list(args), prog="collm serve")
+    asked = flags(Serve, args, "collm serve")
     try:
         kwargs = json.loads(asked.env_kwargs)
     except json.JSONDecodeError as error:

@@ -17,11 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import tyro
-from rich.console import Console
-from rich.table import Table
-
 from baselines.cli.progress import Progress
+from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.lm import threads
 from baselines.play.rollout import eval_starts, measure
 from baselines.runs import run
@@ -72,15 +69,17 @@ class Sweep:
     """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
 
     def __post_init__(self) -> None:
-        if not 0 < self.validation < 1 or not 0 < self.lr[0] <= self.lr[1]:
-            raise ValueError(f"sweep: need 0 < validation < 1 and 0 < lr[0] <= lr[1], got {self}")
+        if not 0 < self.validation < 1:
+            raise ValueError(f"sweep: need 0 < validation < 1, got {self.validation}")
+        if not 0 < self.lr[0] <= self.lr[1]:
+            raise ValueError(f"sweep: need 0 < lr[0] <= lr[1], got {self.lr}")
         for name in self.algorithms:
             run.algorithm(name)
 
 
 def main(args: Sequence[str]) -> int:
     """Run what is missing of the sweep, then print and write its table."""
-    sweep = tyro.cli(Sweep, args=list(args), prog="collm sweep", description=Sweep.__doc__)
+    sweep = flags(Sweep, args, "collm sweep", description=Sweep.__doc__)
     file = Path(sweep.out) / "sweep.csv"
     with one_writer(file.parent):
         return _run_missing(sweep, file)
@@ -108,7 +107,9 @@ def _run_missing(sweep: Sweep, file: Path) -> int:
             row = one_run(sweep, name, trial, seed, heard)
             append(file, row)
             progress.update(k + 1, about, f"eval {row['eval']:.3f}")
-    Console().print(chosen_table(read(file)))
+    out = console()
+    note(out, "the trial chosen on the validation split, mean over seeds (least to most)")
+    show(out, COLUMNS, chosen_rows(read(file)))
     return 0
 
 
@@ -209,15 +210,23 @@ def validation_mean(runs: Sequence[dict[str, str]]) -> float:
     return sum(float(row["validation"]) for row in runs) / len(runs)
 
 
-def chosen_table(rows: Sequence[dict[str, str]]) -> Table:
+COLUMNS = (
+    Column("algorithm", align="left"),
+    Column("lr", keep=3),
+    Column("critic lr", keep=2),
+    Column("seeds", keep=1),
+    Column("validation", keep=4),
+    Column("eval"),
+)
+
+
+def chosen_rows(rows: Sequence[dict[str, str]]) -> list[tuple[str, ...]]:
     """Each algorithm's chosen trial, on the split it was chosen by and on the one it never saw."""
-    shown = Table(title="the trial chosen on the validation split, mean over seeds (least to most)")
-    for column in ("algorithm", "lr", "critic lr", "seeds", "validation", "eval"):
-        shown.add_column(column, justify="left" if column == "algorithm" else "right")
+    cells = []
     for name, runs in chosen(rows).items():
-        cells = [spread([float(row[split]) for row in runs]) for split in ("validation", "eval")]
-        shown.add_row(name, runs[0]["lr"], runs[0]["critic_lr"], str(len(runs)), *cells)
-    return shown
+        splits = (spread([float(row[split]) for row in runs]) for split in ("validation", "eval"))
+        cells.append((name, runs[0]["lr"], runs[0]["critic_lr"], str(len(runs)), *splits))
+    return cells
 
 
 def spread(values: Sequence[float]) -> str:

@@ -30,6 +30,11 @@ USAGE = f"""usage: collm train ALGORITHM [--paper] [flags]     begin a run   ({"
 --paper fills in the published settings of the environment and algorithm; flags override them.
 Without it, what is left open is filled in for the embedded model (--model tiny, the default)."""
 
+DEMO_USAGE = """usage: collm demo [-h]
+
+Two tiny models learn to build a word together, by CoLLM-CC and by MAGRPO: minutes of one CPU core, a table,
+and runs/demo/report.html with learning curves and episodes to read.  An earlier runs/demo is replaced."""
+
 
 def train(args: Sequence[str]) -> int:
     """Run the command line after `collm train`; prints the run's folder."""
@@ -68,9 +73,7 @@ def demo(args: Sequence[str]) -> None:
     """`collm demo`, which takes no arguments."""
     _need_torch()
     if args and args[0] in ("-h", "--help"):
-        print("usage: collm demo\n")
-        print("Two tiny models learn to build a word together, by CoLLM-CC and by MAGRPO: minutes of one CPU")
-        print("core, a table, and runs/demo/report.html with learning curves and episodes to read.")
+        print(DEMO_USAGE)
         return
     if args:
         raise ValueError(f"collm demo takes no arguments, got {' '.join(args)}")

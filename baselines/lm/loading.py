@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import ssl
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import torch
+from huggingface_hub import constants
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -26,6 +31,9 @@ transformers_logging.set_verbosity_error()  # what is wrong with a model is rais
 BASE = "base"
 """beside an adapter: the model it was trained on, where that has no folder or name of its own"""
 
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+"""a name that the hub may have; anything else can only be a folder"""
+
 
 def load(
     name: str, device: str, *, dtype: torch.dtype = torch.float32, gradient_checkpointing: bool = False
@@ -37,7 +45,9 @@ def load(
     """
     place = _place(name)
     with _named(name):
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            place, trust_remote_code=False, local_files_only=_is_local(place)
+        )
     model = _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
@@ -55,6 +65,22 @@ def load(
     model.to(device)
     threads.fit(model)
     return model, tokenizer
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether the Hugging Face hub can be reached, asked once a process and for five seconds at most."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except HTTPError:
+        return True
+    except URLError as error:
+        return isinstance(error.reason, ssl.SSLError)  # it is there; other clients know other certificates
+    except TimeoutError:
+        return False
+    return True
 
 
 def pick_device(device: str) -> str:
@@ -118,9 +144,14 @@ def _place(name: str) -> str:
         return str(folder.resolve())
     if folder.is_file():
         raise ValueError(f"model {name!r}: is a file; need a folder with config.json and weights")
-    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+    if not _HUB_NAME.fullmatch(name):
         raise ValueError(f"model {name!r}: no such folder")
     return name
+
+
+def _is_local(place: str) -> bool:
+    """Whether to read this from the disk alone: a folder, or without the hub what is in the hub's cache."""
+    return Path(place).is_dir() or not hub_answers()
 
 
 def _network(
@@ -130,11 +161,12 @@ def _network(
     place = _place(name)
     if place in above:
         raise ValueError(f"model {name!r}: is an adapter whose base is itself")
-    if find_adapter_config_file(place) is not None:
+    local = _is_local(place)
+    if find_adapter_config_file(place, local_files_only=local) is not None:
         return _merged(place, dtype, tokenizer, above)
     with _named(name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            place, dtype=dtype, trust_remote_code=False, output_loading_info=True
+            place, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
         )
     model, report = loaded
     missing = sorted(report["missing_keys"])
@@ -150,7 +182,7 @@ def _merged(
     from peft import PeftConfig, PeftModel
 
     with _named(place):
-        config = PeftConfig.from_pretrained(place)
+        config = PeftConfig.from_pretrained(place, local_files_only=_is_local(place))
     if config.is_prompt_learning or config.task_type not in ("CAUSAL_LM", None):
         kind = str(config.peft_type).removeprefix("PeftType.")
         raise ValueError(
@@ -168,7 +200,7 @@ def _merged(
     with _named(place), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # advice to whoever wrote the adapter; the logits are compared below
         warnings.filterwarnings("error", message="Found missing adapter keys")
-        wrapped = PeftModel.from_pretrained(model, place).eval()
+        wrapped = PeftModel.from_pretrained(model, place, local_files_only=_is_local(place)).eval()
         trained = wrapped(input_ids=ids).logits
         model = wrapped.merge_and_unload()
         far = (model(input_ids=ids).logits - trained).abs().max() / trained.abs().max().clamp(min=1)
@@ -189,7 +221,10 @@ def _named(name: str) -> Iterator[None]:
     except ImportError as error:
         raise ValueError(f"model {name!r} needs a package that is not installed: {_line(error)}") from error
     except Exception as error:  # tokenizers raises Exception itself, others whatever a reader of files may
-        raise ValueError(f"model {name!r} cannot be loaded: {_line(error)}") from error
+        why = _line(error)
+        if isinstance(error, OSError) and not Path(name).expanduser().is_dir() and not hub_answers():
+            why = "there is no such folder, the hub cannot be reached, and its cache holds no copy"
+        raise ValueError(f"model {name!r} cannot be loaded: {why}") from error
 
 
 def _line(error: Exception) -> str:

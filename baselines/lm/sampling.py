@@ -24,11 +24,11 @@ class Sampling:
     """a text longer than this is cut"""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_new_tokens < 1:
-            raise ValueError(
-                "sampling: need temperature >= 0, 0 < top_p <= 1, top_k >= 0 and max_new_tokens >= 1, "
-                f"got {self}"
-            )
+        for name, least in (("temperature", 0), ("top_k", 0), ("max_new_tokens", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"sampling: need {name} >= {least}, got {getattr(self, name)}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"sampling: need 0 < top_p <= 1, got {self.top_p}")
 
 
 class Choices(NamedTuple):
@@ -114,7 +114,7 @@ def _sorted_set(logits: Tensor, top_p: float, T: float) -> tuple[Tensor, Tensor]
 
 
 def _widened(order: Tensor, keep: Tensor, rows: Tensor, wide: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """`order` and `keep` (N, k) with the sets `wide`, `kept` (M, K) in `rows`.   -> (N, max(k, K)) each"""
+    """`order`, `keep` (N, k) with the sets `wide`, `kept` (M, K) in these rows.   -> (N, max(k, K)) each"""
     more = max(0, wide.shape[1] - order.shape[1])
     order, keep = F.pad(order, (0, more)), F.pad(keep, (0, more))
     order[rows, : wide.shape[1]] = wide

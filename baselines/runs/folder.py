@@ -80,7 +80,7 @@ def _read(out: Path) -> dict[str, Any]:
         or not isinstance(stored.get("config"), dict)
         or "algorithm" not in stored
     ):
-        raise ValueError(f"{out}/{CONFIG} is not of a run: need an algorithm and its config")
+        raise ValueError(f"{out}/{CONFIG} is no run's: it needs an algorithm and its config")
     return stored
 
 

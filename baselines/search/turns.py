@@ -10,7 +10,7 @@ recorded play or from the task's scripted players.  Of every turn is known, by r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ import numpy as np
 from baselines.credit.features import Row, Turn, describe
 from baselines.credit.language import PLACES, Refused
 from baselines.play.replays import Replays, silence
-from collm_envs import Player, Task
+from collm_envs import Task
 from collm_envs.record import read
 
 GROUP = 4
@@ -210,7 +210,7 @@ WORDS = (
     "/setblock",
     "é",
 )
-WRITERS: Mapping[str, Player] = {
+WRITERS: Mapping[str, Callable[[Any, Any, str, Random], str]] = {
     "silent": lambda task, state, agent, rng: silence(task, state, agent),
     "empty": lambda task, state, agent, rng: "",
     "garbled": _garbled,

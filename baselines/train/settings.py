@@ -128,11 +128,12 @@ class Settings:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.temperature > 0 or not self.lr > 0 or self.lora_rank < 0 or self.warmup < 0:
-            raise ValueError(
-                "temperature and lr must be above 0, lora_rank and warmup at least 0, "
-                f"got {self.temperature}, {self.lr}, {self.lora_rank}, {self.warmup}"
-            )
+        for name in ("temperature", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("lora_rank", "warmup"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.max_context <= self.sampling.max_new_tokens:
             raise ValueError(
                 f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
@@ -148,8 +149,8 @@ class Settings:
         """Raise ValueError where a step's episodes are fewer than one group of them."""
         if self.episodes < group:
             raise ValueError(
-                f"episodes={self.episodes} is less than group={group}: a step plays a whole group at least; "
-                f"set episodes to {group} or more, or a smaller group"
+                f"episodes={self.episodes} is less than group={group}: a step plays at least one whole "
+                f"group; set episodes to {group} or more, or a smaller group"
             )
 
     @property

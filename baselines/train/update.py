@@ -171,8 +171,12 @@ def _backward(
         _check_finite(policy, loss, moves, scores.moves)
         loss.backward()
         sums += torch.stack([surrogate, kl, entropy]).detach().double().cpu()
-    logged = dict(zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True))
-    return {**logged, "sampled_vs_scored": gap / len(moves)} if first else logged
+    logged: dict[str, float] = {}
+    for name, value in zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True):
+        logged[name] = value
+    if first:
+        logged["sampled_vs_scored"] = gap / len(moves)
+    return logged
 
 
 def _gap(moves: Sequence[Move], scores: Scores) -> float:
@@ -184,9 +188,17 @@ def _gap(moves: Sequence[Move], scores: Scores) -> float:
 
 def reference_logp(reference: LM, moves: Sequence[Move], policy: LM) -> list[Tensor]:
     """Token log-probabilities of each move under the frozen policy."""
+    return token_logp(reference, moves, reference=reference is policy)
+
+
+def token_logp(lm: LM, moves: Sequence[Move], *, reference: bool = False) -> list[Tensor]:
+    """Token log-probabilities of each move as the trainer scores them, without gradient.
+
+    With `reference` the policy's adapter is off.
+    """
     out: list[Tensor] = [torch.empty(0)] * len(moves)
     with torch.no_grad():
-        for scores in reference.logp(moves, reference=reference is policy):
+        for scores in lm.logp(moves, reference=reference):
             lengths = [len(moves[k].ids) for k in scores.moves]
             for k, logp in zip(scores.moves, scores.logp.split(lengths), strict=True):
                 out[k] = logp
@@ -205,6 +217,9 @@ def _check_finite(policy: LM, loss: Tensor, moves: Sequence[Move], index: Sequen
 def log_ratios(policy: LM, reference: LM | None, moves: Sequence[Sequence[Move]]) -> list[list[Tensor]]:
     """log pi / pi_0 of every token drawn, at the prompt that was read; zeros without a reference.
 
+    Both are scored alike: a policy that samples in lower precision is scored anew, or its rounding would be
+    a distance that it pays for.
+
     moves: episodes of one model's texts -> for each a (tokens,) float64 tensor
     """
     flat = [move for episode in moves for move in episode]
@@ -212,6 +227,7 @@ def log_ratios(policy: LM, reference: LM | None, moves: Sequence[Sequence[Move]]
         ratios = [torch.zeros(len(move.ids), dtype=torch.float64) for move in flat]
     else:
         frozen = reference_logp(reference, flat, policy)
-        ratios = [torch.tensor(m.logp).double() - f.double().cpu() for m, f in zip(flat, frozen, strict=True)]
+        own = token_logp(policy, flat) if policy.autocast else [torch.tensor(move.logp) for move in flat]
+        ratios = [a.double().cpu() - b.double().cpu() for a, b in zip(own, frozen, strict=True)]
     some = iter(ratios)
     return [[next(some) for _ in episode] for episode in moves]

@@ -5,7 +5,7 @@
     StrBuildTasks = taskset("StrBuild-v0")
     __all__ = ["StrBuildEnv", "StrBuildTasks"]
 
-    uv run eval strbuild_v1 -n 20 -m MODEL            # --env.agent_1.model another
+    vf-eval strbuild_v1 -n 20 -m MODEL            # --env.agent_1.model another
 
 A task is an item with its index as the seed.  The team's return is the reward on every seat's trace, and the
 metrics of the last turn are metrics there.  Seats run in the `null` harness as subprocesses of this machine

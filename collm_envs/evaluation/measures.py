@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from collm_envs.evaluation.headline import score_of
 from collm_envs.evaluation.stats import Pair, Summary, strata, summary
 from collm_envs.record import Record, TurnRecord
 
@@ -41,7 +42,7 @@ def measures(record: Record) -> dict[str, float]:
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
     last = record.turns[-1]
-    found = {"score": last["reward"], "return": sum(turn["reward"] for turn in record.turns)}
+    found = {"score": score_of(record.turns), "return": sum(turn["reward"] for turn in record.turns)}
     found.update(last["metrics"])
     said = [[{"waited": 0.0, **one} for one in turn["usage"].values()] for turn in record.turns]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collm_envs.evaluation.headline import Range, definition, score_of, score_range
 from collm_envs.pages import svg
 from collm_envs.pages.chart import colour, reward_bars
 from collm_envs.pages.episodes import episodes_page as episodes_page
@@ -23,8 +24,8 @@ Row = Mapping[str, Any]
 """a record as plain JSON: `dataclasses.asdict(record)`, or one line of a records file"""
 
 
-def page(record: Row, scenes: Sequence[Scene] = ()) -> str:
-    """The episode of a record.
+def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None = None) -> str:
+    """The episode of a record; with `reward_range`, of a turn, its score is shown as one of the highest.
 
     `scenes` are the start and one scene after each turn, all with one target; without them the page shows
     no world.  Raises ValueError for another number of scenes.
@@ -33,7 +34,7 @@ def page(record: Row, scenes: Sequence[Scene] = ()) -> str:
     if scenes and len(scenes) != len(turns) + 1:
         raise ValueError(f"page: need {len(turns) + 1} scenes for {len(turns)} turns, got {len(scenes)}")
     voxels = bool(scenes) and all(scenes[-1].size)
-    parts = [_header(record), _reward(turns) if turns else ""]
+    parts = [_header(record, reward_range), _reward(turns) if turns else ""]
     target = svg.target(scenes[-1], "the target") if voxels else ""
     parts.append(stage(scenes, target) if voxels else "")
     parts.append(_texts(scenes[0].texts) if scenes else "")
@@ -46,7 +47,7 @@ def page(record: Row, scenes: Sequence[Scene] = ()) -> str:
     return document(title, "".join(parts), ("world.js",) if voxels else ())
 
 
-def _header(record: Row) -> str:
+def _header(record: Row, reward_range: Range | None) -> str:
     turns = record["turns"]
     where = f"{record['env']} · {record['split']} · seed {record['seed']}"
     who = "".join(
@@ -56,13 +57,16 @@ def _header(record: Row) -> str:
     )
     tiles = {"turns": f"{len(turns)}{'' if record['terminated'] else ', cut short'}"}
     if turns:
+        highest = f" of {score_range(turns, reward_range)[1]:.3g}" if reward_range else ""
+        tiles["score"] = number(score_of(turns)) + highest
         tiles["return"] = number(sum(turn["reward"] for turn in turns))
-        tiles["last reward"] = number(turns[-1]["reward"])
-        tiles |= {_named(name): number(value) for name, value in [*turns[-1]["metrics"].items()][:4]}
+        metrics = [(name, value) for name, value in turns[-1]["metrics"].items() if name != "score"]
+        tiles |= {_named(name): number(value) for name, value in metrics[:4]}
+    meaning = f'<p class="quiet">{definition(turns, reward_range)}</p>' if turns and reward_range else ""
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
     return (
         f'<header><p class="eyebrow">{escape(where)}</p><h1>{escape(record["item"])}</h1>'
-        f'<ul class="who">{who}</ul><dl class="tiles">{listed}</dl></header>'
+        f'<ul class="who">{who}</ul><dl class="tiles">{listed}</dl>{meaning}</header>'
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from collm_envs.evaluation.headline import score_of
 from collm_envs.pages.markup import aligned, document, escape, framed, number
 
 Row = Mapping[str, Any]
@@ -97,7 +98,7 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
     rewards = [[turn["reward"] for turn in record["turns"]] for record in records]
     rejected = [sum(len(r) for turn in one["turns"] for r in turn["rejected"].values()) for one in records]
     ends = [record["turns"][-1]["metrics"] if record["turns"] else {} for record in records]
-    names = list(dict.fromkeys(name for end in ends for name in [*end][:3]))[:5]
+    names = list(dict.fromkeys(name for end in ends for name in [n for n in end if n != "score"][:3]))[:5]
     policies = [_policies(record) for record in records]
     return [
         Column("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
@@ -105,7 +106,7 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
         _numbers("seed", [record["seed"] for record in records]),
         _numbers("turns", [len(some) for some in rewards]),
         Column("reward by turn", _sparks(records, rewards)),
-        _numbers("last", [some[-1] if some else None for some in rewards]),
+        _numbers("score", [score_of(record["turns"]) if record["turns"] else None for record in records]),
         _numbers("return", [sum(some) for some in rewards]),
         *(_numbers(name.replace("_", " "), [end.get(name) for end in ends]) for name in names),
         _numbers("rejected", rejected),

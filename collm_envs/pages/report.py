@@ -9,7 +9,7 @@
     chart(series, x_label, y_label, levels=None, caption="") -> str
                                                            learning curves, see `Curve` and `spread`
     side_by_side(*parts) -> str                            parts in columns where there is room
-    episode(title, page) -> str                            a page of `render.page.page`, folded
+    episode(title, page) -> str                            a page of `pages.episode.page`, folded
 
     Curve(name, x, mean, low=(), high=())                  a line and its band
     spread(name, x, runs) -> Curve                         mean of several seeds, band from least to most
@@ -115,7 +115,7 @@ def side_by_side(*parts: str) -> str:
 
 
 def episode(title: str, page: str) -> str:
-    """A whole page, e.g. of `render.page.page`, folded under its title."""
+    """A whole page, e.g. of `pages.episode.page`, folded under its title."""
     return framed(page, title)
 
 

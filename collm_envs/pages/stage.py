@@ -20,7 +20,10 @@ def stage(scenes: Sequence[Scene], target: str) -> str:
         f'<button type="button" aria-pressed="{"true" if t == turns else "false"}">{t or "start"}</button>'
         for t in range(turns + 1)
     )
-    plan = ascii_render.text(Scene(last.size, last.blocks, last.target))
+    names: dict[str, str] = {}
+    for scene in scenes:
+        names = ascii_render.letters(scene, names)
+    plan = ascii_render.text(Scene(last.size, last.blocks, last.target), names)
     return (
         '<section id="stage"><header><h2>World</h2><span class="quiet" id="hint"></span></header>'
         f'<div class="turning" hidden><span>turn <span class="steps" role="group">{steps}</span></span>'

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import importlib
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from collm_envs.policies.seat import Policy, Reply, Seat, seat_seed
 from collm_envs.record import read
+from collm_envs.render.plain import plain, wrapped
 from collm_envs.task import Task
 
 
@@ -63,34 +69,72 @@ class Replay:
         return [Reply("", error=missing) if text is None else Reply(text) for text in found]
 
 
-class Human:
-    """A person at the terminal."""
+_KEYS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.?)|[\x00-\x08\x0b-\x1f\x7f]")
+"""what arrow keys and their like put into a line where nothing interprets them"""
 
-    name = "human"
+
+@dataclass
+class Human:
+    """A person at the terminal, who ends a text with a line that holds a single dot."""
+
+    blind: bool = False
+    """whether the person is shown what an agent is told, and nothing else"""
+    preview: Callable[[str, str], str] | None = None
+    """(agent, its text so far) -> the world with that text played, shown for a line `?`"""
+    _typed: list[str] = field(default_factory=list)
+    """lines that were pasted and not read yet"""
+
     end = "."
+
+    @property
+    def name(self) -> str:
+        """`human`, or `human:blind`."""
+        return "human:blind" if self.blind else "human"
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """Shows each prompt and reads lines up to one that holds a single dot, or the end of input.
 
+        A line `?` shows the preview, and `!last` stands for all lines of the agent's text of the turn before.
         Raises RuntimeError where the input ends before anything was typed: nobody is there.
         """
+        if sys.stdin is not None and sys.stdin.isatty():
+            with suppress(ImportError):  # arrow keys and a history; Windows has none of it
+                importlib.import_module("readline")
         return [Reply(self._ask(seat)) for seat in seats]
 
     def _ask(self, seat: Seat) -> str:
-        print(f"\n--- {seat.agent} reads ---\n{seat.history[-1]}")
-        print(f"--- {seat.agent} writes; end with a line that holds only {self.end!r} ---")
+        columns = max(1, shutil.get_terminal_size().columns)
+        keys = f"end with a line that holds only {self.end!r}"
+        keys += "; ? shows the world so far" * (self.preview is not None)
+        keys += "; !last repeats your last text" * (len(seat.history) > 1)
+        print(f"\n--- {seat.agent} reads ---\n{wrapped(plain(seat.history[-1]), columns)}")
+        print(wrapped(f"--- {seat.agent} writes; {keys} ---", columns))
         lines: list[str] = []
+        written = seat.history[1::2]
         while True:
+            line = self._line()
+            if line is None and not lines:
+                raise RuntimeError(f"human: the input ended before {seat.agent} wrote a line")
+            if line is None or line == self.end:
+                return "\n".join(lines)
+            if line == "?":
+                print(self.preview(seat.agent, "\n".join(lines)) if self.preview else "no preview here")
+            elif line == "!last" and not written:
+                print("nothing to repeat: this is the first text")
+            elif line == "!last":
+                print(plain(written[-1]))
+                lines += written[-1].split("\n")
+            else:
+                lines.append(line)
+
+    def _line(self) -> str | None:
+        """The next line that was typed or pasted; None at the end of the input."""
+        if not self._typed:
             try:
-                line = input()
+                self._typed += _KEYS.sub("", input()).split("\n")
             except EOFError:
-                if not lines:
-                    raise RuntimeError(f"human: the input ended before {seat.agent} wrote a line") from None
-                break
-            if line == self.end:
-                break
-            lines.append(line)
-        return "\n".join(lines)
+                return None
+        return self._typed.pop(0)
 
 
 def _digest(history: Sequence[str]) -> str:
@@ -98,6 +142,6 @@ def _digest(history: Sequence[str]) -> str:
 
 
 def _human(rest: str) -> Policy:
-    if rest:
-        raise ValueError(f"policy 'human' takes nothing after it, got {rest!r}")
-    return Human()
+    if rest not in ("", "blind"):
+        raise ValueError(f"policy 'human' takes nothing after it but 'blind', got {rest!r}")
+    return Human(blind=rest == "blind")

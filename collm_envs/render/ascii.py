@@ -6,70 +6,83 @@ up, each layer seen from above (x right, z down, as blueprints write their rows)
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 from collm_envs.render.blocks import count
+from collm_envs.render.plain import in_lines, plain, wrapped
 from collm_envs.task import Cell, Scene
 
 AIR, ANY = ".", "#"
 WIDTH = 100
 
 
-def text(scene: Scene) -> str:
-    """The scene for a terminal, without a trailing line break; "" for an empty scene."""
-    parts = [_titled(title, body) for title, body in scene.texts.items()]
+def text(scene: Scene, names: Mapping[str, str] | None = None, width: int = WIDTH) -> str:
+    """The scene for a terminal of `width` columns, without a trailing line break; "" for an empty scene.
+
+    `names` are the letters of the episode's blocks (`letters`); without them, those of this scene alone.
+    """
+    parts = [_titled(title, body, width) for title, body in scene.texts.items()]
     if all(scene.size):
-        parts.insert(0, _world(scene))
+        parts.insert(0, _world(scene, letters(scene, names or {}), width))
     return "\n\n".join(parts)
 
 
-def letters(scene: Scene) -> dict[str, str]:
-    """block id -> one character, the same for the same set of ids; "" (any block) is `#`."""
-    found: dict[str, str] = {}
+def letters(scene: Scene, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """block id -> one character: those that are `known`, then new ones; "" (any block) is `#`.
+
+    Given what it returned for the scene before, a block keeps its letter for a whole episode.
+    """
+    found = dict(known or {})
     for block in sorted({*scene.blocks.values(), *scene.target.values()} - {""}):
-        name = block.replace("_", "").upper()
-        spare = (c for c in name + "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if c not in found.values())
-        found[block] = next(spare, "?")
+        if block not in found:
+            name = block.replace("_", "").upper()
+            spare = (c for c in name + "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if c not in found.values())
+            found[block] = next(spare, "?")
     if "" in scene.target.values():
-        found[""] = ANY
+        found[""] = found.pop("", ANY)  # last in the list of blocks
     return found
 
 
-def _world(scene: Scene) -> str:
+def _world(scene: Scene, names: Mapping[str, str], columns: int) -> str:
     width, height, depth = scene.size
-    names = letters(scene)
     if depth == 1:
         front = [(y, [(x, y, 0) for x in range(width)]) for y in reversed(range(height))]
-        drawn = [_slice("", front, scene, names)]
+        drawn = [_slice("", front, scene, names, columns)]
     else:
-        drawn = [
-            _slice(f"y={y}", [(z, [(x, y, z) for x in range(width)]) for z in range(depth)], scene, names)
-            for y in range(height)
-        ]
-    legend = "  ".join(f"{letter} {block or 'any block'}" for block, letter in names.items())
-    return "\n\n".join([*drawn, f"{count(scene)}\n{AIR} air  {legend}".rstrip()])
+        layers = [(y, [(z, [(x, y, z) for x in range(width)]) for z in range(depth)]) for y in range(height)]
+        drawn = [_slice(f"y={y}", rows, scene, names, columns) for y, rows in layers]
+    present = {*scene.blocks.values(), *scene.target.values()}
+    legend = [f"{letter} {block or 'any block'}" for block, letter in names.items() if block in present]
+    return "\n\n".join([*drawn, f"{count(scene)}\n{in_lines([f'{AIR} air', *legend], columns, gap=2)}"])
 
 
-def _slice(label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: Mapping[str, str]) -> str:
-    """Rows of the world beside those of the target, numbered at the left and every fifth cell below."""
+def _slice(
+    label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: Mapping[str, str], columns: int
+) -> str:
+    """Rows of the world beside those of the target, numbered at the left and every fifth cell below.
+
+    Where `columns` are too few for both, the target stands below the world.
+    """
     margin = max(len(label), *(len(str(k)) for k, _ in rows))
     width = max(len("world"), len(rows[0][1]))
-    lines = [f"{label:<{margin}}  {'world':<{width}}   target"]
-    for k, cells in rows:
-        world, target = (
-            "".join(AIR if (block := some.get(cell)) is None else names[block] for cell in cells)
-            for some in (scene.blocks, scene.target)
-        )
-        lines.append(f"{k:>{margin}}  {world:<{width}}   {target}")
     ruler = "".join(f"{x:<5}" for x in range(0, len(rows[0][1]), 5)).rstrip()
-    lines.append(f"{'':<{margin}}  {ruler:<{width}}   {ruler}")
-    return "\n".join(lines)
+    drawn = []
+    for title, blocks in (("world", scene.blocks), ("target", scene.target)):
+        cells = ["".join(_letter(blocks.get(cell), names) for cell in row) for _, row in rows]
+        drawn.append([title, *cells, ruler])
+    numbers = [label, *(str(k) for k, _ in rows), ""]
+    align = ["<", *[">"] * len(rows), "<"]
+    left = [f"{number:{side}{margin}}  " for number, side in zip(numbers, align, strict=True)]
+    if margin + 2 + width + 3 + max(width, len("target")) > columns:
+        return "\n\n".join("\n".join(f"{a}{b}" for a, b in zip(left, part, strict=True)) for part in drawn)
+    return "\n".join(f"{a}{b:<{width}}   {c}" for a, b, c in zip(left, *drawn, strict=True))
 
 
-def _titled(title: str, body: str) -> str:
+def _letter(block: str | None, names: Mapping[str, str]) -> str:
+    return AIR if block is None else names[block]
+
+
+def _titled(title: str, body: str, width: int) -> str:
     """A text under its title, without what would steer a terminal."""
-    lines = [part for line in body.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
-    shown = ("".join(c if c.isprintable() else "\ufffd" for c in line) for line in [title, *lines])
-    heading, *rest = shown
-    return "\n".join([heading, "-" * len(heading), *rest])
+    heading = plain(title)
+    return "\n".join([heading, "-" * min(len(heading), width), *wrapped(plain(body), width).splitlines()])

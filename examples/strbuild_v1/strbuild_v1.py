@@ -1,7 +1,7 @@
 """StrBuild as a taskset of verifiers.
 
 pip install -e examples/strbuild_v1
-uv run eval strbuild_v1 -n 20 -m MODEL
+vf-eval strbuild_v1 -n 20 -m MODEL
 """
 
 from collm_envs.adapters.verifiers import environment, taskset

@@ -40,7 +40,7 @@ CASES = {
     "REINFORCE, no baseline": (reinforce, {"baseline": "none", "lr": 5e-3}),
     "REINFORCE, mean": (reinforce, {"baseline": "mean"}),
     "REINFORCE, leave one out": (reinforce, REINFORCE),
-    "REINFORCE, max": (reinforce, {"baseline": "max", "group": 8, "episodes": 128}),
+    "REINFORCE, max": (reinforce, {"baseline": "max", "group": 8, "episodes": 128, "entropy": 0.05}),
     "REINFORCE, one agent": (reinforce, {**REINFORCE, "agents": 1}),
     "MAGRPO, aligned": (magrpo, {}),
     "MAGRPO, cross": (magrpo, {"joint": "cross", "group": 3, "episodes": 128, "lr": 5e-3}),

@@ -27,6 +27,7 @@ class Tabular:
     """
 
     adapter = None
+    autocast = None
     device = torch.device("cpu")
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from baselines.cli import demo
+from baselines.cli import demo, train
 from baselines.runs.logs import read
 
 
@@ -22,5 +22,5 @@ def test_the_demo_teaches_both_teams_and_writes_its_report(tmp_path, monkeypatch
 
 
 def test_the_demo_takes_no_arguments():
-    with pytest.raises(SystemExit, match="takes no arguments"):
-        demo.main(["--fast"])
+    with pytest.raises(ValueError, match="takes no arguments"):
+        train.demo(["--fast"])

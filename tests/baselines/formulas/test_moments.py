@@ -101,7 +101,7 @@ def test_a_resumed_learner_goes_on_with_the_moments_it_had():
     assert all(torch.equal(a, b) for a, b in zip(learner.weights, again.weights, strict=True))
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("value", [0.0, -1.0])
 def test_a_scale_that_makes_no_sense_is_refused(value):
-    with pytest.raises(ValueError, match="reward_scale must be above 0 and finite"):
+    with pytest.raises(ValueError, match="reward_scale must be above 0, or left out"):
         Config(reward_scale=value)

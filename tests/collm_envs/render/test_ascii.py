@@ -48,8 +48,26 @@ def test_texts_are_wrapped_under_their_titles():
 
 def test_nothing_in_a_text_steers_the_terminal():
     text = ascii_render.text(Scene(texts={"t\x1b": "a\x1b[2Jb\x07c\x9bd"}))
-    assert text == "t�\n--\na�[2Jb�c�d"
+    assert text == "t\\x1b\n-----\na\\x1b[2Jb\\x07c\\x9bd"
 
 
 def test_an_empty_scene_is_empty_text():
     assert ascii_render.text(Scene()) == ""
+
+
+def test_a_block_keeps_its_letter_while_others_come_and_go():
+    first = Scene((3, 1, 1), {(0, 0, 0): "oak_planks"})
+    second = Scene((3, 1, 1), {(0, 0, 0): "obsidian", (1, 0, 0): "oak_fence"})
+    names = ascii_render.letters(first)
+    assert ascii_render.letters(second, names)["oak_planks"] == names["oak_planks"] == "O"
+    third = ascii_render.text(first, ascii_render.letters(second, names))
+    assert "0  O..     ..." in third
+    assert third.endswith(". air  O oak_planks")  # the list names only what can be seen
+
+
+def test_where_the_terminal_is_narrow_the_target_stands_below_the_world_and_nothing_is_cut():
+    text = ascii_render.text(WALL, width=18)
+    assert text.startswith(
+        "   world\n2  ..B...S\n1  .......\n0  OS.....\n   0    5\n\n   target\n2  ..#....\n"
+    )
+    assert all(len(line) <= 18 for line in text.splitlines()[:10])
