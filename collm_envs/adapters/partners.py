@@ -59,10 +59,10 @@ def _policy(env: TextEnv, partner: Any) -> Policy:
             policy.check(env.task)
         return policy
     if not isinstance(partner, type):
-        if callable(partner):
-            return Own(f"function {partner!r}", partner, "")
         if hasattr(partner, "act"):
             return partner
+        if callable(partner):
+            return Own(f"function {partner!r}", partner, "")
     raise TypeError(
         f"{env.spec.id}: a partner is a policy, its description, or a function observation -> text; "
         f"got {partner!r}"

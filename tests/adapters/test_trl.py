@@ -15,10 +15,13 @@ import trl
 from trl.chat_template_utils import qwen3_chat_template
 
 import collm_envs
+from baselines.cli.export import chat_rows
 from baselines.lm.tiny import model as tiny
 from baselines.train.presets import ENVS
 from collm_envs.adapters.gymnasium import SeatEnv
 from collm_envs.adapters.trl import ENDED, environment_factory, rollout
+from collm_envs.evaluation.episodes import evaluate, jobs
+from collm_envs.policies import seat_all
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 WORDS = {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 6}
@@ -240,3 +243,23 @@ def test_a_wrong_seat_partner_or_keyword_is_found_before_training():
         environment_factory("StrBuild-v0", partners="exprt")
     with pytest.raises(TypeError, match="no keyword 'wordz'"):
         rollout("StrBuild-v0", wordz=1)
+
+
+def test_exported_conversations_are_rows_that_supervised_fine_tuning_takes(tmp_path):
+    env = collm_envs.make("StrBuild-v0", **WORDS, max_turns=1)
+    records = evaluate(env, seat_all(env.task, "expert", {}), jobs(env, split="train", episodes=2)).records
+    rows = datasets.Dataset.from_list([row for one in records for row in chat_rows(one)])
+    model, tokenizer = tiny.fresh(0)
+    trainer = trl.SFTTrainer(
+        model,
+        args=trl.SFTConfig(
+            str(tmp_path), max_steps=1, use_cpu=True, bf16=False, report_to=[], save_strategy="no"
+        ),
+        train_dataset=rows,
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    assert len(trainer.train_dataset) == 4
+    for ids, row in zip(trainer.train_dataset["input_ids"], rows, strict=True):
+        text = tokenizer.decode(ids)
+        assert all(message["content"] in text for message in row["messages"])
