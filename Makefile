@@ -20,8 +20,8 @@ PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
 	$(BIN)/collm demo
 
-test: $(READY)  ## the tests, without the slow ones, and which ten took longest
-	$(BIN)/python -m pytest --durations=10
+test: $(READY)  ## the tests, without the slow ones, two processes, and which ten took longest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 slow: $(READY)  ## the slow tests
 	$(BIN)/python -m pytest -m slow

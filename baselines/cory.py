@@ -13,6 +13,14 @@ untrained model pi_0 at its own prompt x, and every T steps they exchange roles:
 
 Afterwards either model works alone on s_0; evaluation and `save_pretrained` take each by itself.
 
+It assumes that an answer can be improved by whoever has read another one.  It degenerates where the observer
+copies nothing (two models that learn alone, each with the other's reward as noise) and where it copies all of
+it (its own exploration ends); the KL to pi_0 is what keeps both from writing the same answer for ever.
+
+To read on, in order: tasks/observed.py (what the observer reads), play/rollout.py (episodes), train/pair.py
+(payments), train/update.py (the KL of every token), formulas/advantages.py (A), train/critic.py (V),
+lm/learning.py (the passes), formulas/losses.py (importance ratio, clip, loss).
+
 Roles are exchanged, weights stay: which of llm_0 and llm_1 is pioneer follows from the step's number, so
 optimizer, critic, KL weight and log lines stay with their model.  `observer` has the controls: "blind" reads
 the query alone (no transfer), "none" is one model by itself at the very same settings; `exchange_every=0`
@@ -35,7 +43,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -43,14 +51,17 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from baselines.formulas.advantages import gae, group_baseline, returns_to_go
+from baselines.formulas.losses import Objective
 from baselines.lm.history import Move, token_moves
+from baselines.lm.learning import Lesson
 from baselines.play.episode import Node, episodes
 from baselines.play.rollout import play, starts, summary
 from baselines.tasks.observed import Observed, observed
-from baselines.train.pair import Duo, payments, texts
+from baselines.train.critic import CriticSettings
+from baselines.train.pair import Pair, payments, texts
 from baselines.train.settings import Settings
-from baselines.train.team import build
-from baselines.train.update import Lesson, improve, log_ratios, normalized
+from baselines.train.team import NO_CRITICS, build
+from baselines.train.update import log_ratios, normalized
 from collm_envs import Task
 
 LLMS = ("llm_0", "llm_1")
@@ -126,6 +137,11 @@ class Config(Settings):
             raise ValueError(f"observer_prompt needs {{query}} and {{text}}, got {self.template!r}")
 
     @property
+    def objective(self) -> Objective:
+        """PPO's, without a KL term: the KL is among the rewards."""
+        return replace(super().objective, kl=0.0)
+
+    @property
     def template(self) -> str:
         """What the observer is asked."""
         if self.observer == "blind":
@@ -133,25 +149,25 @@ class Config(Settings):
         return self.observer_prompt or PROMPTS.get(self.env.rpartition(":")[2], PROMPT)
 
 
-def team(config: Config, task: Task) -> Duo:
+def team(config: Config, task: Task) -> Pair:
     """Two copies of one model, or two adapters on it; with observer="none" one.  One frozen reference."""
     if len(task.agents) != 1:
         raise ValueError(
             f"CORY trains one agent's texts, {config.env} has {len(task.agents)} agents: set num_agents to 1"
         )
     names = LLMS[: 1 if config.observer == "none" else 2]
-    made = build(
-        config,
+    critics = CriticSettings(
         names,
-        names if config.estimator == "ppo" else (),
-        critic_on_actor=config.critic_on_actor,
-        critic_lr=config.critic_lr,
-        critic_epochs=config.epochs,
-        critic_max_context=config.max_context,
+        on_actor=config.critic_on_actor,
+        lr=config.critic_lr,
+        epochs=config.epochs,
+        max_context=config.max_context,
     )
-    if made.references and not config.lora_rank:  # the untrained model is the same for both
-        made.references = dict.fromkeys(names, made.references[names[0]])
-    return Duo(**vars(made), eta=dict.fromkeys(names, config.kl))
+    built = build(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
+    if config.kl and not config.lora_rank:  # the untrained model is the same for both
+        for policy in built.policies.values():
+            policy.reference = built.policies[names[0]].reference
+    return Pair(**vars(built), eta=dict.fromkeys(names, config.kl))
 
 
 def roles(config: Config, step: int) -> tuple[str, ...]:
@@ -162,7 +178,7 @@ def roles(config: Config, step: int) -> tuple[str, ...]:
     return LLMS[::-1] if exchanged else LLMS
 
 
-def train(config: Config, task: Task, team: Duo) -> Iterator[dict[str, float]]:
+def train(config: Config, task: Task, team: Pair) -> Iterator[dict[str, float]]:
     """Take `config.steps` steps; yields what to log after each."""
     while team.step < config.steps:
         played = answer(config, task, team)
@@ -170,10 +186,10 @@ def train(config: Config, task: Task, team: Duo) -> Iterator[dict[str, float]]:
         if config.scale_rewards:
             rewards = team.scaled(rewards)
         metrics: dict[str, float] = {}
-        for place, (name, roots) in enumerate(played.items()):
-            told = learn(config, team, name, episodes(roots), rewards[name])
-            told |= {"return": summary(roots)["return"], "pioneer": float(place == 0)}
-            for key, value in told.items():
+        for role, (name, roots) in enumerate(played.items()):
+            logged = learn(config, team, name, episodes(roots), rewards[name])
+            logged |= {"return": summary(roots)["return"], "pioneer": float(role == 0)}
+            for key, value in logged.items():
                 metrics[f"{name}/{key}"] = value
                 if key not in ("return", "pioneer"):
                     metrics[key] = metrics.get(key, 0.0) + value / len(played)
@@ -181,14 +197,14 @@ def train(config: Config, task: Task, team: Duo) -> Iterator[dict[str, float]]:
         yield {**summary([root for roots in played.values() for root in roots]), **metrics}
 
 
-def answer(config: Config, task: Task, team: Duo) -> dict[str, list[Node]]:
+def answer(config: Config, task: Task, team: Pair) -> dict[str, list[Node]]:
     """What pioneer and observer, in this order, make of the step's queries: an observer for each pioneer."""
     group = config.group if config.estimator == "group" else 1
-    some = starts(task, config.seed, team.step, max(1, config.episodes // group))
+    queries = starts(task, config.seed, team.step, max(1, config.episodes // group))
     seed = f"{config.seed}/{team.step}"
     pioneer, *observers = roles(config, team.step)
     seated = team.lineups(task.agents)
-    first = play(task, some, seated[pioneer], f"{seed}/pioneer", copies=group)
+    first = play(task, queries, seated[pioneer], f"{seed}/pioneer", copies=group)
     played = {pioneer: first}
     for observer in observers:
         shown = [
@@ -201,26 +217,26 @@ def answer(config: Config, task: Task, team: Duo) -> dict[str, list[Node]]:
 
 
 def learn(
-    config: Config, team: Duo, name: str, paths: Sequence[list[Node]], rewards: Sequence[list[float]]
+    config: Config, team: Pair, name: str, paths: Sequence[list[Node]], rewards: Sequence[list[float]]
 ) -> dict[str, float]:
     """One step of one model on its own episodes, and of its eta."""
     moves = [texts(path) for path in paths]
-    ratios = log_ratios(team.policies[name], team.references.get(name), moves)
+    ratios = log_ratios(team.policies[name], moves)
     kl = sum(float(ratio.sum()) for episode in ratios for ratio in episode) / len(paths)
-    told = {"kl": kl, "eta": team.eta[name]}
+    logged = {"kl": kl, "eta": team.eta[name]}
     r = [[-team.eta[name] * ratio for ratio in episode] for episode in ratios]
     for turns, paid in zip(r, rewards, strict=True):
         for t, reward in enumerate(paid):
             turns[t][-1] += reward
     estimate = by_token if config.estimator == "ppo" else by_text
-    told |= estimate(config, team, name, moves, r)
+    logged |= estimate(config, team, name, moves, r)
     if config.kl_target is not None:
         team.eta[name] *= 1 + len(paths) / config.kl_horizon * max(-0.2, min(0.2, kl / config.kl_target - 1))
-    return told
+    return logged
 
 
 def by_token(
-    config: Config, team: Duo, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
+    config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
 ) -> dict[str, float]:
     """PPO with every token a move; then the critic.   r: the rewards of every text's tokens"""
     tokens = [[token for move in episode for token in token_moves(move)] for episode in moves]
@@ -230,18 +246,19 @@ def by_token(
     V = pad_sequence(list(old.split(lengths)), batch_first=True)
     A = gae(pad_sequence([torch.cat([*turns]) for turns in r], batch_first=True), V, 1.0, config.lam)
     advantages = torch.cat([A[e, :n] for e, n in enumerate(lengths)])
-    told = step(config, team, name, tokens, advantages)
+    logged = step(config, team, name, tokens, advantages)
     for _ in range(config.epochs):
-        told |= critic.fit(
-            team.critic_optimizers[name], histories, advantages + old, clip=config.value_clip, old=old
-        )
-    return {**told, "value": float(old.mean())}
+        logged |= critic.fit(histories, advantages + old, clip=config.value_clip, old=old)
+    return {**logged, "value": float(old.mean())}
 
 
 def by_text(
-    config: Config, team: Duo, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
+    config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
 ) -> dict[str, float]:
-    """Whole texts against the mean of their group; one that outlasts its whole group stands alone."""
+    """One advantage per text: its return minus the group's mean at that turn.
+
+    Once all others of the group have ended, minus nothing.
+    """
     sums = [torch.stack([turn.sum() for turn in turns]) for turns in r]
     R = returns_to_go(pad_sequence(sums, batch_first=True), 1.0)
     A = torch.zeros_like(R)
@@ -249,14 +266,14 @@ def by_text(
         for t in range(R.shape[1]):
             playing = [g for g in range(k, k + config.group) if t < len(moves[g])]
             if playing:
-                some = R[playing, t][None]
-                A[playing, t] = (some - group_baseline(some, "mean" if len(playing) > 1 else "none"))[0]
+                group = R[playing, t][None]
+                A[playing, t] = (group - group_baseline(group, "mean" if len(playing) > 1 else "none"))[0]
     advantages = torch.cat([A[e, : len(episode)] for e, episode in enumerate(moves)])
     return step(config, team, name, moves, advantages)
 
 
 def step(
-    config: Config, team: Duo, name: str, moves: Sequence[Sequence[Move]], advantages: Tensor
+    config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], advantages: Tensor
 ) -> dict[str, float]:
     """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
     if config.normalize:
@@ -265,5 +282,5 @@ def step(
     flat = (move for episode in moves for move in episode)
     for move, advantage in zip(flat, advantages.tolist(), strict=True):
         lesson.add(move, advantage, 1 / len(moves))
-    told = improve(team.policies[name], team.optimizers[name], lesson, config)
-    return {key: told[key] for key in ("policy_loss", "entropy", "grad_norm")}
+    logged = team.policies[name].learn(lesson, config.objective)
+    return {key: logged[key] for key in ("policy_loss", "entropy", "grad_norm")}

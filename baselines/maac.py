@@ -10,6 +10,14 @@ where the agents are about to write, and neither exists at execution.
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
+It assumes that V is nearly right for the policies of this step: with lambda 0 an error of V is an error of
+the gradient, with 1 it is noise.  It degenerates while V is still zero (A is the reward, or with lambda 1 the
+return, without a baseline), and for DC where an agent's own history does not tell what the others have done.
+
+To read on, in order: play/rollout.py (episodes), train/critic.py (V), formulas/advantages.py (A),
+credit/rules.py (p and m), train/update.py (lessons to policies), lm/learning.py (the passes),
+formulas/losses.py (importance ratio rho, both losses).
+
 Where we differ from the paper:
 - One critic step per batch, whatever the number of agents (the published code steps the central critic once
   for each agent on the same inputs), and `critic_epochs` passes where asked for.  A critic on the actor takes
@@ -22,30 +30,30 @@ Where we differ from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from statistics import fmean
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from baselines.credit import rules
 from baselines.formulas.advantages import gae
 from baselines.lm.history import Segment
-from baselines.lm.optimizer import Optimizer
-from baselines.play.episode import Node, episodes, table
+from baselines.lm.learning import Beside, Lesson
+from baselines.play.episode import Node, by_turn, episodes
 from baselines.play.rollout import play, starts, summary
-from baselines.train.critic import Critic, joint_histories, local_histories
+from baselines.train.critic import Critic, CriticSettings, joint_histories, local_histories
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build, optimizer
-from baselines.train.update import Beside, Lesson, improve_team
+from baselines.train.update import update_team
 from collm_envs import Task
 
 VALUE_COEF = 0.6
 """the published weight of the value loss"""
-ValueLoss = Callable[..., float]
-"""adds the gradient of `coef` times a critic's loss; returns the loss"""
 
 
 @dataclass
@@ -90,8 +98,8 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors and their critics."""
-    divided = rules.make(config, task)
-    names = ["central"] if config.critic == "central" else list(task.agents)
+    divided = rules.make(config.credit, config.credit_samples, task)
+    names = ("central",) if config.critic == "central" else tuple(task.agents)
     if config.critic_on_actor:
         return replace(with_heads(config, build(config, task.agents), names), credit=divided)
     if config.value_coef != VALUE_COEF:
@@ -100,16 +108,14 @@ def team(config: Config, task: Task) -> Team:
             "its own do not depend on its loss's scale; set critic_lr, or critic_on_actor=True, where the "
             "value loss stands beside the policy's"
         )
-    made = build(
-        config,
-        task.agents,
+    critics = CriticSettings(
         names,
-        critic_model=config.critic_model,
-        critic_lr=config.critic_lr,
-        critic_epochs=config.critic_epochs,
-        critic_max_context=config.critic_max_context,
+        config.critic_model,
+        lr=config.critic_lr,
+        epochs=config.critic_epochs,
+        max_context=config.critic_max_context,
     )
-    return replace(made, credit=divided)
+    return replace(build(config, task.agents, critics), credit=divided)
 
 
 def with_heads(config: Config, team: Team, names: Sequence[str]) -> Team:
@@ -120,13 +126,11 @@ def with_heads(config: Config, team: Team, names: Sequence[str]) -> Team:
     for name in names:
         actor = team.policies[next(iter(team.policies)) if name == "central" else name]
         team.critics[name] = Critic(actor, config.critic_max_context)
-    for name in team.members():
-        policy = team.policy(name)
+    for agents in team.members().values():
+        policy = team.policies[agents[0]]
         heads = [p for c in team.critics.values() if c.lm is policy for p in c.head.parameters()]
         passes = max(config.epochs, config.critic_epochs)
-        team.optimizers[name] = optimizer(
-            policy.parameters(), config, config.lr, passes, heads, config.critic_lr
-        )
+        policy.optimizer = optimizer(policy.parameters(), config, config.lr, passes, heads, config.critic_lr)
     return team
 
 
@@ -143,78 +147,97 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         shares = team.credit.divide(task, nodes)
         paths = episodes(nodes)
         lessons = {agent: Lesson() for agent in task.agents}
-        metrics: dict[str, float] = {}
-        rewards = table(paths, lambda node: node.reward)
-        on_actors: dict[str, list[ValueLoss]] = {}
+        judgements: list[Judgement] = []
+        logs: list[dict[str, float]] = []
         for name, critic in team.critics.items():
-            histories = [h for path in paths for h in histories_of(name, path, team)]
-            old = critic.values(histories)
-            V = per_turn(old, paths)
-            A = gae(rewards, V, config.gamma, config.lam)
-            targets = torch.cat([A[e, : len(path)] + V[e, : len(path)] for e, path in enumerate(paths)])
-            if config.critic_on_actor:
-                loss = partial(critic.backward, histories, targets, clip=config.value_clip, old=old)
-                on_actors.setdefault(critic.lm.name, []).append(loss)
-            else:
-                fitted = fit(config, critic, team.critic_optimizers[name], histories, targets, old)
-                add(metrics, fitted, 1 / len(team.critics))
+            judgements.append(judgement := judge(config, critic, name, paths))
+            logs.append({"value": float(judgement.old.mean())})
+            if not config.critic_on_actor:
+                logs += fit(config, judgement)
             for agent in task.agents if name == "central" else [name]:
-                own = shares.own(agent, paths, A, V)
+                A = shares.own(agent, paths, judgement.A, judgement.V)
                 for e, path in enumerate(paths):
                     for t, node in enumerate(path):
-                        lessons[agent].add(node.moves[agent], float(own[e, t]), 1 / len(paths))
-            add(metrics, {"value": float(old.mean())}, 1 / len(team.critics))
-        metrics |= improve_team(team, lessons, config, beside(config, on_actors, metrics))
+                        lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
+        heads = beside(config, judgements, logs) if config.critic_on_actor else {}
+        updated = update_team(team, lessons, config, heads)
         team.step += 1
-        yield {**summary(nodes), **shares.metrics, **metrics}
+        yield {**summary(nodes), **shares.metrics, **mean_of(logs), **updated}
 
 
-def fit(
-    config: Config,
-    critic: Critic,
-    optimizer: Optimizer,
-    histories: Sequence[Segment],
-    targets: Tensor,
-    old: Tensor,
-) -> dict[str, float]:
-    """`critic_epochs` steps of a critic with weights of its own.   -> averages to log"""
-    metrics: dict[str, float] = {}
-    for _ in range(config.critic_epochs):
-        fitted = critic.fit(
-            optimizer, histories, targets, coef=config.value_coef, clip=config.value_clip, old=old
+class Judgement(NamedTuple):
+    """What a critic says of a step's episodes: E of them, H turns at most, zero after an episode's end."""
+
+    critic: Critic
+    histories: list[Segment]
+    """what it read before every turn, episode by episode"""
+    old: Tensor
+    """(turns,) V of each of these histories"""
+    V: Tensor
+    """(E, H) the same values by episode and turn"""
+    A: Tensor
+    """(E, H) the team's advantages"""
+    targets: Tensor
+    """(turns,) A + V: what it is fitted to"""
+
+
+def judge(config: Config, critic: Critic, name: str, paths: Sequence[list[Node]]) -> Judgement:
+    """V and A of these episodes, by the central critic or the one of the agent `name`."""
+    histories = [
+        history
+        for path in paths
+        for history in (
+            joint_histories(path, critic.lm) if name == "central" else local_histories(path, name)
         )
-        add(metrics, fitted, 1 / config.critic_epochs)
-    return metrics
+    ]
+    lengths = [len(path) for path in paths]
+    old = critic.values(histories)
+    V = pad_sequence(list(old.split(lengths)), batch_first=True)
+    A = gae(by_turn(paths, lambda node: node.reward), V, config.gamma, config.lam)
+    targets = torch.cat([A[e, :n] + V[e, :n] for e, n in enumerate(lengths)])
+    return Judgement(critic, histories, old, V, A, targets)
+
+
+def fit(config: Config, judgement: Judgement) -> list[dict[str, float]]:
+    """`critic_epochs` steps of a critic with weights of its own; returns what to log of each."""
+    return [
+        judgement.critic.fit(
+            judgement.histories,
+            judgement.targets,
+            coef=config.value_coef,
+            clip=config.value_clip,
+            old=judgement.old,
+        )
+        for _ in range(config.critic_epochs)
+    ]
 
 
 def beside(
-    config: Config, losses: Mapping[str, Sequence[ValueLoss]], metrics: dict[str, float]
+    config: Config, judgements: Sequence[Judgement], logs: list[dict[str, float]]
 ) -> dict[str, Beside]:
-    """What each policy's steps learn from beside its texts: value_coef times the mean loss of its heads."""
-    heads = sum(map(len, losses.values()))
+    """By policy, what its steps learn from beside its texts: value_coef times the mean loss of its heads.
 
-    def backward(name: str) -> None:
-        for loss in losses[name]:
-            value_loss = loss(coef=config.value_coef / len(losses[name]))
-            add(metrics, {"value_loss": value_loss}, 1 / heads / config.critic_epochs)
+    Each head's loss is added to `logs` whenever it is computed.
+    """
+    by_policy: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        by_policy.setdefault(judgement.critic.lm.name, []).append(judgement)
 
-    return {name: Beside(config.critic_epochs, partial(backward, name)) for name in losses}
+    def backward(heads: Sequence[Judgement]) -> None:
+        for head in heads:
+            loss = head.critic.backward(
+                head.histories,
+                head.targets,
+                coef=config.value_coef / len(heads),
+                clip=config.value_clip,
+                old=head.old,
+            )
+            logs.append({"value_loss": loss})
 
-
-def add(metrics: dict[str, float], more: Mapping[str, float], share: float) -> None:
-    """Count `share` of these metrics into the others."""
-    for key, value in more.items():
-        metrics[key] = metrics.get(key, 0.0) + value * share
-
-
-def histories_of(name: str, path: Sequence[Node], team: Team) -> list[Segment]:
-    """What the critic reads before each turn of an episode: the joint history, or one agent's own."""
-    if name == "central":
-        return joint_histories(path, team.critics[name].lm)
-    return local_histories(path, name)
+    return {name: Beside(config.critic_epochs, partial(backward, heads)) for name, heads in by_policy.items()}
 
 
-def per_turn(values: Tensor, paths: Sequence[Sequence[Node]]) -> Tensor:
-    """The values of all turns laid end to end, as a table.   (turns,) -> (E, H), zero after an end"""
-    place = iter(values.tolist())
-    return table(paths, lambda node: next(place))
+def mean_of(logs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of every number over the dicts that have it."""
+    keys = dict.fromkeys(key for log in logs for key in log)
+    return {key: fmean(log[key] for log in logs if key in log) for key in keys}

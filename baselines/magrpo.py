@@ -10,6 +10,13 @@ of all agents together; cross: all K^N combinations) branch into subtrees.  With
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
+It assumes that siblings differ in nothing but their texts, so their mean is what h_t is worth to all of them.
+It degenerates where siblings earn the same (no gradient: K texts alike, or a reward that all of them reach),
+and its mean holds each text's own return, which shrinks the gradient by 1 - 1/K.
+
+To read on, in order: play/rollout.py (the tree), credit/rules.py (p and m), formulas/advantages.py (mean),
+train/update.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
+
 Where we differ from the paper:
 - `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
   stake in it: on the two-step game of the QMIX paper it locks into the worse branch (7, not 8) in nearly
@@ -33,11 +40,12 @@ from baselines.credit import rules
 from baselines.credit.rules import Shares
 from baselines.formulas.advantages import divide_by_std, group_baseline
 from baselines.lm.history import Move
+from baselines.lm.learning import Lesson
 from baselines.play.episode import Node
 from baselines.play.rollout import play, starts, summary
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build
-from baselines.train.update import Lesson, improve_team
+from baselines.train.update import update_team
 from collm_envs import Task
 
 IDLE = (
@@ -70,7 +78,7 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone: MAGRPO has no critic."""
-    divided = rules.make(config, task)
+    divided = rules.make(config.credit, config.credit_samples, task)
     if config.joint == "cross" and divided.blind:
         raise ValueError(IDLE.format(config.credit))
     grown = width(config, task) ** task.max_turns
@@ -106,7 +114,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         lessons = {agent: Lesson() for agent in task.agents}
         for k in range(0, len(nodes), siblings):
             collect(nodes[k : k + siblings], config, shares, lessons, 1 / roots)
-        metrics = improve_team(team, lessons, config)
+        metrics = update_team(team, lessons, config)
         team.step += 1
         yield {**summary(nodes), **shares.metrics, **metrics}
 
@@ -135,9 +143,9 @@ def collect(
 
 def per_text(group: Sequence[Node], returns: Sequence[float], agent: str) -> tuple[list[Move], torch.Tensor]:
     """The agent's texts in a group and the mean return of the joint turns each took part in.   -> (1, K)"""
-    shares: dict[int, list[float]] = {}
     texts = {id(node.moves[agent]): node.moves[agent] for node in group}
+    returns_of: dict[int, list[float]] = {text: [] for text in texts}
     for node, value in zip(group, returns, strict=True):
-        shares.setdefault(id(node.moves[agent]), []).append(value)
-    means = [sum(shares[key]) / len(shares[key]) for key in texts]
+        returns_of[id(node.moves[agent])].append(value)
+    means = [sum(values) / len(values) for values in returns_of.values()]
     return [*texts.values()], torch.tensor([means], dtype=torch.float64)

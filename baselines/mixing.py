@@ -26,20 +26,30 @@ VDN can: it sets the pace at which each agent learns.  With uniform weights it i
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines import games as ready_games
 from baselines.credit.pinned import Refused
 from baselines.formulas.moments import Moments, merged, standardised
 from baselines.games.agents import RecurrentQ, play
 from baselines.games.game import Game, Layout
-from baselines.games.memory import Batch, Episode, Replay
+from baselines.games.memory import Episode, EpisodeBatch, Experience
 from baselines.games.mixers import QLLM, make_mixer
+from baselines.lm import threads
+from baselines.runs.folder import going_on
+
+AGENTS = "agents.pt"
+"""file in a run's folder with what is executed: the weights of `baselines.games.agents.RecurrentQ`"""
+EVAL_SEED = 12_345
+"""evaluations of all runs play the same episodes"""
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,7 @@ class Learner:
         self.target_agents, self.target_mixer = copy.deepcopy(self.agents), copy.deepcopy(self.mixer)
         self.weights = [*self.agents.parameters(), *self.mixer.parameters()]
         self.optimizer = torch.optim.Adam(self.weights, config.lr)
-        self.replay = Replay(config.capacity)
+        self.replay = Experience(config.capacity)
         self.rewards = Moments()
         self.rng = np.random.default_rng(config.seed)
         self.step = self.turns = 0
@@ -173,6 +183,24 @@ class Learner:
     def _parts(self) -> dict[str, Any]:
         names = ("agents", "mixer", "target_agents", "target_mixer", "optimizer")
         return {name: self.__dict__[name] for name in names}
+
+
+def label(config: Config) -> str:
+    """The game and the mixer: part of the name of a run's folder."""
+    return f"{config.game}-{config.mixer}"
+
+
+def subject(config: Config) -> list[Game]:
+    """The games that are played side by side.  Raises KeyError for an unknown one."""
+    return [ready_games.make(config.game) for _ in range(config.at_once)]
+
+
+def team(config: Config, games: Sequence[Game]) -> Learner:
+    """A fresh learner.  Raises ValueError for an unknown mixer, `Refused` for a pinned function that does not
+    fit the game."""
+    learner = Learner(config, games[0].layout)
+    threads.fit(learner.agents)
+    return learner
 
 
 def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[dict[str, float]]:
@@ -219,7 +247,7 @@ def gather(config: Config, games: Sequence[Game], learner: Learner) -> None:
             return
 
 
-def td_loss(config: Config, learner: Learner, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+def td_loss(config: Config, learner: Learner, batch: EpisodeBatch) -> tuple[Tensor, dict[str, float]]:
     """L as above, and the means of Q_tot and y over the turns played, in the units of the scaled rewards."""
     start = torch.full_like(batch.actions[:, :1], -1)
     last = torch.cat([start, batch.actions], 1)
@@ -275,7 +303,7 @@ def follow(target: nn.Module, online: nn.Module, tau: float) -> None:
         slow.lerp_(fast, tau)
 
 
-def recent_return(replay: Replay, count: int) -> float:
+def recent_return(replay: Experience, count: int) -> float:
     """Mean undiscounted return of the last `count` episodes, exploration included."""
     newest = range(replay.added - min(count, len(replay.episodes)), replay.added)
     return float(np.mean([replay.episodes[k % replay.capacity].rewards.sum() for k in newest]))
@@ -287,3 +315,18 @@ def evaluate(agents: RecurrentQ, games: Sequence[Game], episodes: int, seed: int
     while len(returns) < episodes:
         returns += [float(e.rewards.sum()) for e in play(games, agents, 0.0, rng)]
     return returns
+
+
+def measure(config: Config, games: Sequence[Game], learner: Learner) -> dict[str, float]:
+    """The mean return of a run's greedy episodes, and the turns played so far."""
+    returns = evaluate(learner.agents, games, config.eval_episodes, EVAL_SEED)
+    return {"return": float(np.mean(returns)), "turns": float(learner.turns)}
+
+
+def save(learner: Learner, out: Path) -> list[str]:
+    """Write the agents' weights into a run's folder, whole or not at all; returns the file's name."""
+    draft = out / f".{AGENTS}"
+    with going_on(out, "the trained agents"):
+        torch.save(learner.agents.state_dict(), draft)
+        os.replace(draft, out / AGENTS)
+    return [AGENTS]

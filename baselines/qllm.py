@@ -25,7 +25,6 @@ Where we differ from the paper and its code:
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,8 +38,8 @@ from baselines.search.bench import Bench, set_up, submit
 from baselines.search.gates import Admitted
 from baselines.search.ranking import Numbers, centred, equals, shared
 from baselines.search.settings import Config
-from baselines.search.transcript import Transcript
-from collm_envs.files import one_writer, saving, write_json, write_whole
+from collm_envs.files import one_writer, read_json, saving, write_json, write_whole
+from collm_envs.policies.journal import Journal, open_journal
 from collm_envs.policies.openai import OpenAI, parse
 from collm_envs.policies.seat import Seat, seat_seed
 from collm_envs.sandbox import Sandbox
@@ -59,7 +58,7 @@ class Tried(NamedTuple):
     numbers: Numbers | None = None
 
 
-class Outcome(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search came to."""
 
     tried: Sequence[Tried]
@@ -75,7 +74,7 @@ class Work(NamedTuple):
     """What a search works with."""
 
     bench: Bench
-    transcript: Transcript
+    transcript: Journal
 
     def ask(self, model: str, talks: Mapping[str, tuple[str, ...]], place: tuple[int, int]) -> list[str]:
         """The answers to {who: messages}, all asked at once; `place` is round and attempt."""
@@ -84,10 +83,15 @@ class Work(NamedTuple):
             Seat(who, talk, seat_seed(config.env, config.seed, place[0], who, place[1]))
             for who, talk in talks.items()
         ]
-        return self.transcript.ask(endpoint(model), seats)
+        replies = self.transcript.ask(endpoint(model), seats)
+        if errors := [reply.error for reply in replies if reply.error]:
+            raise RuntimeError(f"{model}: {errors[0]}  (answers so far are kept: run it again)")
+        return [reply.text for reply in replies]
 
 
-def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = lambda one: None) -> Outcome:
+def search(
+    config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = lambda one: None
+) -> SearchResult:
     """Ask, gate, measure, choose, write; `heard` is called with every answer's fate.
 
     Called again after a kill it goes on where it was.  Raises ValueError where the folder holds another
@@ -96,11 +100,13 @@ def search(config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = la
     for model in {config.model, config.evaluator or config.model}:
         endpoint(model)  # a wrong one is refused before anything is played
     bench = set_up(config, sandbox)  # and so is a wrong environment, before there is a folder
-    with one_writer(config.folder):
-        return _search(Work(bench, claim(config)), heard)
+    path = config.folder / "transcript.jsonl"
+    with one_writer(config.folder), open_journal(path, messages=True) as transcript:
+        claim(config, transcript)
+        return _search(Work(bench, transcript), heard)
 
 
-def _search(work: Work, heard: Callable[[Tried], None]) -> Outcome:
+def _search(work: Work, heard: Callable[[Tried], None]) -> SearchResult:
     config = work.bench.config
     tried: list[Tried] = []
     for r in range(config.rounds):
@@ -114,7 +120,7 @@ def _search(work: Work, heard: Callable[[Tried], None]) -> Outcome:
             heard(one)
     best, chosen_by = _choose(work, tried)
     path = None if best is None else _write(work, best, chosen_by)
-    return Outcome(tried, best, chosen_by, path)
+    return SearchResult(tried, best, chosen_by, path)
 
 
 def _round(work: Work, r: int, first: str) -> Iterator[Tried]:
@@ -232,18 +238,15 @@ def endpoint(text: str) -> OpenAI:
     return parse(rest)
 
 
-def claim(config: Config) -> Transcript:
-    """The transcript in this search's folder, its own or new; ValueError where it holds another one's.
+def claim(config: Config, transcript: Journal) -> None:
+    """Write down whose folder it is; ValueError where it holds another search.
 
     A search that never got an answer holds nothing: the command can be corrected and given again.
     """
-    config.folder.mkdir(parents=True, exist_ok=True)
     path, mine = config.folder / "search.json", {**asdict(config), "out": ""}
-    transcript = Transcript(config.folder / "transcript.jsonl")
-    theirs = json.loads(path.read_text("utf-8")) if path.exists() else mine
+    theirs = read_json(path) if path.exists() else mine
     if theirs != mine and transcript.answered:
         differ = sorted(name for name in mine if theirs.get(name) != mine[name])
         raise ValueError(f"{config.folder} holds another search ({', '.join(differ)}); choose another --out")
     with saving(str(path), "make room and give the same command again"):
         write_json(path, mine)
-    return transcript

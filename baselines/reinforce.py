@@ -9,6 +9,13 @@ G whole episodes are played from every start.  With R_{t,g} the return-to-go of 
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
+It assumes that the episodes of a start are drawn from the policies as they are, and that a turn's reward
+comes after its texts.  It degenerates where all returns of a group are equal (no gradient), without a
+baseline (unbiased, and as noisy as returns are large), and with "max" (the best sample learns nothing).
+
+To read on, in order: play/rollout.py (episodes), credit/rules.py (p and m), formulas/advantages.py (b),
+train/update.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
+
 Where we differ from the paper:
 - Nothing is re-centred or divided by a deviation after the baseline: that would cancel the baseline and make
   all four of these one algorithm.
@@ -25,11 +32,12 @@ from dataclasses import dataclass, replace
 from baselines.credit import rules
 from baselines.credit.rules import Shares
 from baselines.formulas.advantages import Baseline, group_baseline, returns_to_go
-from baselines.play.episode import Node, episodes, table
+from baselines.lm.learning import Lesson
+from baselines.play.episode import Node, by_turn, episodes
 from baselines.play.rollout import play, starts, summary
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build
-from baselines.train.update import Lesson, improve_team
+from baselines.train.update import update_team
 from collm_envs import Task
 
 
@@ -56,7 +64,7 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
-    divided = rules.make(config, task)
+    divided = rules.make(config.credit, config.credit_samples, task)
     return replace(build(config, task.agents), credit=divided)
 
 
@@ -76,7 +84,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         lessons = {agent: Lesson() for agent in task.agents}
         for k in range(0, len(paths), config.group):
             collect(paths[k : k + config.group], config, shares, lessons, 1 / len(paths))
-        metrics = improve_team(team, lessons, config)
+        metrics = update_team(team, lessons, config)
         team.step += 1
         yield {**summary(nodes), **shares.metrics, **metrics}
 
@@ -85,7 +93,7 @@ def collect(
     group: Sequence[list[Node]], config: Config, shares: Shares, lessons: dict[str, Lesson], weight: float
 ) -> None:
     """Learn from a group of episodes, turn by turn; every move weighs `weight`."""
-    R = returns_to_go(table(group, lambda node: node.reward), config.gamma)
+    R = returns_to_go(by_turn(group, lambda node: node.reward), config.gamma)
     for t in range(R.shape[1]):
         playing = [g for g, path in enumerate(group) if t < len(path)]  # the others have ended: no text
         nodes = [group[g][t] for g in playing]

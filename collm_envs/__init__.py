@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 from collm_envs.after_import import after_import
 
 if TYPE_CHECKING:
+    from collm_envs.datasets.formats import split_rows
     from collm_envs.env import TextEnv
     from collm_envs.envspec import EnvSpec
+    from collm_envs.keywords import Frame
     from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
     from collm_envs.space import TextSpace
-    from collm_envs.task import Item, Player, Rejected, Scene, Score, Task
+    from collm_envs.task import Item, Player, Rejected, Scene, Score, Task, agent_names, in_parallel, silence
     from collm_envs.vector import VecEnv, make_vec
 
     __version__: str
 
 __all__ = [
     "EnvSpec",
+    "Frame",
     "Item",
     "Player",
     "Rejected",
@@ -36,16 +39,21 @@ __all__ = [
     "TextEnv",
     "TextSpace",
     "VecEnv",
+    "agent_names",
+    "in_parallel",
     "make",
     "make_task",
     "make_vec",
     "pprint_registry",
     "register",
     "registry",
+    "silence",
     "spec",
+    "split_rows",
 ]
 _HOMES = {
     "EnvSpec": "envspec",
+    "Frame": "keywords",
     "Item": "task",
     "Player": "task",
     "Rejected": "task",
@@ -55,12 +63,16 @@ _HOMES = {
     "TextEnv": "env",
     "TextSpace": "space",
     "VecEnv": "vector",
+    "agent_names": "task",
+    "in_parallel": "task",
     "make": "registry",
     "make_task": "registry",
     "make_vec": "vector",
     "pprint_registry": "registry",
     "register": "registry",
+    "silence": "task",
     "spec": "registry",
+    "split_rows": "datasets.formats",
 }
 """public name -> the module that defines it; `registry` has the name of its own module, see `_Package`"""
 

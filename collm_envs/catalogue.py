@@ -1,7 +1,7 @@
-"""Every environment's page, made from its docstring, its constructor and its first prompt.
+"""The documentation page of each environment: its docstring, keywords and first prompt.
 
-A task's docstring is a summary line and paragraphs that open with a heading in bold (`**Reward.** ...`);
-indented blocks are shown as they are.
+A task's docstring is a summary line and paragraphs that begin with a heading in bold (`**Reward.** ...`);
+indented blocks are shown unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from collm_envs.env import TextEnv
 from collm_envs.pages.markup import escape
 from collm_envs.pages.report import code, prose, report, section, table
-from collm_envs.registry import make, registry, task_class
+from collm_envs.registry import make, parameters, registry, task_class
 
 _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 
@@ -23,12 +23,12 @@ _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 class Block(NamedTuple):
     kind: Literal["text", "code"]
     heading: str
-    """"" where the paragraph has none"""
+    """"" if the paragraph has none"""
     body: str
 
 
 def blocks(id: str) -> Iterator[Block]:
-    """The paragraphs of the environment's docstring; ValueError where there is none."""
+    """The paragraphs of the docstring of an environment's task.  Raises ValueError if there is none."""
     text = inspect.getdoc(task_class(id))
     if not text:
         raise ValueError(f"{id}: its class has no docstring to make a page of")
@@ -43,7 +43,7 @@ def blocks(id: str) -> Iterator[Block]:
 
 
 def facts(env: TextEnv) -> list[tuple[str, str]]:
-    """(name, value) of what an environment is when made without keywords."""
+    """[(name, value)]: facts about an environment made without keywords."""
     task, spec = env.task, env.spec
     low, high = task.reward_range
     return [
@@ -60,12 +60,14 @@ def facts(env: TextEnv) -> list[tuple[str, str]]:
 
 def keywords(id: str) -> list[tuple[str, str]]:
     """(name, default) of every keyword of `make` that is the task's own."""
-    parameters = inspect.signature(task_class(id)).parameters.values()
-    return [(one.name, "required" if one.default is one.empty else repr(one.default)) for one in parameters]
+    return [
+        (name, "required" if parameter.default is parameter.empty else repr(parameter.default))
+        for name, parameter in parameters(id).items()
+    ]
 
 
 def first_prompt(env: TextEnv) -> tuple[str, str]:
-    """(where it comes from, what the first agent reads there)."""
+    """(a title that names agent and item, the first agent's first prompt on that item)."""
     item = env.items("eval")[0].id
     observations, _ = env.reset(seed=0, options={"item": item})
     agent = env.possible_agents[0]

@@ -1,9 +1,9 @@
-"""A task played under PettingZoo's parallel API.  Adds checks, history and rendering, and no rules.
+"""A task under PettingZoo's parallel API.  Adds checks, history and rendering, but no rules.
 
 Observations and actions are plain `str`.  An observation is the new message to that agent; its history
-h_t = (o_1, a_1, ..., o_t) is kept by whoever acts.  All agents share one reward and end together:
-`terminated` after the task's own last turn (the observation is then "", nothing follows it),
-`truncated` where the caller's `max_cycles` is shorter (the observation is then the next prompt).
+h_t = (o_1, a_1, ..., o_t) is kept by the policy.  All agents share one reward and end together:
+`terminated` after the task's own last turn (the observation is then ""), `truncated` after `max_cycles`
+turns if that is earlier (the observation is then the next prompt).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RENDER_MODES = ("ansi", "rgb_array", "human")
 
 
 class Turn(NamedTuple):
-    """One turn as it was played: what each agent read, what it wrote (as played), what that earned."""
+    """One turn: each agent's prompt, its text as played, the score, and the edits made to its text."""
 
     prompts: Mapping[str, str]
     texts: Mapping[str, str]
@@ -42,10 +42,10 @@ class Turn(NamedTuple):
 class TextEnv(ParallelEnv[str, str, str]):
     """Any `Task` as a PettingZoo `ParallelEnv`.
 
-    `reset(seed, options)` knows the options "item" (id, or index into the split) and "split" ("train",
-    the default, or "eval"); others are refused.  The same seed and item give the same episode.
-    `step` takes one `str` for each agent; text beyond `MAX_ACTION_CHARS` is cut and lone surrogates
-    become U+FFFD, both noted in `infos[agent]["edits"]` and recorded as played.  `snapshot` is the
+    `reset(seed, options)` takes the options "item" (id, or index into the split) and "split" ("train",
+    the default, or "eval"); others raise ValueError.  The same seed and item give the same episode.
+    `step` takes one `str` for each agent; a text is cut to `MAX_ACTION_CHARS` and lone surrogates become
+    U+FFFD; both are listed in `infos[agent]["edits"]`, and the edited text is recorded.  `snapshot` is the
     task's frozen state, `turns` the episode so far.
     """
 
@@ -90,7 +90,7 @@ class TextEnv(ParallelEnv[str, str, str]):
 
     @property
     def spec(self) -> EnvSpec:
-        """id, keywords and content hash of this environment."""
+        """Id, keywords and content hash of this environment."""
         if self._spec.content_hash is None:
             self._spec = replace(self._spec, content_hash=content_hash(self.task))
         return self._spec
@@ -111,14 +111,14 @@ class TextEnv(ParallelEnv[str, str, str]):
     ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         """Start an episode; returns ({agent: first prompt}, {agent: info}).
 
-        With `seed` the episode is a function of (seed, item) alone; without it the environment's own
-        generator goes on.  Raises TypeError for a seed that is not an int, ValueError for an unknown
-        option or split, KeyError for an unknown item.
+        With `seed` the episode is a function of (seed, item) alone; without it the environment draws the next
+        seed from its own generator.  Raises TypeError for a seed that is not an int, ValueError for an
+        unknown option or split, KeyError for an unknown item.
         """
         options = _check_options(self._spec.id, options or {})
-        split, wanted = options.get("split"), options.get("item")
-        if wanted is not None:
-            split, item = self.find(wanted, split)
+        split, chosen = options.get("split"), options.get("item")
+        if chosen is not None:
+            split, item = self.find(chosen, split)
         else:
             split, item = split or "train", None
             _check_split(self._spec.id, split)
@@ -150,7 +150,7 @@ class TextEnv(ParallelEnv[str, str, str]):
         """Play one turn: observations, rewards, terminations, truncations, infos, each by agent.
 
         Raises RuntimeError before `reset` and after the end, ValueError for a wrong set of agents,
-        TypeError for an action that is not a `str`; the episode goes on unharmed after each.
+        TypeError for an action that is not a `str`; the episode is unchanged by such a call.
         """
         agents = self.agents
         texts, edits = self.check(actions)
@@ -174,22 +174,24 @@ class TextEnv(ParallelEnv[str, str, str]):
         )
 
     def check(self, actions: Mapping[str, str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-        """What `step` would play: ({agent: text}, {agent: edits}); raises what `step` raises."""
+        """({agent: text}, {agent: edits}) that `step` would play; raises the same errors as `step`."""
         if not self.agents:
             raise RuntimeError(f"{self._spec.id}: no episode is running; call reset() first")
         if not isinstance(actions, Mapping) or set(actions) != set(self.agents):
-            got = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
-            raise ValueError(f"{self._spec.id}: need one text for each of {self.agents}, got {got}")
-        mended = {agent: mend(self._spec.id, agent, actions[agent]) for agent in self.agents}
-        return {a: text for a, (text, _) in mended.items()}, {a: edits for a, (_, edits) in mended.items()}
+            received = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
+            raise ValueError(f"{self._spec.id}: need one text for each of {self.agents}, got {received}")
+        repaired = {agent: mend(self._spec.id, agent, actions[agent]) for agent in self.agents}
+        return {a: text for a, (text, _) in repaired.items()}, {
+            a: edits for a, (_, edits) in repaired.items()
+        }
 
     def history(self, agent: str) -> tuple[str, ...]:
-        """What `agent` itself has read and written: (o_1, a_1, ..., o_t)."""
-        said = [text for turn in self.turns for text in (turn.prompts[agent], turn.texts[agent])]
-        return (*said, self._prompts[agent])
+        """The observations and actions of `agent`: (o_1, a_1, ..., o_t)."""
+        messages = [text for turn in self.turns for text in (turn.prompts[agent], turn.texts[agent])]
+        return (*messages, self._prompts[agent])
 
     def state(self) -> str:
-        """The joint history of all agents as one text.  For critics in training, never for an actor."""
+        """The histories of all agents as one text.  For critics in training, not for policies."""
         return "\n\n".join(
             f"[{agent} {'wrote' if k % 2 else 'read'}]\n{text}"
             for agent in self.possible_agents
@@ -231,24 +233,24 @@ class TextEnv(ParallelEnv[str, str, str]):
     def __repr__(self) -> str:
         return f"<TextEnv {self._spec.id} {len(self.possible_agents)} agents, turn {len(self.turns)}>"
 
-    def find(self, wanted: str | int, split: str | None = None) -> tuple[str, Item]:
-        """(split, item) of an item id, looked up in both splits where none is given, or of an index."""
+    def find(self, item: str | int, split: str | None = None) -> tuple[str, Item]:
+        """(split, item) of an item's id, looked up in both splits if `split` is None, or of its index."""
         if split is not None:
             _check_split(self._spec.id, split)
-        if isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool):
+        if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
             split = split or "train"
             items = self.task.items(split)
-            if not 0 <= wanted < len(items):
-                raise KeyError(f"{self._spec.id}: item must be below {len(items)}, got {wanted}")
-            return split, items[int(wanted)]
-        if not isinstance(wanted, str):
-            raise ValueError(f"{self._spec.id}: item must be an id or an index, got {wanted!r}")
+            if not 0 <= item < len(items):
+                raise KeyError(f"{self._spec.id}: item must be below {len(items)}, got {item}")
+            return split, items[int(item)]
+        if not isinstance(item, str):
+            raise ValueError(f"{self._spec.id}: item must be an id or an index, got {item!r}")
         for name in (split,) if split else SPLITS:
-            if wanted in self._ids(name):
-                return name, self.task.items(name)[self._ids(name)[wanted]]
-        known = [id for name in SPLITS for id in self._ids(name)]
-        near = difflib.get_close_matches(wanted, known, n=1) or known[:1]
-        raise KeyError(f"{self._spec.id}: no item {wanted!r} in {split or 'any split'}; try {near[0]!r}")
+            if item in self._ids(name):
+                return name, self.task.items(name)[self._ids(name)[item]]
+        ids = [id for name in SPLITS for id in self._ids(name)]
+        near = difflib.get_close_matches(item, ids, n=1) or ids[:1]
+        raise KeyError(f"{self._spec.id}: no item {item!r} in {split or 'any split'}; try {near[0]!r}")
 
     def _ids(self, split: str) -> dict[str, int]:
         if split not in self._index:
@@ -279,7 +281,7 @@ class TextEnv(ParallelEnv[str, str, str]):
 
 OPTIONS = ("item", "split")
 CONFORMANCE = "options"
-"""what PettingZoo's own conformance test passes to every environment: {"options": 1}"""
+"""PettingZoo's own conformance test passes {"options": 1} to every environment"""
 
 
 def _check_options(id: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -305,7 +307,7 @@ def _whole(id: str, seed: Any) -> int:
 
 
 def mend(id: str, agent: str, text: Any) -> tuple[str, tuple[str, ...]]:
-    """(the text as it will be played, what had to be changed for that)."""
+    """(the text as it is played, a description of each edit).  Raises TypeError if it is not a str."""
     if not isinstance(text, str):
         raise TypeError(f"{id}: the action of {agent} must be a str, got {type(text).__name__}")
     edits: list[str] = []

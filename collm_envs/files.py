@@ -137,15 +137,25 @@ def appending(path: Path) -> Iterator[TextIO]:
     file.close()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or as it was before."""
-    draft = path.with_name(f".{path.name}.draft")
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` at the end, so that `path` is never half a file.
+
+    After any exception `path` stays as it was, and no draft is left.
+    """
+    draft = path.with_name(f".draft.{path.name}")  # the ending stays: it tells who writes to compress
     try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
+        yield draft
         os.replace(draft, path)
-    except OSError:
+    except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or as it was before."""
+    with drafted(path) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -39,56 +39,68 @@ def truth(name: str, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Frame:
-    """Turns, the reward as it is handed out, and what prompts after the first one repeat."""
+    """What tasks of several turns share: their number, the reward as handed out, what later prompts repeat.
 
-    max_turns: int
-    scale: float
-    shift: float
-    stop_above: float | None
+    A task's constructor takes one as `frame: Frame = Frame(max_turns=4)`; `make` puts the fields of that
+    default in the place of `frame`, as keywords of the task, and hands in a `Frame` of what was given.
+    Raises ValueError for a malformed value.
+    """
+
+    max_turns: int = 1
+    self_contained: bool = False
+    """every prompt repeats what a policy without memory needs: decides the next two where they are None"""
+    original_prompt: bool | None = None
+    """whether later prompts repeat the first one"""
+    previous_response: bool | None = None
+    """whether later prompts repeat what the agent wrote last"""
+    reward_scale: float = 1.0
+    reward_shift: float = 0.0
+    stop_above: float | None = None
     """an episode ends after a turn with a reward strictly above this"""
-    original_prompt: bool
-    previous_response: bool
+
+    def __post_init__(self) -> None:
+        whole_number("max_turns", self.max_turns, least=1)
+        truth("self_contained", self.self_contained)
+        for name in ("original_prompt", "previous_response"):
+            if vars(self)[name] is not None:
+                truth(name, vars(self)[name])
+        for name in ("reward_scale", "reward_shift", "stop_above"):
+            if name != "stop_above" or self.stop_above is not None:
+                object.__setattr__(self, name, real_number(name, vars(self)[name]))
+
+    @property
+    def repeats_prompt(self) -> bool:
+        """Whether later prompts repeat the first one."""
+        return self.self_contained if self.original_prompt is None else self.original_prompt
+
+    @property
+    def repeats_response(self) -> bool:
+        """Whether later prompts repeat what the agent wrote last."""
+        return self.self_contained if self.previous_response is None else self.previous_response
 
     def reward(self, parts: Mapping[str, float]) -> tuple[float, dict[str, float]]:
-        """scale * (sum of the parts) + shift, and the parts as they entered it."""
+        """reward_scale * (sum of the parts) + reward_shift, and the parts as they entered it."""
         entered = dict(parts)
-        if self.scale != 1.0:
-            entered = {name: self.scale * value for name, value in parts.items()}
-        if self.shift:
-            entered["shift"] = self.shift
-        return self.scale * sum(parts.values()) + self.shift, entered
+        if self.reward_scale != 1.0:
+            entered = {name: self.reward_scale * value for name, value in parts.items()}
+        if self.reward_shift:
+            entered["shift"] = self.reward_shift
+        return self.reward_scale * sum(parts.values()) + self.reward_shift, entered
+
+    def reward_range(self, worst: float, best: float) -> tuple[float, float]:
+        """(smallest, largest) reward handed out, of those of the sum of the parts."""
+        ends = [self.reward_scale * end + self.reward_shift for end in (worst, best)]
+        return min(ends), max(ends)
 
     def over(self, turn: int, reward: float) -> bool:
         """Whether the turn with this number (from 1) and reward was the last."""
         return turn >= self.max_turns or (self.stop_above is not None and reward > self.stop_above)
 
-    def follow_up(self, message: str, opening: str, said: str) -> str:
-        """A prompt after the first: the message, then what the settings repeat."""
+    def follow_up(self, message: str, opening: str, response: str) -> str:
+        """A prompt after the first: the message, then first prompt and last text where settings say so."""
         parts = [message]
-        if self.original_prompt:
+        if self.repeats_prompt:
             parts.append(opening)
-        if self.previous_response and said.strip():
-            parts.append(f"You wrote:\n{said.strip()}")
+        if self.repeats_response and response.strip():
+            parts.append(f"You wrote:\n{response.strip()}")
         return "\n\n".join(parts)
-
-
-def frame(
-    *,
-    max_turns: int,
-    reward_scale: float,
-    reward_shift: float,
-    stop_above: float | None,
-    self_contained: bool,
-    original_prompt: bool | None,
-    previous_response: bool | None,
-) -> Frame:
-    """The `Frame` of checked keywords; the two prompt settings follow `self_contained` unless given."""
-    full = truth("self_contained", self_contained)
-    return Frame(
-        whole_number("max_turns", max_turns, least=1),
-        real_number("reward_scale", reward_scale),
-        real_number("reward_shift", reward_shift),
-        None if stop_above is None else real_number("stop_above", stop_above),
-        full if original_prompt is None else truth("original_prompt", original_prompt),
-        full if previous_response is None else truth("previous_response", previous_response),
-    )

@@ -1,15 +1,14 @@
-"""An episode as one JSON line, and the line played again.
+"""An episode as one JSON line, and its replay.
 
-A `Record` holds what is needed to recompute everything else: environment, keywords, item, seed and every
-text as it was played.  `replay` does so and compares.  It proves what the texts earn, not who wrote them,
-and it cannot see a changed seed in a task that never reads its seed.
+A `Record` holds all that is needed to recompute an episode (environment, keywords, item, seed and every text
+as played) and its results.  `replay` recomputes them and compares.  It proves what the texts earn, not who
+wrote them, and cannot notice a changed seed in a task that does not use its seed.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,16 +20,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
 from collm_envs.env import TextEnv, mend
+from collm_envs.files import drafted
 from collm_envs.registry import home, make, registry
+from collm_envs.shapes import MAX_DEPTH, fits, too_deep
 from collm_envs.task import Rejected, Scene, Score
 
 MAX_LINE_CHARS = 64 * 2**20
-MAX_DEPTH = 32
-"""of objects and lists inside one another in a record"""
 
 
 class TurnRecord(TypedDict):
-    """One turn.  Texts are as played; `edits` says what had to be changed for that."""
+    """One turn.  Texts are as played; `edits` describes the changes made to them before."""
 
     prompts: dict[str, str]
     texts: dict[str, str]
@@ -41,20 +40,20 @@ class TurnRecord(TypedDict):
     rejected: dict[str, list[dict[str, str]]]
     """{agent: [{"line": ..., "why": ...}]}"""
     verdicts: dict[str, str]
-    """test -> verdict, where a task runs programs; {} elsewhere"""
+    """{test: verdict} of tasks that run programs; {} for others"""
     edits: dict[str, list[str]]
     usage: dict[str, dict[str, Any]]
-    """{agent: what the policy said of its reply: tokens, seconds, finish reason, errors on the way}"""
+    """{agent: data of the policy on its reply: tokens, seconds, finish reason, errors}"""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One episode, whole or as far as it went."""
+    """One episode, complete or up to some turn."""
 
     env: str
     """id of the environment"""
     version: str
-    """of the collm package"""
+    """version of the collm package"""
     content_hash: str
     """`env.spec.content_hash`"""
     kwargs: Mapping[str, Any]
@@ -62,18 +61,18 @@ class Record:
     item: str
     split: str
     seed: int
-    """of the episode, as given to `reset`"""
+    """the episode's seed, as given to `reset`"""
     agents: Mapping[str, str]
     """{agent: name of the policy that played it}"""
     turns: Sequence[TurnRecord]
     terminated: bool
-    """whether the task's own last turn was played"""
+    """whether the task itself has ended the episode"""
     seconds: float
-    """wall time from the first prompt to the end, the policies' time included"""
+    """wall time from the first prompt to the end, including the policies' time"""
     trial: int = 0
-    """tells apart episodes of the same item and seed that were sampled anew"""
+    """number of the repetition: several episodes of the same item and seed differ by it"""
     module: str = ""
-    """to import before `make`, for an environment of somebody else's; left out of the line if empty"""
+    """module to import before `make`, for an environment of another package; left out of the line if empty"""
 
     def to_json(self) -> str:
         """One line, without a line break.  Raises ValueError for a number that is not finite."""
@@ -84,7 +83,7 @@ class Record:
 
     @classmethod
     def from_json(cls, line: str) -> Record:
-        """The record of a line; ValueError that names the field for anything else."""
+        """The record of a line.  Raises ValueError that names the field if it is malformed."""
         try:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -132,34 +131,13 @@ _TURN: dict[str, Any] = {
 }
 
 
-def too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Whether a JSON value nests deeper than that; what does can end whatever walks it."""
-    if not isinstance(value, (dict, list)):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(too_deep(some, levels - 1) for some in inside)
-
-
 def _check(data: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
     for name, want in schema.items():
         if name not in data:
             raise ValueError(f"record: {where}no field {name!r}")
-        if not _fits(data[name], want):
+        if not fits(data[name], want):
             got = repr(data[name])
             raise ValueError(f"record: {where}field {name!r} is malformed: {got[:80]}")
-
-
-def _fits(value: Any, want: Any) -> bool:
-    if isinstance(want, dict):
-        ((_, inner),) = want.items()
-        return isinstance(value, dict) and all(_fits(some, inner) for some in value.values())
-    if isinstance(want, list):
-        return isinstance(value, list) and all(_fits(some, want[0]) for some in value)
-    if want is float:
-        return type(value) in (int, float) and abs(value) <= sys.float_info.max
-    if want is int:
-        return type(value) is int
-    return isinstance(value, want)
 
 
 def record(
@@ -172,21 +150,21 @@ def record(
 ) -> Record:
     """The episode of `env` so far.
 
-    `agents` names the policy behind each agent, `usage[t][agent]` is what it said of its reply at turn t.
+    `agents` maps agents to the names of their policies; `usage[t][agent]` is data on the reply at turn t.
     Raises RuntimeError before the first `reset`.
     """
     if env.item is None:
         raise RuntimeError(f"{env.spec.id}: no episode to record yet; call reset() first")
     turns: list[Any] = []
     for t, turn in enumerate(env.turns):
-        said = usage[t] if t < len(usage) else {}
+        turn_usage = usage[t] if t < len(usage) else {}
         turns.append(
             {
                 "prompts": dict(turn.prompts),
                 "texts": dict(turn.texts),
                 **_earned(turn.score, env.possible_agents),
                 "edits": {agent: list(turn.edits[agent]) for agent in env.possible_agents},
-                "usage": {agent: dict(said.get(agent, {})) for agent in env.possible_agents},
+                "usage": {agent: dict(turn_usage.get(agent, {})) for agent in env.possible_agents},
             }
         )
     spec, kwargs = env.spec, dict(env.spec.kwargs)
@@ -211,17 +189,17 @@ def record(
 
 
 def states(record: Record) -> list[Any]:
-    """The task's states: the start and one after each turn.  States are the task's own frozen data."""
+    """The task's (frozen) states: at the start and after each turn."""
     env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     _, item = env.find(record.item, record.split)
-    found = [env.task.start(item, record.seed)]
+    played = [env.task.start(item, record.seed)]
     for turn in record.turns:
-        found.append(env.task.play(found[-1], turn["texts"]))
-    return found
+        played.append(env.task.play(played[-1], turn["texts"]))
+    return played
 
 
 def scenes(record: Record) -> list[Scene]:
-    """What a renderer may draw: the start and one scene after each turn."""
+    """The scenes for renderers: at the start and after each turn."""
     task = _env(_made_by(record), json.dumps(dict(record.kwargs))).task
     return [task.scene(state) for state in states(record)]
 
@@ -231,19 +209,19 @@ def reward_range(record: Record) -> tuple[float, float]:
     return _env(record.env, json.dumps(dict(record.kwargs))).task.reward_range
 
 
-class Replay(NamedTuple):
-    """What came of playing a record again: equal, or the first place where it is not."""
+class Replayed(NamedTuple):
+    """The result of replaying a record: equal, or the first difference."""
 
     status: Literal["equal", "differs", "inconclusive"]
-    """inconclusive: the difference is confined to tests that timed out then or now, and what they earn"""
+    """inconclusive: only tests that timed out, when recorded or now, and their reward differ"""
     turn: int = 0
-    """counted from 1; 0 for the record as a whole"""
+    """counted from 1; 0 for a difference outside the turns"""
     agent: str | None = None
     field: str = ""
     recorded: Any = None
     recomputed: Any = None
     turns: Sequence[TurnRecord] = ()
-    """the turns with what they earn now; () where it differs"""
+    """the turns with their recomputed results; () if the record differs"""
 
     def __str__(self) -> str:
         if self.status == "equal":
@@ -253,60 +231,60 @@ class Replay(NamedTuple):
         return f"{self.status}: {where}{self.field}: recorded {recorded}, recomputed {recomputed}"
 
 
-def replay(record: Record) -> Replay:
+def replay(record: Record) -> Replayed:
     """Play the texts of `record` again and compare every prompt, reward, part, metric and the end, exactly.
 
-    Where a turn is inconclusive, what it earned is not compared, nor are later prompts, which may quote it;
-    texts, turns and end are.  What such an episode is worth, only the recomputed `turns` say.
+    If a turn is inconclusive, its reward and the later prompts, which may quote it, are not compared; texts,
+    the number of turns and the end are.  The reward of such an episode is that of the recomputed `turns`.
 
-    Raises KeyError where the environment or the item does not exist, and whatever `make` finds wrong with
-    the keywords.
+    Raises KeyError if the environment or the item does not exist, and the errors of `make` for malformed
+    keywords.
     """
     env = _env(_made_by(record), json.dumps(dict(record.kwargs)))
     task, content_hash = env.task, env.spec.content_hash
     if record.content_hash != content_hash:
-        return Replay("differs", 0, None, "content_hash", record.content_hash, content_hash)
+        return Replayed("differs", 0, None, "content_hash", record.content_hash, content_hash)
     if set(record.agents) != set(task.agents):
-        return Replay("differs", 0, None, "agents", sorted(record.agents), sorted(task.agents))
+        return Replayed("differs", 0, None, "agents", sorted(record.agents), sorted(task.agents))
     _, item = env.find(record.item, record.split)
     state, over = task.start(item, record.seed), False
     unsure, turns = None, []
     for t, turn in enumerate(record.turns, start=1):
         if over:
-            return Replay("differs", t, None, "turns", len(record.turns), t - 1)
-        read = {agent: task.prompt(state, agent) for agent in task.agents}
+            return Replayed("differs", t, None, "turns", len(record.turns), t - 1)
+        prompts = {agent: task.prompt(state, agent) for agent in task.agents}
         played = {agent: mend(record.env, agent, turn["texts"].get(agent, ""))[0] for agent in task.agents}
-        apart = _apart(t, turn, {"texts": played} if unsure else {"prompts": read, "texts": played})
-        if apart is not None:
-            return apart
+        difference = _apart(t, turn, {"texts": played} if unsure else {"prompts": prompts, "texts": played})
+        if difference is not None:
+            return difference
         state = task.play(state, played)
         earned = _earned(task.score(state), task.agents)
-        apart = _apart(t, turn, earned)
-        if apart is not None and apart.status == "differs":
-            return apart
-        unsure = unsure or apart
+        difference = _apart(t, turn, earned)
+        if difference is not None and difference.status == "differs":
+            return difference
+        unsure = unsure or difference
         turns.append({**turn, **earned})
         over = task.done(state) or t == env.max_cycles
     terminated = bool(record.turns) and task.done(state)
     if record.terminated != terminated:
-        return Replay("differs", len(record.turns), None, "terminated", record.terminated, terminated)
-    return (unsure or Replay("equal"))._replace(turns=turns)
+        return Replayed("differs", len(record.turns), None, "terminated", record.terminated, terminated)
+    return (unsure or Replayed("equal"))._replace(turns=turns)
 
 
-def _apart(t: int, turn: TurnRecord, recomputed: Mapping[str, Any]) -> Replay | None:
+def _apart(t: int, turn: TurnRecord, recomputed: Mapping[str, Any]) -> Replayed | None:
     for field, now in recomputed.items():
         then = turn[field]
         if then == now:
             continue
         if not isinstance(now, dict):
-            return Replay("differs", t, None, field, then, now)
+            return Replayed("differs", t, None, field, then, now)
         changed = [key for key in {**now, **then} if then.get(key) != now.get(key)]
         same_tests = field == "verdicts" and then.keys() == now.keys()
         if same_tests and all("timeout" in (then[key], now[key]) for key in changed):
-            return Replay("inconclusive", t, None, field, then, now)
+            return Replayed("inconclusive", t, None, field, then, now)
         key = changed[0]
         agent, name = (key, field) if key in turn["texts"] else (None, f"{field}[{key!r}]")
-        return Replay("differs", t, agent, name, then.get(key), now.get(key))
+        return Replayed("differs", t, agent, name, then.get(key), now.get(key))
     return None
 
 
@@ -323,10 +301,10 @@ def _earned(score: Score, agents: Iterable[str]) -> dict[str, Any]:
 
 
 def _made_by(record: Record) -> str:
-    """What `make` takes: with the module to import, where the environment is not known without.
+    """The environment's id, after import of the record's module if the id is not registered yet.
 
-    A record may be a stranger's: what it names must look like a module of somebody's environments, and is
-    only imported; nothing in it is called unless it has registered the environment.
+    A record may come from a stranger: its module must not be one of Python's own; it is only imported, and
+    used only if it has registered the environment.
     """
     if not record.module or record.env in registry:
         return record.env
@@ -346,7 +324,7 @@ def _made_by(record: Record) -> str:
 
 @lru_cache(maxsize=16)
 def _env(id: str, kwargs: str) -> TextEnv:
-    """Never stepped: only its task and spec are read, so that threads may share it."""
+    """A cached environment, never stepped: only its task and spec are read, so threads may share it."""
     return make(id, **json.loads(kwargs))
 
 
@@ -356,26 +334,19 @@ def _version() -> str:
 
 
 def write(records: Iterable[Record], path: str | Path) -> None:
-    """One JSON line a record; compressed where the name ends in `.gz`.
+    """Write one JSON line per record; compressed if the name ends in `.gz`.
 
-    An existing file is replaced when the last line is written, and stays as it was where that fails.
+    An existing file is replaced after the last line is written, and unchanged if writing fails.
     """
-    path = Path(path)
-    draft = path.with_name(f".draft.{path.name}")
-    try:
-        with _open(draft, "wt") as file:
-            for one in records:
-                file.write(one.to_json() + "\n")
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with drafted(Path(path)) as draft, _open(draft, "wt") as file:
+        for record in records:
+            file.write(record.to_json() + "\n")
 
 
 def read(path: str | Path) -> Iterator[Record]:
     """The records of a JSONL file, one at a time; blank lines and a last line that was cut short are skipped.
 
-    Raises ValueError that names file and line for anything else that is not a record.
+    Raises ValueError that names file and line for any other line that is not a record.
     """
     with _open(Path(path), "rt") as file:
         number = 0
@@ -385,22 +356,22 @@ def read(path: str | Path) -> Iterator[Record]:
                 raise ValueError(f"{path}:{number}: longer than {MAX_LINE_CHARS} characters")
             if line.strip():
                 try:
-                    one = Record.from_json(line)
+                    episode = Record.from_json(line)
                 except ValueError as error:
                     if line.endswith("\n") or _whole(line):
                         raise ValueError(f"{path}:{number}: {error}") from error
-                    return  # somebody was killed, or is still writing
-                yield one
+                    return  # the writer was killed, or is still writing
+                yield episode
 
 
 def unique(records: Iterable[Record]) -> Iterator[Record]:
-    """The records without those of an episode (split, item, seed, trial) that came before."""
-    seen: set[tuple[str, str, int, int]] = set()
-    for one in records:
-        episode = one.split, one.item, one.seed, one.trial
-        if episode not in seen:
-            seen.add(episode)
-            yield one
+    """The first record of each episode (split, item, seed, trial)."""
+    keys: set[tuple[str, str, int, int]] = set()
+    for episode in records:
+        key = episode.split, episode.item, episode.seed, episode.trial
+        if key not in keys:
+            keys.add(key)
+            yield episode
 
 
 def _line(file: TextIO, where: str) -> str:
@@ -411,7 +382,7 @@ def _line(file: TextIO, where: str) -> str:
 
 
 def _whole(line: str) -> bool:
-    """Whether a line is JSON."""
+    """Whether a line is complete JSON."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):

@@ -9,11 +9,13 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from collm_envs.datasets.formats import storable
 from collm_envs.envspec import EnvSpec
-from collm_envs.rows import storable
+from collm_envs.keywords import Frame
 from collm_envs.task import Task
 
 if TYPE_CHECKING:
@@ -146,6 +148,23 @@ def task_class(id: str) -> Callable[..., Task]:
     return getattr(importlib.import_module(module), name)
 
 
+def parameters(id: str) -> dict[str, inspect.Parameter]:
+    """The keywords of `make` that are the task's own, with their defaults.
+
+    In the place of a constructor's `frame: Frame = Frame(...)` stand the fields of that default.
+    """
+    declared = inspect.signature(task_class(id)).parameters
+    default = _default_frame(declared)
+    keywords: dict[str, inspect.Parameter] = {}
+    for name, parameter in declared.items():
+        if name == "frame" and default is not None:
+            values = vars(default)
+            keywords |= {field: parameter.replace(name=field, default=values[field]) for field in values}
+        else:
+            keywords[name] = parameter
+    return keywords
+
+
 def pprint_registry() -> None:
     """Print the table of environments."""
     width = max(map(len, _specs))
@@ -153,8 +172,7 @@ def pprint_registry() -> None:
 
 
 def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
-    known, build = spec(id), task_class(id)
-    names = [*inspect.signature(build).parameters]
+    known, build, names = spec(id), task_class(id), parameters(id)
     for name in kwargs:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
@@ -163,5 +181,25 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
     if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
         kwargs = {**kwargs, "items": storable(kwargs["items"])}
     merged = copy.deepcopy({**known.kwargs, **kwargs})
-    task = build(**copy.deepcopy(merged))
-    return task, EnvSpec(known.id, known.entry_point, merged, known.summary)
+    return _build(build, copy.deepcopy(merged)), EnvSpec(known.id, known.entry_point, merged, known.summary)
+
+
+def _default_frame(declared: Mapping[str, inspect.Parameter]) -> Frame | None:
+    """The `Frame` of a constructor that takes one as `frame`; None where it takes none."""
+    if "frame" not in declared:
+        return None
+    parameter = declared["frame"]
+    if parameter.default is parameter.empty and parameter.annotation in (Frame, "Frame"):
+        return Frame()
+    return parameter.default if isinstance(parameter.default, Frame) else None
+
+
+def _build(build: Callable[..., Task], kwargs: Mapping[str, Any]) -> Task:
+    """The task of these keywords; the fields of `Frame` go into one where the constructor takes it."""
+    declared = inspect.signature(build).parameters
+    default = _default_frame(declared)
+    if default is None:
+        return build(**kwargs)
+    shared = {name: value for name, value in kwargs.items() if name not in declared}
+    own = {name: value for name, value in kwargs.items() if name in declared}
+    return build(**own, frame=replace(default, **shared))

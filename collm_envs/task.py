@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from collm_envs.rows import plain
-
 Cell = tuple[int, int, int]
 """(x, y, z) of a block; y points up"""
 
@@ -77,10 +75,12 @@ class Task(Protocol[S]):
     own rows in the published schema, or `{"train": rows, "eval": rows}`), `num_agents`, and
     `self_contained` (every prompt repeats what a policy without memory needs).
 
-    Two things a task may have besides.  `parallel_play = True` says that `play` waits for a sandbox, so that
-    turns are worth playing side by side.  `default_text(state, agent) -> str` is what stands for an agent
-    that takes no part, where the empty text is a poor choice (it would undo the other agents' work too);
-    it enters no prompt, no reward and no record, only credit.
+    What a task may have besides; the functions below are the only places that ask for it, and say what holds
+    for a task without.
+
+    - `parallel_play = True`: `play` waits for a sandbox, so that turns are worth playing side by side.
+    - `default_text(state, agent) -> str`: what stands for an agent that takes no part, where the empty text
+      is a poor choice (it would undo the other agents' work too).  It enters credit alone.
     """
 
     agents: tuple[str, ...]
@@ -123,29 +123,20 @@ class Task(Protocol[S]):
         ...
 
 
+def in_parallel(task: Task) -> bool:
+    """Whether the turns of a task are worth playing side by side."""
+    return hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+
+
+def silence(task: Task, state: Any, agent: str) -> str:
+    """What stands for an agent that takes no part: the task's `default_text` where it has one, else ""."""
+    if hasattr(task, "default_text"):
+        return task.default_text(state, agent)  # type: ignore[attr-defined]
+    return ""
+
+
 def agent_names(n: int) -> tuple[str, ...]:
     """("agent_0", ..., "agent_<n-1>"), or a ValueError for n < 1."""
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"num_agents: need an int of at least 1, got {n!r}")
     return tuple(f"agent_{k}" for k in range(n))
-
-
-def split_rows(rows: Any) -> dict[str, list[Any]]:
-    """The `items=` keyword as {"train": rows, "eval": rows}; one plain list serves both splits.
-
-    Rows may come as `collm_envs.rows` says: lists, iterators, files, data frames, Hugging Face data sets.
-    Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
-    """
-    rows = plain(rows)
-    if isinstance(rows, Mapping):
-        if set(rows) != {"train", "eval"}:
-            raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
-        splits = {split: rows[split] for split in ("train", "eval")}
-    else:
-        splits = {"train": rows, "eval": rows}
-    for split, some in splits.items():
-        if isinstance(some, (str, bytes)) or not isinstance(some, Sequence):
-            raise TypeError(f"items: need a list of rows, got {type(some).__name__}")
-        if not some:
-            raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
-    return {split: list(some) for split, some in splits.items()}

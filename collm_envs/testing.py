@@ -1,8 +1,8 @@
-"""The conformance check for whoever writes an environment.
+"""The conformance check for authors of environments.
 
-PettingZoo's own tests let pass an environment whose observations are numbers or that turns random at its
-second step.  `check_env` plays whole episodes of sense and of junk, twice, interleaved, copied and pickled,
-and looks at everything that comes out.
+PettingZoo's own tests pass an environment whose observations are numbers, or whose second step is random.
+`check_env` plays whole episodes with sensible and junk texts, twice, interleaved, copied and pickled, and
+checks every value returned.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ MOST_TURNS = 1000
 
 
 def check_env(env_fn: Callable[[], TextEnv], *, seeds: Iterable[int] = (0, 1, 2)) -> None:
-    """Raise AssertionError with the first thing that is wrong with the environments `env_fn` makes.
+    """Check the environments that `env_fn` makes; AssertionError names the first fault.
 
     `env_fn` takes no arguments and makes a new environment each time.  Checked are: names, spaces and
-    spec; every value of every step, also for junk; JSON; one shared reward in the stated range; all
-    agents ending alike; determinism by seed; independence of two environments and of the global
+    spec; every value of every step, also for junk; JSON; one shared reward in the stated range; that all
+    agents end together; determinism by seed; independence of two environments and of the global
     generators; copies and pickles in mid-episode; wrong actions; purity of the task; scripted players;
-    and that a recorded episode replays.  Every line costs a few episodes, so give slow tasks small items.
+    and that a recorded episode replays.  Each check plays a few episodes, so give slow tasks small items.
     """
     seeds = tuple(seeds)
     before = random.getstate(), pickle.dumps(np.random.get_state())
@@ -80,11 +80,11 @@ def _need(holds: Any, message: str) -> None:
         raise AssertionError(message)
 
 
-def _same(one: list[str], two: list[str], message: str) -> None:
-    if one != two:
-        apart = [t for t, (a, b) in enumerate(zip(one, two, strict=False)) if a != b]
+def _same(first: list[str], second: list[str], message: str) -> None:
+    if first != second:
+        different = [t for t, (a, b) in enumerate(zip(first, second, strict=False)) if a != b]
         raise AssertionError(
-            f"{message}: first apart after turn {min(apart, default=min(len(one), len(two)))}"
+            f"{message}: first apart after turn {min(different, default=min(len(first), len(second)))}"
         )
 
 
@@ -131,27 +131,27 @@ def _check_items(env: TextEnv) -> None:
 
 
 def _start(env: TextEnv, seed: int | None) -> str:
-    """A checked reset; what came out of it, as JSON."""
+    """The result of a checked reset, as JSON."""
     observations, infos = env.reset(seed=seed)
     _check_turn(env, {"observations": observations, "infos": infos}, "reset", env.possible_agents)
-    said = _json([observations, infos], "what reset returned")
+    result = _json([observations, infos], "what reset returned")
     _spoil(observations, infos, *infos.values())
-    return said
+    return result
 
 
 def _spoil(*handed_out: dict[str, Any]) -> None:
-    """Do what callers do: RLlib writes "__all__" into dicts it is given.  The next ones must be clean."""
+    """Write "__all__" into the dicts, as RLlib does: dicts returned later must not contain it."""
     for value in handed_out:
         value["__all__"] = True
 
 
 def _step(env: TextEnv, actions: Mapping[str, str]) -> str:
-    """One checked step; what came out of it, as JSON."""
+    """The result of one checked step, as JSON."""
     agents = list(env.agents)
     shown = {agent: text[:40] for agent, text in actions.items()}
     try:
         observations, rewards, terminations, truncations, infos = env.step(actions)
-    except Exception as error:  # whatever it is, it must not happen: name the text that did it
+    except Exception as error:  # any error is a fault of the environment: name the text that caused it
         raise AssertionError(f"step raised {error!r} for {shown}") from error
     where = f"step after {shown}"
     handed_out = {
@@ -173,9 +173,9 @@ def _step(env: TextEnv, actions: Mapping[str, str]) -> str:
     _need(ends[0] != (True, True), f"{where}: an episode is terminated or truncated, not both")
     over = any(ends[0])
     _need(env.agents == ([] if over else agents), f"{where}: env.agents is {env.agents}, over is {over}")
-    said = _json(handed_out, f"{where}: what it returned")
+    result = _json(handed_out, f"{where}: what it returned")
     _spoil(*handed_out.values(), *infos.values())
-    return said
+    return result
 
 
 def _check_turn(env: TextEnv, handed_out: Mapping[str, Any], where: str, agents: list[str]) -> None:
@@ -194,35 +194,37 @@ def _check_turn(env: TextEnv, handed_out: Mapping[str, Any], where: str, agents:
 
 
 def _episode(env: TextEnv, seed: int | None, texts: Iterable[str]) -> list[str]:
-    """A whole checked episode; every agent writes the texts in turn, over and over."""
-    said, texts = [_start(env, seed)], list(texts)
+    """The results of a whole checked episode; every agent cycles through `texts`."""
+    results, texts = [_start(env, seed)], list(texts)
     for t in range(MOST_TURNS):
         if not env.agents:
-            return said
-        said.append(_step(env, {a: texts[(t + k) % len(texts)] for k, a in enumerate(env.agents)}))
+            return results
+        results.append(_step(env, {a: texts[(t + k) % len(texts)] for k, a in enumerate(env.agents)}))
     raise AssertionError(f"the episode does not end within {MOST_TURNS} turns")
 
 
 def _check_determinism(env_fn: Callable[[], TextEnv], seed: int, texts: Iterable[str]) -> None:
-    one, two = env_fn(), env_fn()
-    first = _episode(one, seed, texts)
-    _same(first, _episode(two, seed, texts), f"seed {seed} and the same texts gave two different episodes")
-    _episode(one, seed + 1000, ["", "x"])
-    _same(first, _episode(one, seed, texts), f"seed {seed} plays differently after another episode")
+    env, twin = env_fn(), env_fn()
+    expected = _episode(env, seed, texts)
+    _same(
+        expected, _episode(twin, seed, texts), f"seed {seed} and the same texts gave two different episodes"
+    )
+    _episode(env, seed + 1000, ["", "x"])
+    _same(expected, _episode(env, seed, texts), f"seed {seed} plays differently after another episode")
 
 
 def _check_independence(env_fn: Callable[[], TextEnv], seeds: tuple[int, ...]) -> None:
     alone = [_episode(env_fn(), seed, ["", "x"]) for seed in seeds]
     envs = [env_fn() for _ in seeds]
-    said = [[_start(env, seed)] for env, seed in zip(envs, seeds, strict=True)]
+    together = [[_start(env, seed)] for env, seed in zip(envs, seeds, strict=True)]
     for t in range(MOST_TURNS):
-        for env, some in zip(envs, said, strict=True):
+        for env, results in zip(envs, together, strict=True):
             if env.agents:
-                some.append(_step(env, {a: ["", "x"][(t + k) % 2] for k, a in enumerate(env.agents)}))
+                results.append(_step(env, {a: ["", "x"][(t + k) % 2] for k, a in enumerate(env.agents)}))
         if not any(env.agents for env in envs):
             break
-    for one, two in zip(alone, said, strict=True):
-        _same(one, two, "environments played in turn in one process disturb each other")
+    for expected, observed in zip(alone, together, strict=True):
+        _same(expected, observed, "environments played in turn in one process disturb each other")
 
 
 def _check_reset_stream(env_fn: Callable[[], TextEnv], seed: int) -> None:
@@ -241,15 +243,15 @@ def _check_copies(env: TextEnv, seed: int) -> None:
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise AssertionError(f"an environment in mid-episode must copy and pickle: {error}") from error
 
-    def rest(env: TextEnv) -> list[str]:
-        said = []
+    def remaining_turns(env: TextEnv) -> list[str]:
+        results = []
         while env.agents:
-            said.append(_step(env, dict.fromkeys(env.agents, "y")))
-        return [*said, _start(env, None)]
+            results.append(_step(env, dict.fromkeys(env.agents, "y")))
+        return [*results, _start(env, None)]
 
-    expected = rest(env)
+    expected = remaining_turns(env)
     for name, twin in twins.items():
-        _same(rest(twin), expected, f"after {name} in mid-episode the episode goes on differently")
+        _same(remaining_turns(twin), expected, f"after {name} in mid-episode the episode goes on differently")
 
 
 def _check_wrong_actions(env: TextEnv, seed: int) -> None:

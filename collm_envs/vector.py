@@ -4,8 +4,8 @@
     observations, infos = vec.reset(seed=0)
     observations, rewards, terminations, truncations, infos = vec.step([{...}, {...}, ...])
 
-Nothing is stacked into arrays and nothing restarts by itself: an episode that has ended stays ended until
-`reset` or `reset_one`, and its entry in what `step` returns is `{}`.
+Results are lists, not arrays, and no episode restarts by itself: one that has ended stays ended until `reset`
+or `reset_one`, and its entries in the results of `step` are `{}`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any
 
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
+from collm_envs.task import in_parallel
 
 Infos = dict[str, dict[str, Any]]
 
 
 class VecEnv:
-    """`n` environments that share one task (states are frozen, so nothing can leak between them).
+    """`n` environments that share one task (states are frozen, so episodes cannot affect each other).
 
     Where the task says `parallel_play = True` (its turns wait for a sandbox, say), the turns of a step are
     played in as many threads as there are processors.
@@ -37,8 +38,7 @@ class VecEnv:
             TextEnv(env.task, self.spec, render_mode=env.render_mode, max_cycles=env.max_cycles)
             for _ in range(n)
         ]
-        slow = hasattr(env.task, "parallel_play") and env.task.parallel_play  # type: ignore[attr-defined]
-        self._pool = ThreadPoolExecutor(os.cpu_count()) if slow else None
+        self._pool = ThreadPoolExecutor(os.cpu_count()) if in_parallel(env.task) else None
 
     def __len__(self) -> int:
         return len(self.envs)
@@ -48,7 +48,7 @@ class VecEnv:
 
     @property
     def live(self) -> list[int]:
-        """Indices of the episodes that go on."""
+        """Indices of the episodes that have not ended."""
         return [k for k, env in enumerate(self.envs) if env.agents]
 
     def reset(
@@ -58,28 +58,29 @@ class VecEnv:
     ) -> tuple[list[dict[str, str]], list[Infos]]:
         """Start all episodes.
 
-        `seed` is one for each environment, or one from which each draws its own (the seeds s and s + 1
-        have nothing in common), or None; `options` are one for all or one for each.
+        `seed` is a list with one for each environment, or one from which each gets its own (s and s + 1
+        give unrelated ones), or None; `options` are one for all or a list with one for each.
         """
         seeds = self._seeds(seed)
-        each = [options] * len(self) if options is None or isinstance(options, Mapping) else list(options)
-        if len(each) != len(self) or len(seeds) != len(self):
+        per_env = [options] * len(self) if options is None or isinstance(options, Mapping) else list(options)
+        if len(per_env) != len(self) or len(seeds) != len(self):
             raise ValueError(
-                f"{self.spec.id}: need {len(self)} seeds and options, got {len(seeds)} and {len(each)}"
+                f"{self.spec.id}: need {len(self)} seeds and options, got {len(seeds)} and {len(per_env)}"
             )
         started = [
-            env.reset(seed=one, options=some) for env, one, some in zip(self.envs, seeds, each, strict=True)
+            env.reset(seed=env_seed, options=env_options)
+            for env, env_seed, env_options in zip(self.envs, seeds, per_env, strict=True)
         ]
         return [observations for observations, _ in started], [infos for _, infos in started]
 
     def reset_one(
         self, k: int, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, str], Infos]:
-        """Start episode `k` anew; the others go on."""
+        """Start a new episode in environment `k`; the others are unchanged."""
         return self.envs[k].reset(seed=seed, options=options)
 
     def drop(self, k: int) -> None:
-        """End episode `k` where it stands, without a result."""
+        """End episode `k` at its current turn, without a result."""
         self.envs[k].agents = []
 
     def step(
@@ -93,18 +94,18 @@ class VecEnv:
     ]:
         """Play one turn of every live episode.
 
-        `actions[k]` belongs to environment k and is None or {} where its episode has ended.  Raises
-        RuntimeError where none is live, and what `TextEnv.step` raises, before any episode was played on.
+        `actions[k]` belongs to environment k and is None or {} if its episode has ended.  Raises RuntimeError
+        if none is live, and the errors of `TextEnv.step`, before any episode is stepped.
         """
         if len(actions) != len(self):
             raise ValueError(f"{self.spec.id}: need {len(self)} entries of actions, got {len(actions)}")
         live = self.live
         if not live:
             raise RuntimeError(f"{self.spec.id}: no episode is running; call reset() first")
-        for k, some in enumerate(actions):
+        for k, env_actions in enumerate(actions):
             if k in live:
-                self.envs[k].check({} if some is None else some)
-            elif some:
+                self.envs[k].check({} if env_actions is None else env_actions)
+            elif env_actions:
                 raise ValueError(f"{self.spec.id}: episode {k} has ended; its actions must be None")
         played = dict(zip(live, self._play(live, actions), strict=True))
         empty: tuple[dict[str, Any], ...] = ({}, {}, {}, {}, {})
@@ -113,7 +114,7 @@ class VecEnv:
         return observations, rewards, terminations, truncations, infos
 
     def close(self) -> None:
-        """Stop the threads, where there are any; may be called any number of times."""
+        """Stop the threads, if any; may be called any number of times."""
         if self._pool is not None:
             self._pool.shutdown()
 

@@ -1,1 +1,1 @@
-"""Scores that anyone can replay: entries, their verification, and the site made of them.  No torch."""
+"""The leaderboard: entries with replayable records, their verification, and the site.  No torch."""

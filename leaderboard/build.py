@@ -1,6 +1,6 @@
-"""The site: one page with a table for each list, one page for each entry, and a sample of its episodes.
+"""Builds the site: an index with a table for each list, a page for each entry, and sample episodes.
 
-Static files that fetch nothing.  Without JavaScript the tables are plain tables, in order of score.
+Static files that fetch nothing.  Without JavaScript the tables are ordered by score and cannot be sorted.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from collm_envs.pages.episodes import Column, sortable
+from collm_envs.pages.episodes import ListColumn, sortable
 from collm_envs.pages.markup import aligned, document, escape, number
 from collm_envs.pages.report import prose
+from collm_envs.policies.seat import TOKENS
 from leaderboard import history
 from leaderboard.bundle import open_bundle
 from leaderboard.entry import Entry, read_entry
 from leaderboard.lists import LISTS, PAIRS, TRIALS
-from leaderboard.page import CAVEAT, Row, over, write_entry
-from leaderboard.reported import METHODS, PAPER
+from leaderboard.page import CAVEAT, BoardRow, over, write_entry
+from leaderboard.reported import METHODS, REPORTED
 
 METRICS = {
     "StrBuild-v0": ("iou", "adj"),
@@ -27,10 +28,10 @@ METRICS = {
     "CoopHE-v0": ("pass_rate", "call_rate"),
     "CoopHE-v1": ("pass_rate", "call_rate"),
 }
-"""measures of the paper's table that a row shows beside its score"""
+"""{environment: measures of the paper's table that a row shows beside its score}"""
 
 
-def build(entries: Path, out: Path) -> list[Row]:
+def build(entries: Path, out: Path) -> list[BoardRow]:
     """Write the site to `out` (created, files replaced) and return its rows, the best first."""
     events = history.read(entries.parent / "history.jsonl")
     rows = [_row(path, events) for path in find_entries(entries)]
@@ -43,18 +44,18 @@ def build(entries: Path, out: Path) -> list[Row]:
 
 
 def find_entries(entries: Path) -> list[Path]:
-    """Every entry under a folder of lists, in order of name."""
+    """The path of every entry under a folder of lists, ordered by name."""
     return sorted(path for name in LISTS if (entries / name).is_dir() for path in (entries / name).iterdir())
 
 
-def _row(path: Path, events: Sequence[history.Event]) -> Row:
+def _row(path: Path, events: Sequence[history.Event]) -> BoardRow:
     entry, raw = read_entry(open_bundle(path))
     if entry.id != f"{path.parent.name}/{path.name}":
         raise ValueError(f"{path} holds the entry {entry.id}, which belongs into a folder of that name")
-    return Row(entry, *history.current(events, entry.id, sha256(raw).hexdigest()), path)
+    return BoardRow(entry, *history.current(events, entry.id, sha256(raw).hexdigest()), path)
 
 
-def _index(rows: Sequence[Row]) -> str:
+def _index(rows: Sequence[BoardRow]) -> str:
     count = f"{len(rows)} entries · {PAIRS} pairs of item and seed, each played {TRIALS} times"
     parts = [f'<header><p class="eyebrow">{escape(count)}</p><h1>The board</h1></header>', prose(CAVEAT)]
     shown = [name for name in LISTS if LISTS[name].published or any(row.entry.list == name for row in rows)]
@@ -65,7 +66,7 @@ def _index(rows: Sequence[Row]) -> str:
     return document("collm leaderboard", "".join(parts), ("episodes.js",))
 
 
-def _board(name: str, rows: Sequence[Row]) -> str:
+def _board(name: str, rows: Sequence[BoardRow]) -> str:
     listing = LISTS[name]
     body = sortable(_columns(rows, METRICS[listing.env]), least="score") if rows else prose(_NOBODY)
     if listing.published:
@@ -80,13 +81,13 @@ _PAPER_NOTE = (
 )
 
 
-def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
+def _columns(rows: Sequence[BoardRow], metrics: Sequence[str]) -> list[ListColumn]:
     scores = [None if row.status == "withdrawn" else row.entry.claim["score"] for row in rows]
     links = [f'<a href="{escape(row.entry.id)}/index.html">{escape(row.entry.name)}</a>' for row in rows]
     return [
-        Column("entry", [(link, row.entry.name) for link, row in zip(links, rows, strict=True)]),
+        ListColumn("entry", [(link, row.entry.name) for link, row in zip(links, rows, strict=True)]),
         _numbers("score", [None if score is None else score["mean"] for score in scores]),
-        Column("95 % interval", [_between(score) for score in scores]),
+        ListColumn("95 % interval", [_between(score) for score in scores]),
         _words("over", [over(row.entry) for row in rows]),
         _numbers("IQM", [None if score is None else score["iqm"] for score in scores]),
         *(_numbers(name, [_measure(row, name) for row in rows]) for name in metrics),
@@ -96,7 +97,7 @@ def _columns(rows: Sequence[Row], metrics: Sequence[str]) -> list[Column]:
         _words("method", [row.entry.method for row in rows]),
         *(
             _numbers(name.replace("_", " "), tokens, 0)
-            for name in ("tokens_read", "tokens_written")
+            for name in TOKENS
             if any(tokens := [_measure(row, name) for row in rows])
         ),
         _words("models", [", ".join(row.entry.models) or "none" for row in rows]),
@@ -109,9 +110,9 @@ def _between(score: dict[str, float | None] | None) -> tuple[str, float | None]:
     return f"{number(score['low'])} to {number(score['high'])}", score["low"]
 
 
-def _measure(row: Row, name: str) -> float | None:
-    known = row.entry.claim.get(name)
-    return None if known is None or row.status == "withdrawn" else known["mean"]
+def _measure(row: BoardRow, name: str) -> float | None:
+    measure = row.entry.claim.get(name)
+    return None if measure is None or row.status == "withdrawn" else measure["mean"]
 
 
 def _mean(entry: Entry, name: str) -> float:
@@ -120,25 +121,30 @@ def _mean(entry: Entry, name: str) -> float:
     return value
 
 
-def _words(name: str, values: Sequence[str]) -> Column:
-    return Column(name, [(escape(value), value) for value in values], filtered=True)
+def _words(name: str, values: Sequence[str]) -> ListColumn:
+    return ListColumn(name, [(escape(value), value) for value in values], filtered=True)
 
 
-def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> Column:
-    return Column(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
+def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> ListColumn:
+    return ListColumn(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
 
 
 def _reported(env: str) -> str:
-    known = [k for k in range(len(METHODS)) if any(one.values[k] is not None for one in PAPER[env])]
+    shown = [
+        k for k in range(len(METHODS)) if any(reported.values[k] is not None for reported in REPORTED[env])
+    ]
     columns = [
-        Column("method", [(METHODS[k][1], METHODS[k][1]) for k in known]),
-        Column("agents", [(METHODS[k][0], METHODS[k][0]) for k in known]),
-        *(_numbers(one.measure, [_share(one.values[k]) for k in known]) for one in PAPER[env]),
-        Column("status", [("reported by the paper", "reported by the paper")] * len(known)),
+        ListColumn("method", [(METHODS[k][1], METHODS[k][1]) for k in shown]),
+        ListColumn("agents", [(METHODS[k][0], METHODS[k][0]) for k in shown]),
+        *(
+            _numbers(reported.measure, [_share(reported.values[k]) for k in shown])
+            for reported in REPORTED[env]
+        ),
+        ListColumn("status", [("reported by the paper", "reported by the paper")] * len(shown)),
     ]
     return sortable(columns)
 
 
 def _share(per_cent: float | None) -> float | None:
-    """In the unit of the rows above."""
+    """A per cent value as a share of 1, the unit of the entries' rows."""
     return None if per_cent is None else per_cent / 100

@@ -1,4 +1,4 @@
-"""From episodes to the numbers of a row, as they stream by (their meaning: collm_envs.evaluation.stats)."""
+"""Computes the numbers of a row from a stream of episodes (statistics: collm_envs.evaluation.stats)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collm_envs.evaluation.stats import Pair, strata, summary
 from collm_envs.record import Record
 
 HIDDEN = tuple(name for name in COSTS if name.startswith("seconds"))
-"""time depends on the machine and is no measure of an entry"""
+"""measures of time, which depend on the machine and are left out of a claim"""
 Claim = dict[str, dict[str, float | None]]
 
 
 class Tally:
-    """Sums over trials as episodes stream by; memory grows with pairs and measures, not with texts."""
+    """Sums of each measure over trials; memory grows with pairs and measures, not with episodes."""
 
     def __init__(self, pairs: Sequence[Pair], runs: int):
         self._column = {pair: k for k, pair in enumerate(pairs)}
@@ -25,7 +25,7 @@ class Tally:
         self._shape = runs, len(pairs)
 
     def add(self, run: int, record: Record) -> None:
-        """Count an episode of the list."""
+        """Add an episode of the list to the sums of its run."""
         cell = run, self._column[record.item, record.seed]
         for name, value in measures(record).items():
             if name not in HIDDEN:
@@ -33,7 +33,7 @@ class Tally:
                 self._counts.setdefault(name, np.zeros(self._shape))[cell] += 1
 
     def claim(self) -> Claim:
-        """{measure: mean, low, high, iqm}; a measure that some pair of some run lacks is left out."""
+        """{measure: {mean, low, high, iqm}} of the measures that every pair of every run has."""
         alike = strata([*self._column])
         return {
             name: summary(self._sums[name] / counts, alike)._asdict()
@@ -42,12 +42,12 @@ class Tally:
         }
 
     def by_run(self, measure: str) -> list[float]:
-        """The mean of each run."""
+        """The mean of a measure in each run."""
         return (self._sums[measure] / self._counts[measure]).mean(axis=1).tolist()
 
 
 def first_difference(claimed: Mapping[str, Mapping[str, float | None]], recomputed: Claim) -> str:
-    """Where two claims part, in words; "" where they are equal to 1e-9."""
+    """The first difference of two claims, in words; "" if they are equal within 1e-9."""
     for name in {**recomputed, **claimed}:
         then, now = claimed.get(name), recomputed.get(name)
         if then is None or now is None:

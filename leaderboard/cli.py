@@ -17,15 +17,15 @@ from tyro.conf import Positional, arg
 from collm_envs.render.plain import plain
 from leaderboard import history
 from leaderboard.build import build, find_entries
-from leaderboard.bundle import Refused, open_bundle
+from leaderboard.bundle import NotAccepted, open_bundle
 from leaderboard.entry import About, read_entry
 from leaderboard.submit import submit
-from leaderboard.verify import Verdict, verify
+from leaderboard.verify import Verification, verify
 
 T = TypeVar("T")
 HOME = Path(__file__).parent
 HERE = Path("leaderboard/entries")
-"""where a checkout has them, seen from its root"""
+"""folder of the entries, relative to the root of a checkout"""
 SUSPICIOUS = 0.5
 """share of near-duplicates from which `verify` warns"""
 
@@ -39,17 +39,17 @@ class Submit(About):
     training: Annotated[tuple[Path, ...], arg(metavar="DIR")] = ()
     """folders of `collm train`, one for each run: seeds, tokens and learning curves are taken from them"""
     entries: Path | None = None
-    """where entries lie; default: leaderboard/entries, where there is one"""
+    """folder of the entries; default: leaderboard/entries, if it exists"""
 
 
 @dataclass
 class Verify:
-    """Replay entries and check everything they claim.  Status 1 where one is refused."""
+    """Replay entries and check everything they claim.  Status 1 if one is refused."""
 
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="ENTRY")] = ()
-    """folders or .zip files; default: every entry there is"""
+    """folders or .zip files; default: all entries"""
     entries: Path | None = None
-    """where the entries to compare with lie; default: leaderboard/entries, else those beside the program"""
+    """folder of the entries to compare with; default: leaderboard/entries, else the package's own"""
     write: bool = False
     """add the outcome to history.jsonl"""
     hub: bool = False
@@ -58,12 +58,12 @@ class Verify:
 
 @dataclass
 class Mark:
-    """Say of an entry that it was reproduced or withdrawn."""
+    """Mark an entry as reproduced or withdrawn."""
 
     path: Annotated[Positional[Path], arg(metavar="ENTRY")]
     """folder of the entry"""
     status: Annotated[Positional[history.Status], arg(metavar="STATUS")]
-    """reproduced or withdrawn, or self-reported to take a mark back"""
+    """reproduced or withdrawn, or self-reported to remove a mark"""
     note: str
     """by whom and how, or why"""
 
@@ -75,11 +75,11 @@ class Build:
     out: Path | None = None
     """folder for the pages; default: `site`, beside the entries"""
     entries: Path | None = None
-    """where entries lie; default: leaderboard/entries, else those beside the program"""
+    """folder of the entries; default: leaderboard/entries, else the package's own"""
 
 
 def main(args: Sequence[str]) -> int:
-    """Run the verb that `args` names; the exit status."""
+    """Run the verb that `args` begins with; returns the exit status."""
     if not args or args[0] in ("-h", "--help"):
         print("usage: collm leaderboard {" + ",".join(VERBS) + "} ...      --help says more")
         return 0 if args else 2
@@ -96,57 +96,57 @@ def _flags(config: type[T], args: Sequence[str], prog: str) -> T:
 
 
 def _submit(args: Sequence[str]) -> int:
-    asked = _flags(Submit, args, "collm leaderboard submit")
-    about = About(**{field.name: getattr(asked, field.name) for field in fields(About)})
-    entries = asked.entries or _entries()
-    if asked.entries is None and not entries.is_dir():
+    options = _flags(Submit, args, "collm leaderboard submit")
+    about = About(**{field.name: getattr(options, field.name) for field in fields(About)})
+    entries = options.entries or _entries()
+    if options.entries is None and not entries.is_dir():
         raise ValueError(f"no folder {HERE} here; say with --entries where the new entry is to lie")
-    print(f"{submit(asked.folders, about, entries, asked.training)}: replayed and whole")
+    print(f"{submit(options.folders, about, entries, options.training)}: replayed and whole")
     return 0
 
 
 def _verify(args: Sequence[str]) -> int:
-    asked = _flags(Verify, args, "collm leaderboard verify")
-    entries = asked.entries or _entries()
+    options = _flags(Verify, args, "collm leaderboard verify")
+    entries = options.entries or _entries()
     everything = find_entries(entries)
-    paths = asked.paths or everything
+    paths = options.paths or everything
     if not paths:
         print(f"no entries in {entries}", file=sys.stderr)
         return 1
-    accepted = [_verify_one(path, everything, entries, asked) for path in paths]
+    accepted = [_verify_one(path, everything, entries, options) for path in paths]
     return 0 if all(accepted) else 1
 
 
-def _verify_one(path: Path, everything: Sequence[Path], entries: Path, asked: Verify) -> bool:
-    """Whether the entry was accepted.  What was said of its bytes before, withdrawn above all, stays."""
+def _verify_one(path: Path, everything: Sequence[Path], entries: Path, options: Verify) -> bool:
+    """Whether the entry is accepted.  An earlier mark of the same bytes, such as withdrawn, is kept."""
     others = [other for other in everything if other.resolve() != path.resolve()]
     try:
-        verdict = verify(path, others, hub=asked.hub)
-    except Refused as refused:
+        verdict = verify(path, others, hub=options.hub)
+    except NotAccepted as refused:
         print(plain(f"refused {path}: {refused}"), file=sys.stderr)
         return False
-    except Exception as error:  # whatever it is, the entries after this one are checked
+    except Exception as error:  # any error refuses this entry; the next ones are still checked
         print(plain(f"refused {path}: {type(error).__name__}: {error}"), file=sys.stderr)
         return False
-    print(plain(_said(path, verdict)))
+    print(plain(_summary(path, verdict)))
     for other, why in verdict.not_compared.items():
         print(plain(f"  not compared with {other}: {why.removeprefix(f'{other}: ')}"), file=sys.stderr)
     book = entries.parent / "history.jsonl"
     now = history.current(history.read(book), verdict.entry.id, verdict.digest)[0]
-    if asked.write and now == "self-reported":
+    if options.write and now == "self-reported":
         history.append(book, _event(verdict))
     return True
 
 
-def _said(path: Path, verdict: Verdict) -> str:
+def _summary(path: Path, verdict: Verification) -> str:
     score = verdict.entry.claim["score"]
-    said = f"replay-verified {path}: score {score['mean']:.4f}, {verdict.episodes} episodes equal"
+    line = f"replay-verified {path}: score {score['mean']:.4f}, {verdict.episodes} episodes equal"
     if verdict.inconclusive:
-        said += f" but for {verdict.inconclusive} that timed out"
-    return "\n  ".join([said, *_near(verdict)])
+        line += f" but for {verdict.inconclusive} that timed out"
+    return "\n  ".join([line, *_near(verdict)])
 
 
-def _near(verdict: Verdict) -> list[str]:
+def _near(verdict: Verification) -> list[str]:
     return [
         f"{part:.0%} of the episodes read like those of {name}"
         for name, part in verdict.similar.items()
@@ -154,35 +154,35 @@ def _near(verdict: Verdict) -> list[str]:
     ]
 
 
-def _event(verdict: Verdict) -> history.Event:
+def _event(verdict: Verification) -> history.Event:
     note = "; ".join([f"{verdict.episodes} episodes", *_near(verdict)])
     return history.Event(verdict.entry.id, "replay-verified", verdict.digest, _today(), note)
 
 
 def _mark(args: Sequence[str]) -> int:
-    asked = _flags(Mark, args, "collm leaderboard mark")
-    if asked.status == "replay-verified":
+    options = _flags(Mark, args, "collm leaderboard mark")
+    if options.status == "replay-verified":
         raise ValueError("only `collm leaderboard verify --write` says replay-verified")
-    entry, raw = read_entry(open_bundle(asked.path))
-    event = history.Event(entry.id, asked.status, sha256(raw).hexdigest(), _today(), asked.note)
-    history.append(asked.path.resolve().parents[2] / "history.jsonl", event)
-    print(plain(f"{entry.id} is {asked.status}: {asked.note}"))
+    entry, raw = read_entry(open_bundle(options.path))
+    event = history.Event(entry.id, options.status, sha256(raw).hexdigest(), _today(), options.note)
+    history.append(options.path.resolve().parents[2] / "history.jsonl", event)
+    print(plain(f"{entry.id} is {options.status}: {options.note}"))
     return 0
 
 
 def _build(args: Sequence[str]) -> int:
-    asked = _flags(Build, args, "collm leaderboard build")
-    entries = asked.entries or _entries()
+    options = _flags(Build, args, "collm leaderboard build")
+    entries = options.entries or _entries()
     if not entries.is_dir():
         raise ValueError(f"no entries in {entries}; say with --entries where they are")
-    out = asked.out or entries.parent / "site"
+    out = options.out or entries.parent / "site"
     rows = build(entries, out)
     print(f"{len(rows)} entries: {out / 'index.html'}")
     return 0
 
 
 def _entries() -> Path:
-    """Those of the folder one stands in; without any, those beside this file, where a checkout has them."""
+    """The folder of entries: leaderboard/entries in the current folder, else the one beside this file."""
     return HERE if HERE.is_dir() else HOME / "entries"
 
 

@@ -1,4 +1,4 @@
-"""What an entry says of itself: `entry.json`, read strictly."""
+"""The data of an entry: `entry.json`, parsed strictly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from math import isfinite
 from typing import Any, Literal, get_args
 
 from collm_envs.evaluation.stats import Summary
-from collm_envs.record import MAX_DEPTH, too_deep
-from leaderboard.bundle import ENTRY, Bundle, Refused, opened, read
+from collm_envs.shapes import MAX_DEPTH, fits, too_deep
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, opened, read
 from leaderboard.claim import Claim
 from leaderboard.lists import LISTS
 from leaderboard.training import Curves
@@ -20,17 +20,19 @@ from leaderboard.training import Curves
 FORMAT = 2
 MAX_JSON_BYTES = 2**18
 MAX_TEXT_CHARS = 2000
+MAX_ENTRIES = 256
+"""of a list or table in an entry"""
 Kind = Literal["scripted", "prompted", "trained"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What only the submitter knows."""
+    """The part of an entry that the submitter writes."""
 
     name: str
-    """of the entry: lower-case letters, digits and dashes"""
+    """name of the entry: lower-case letters, digits and dashes"""
     kind: Kind
-    """scripted: a program wrote the texts; prompted: untrained models; trained: trained on the task"""
+    """scripted: texts by a program; prompted: by untrained models; trained: by models trained on the task"""
     method: str
     """the protocol or algorithm, e.g. discussion, MAGRPO, CoLLM-CC"""
     models: Sequence[str] = ()
@@ -42,13 +44,13 @@ class About:
     tokens: int | None = None
     """tokens trained on, all runs together"""
     hardware: str = ""
-    """what it was trained and played on"""
+    """machine of training and evaluation"""
     commit: str = ""
-    """of the code"""
+    """commit of the code"""
     licence: str = ""
-    """of the texts in the records"""
+    """licence of the texts in the records"""
     contact: str = ""
-    """whom to ask"""
+    """contact for questions"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +62,24 @@ class Entry(About):
     list: str
     """name of the public evaluation list"""
     kwargs: Mapping[str, Any]
-    """the list's, and `num_agents` where one agent did all the work"""
+    """keywords of the list, and `num_agents` if a single agent did all the work"""
     agents: int
-    """that wrote the texts"""
+    """number of agents"""
     version: str
-    """of the collm package that played it"""
+    """version of the collm package that played the episodes"""
     content_hash: str
-    """of the environment"""
+    """content hash of the environment"""
     date: str
     runs: Mapping[str, str]
     """{record file: its sha256}"""
     claim: Claim
     score_by_run: Sequence[float]
     curves: Curves
-    """for each run (step, return) of its evaluations while it was trained, as reported; or nothing"""
+    """for each run [(step, return)] of its evaluations during training, as reported; empty if unknown"""
 
     @property
     def id(self) -> str:
-        """Its place under entries/."""
+        """Path of the entry under entries/: LIST/NAME."""
         return f"{self.list}/{self.name}"
 
     def to_json(self) -> str:
@@ -86,71 +88,75 @@ class Entry(About):
 
 
 def check_about(about: About) -> None:
-    """ValueError that names what is missing or malformed."""
+    """Raises ValueError that names the missing or malformed field."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", about.name):
         raise ValueError(f"name must be lower-case letters, digits and dashes, got {about.name!r}")
     if about.kind not in get_args(Kind):
         raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {about.kind!r}")
-    wanted = ["method", "licence", "contact", "command"]
-    wanted += ["models"] * (about.kind != "scripted") + ["seeds", "hardware", "commit"] * (
+    required = ["method", "licence", "contact", "command"]
+    required += ["models"] * (about.kind != "scripted") + ["seeds", "hardware", "commit"] * (
         about.kind == "trained"
     )
-    for name in wanted:
+    for name in required:
         if not getattr(about, name):
             raise ValueError(f"{name} is needed for an entry of kind {about.kind!r}")
 
 
 def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
-    """The entry and what its digest is of: its bytes, with the line ends and without the byte order mark that
-    git or an editor may have set.  Refused that names the field.
+    """(entry, bytes that its digest is computed of).  NotAccepted that names the malformed field.
+
+    The bytes are those of entry.json without a byte order mark and with "\\n" as line ends, because git and
+    editors may change both.
     """
     with opened(bundle, ENTRY) as file:
         raw = read(file, ENTRY, MAX_JSON_BYTES + 1)
     if len(raw) > MAX_JSON_BYTES:
-        raise Refused(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
+        raise NotAccepted(ENTRY, f"more than {MAX_JSON_BYTES} bytes")
     raw = raw.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
         data = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise Refused(ENTRY, f"not JSON ({error})") from error
+        raise NotAccepted(ENTRY, f"not JSON ({error})") from error
     if not isinstance(data, dict):
-        raise Refused(ENTRY, f"need a JSON object, got {type(data).__name__}")
+        raise NotAccepted(ENTRY, f"need a JSON object, got {type(data).__name__}")
     if too_deep(data):
-        raise Refused(ENTRY, f"nested more than {MAX_DEPTH} deep")
-    known = {field.name for field in fields(Entry)}
-    for name in sorted(known ^ set(data)):
-        raise Refused(ENTRY, f"field {name!r} is {'missing' if name in known else 'unknown'}")
-    for name, fits in _FIELDS.items():
-        if not fits(data[name]):
-            raise Refused(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
+        raise NotAccepted(ENTRY, f"nested more than {MAX_DEPTH} deep")
+    expected = {field.name for field in fields(Entry)}
+    for name in sorted(expected ^ set(data)):
+        raise NotAccepted(ENTRY, f"field {name!r} is {'missing' if name in expected else 'unknown'}")
+    for name, shape in _SHAPES.items():
+        if not fits(data[name], shape, MAX_ENTRIES):
+            raise NotAccepted(ENTRY, f"field {name!r} is malformed: {repr(data[name])[:80]}")
     entry = Entry(**data)
     try:
         check_about(entry)
     except ValueError as error:
-        raise Refused(ENTRY, str(error)) from error
+        raise NotAccepted(ENTRY, str(error)) from error
     if sorted(entry.runs) != sorted(bundle.runs()):
-        raise Refused(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
+        raise NotAccepted(ENTRY, f"field 'runs' names {sorted(entry.runs)}, the entry holds {bundle.runs()}")
     _check_runs(entry)
     if entry.curves and len(entry.curves) != len(entry.runs):
-        raise Refused(
+        raise NotAccepted(
             ENTRY, f"field 'curves': need one for each of {len(entry.runs)} runs, got {len(entry.curves)}"
         )
     return entry, raw
 
 
 def _check_runs(entry: Entry) -> None:
-    """Refused unless every run is one of its own, of a training seed of its own."""
+    """NotAccepted if two runs are the same file or have the same training seed."""
     if len(entry.runs) > 1 and entry.kind != "trained":
-        raise Refused(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
+        raise NotAccepted(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
     if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
-        raise Refused(ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}")
+        raise NotAccepted(
+            ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}"
+        )
     if len(set(entry.seeds)) < len(entry.seeds):
-        raise Refused(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
-    named: dict[str, str] = {}
-    for name, made in entry.runs.items():
-        if made in named:
-            raise Refused(ENTRY, f"field 'runs': {named[made]} and {name} are one file")
-        named[made] = name
+        raise NotAccepted(ENTRY, f"field 'seeds': {entry.seeds} has one twice")
+    name_of: dict[str, str] = {}
+    for name, digest in entry.runs.items():
+        if digest in name_of:
+            raise NotAccepted(ENTRY, f"field 'runs': {name_of[digest]} and {name} are one file")
+        name_of[digest] = name
 
 
 def _text(value: Any) -> bool:
@@ -165,49 +171,21 @@ def _number(value: Any) -> bool:
     return _whole(value) or (type(value) is float and isfinite(value))
 
 
-def _list_of(fits: Any) -> Any:
-    return lambda value: isinstance(value, list) and len(value) <= 256 and all(map(fits, value))
-
-
-def _dict_of(fits: Any) -> Any:
-    return lambda value: (
-        isinstance(value, dict)
-        and len(value) <= 256
-        and all(map(_text, value))
-        and all(map(fits, value.values()))
-    )
-
-
-def _claim(value: Any) -> bool:
-    return _dict_of(_summary)(value) and "score" in value
-
-
-def _summary(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == set(Summary._fields)
-        and all(_number(some) or (some is None and name in ("low", "high")) for name, some in value.items())
-    )
-
-
-def _point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and _whole(value[0]) and _number(value[1])
-
-
-_FIELDS = {
+_SUMMARY = {name: (_number, None) if name in ("low", "high") else _number for name in Summary._fields}
+_SHAPES: dict[str, Any] = {
     **dict.fromkeys(
         ("name", "kind", "method", "command", "hardware", "commit", "licence", "contact", "env"), _text
     ),
     **dict.fromkeys(("version", "content_hash", "date"), _text),
     "list": lambda value: isinstance(value, str) and value in LISTS,
-    "models": _list_of(_text),
-    "seeds": _list_of(_whole),
-    "tokens": lambda value: value is None or (_whole(value) and value >= 0),
+    "models": [_text],
+    "seeds": [_whole],
+    "tokens": (None, lambda value: _whole(value) and value >= 0),
     "format": lambda value: value == FORMAT and type(value) is int,
-    "runs": _dict_of(_text),
-    "claim": _claim,
-    "score_by_run": _list_of(_number),
-    "kwargs": lambda value: isinstance(value, dict),
+    "runs": {_text: _text},
+    "claim": lambda value: fits(value, {_text: _SUMMARY}, MAX_ENTRIES) and "score" in value,
+    "score_by_run": [_number],
+    "kwargs": dict,
     "agents": _whole,
-    "curves": _list_of(_list_of(_point)),
+    "curves": [[lambda point: fits(point, [_number]) and len(point) == 2 and _whole(point[0])]],
 }

@@ -1,7 +1,7 @@
-"""What happened to entries, in a file that only grows: `history.jsonl`.
+"""The append-only log of changes of entries' status: `history.jsonl`.
 
-Each line carries the sha256 of the line before it, so that a line taken out or changed shows.
-A verification counts for the very bytes it saw: an entry changed later is self-reported again.
+Each line contains the sha256 of the line before, so that a removed or changed line is detected.
+A verification is valid for the bytes it was made of: an entry changed later is self-reported again.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ class Event:
     """list/name"""
     status: Status
     digest: str
-    """sha256 of the entry.json it was said of"""
+    """sha256 of the entry.json that the status is of"""
     date: str
     note: str
-    """the reason, or what was seen"""
+    """the reason, or the findings"""
     previous: str = FIRST
     """sha256 of the line before"""
 
 
 def read(path: Path) -> list[Event]:
-    """Every event; ValueError that names the line where the chain is broken."""
-    found, previous = [], FIRST
+    """All events.  Raises ValueError that names the line where the chain of hashes is broken."""
+    events, previous = [], FIRST
     if not path.exists():
-        return found
+        return events
     for number, line in enumerate(_lines(path), start=1):
         try:
             event = Event(**json.loads(line))
@@ -46,8 +46,8 @@ def read(path: Path) -> list[Event]:
         if event.previous != previous:
             raise ValueError(f"{path}:{number}: the line before was changed or taken out")
         previous = _digest(line)
-        found.append(event)
-    return found
+        events.append(event)
+    return events
 
 
 def append(path: Path, event: Event) -> None:
@@ -61,7 +61,7 @@ def append(path: Path, event: Event) -> None:
 
 
 def current(events: Sequence[Event], entry: str, digest: str) -> tuple[Status, str]:
-    """(status, note) of an entry as it is now.  Withdrawn holds for any bytes, the others for these only."""
+    """(status, note) of an entry with this digest.  Withdrawn is valid for any digest of the entry."""
     for event in reversed(events):
         if event.entry == entry and (event.digest == digest or event.status == "withdrawn"):
             return event.status, event.note
@@ -69,7 +69,7 @@ def current(events: Sequence[Event], entry: str, digest: str) -> tuple[Status, s
 
 
 def _lines(path: Path) -> list[str]:
-    """Of the file; not `splitlines`, which also parts a note at a U+2028 in it."""
+    """The lines of the file; not by `splitlines`, which also splits a note at a U+2028."""
     return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
 
 

@@ -1,7 +1,7 @@
-"""The public evaluation lists: which pairs of item and episode seed an entry has to play, and how often.
+"""The public evaluation lists: pairs of item and episode seed that an entry has to play.
 
-`splits/<list>.jsonl` holds the 64 pairs; each is played 4 times.  They are what
-`collm eval ENV --episodes 64 --seeds 4` plays, so that no other command is needed to make an entry.
+`splits/<list>.jsonl` contains the 64 pairs; each is played 4 times.  These are the episodes that
+`collm eval ENV --episodes 64 --seeds 4` plays, so that no other command is needed for an entry.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collm_envs.evaluation.episodes import Job
+from collm_envs.files import read_lines
 
 SPLITS = Path(__file__).parent / "splits"
 PAIRS, TRIALS = 64, 4
 
 
 class Listing(NamedTuple):
-    """A list: the environment as it has to be made, and what the list is in a line."""
+    """A list: environment, its keywords, and a description of one line."""
 
     env: str
     kwargs: Mapping[str, Any]
     about: str
     published: bool = False
-    """whether it is on the published data, so that the paper's numbers stand beside it"""
+    """whether its data is the published one, so that the paper's numbers are shown beside it"""
 
 
 ALONE = {"num_agents": 1}
-"""what an entry may add to a list's keywords: one agent does all the work (single, GRPO, AC)"""
+"""keywords that an entry may add to the list's: one agent does all the work (single, GRPO, AC)"""
 HUB = {"data": "hub"}
 TINY = "for very small models: terse prompts"
 LISTS: Mapping[str, Listing] = {
@@ -62,7 +63,7 @@ LISTS: Mapping[str, Listing] = {
 
 
 def find(name: str) -> Listing:
-    """The list of that name; ValueError with the nearest known one otherwise."""
+    """The list of that name.  Raises ValueError with the nearest name for an unknown one."""
     if name not in LISTS:
         near = difflib.get_close_matches(name, LISTS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(LISTS)}"
@@ -71,7 +72,7 @@ def find(name: str) -> Listing:
 
 
 def list_of(env: str, kwargs: Mapping[str, Any]) -> str:
-    """The name of the list that is played on this environment; ValueError where there is none."""
+    """The name of the list of this environment and keywords.  Raises ValueError if there is none."""
     for name in LISTS:
         if LISTS[name].env == env and is_played_with(name, kwargs):
             return name
@@ -81,18 +82,18 @@ def list_of(env: str, kwargs: Mapping[str, Any]) -> str:
 
 
 def is_played_with(name: str, kwargs: Mapping[str, Any]) -> bool:
-    """Whether these are the list's keywords, to the type, with a team of its own size or of one."""
+    """Whether these are the list's keywords (types too), with its own number of agents or with one."""
     own = find(name).kwargs
     return written(kwargs) in (written(own), written({**own, **ALONE}))
 
 
 def written(kwargs: Mapping[str, Any]) -> str:
-    """Keywords in one order; unlike ==, 1, 1.0 and True are three things."""
+    """Keywords as sorted JSON, in which 1, 1.0 and True differ, unlike with ==."""
     return json.dumps(dict(kwargs), sort_keys=True)
 
 
 def jobs(name: str) -> list[Job]:
-    """Every episode of a list once, all pairs of a trial after those of the one before."""
+    """Every episode of a list: all pairs of trial 0, then those of trial 1, ..."""
     find(name)
-    rows = [json.loads(line) for line in (SPLITS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = read_lines(SPLITS / f"{name}.jsonl")
     return [Job(**row, trial=trial) for trial in range(TRIALS) for row in rows]

@@ -1,4 +1,4 @@
-"""The page of one entry: its numbers and curves, a sample of its episodes, how it was made and checked."""
+"""The page of one entry: numbers, curves, sample episodes, and how it was made and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from leaderboard.submit import how_to_play
 from leaderboard.verify import check_header, environment
 
 SAMPLE = 4
-"""episodes shown of an entry: spread evenly over the list, first trial, chosen before anything was played"""
+"""episodes of an entry that are shown: of the first trial, spread evenly over the list, whatever they earn"""
 CAVEAT = (
     "Replay proves the score, not who wrote the text. `replay-verified` means that every text was played "
     "again and earned what is claimed; `reproduced`, that the maintainers ran the models themselves; "
@@ -29,42 +29,48 @@ CAVEAT = (
 )
 
 
-class Row(NamedTuple):
+class BoardRow(NamedTuple):
     entry: Entry
     status: str
     note: str
     path: Path
 
 
-def write_entry(row: Row, events: Sequence[history.Event], folder: Path) -> None:
+def write_entry(row: BoardRow, events: Sequence[history.Event], folder: Path) -> None:
     """The pages of an entry in `folder`: index.html, episodes.html, 1.html, 2.html, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     sample = sampled(row)
     links = [f"{k}.html" for k in range(1, len(sample) + 1)]
-    for link, one in zip(links, sample, strict=True):
-        (folder / link).write_text(page(asdict(one), scenes(one), reward_range(one)), encoding="utf-8")
-    listed = episodes_page([asdict(one) for one in sample], links, title=f"Episodes of {row.entry.name}")
+    for link, record in zip(links, sample, strict=True):
+        (folder / link).write_text(
+            page(asdict(record), scenes(record), reward_range(record)), encoding="utf-8"
+        )
+    listed = episodes_page(
+        [asdict(record) for record in sample], links, title=f"Episodes of {row.entry.name}"
+    )
     (folder / "episodes.html").write_text(listed, encoding="utf-8")
     (folder / "index.html").write_text(_entry_page(row, events, sample, links), encoding="utf-8")
 
 
-def sampled(row: Row) -> list[Record]:
-    """The episodes to show, the same ones for every entry of a list.
+def sampled(row: BoardRow) -> list[Record]:
+    """The records of the sample episodes, which are the same for every entry of a list.
 
-    Raises Refused for one of another environment than the list's: to draw it, its environment is made.
+    Raises NotAccepted for a record of another environment than the list's (drawing would make it).
     """
     env = environment(row.entry)
     pairs = jobs(row.entry.list)[:PAIRS]
-    wanted = [pairs[k * (PAIRS - 1) // (SAMPLE - 1)] for k in range(SAMPLE)]
-    found = {}
-    for place, one in records(open_bundle(row.path), "run-0.jsonl.gz"):
-        if one.trial == 0:
-            check_header(place, one, env, one.agents)
-            found[one.item, one.seed] = one
-    return [found[job.item, job.seed] for job in wanted]
+    chosen = [pairs[k * (PAIRS - 1) // (SAMPLE - 1)] for k in range(SAMPLE)]
+    by_pair = {}
+    for where, record in records(open_bundle(row.path), "run-0.jsonl.gz"):
+        if record.trial == 0:
+            check_header(where, record, env, record.agents)
+            by_pair[record.item, record.seed] = record
+    return [by_pair[job.item, job.seed] for job in chosen]
 
 
-def _entry_page(row: Row, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]) -> str:
+def _entry_page(
+    row: BoardRow, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]
+) -> str:
     entry = row.entry
     about = f"{entry.env} · {LISTS[entry.list].about} · {entry.date}"
     status = f"{row.status}: {row.note}" if row.note else row.status
@@ -87,7 +93,7 @@ _SAMPLE_NOTE = (
 
 
 def over(entry: Entry) -> str:
-    """What its interval is over."""
+    """The units that the entry's confidence interval is computed over, in words."""
     if len(entry.runs) > 1:
         return f"{len(entry.runs)} seeds"
     return f"{PAIRS} pairs, 1 seed" if entry.kind == "trained" else f"{PAIRS} pairs"
@@ -95,14 +101,14 @@ def over(entry: Entry) -> str:
 
 def _claim(entry: Entry) -> str:
     rows = [
-        (name.replace("_", " "), one["mean"], one["low"], one["high"], one["iqm"])
-        for name, one in entry.claim.items()
+        (name.replace("_", " "), summary["mean"], summary["low"], summary["high"], summary["iqm"])
+        for name, summary in entry.claim.items()
     ]
     return table(("measure", "mean", "low", "high", "IQM"), rows)
 
 
 def _learning(entry: Entry) -> str:
-    """Return while it was trained, on the items of its own evaluations."""
+    """The chart of returns in evaluations during training."""
     runs = [dict(curve) for curve in entry.curves]
     steps = sorted(set(runs[0]).intersection(*runs[1:]))
     curve = spread(entry.method, steps, [[run[step] for step in steps] for run in runs])
@@ -114,9 +120,9 @@ _BAND = "evaluations while it was trained: mean of the seeds, band from the leas
 
 def _episodes(sample: Sequence[Record], links: Sequence[str]) -> str:
     items = "".join(
-        f'<li><a href="{link}">{escape(one.item)}, seed {one.seed}</a> '
-        f'<span class="quiet">score {number(score_of(one.turns))}</span></li>'
-        for one, link in zip(sample, links, strict=True)
+        f'<li><a href="{link}">{escape(record.item)}, seed {record.seed}</a> '
+        f'<span class="quiet">score {number(score_of(record.turns))}</span></li>'
+        for record, link in zip(sample, links, strict=True)
     )
     return f'<ul class="sample">{items}</ul><p><a href="episodes.html">as a table</a></p>'
 

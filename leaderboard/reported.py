@@ -1,6 +1,6 @@
-"""The paper's own results, as the paper reports them: other data, other seeds, not replayed here.
+"""The paper's results as it reports them, in per cent: other data, other seeds, not replayed here.
 
-In per cent.  HouseBuild and CoopHE are known at second hand and not for every method.
+HouseBuild and CoopHE are known from secondary sources and not for every method.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ METHODS = (
 
 
 class Reported(NamedTuple):
-    """One measure of the paper's table: a value for each of METHODS, None where it is not known to us."""
+    """One measure of the paper's table: a value for each of METHODS, None if unknown."""
 
     measure: str
     values: Sequence[float | None]
 
 
-PAPER: Mapping[str, Sequence[Reported]] = {
+REPORTED: Mapping[str, Sequence[Reported]] = {
     "StrBuild-v0": (
         Reported("IoU", (36.6, 46.1, 49.8, 5.9, 18.7, 6.5, 50.6, 44.6, 68.5)),
         Reported("adjacency", (0.9, 0.4, 0.4, 15.7, 12.9, 16.2, 13.3, 7.6, 7.3)),
@@ -39,4 +39,4 @@ PAPER: Mapping[str, Sequence[Reported]] = {
     "CoopHE-v0": (Reported("pass rate", (None, None, None, None, None, None, None, None, 75.2)),),
     "ArXiv-v0": (Reported("score", (44.0, 91.0, 95.3, 49.0, 57.0, 54.3, 93.1, 94.1, 95.0)),),
 }
-"""by environment"""
+"""{environment: its measures}"""

@@ -1,7 +1,7 @@
-"""The rows of the scripted players, played and submitted anew: `python -m leaderboard.scripted`.
+"""Plays and submits the entries of the scripted players: `python -m leaderboard.scripted`.
 
-They are yardsticks.  A change that makes an environment's content hash another one makes its entries
-another version's; then their folders are deleted and this is run again.
+They are baselines.  After a change of an environment's content hash its old entries are invalid: delete their
+folders and run this again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ENTRIES = Path(__file__).parent / "entries"
 
 
 def main() -> None:
-    """Make every entry of a scripted player that is not there, but for lists on the hub's data."""
+    """Make every missing entry of a scripted player, except for lists on the hub's data."""
     here = {name: listing for name, listing in lists.LISTS.items() if "data" not in listing.kwargs}
     for name, listing in here.items():
         for player in PLAYERS:

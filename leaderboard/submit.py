@@ -1,4 +1,4 @@
-"""An entry made from the folders that `collm eval` wrote, and verified before it stands anywhere."""
+"""Makes an entry from the folders that `collm eval` wrote, and verifies it before it is saved."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from collm_envs.files import read_json
 from leaderboard import lists
-from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally
 from leaderboard.entry import FORMAT, About, Entry, check_about
 from leaderboard.training import Curves, read_training
@@ -24,8 +25,8 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
     """The folder of the new entry under `entries`; each of `folders` is one run, i.e. one training seed.
 
     `training` are the folders of `collm train`, one for each run, to take seeds, tokens and curves from.
-    Raises ValueError where something is missing or the entry would be refused, FileExistsError where the
-    name is taken.  Nothing is left behind then.
+    Raises ValueError if something is missing or the entry would be refused, FileExistsError if the name is
+    taken; then nothing is written.
     """
     if not folders:
         raise ValueError("which folders? collm leaderboard submit DIR...")
@@ -39,13 +40,13 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
     if training:
         about = replace(about, seeds=learned.seeds, tokens=learned.tokens)
     check_about(about)
-    claim = json.loads((folders[0] / "eval.json").read_text(encoding="utf-8-sig"))
+    claim = read_json(folders[0] / "eval.json")
     name = lists.list_of(claim["env"], claim["kwargs"])
-    place = entries / name / about.name
-    if place.exists():
-        raise FileExistsError(f"{place} is there already; choose another name")
-    with tempfile.TemporaryDirectory() as made:
-        draft = Path(made)
+    target = entries / name / about.name
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; choose another name")
+    with tempfile.TemporaryDirectory() as temporary:
+        draft = Path(temporary)
         for run, folder in enumerate(folders):
             _compress(folder / "records.jsonl", draft / f"run-{run}.jsonl.gz")
         (draft / ENTRY).write_text("{}")
@@ -53,11 +54,11 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
         (draft / ENTRY).write_text(
             _entry(bundle, about, name, claim, learned.curves).to_json(), encoding="utf-8", newline="\n"
         )
-        verify(draft, hub=True)  # whoever submits has played it
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(draft, place)
-    place.chmod(0o755)
-    return place
+        verify(draft, hub=True)  # allowed: the submitter has played on the hub's data
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(draft, target)
+    target.chmod(0o755)
+    return target
 
 
 def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curves: Curves) -> Entry:
@@ -65,11 +66,11 @@ def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curve
     runs = bundle.runs()
     tally, version = Tally(pairs, len(runs)), ""
     for run, file in enumerate(runs):
-        for place, one in records(bundle, file):
-            if (one.item, one.seed) not in pairs:
-                raise Refused(place, f"item {one.item}, seed {one.seed} is not on the list {name}")
-            tally.add(run, one)
-            version = one.version
+        for where, record in records(bundle, file):
+            if (record.item, record.seed) not in pairs:
+                raise NotAccepted(where, f"item {record.item}, seed {record.seed} is not on the list {name}")
+            tally.add(run, record)
+            version = record.version
     numbers = tally.claim()
     if "score" not in numbers:
         raise ValueError(f"the records are not the whole list {name}; {how_to_play(name)} plays it")
@@ -98,7 +99,7 @@ def how_to_play(name: str) -> str:
 
 
 def _compress(source: Path, target: Path) -> None:
-    """Byte for byte the same for the same records: no name and no time inside."""
+    """Compress with gzip, without name and time, so that equal records give equal bytes."""
     with (
         source.open("rb") as file,
         target.open("wb") as raw,

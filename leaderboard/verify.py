@@ -1,7 +1,7 @@
-"""An entry checked from end to end: every text is played again, and every number made anew.
+"""Verifies an entry: every text is played again, and every number recomputed.
 
-It proves what the texts earn, not who wrote them.  Nothing of an entry is run but its texts, by the task
-itself; only environments of the table of lists are ever made, with the keywords that stand there.
+This proves what the texts earn, not who wrote them.  Of an entry only its texts are executed, by the task;
+only environments of the table of lists are made, with the keywords given there.
 """
 
 from __future__ import annotations
@@ -14,226 +14,242 @@ from pathlib import Path
 import collm_envs
 from collm_envs import TextEnv
 from collm_envs.evaluation.episodes import Job
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
 from collm_envs.record import Record, replay
 from leaderboard import lists, similar
-from leaderboard.bundle import ENTRY, Bundle, Refused, digest, open_bundle, records
+from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally, first_difference
 from leaderboard.entry import Entry, read_entry
 
 MAX_INCONCLUSIVE = 0.01
-"""share of episodes whose replay may differ in tests that timed out"""
+"""share of episodes whose replay may differ because of tests that timed out"""
 EXPERT = "the task's expert"
-COUNTED = "seconds", "waited", "tokens_read", "tokens_written"
+COUNTED = SECONDS, WAITED, *TOKENS
 MAX_COMPARED = 8
-"""runs of an entry that are searched for near-duplicates"""
+"""most runs of an entry that are searched for near-duplicates"""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What came of verifying an entry that was not refused."""
+class Verification:
+    """The result of verifying an entry that was not refused."""
 
     entry: Entry
     digest: str
-    """sha256 of entry.json, which names the sha256 of every record file"""
+    """sha256 of entry.json, which contains the sha256 of every record file"""
     episodes: int
     inconclusive: int
     similar: dict[str, float]
-    """{EXPERT or another entry: share of near-duplicates, in the run that has most}"""
+    """{EXPERT or id of another entry: share of near-duplicates, in the run with most}"""
     not_compared: dict[str, str]
-    """{path of another entry: why it could not be read}"""
+    """{path of another entry: reason why it could not be read}"""
 
 
 @dataclass
 class Findings:
-    """What a pass over the records leaves behind."""
+    """Sums and counts of one pass over an entry's records."""
 
     tally: Tally
     inconclusive: int = 0
     texts: list[int] = field(default_factory=list)
-    """for each run a sum over what was written in which episode, whatever their order"""
+    """for each run a hash of all its texts, independent of the order of episodes"""
     like_expert: list[int] = field(default_factory=list)
-    """for each of the first runs how many episodes are near-duplicates of the expert's"""
+    """for each of the first runs: number of compared episodes that are near-duplicates of the expert's"""
     compared: list[int] = field(default_factory=list)
-    """of how many; of tasks that run programs the first trials, since what the expert reads is graded anew"""
+    """number of episodes compared with the expert: all; of tasks that run programs, trial 0 (grading is
+    slow)"""
 
 
-def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verdict:
-    """The verdict on the entry at `path`, compared with `others`; Refused, with the place, otherwise.
+def verify(path: Path, others: Sequence[Path] = (), *, hub: bool = False) -> Verification:
+    """The verdict on the entry at `path`, compared with `others`.
 
-    `hub` allows lists whose data is fetched: without it nothing that an entry says opens a connection.
+    Raises NotAccepted that names the location.
+
+    `hub` allows lists whose data is fetched; without it an entry cannot cause a network connection.
     """
     bundle = open_bundle(path)
     entry, raw = read_entry(bundle)
     check_place(path, entry)
     if lists.find(entry.list).kwargs.get("data") == "hub" and not hub:
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, list", f"the data of {entry.list} is fetched from the hub; verify with --hub"
         )
-    found = check_records(bundle, entry)
+    findings = check_records(bundle, entry)
     for name in bundle.runs():
         if digest(bundle, name) != entry.runs[name]:
-            raise Refused(name, "its sha256 is not the one that entry.json names")
-    for run, texts in enumerate(found.texts):
-        if (same := found.texts.index(texts)) < run:
-            raise Refused(f"run-{run}.jsonl.gz", f"the same texts as run-{same}.jsonl.gz")
-    if apart := first_difference(entry.claim, found.tally.claim()):
-        slow = f" ({found.inconclusive} episodes timed out otherwise than recorded)"
-        raise Refused(f"{ENTRY}, claim", apart + slow * bool(found.inconclusive))
-    by_run = found.tally.by_run("score")
+            raise NotAccepted(name, "its sha256 is not the one that entry.json names")
+    for run, texts in enumerate(findings.texts):
+        if (earlier := findings.texts.index(texts)) < run:
+            raise NotAccepted(f"run-{run}.jsonl.gz", f"the same texts as run-{earlier}.jsonl.gz")
+    if difference := first_difference(entry.claim, findings.tally.claim()):
+        slow = f" ({findings.inconclusive} episodes timed out otherwise than recorded)"
+        raise NotAccepted(f"{ENTRY}, claim", difference + slow * bool(findings.inconclusive))
+    by_run = findings.tally.by_run("score")
     if len(by_run) != len(entry.score_by_run) or any(
         not abs(p - q) <= 1e-9 for p, q in zip(entry.score_by_run, by_run, strict=True)
     ):
-        raise Refused(f"{ENTRY}, score_by_run", f"claimed {list(entry.score_by_run)}, recomputed {by_run}")
+        raise NotAccepted(
+            f"{ENTRY}, score_by_run", f"claimed {list(entry.score_by_run)}, recomputed {by_run}"
+        )
     episodes = len(entry.runs) * lists.PAIRS * lists.TRIALS
-    if found.inconclusive > MAX_INCONCLUSIVE * episodes:
-        raise Refused(str(path), f"{found.inconclusive} of {episodes} episodes timed out on replay")
+    if findings.inconclusive > MAX_INCONCLUSIVE * episodes:
+        raise NotAccepted(str(path), f"{findings.inconclusive} of {episodes} episodes timed out on replay")
     shares, unread = _compare(bundle, entry, others)
-    by_run = zip(found.like_expert, found.compared, strict=True)
+    by_run = zip(findings.like_expert, findings.compared, strict=True)
     shares = {EXPERT: max(alike / compared for alike, compared in by_run), **shares}
-    return Verdict(entry, sha256(raw).hexdigest(), episodes, found.inconclusive, shares, unread)
+    return Verification(entry, sha256(raw).hexdigest(), episodes, findings.inconclusive, shares, unread)
 
 
 def check_records(bundle: Bundle, entry: Entry) -> Findings:
-    """Every record of every run replayed, and the list there once and whole."""
+    """Replay every record of every run; NotAccepted unless each run has every episode once."""
     env = environment(entry)
     jobs = lists.jobs(entry.list)
     pairs = list(dict.fromkeys((job.item, job.seed) for job in jobs))
     names = bundle.runs()
-    found = Findings(Tally(pairs, len(names)))
+    findings = Findings(Tally(pairs, len(names)))
     for run, name in enumerate(names):
         missing = dict.fromkeys(jobs)
         agents = None
-        found.texts.append(0)
-        found.like_expert += [0] * (run < MAX_COMPARED)
-        found.compared += [0] * (run < MAX_COMPARED)
-        for place, one in records(bundle, name):
-            agents = one.agents if agents is None else agents
-            check_header(place, one, env, agents)
-            check_job(place, one, missing, jobs)
-            check_usage(place, one)
-            found.tally.add(run, _replayed(place, one, found))
-            found.texts[run] += _written(one)
-            if run < MAX_COMPARED and (one.trial == 0 or not one.turns[0]["verdicts"]):
-                found.compared[run] += 1
-                alike = similar.similarity(similar.written(one), similar.by_expert(env.task, one))
-                found.like_expert[run] += alike >= similar.ALIKE
+        findings.texts.append(0)
+        findings.like_expert += [0] * (run < MAX_COMPARED)
+        findings.compared += [0] * (run < MAX_COMPARED)
+        for where, record in records(bundle, name):
+            agents = record.agents if agents is None else agents
+            check_header(where, record, env, agents)
+            check_job(where, record, missing, jobs)
+            check_usage(where, record)
+            findings.tally.add(run, _replayed(where, record, findings))
+            findings.texts[run] += _written(record)
+            if run < MAX_COMPARED and (record.trial == 0 or not record.turns[0]["verdicts"]):
+                findings.compared[run] += 1
+                alike = similar.similarity(similar.written(record), similar.by_expert(env.task, record))
+                findings.like_expert[run] += alike >= similar.ALIKE
         for job in missing:
-            raise Refused(name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}")
-    return found
+            raise NotAccepted(
+                name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}"
+            )
+    return findings
 
 
 def check_place(path: Path, entry: Entry) -> None:
-    """Refused for an entry in the folder of another one."""
+    """NotAccepted for an entry in a folder that is named after another entry."""
     lies = path.resolve()
     of_board = lies.parent.name in lists.LISTS or lies.parent.parent.name == "entries"
     if lies.is_dir() and of_board and entry.id != f"{lies.parent.name}/{lies.name}":
-        raise Refused(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
+        raise NotAccepted(str(path), f"holds the entry {entry.id}, which belongs into a folder of that name")
 
 
-def check_header(place: str, one: Record, env: TextEnv, agents: object) -> None:
-    """Refused where a record is of another environment, another version of it, or another team."""
-    wanted = {
-        "env": (env.spec.id, one.env),
-        "content_hash": (env.spec.content_hash, one.content_hash),
-        "kwargs": (lists.written(env.spec.kwargs), lists.written(one.kwargs)),
-        "agents": (agents, one.agents),
+def check_header(where: str, record: Record, env: TextEnv, agents: object) -> None:
+    """NotAccepted if a record is of another environment, another version of it, or other policies."""
+    fields = {
+        "env": (env.spec.id, record.env),
+        "content_hash": (env.spec.content_hash, record.content_hash),
+        "kwargs": (lists.written(env.spec.kwargs), lists.written(record.kwargs)),
+        "agents": (agents, record.agents),
     }
-    for name, (want, got) in wanted.items():
-        if got != want:
-            raise Refused(f"{place}: {name}", f"recorded {str(got)[:200]}, need {str(want)[:200]}")
+    for name, (expected, recorded) in fields.items():
+        if recorded != expected:
+            raise NotAccepted(
+                f"{where}: {name}", f"recorded {str(recorded)[:200]}, need {str(expected)[:200]}"
+            )
 
 
-def check_job(place: str, one: Record, missing: dict[Job, None], jobs: Sequence[Job]) -> None:
-    """Refused for an episode that is not on the list, or there already; else taken off `missing`."""
-    job = Job(one.split, one.item, one.seed, one.trial)
+def check_job(where: str, record: Record, missing: dict[Job, None], jobs: Sequence[Job]) -> None:
+    """Remove the episode from `missing`; NotAccepted if it is not on the list or was removed before."""
+    job = Job(record.split, record.item, record.seed, record.trial)
     if job in missing:
         del missing[job]
         return
     why = "is there a second time" if job in jobs else "is not on the list"
-    raise Refused(f"{place}: item, seed, trial", f"{_named(job)} {why}")
+    raise NotAccepted(f"{where}: item, seed, trial", f"{_named(job)} {why}")
 
 
-def check_usage(place: str, one: Record) -> None:
-    """Refused for an episode without a turn, and for costs of others or that are no numbers of at least 0."""
-    if not one.turns:
-        raise Refused(f"{place}: turns", "no turn was played")
-    for t, turn in enumerate(one.turns, start=1):
-        if set(turn["usage"]) != set(one.agents):
-            raise Refused(
-                f"{place}: turn {t}, usage", f"of {sorted(turn['usage'])}, need {sorted(one.agents)}"
+def check_usage(where: str, record: Record) -> None:
+    """NotAccepted for an episode without a turn, and for costs that are no numbers of at least 0."""
+    if not record.turns:
+        raise NotAccepted(f"{where}: turns", "no turn was played")
+    for t, turn in enumerate(record.turns, start=1):
+        if set(turn["usage"]) != set(record.agents):
+            raise NotAccepted(
+                f"{where}: turn {t}, usage", f"of {sorted(turn['usage'])}, need {sorted(record.agents)}"
             )
-        for agent, said in turn["usage"].items():
+        for agent, usage in turn["usage"].items():
             for name in COUNTED:
-                value = said.get(name, 0)
+                value = usage.get(name, 0)
                 if type(value) not in (int, float) or not 0 <= value < 2**53:
-                    raise Refused(f"{place}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
+                    raise NotAccepted(f"{where}: turn {t}, {agent}, {name}", f"recorded {str(value)[:80]}")
 
 
 def environment(entry: Entry) -> TextEnv:
-    """The environment of the entry's list; Refused where the entry is of another one or another version."""
+    """The environment of the entry's list; NotAccepted for an entry of another one or version."""
     listing = lists.find(entry.list)
     if entry.env != listing.env:
-        raise Refused(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
+        raise NotAccepted(f"{ENTRY}, env", f"the list {entry.list} is of {listing.env}, got {entry.env}")
     if not lists.is_played_with(entry.list, entry.kwargs):
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, kwargs",
             f"the list {entry.list} is played with {dict(listing.kwargs)}, got {str(entry.kwargs)[:200]}",
         )
     env = collm_envs.make(listing.env, **entry.kwargs)
     if entry.agents != len(env.possible_agents):
-        raise Refused(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
+        raise NotAccepted(f"{ENTRY}, agents", f"claimed {entry.agents}, recorded {len(env.possible_agents)}")
     if entry.content_hash != env.spec.content_hash:
-        raise Refused(
+        raise NotAccepted(
             f"{ENTRY}, content_hash",
             f"of another version: {entry.content_hash}, here {env.spec.content_hash}",
         )
     return env
 
 
-def _replayed(place: str, one: Record, found: Findings) -> Record:
-    """The record with what its texts earn now; Refused where it differs or stops before the end."""
-    outcome = replay(one)
+def _replayed(where: str, record: Record, findings: Findings) -> Record:
+    """The record with recomputed results; NotAccepted if they differ or the episode stops before its end."""
+    outcome = replay(record)
     if outcome.status == "differs":
-        raise Refused(place, str(outcome))
-    if not one.terminated:
-        raise Refused(f"{place}: terminated", "the episode stops before its end")
-    found.inconclusive += outcome.status == "inconclusive"
-    return replace(one, turns=outcome.turns)
+        raise NotAccepted(where, str(outcome))
+    if not record.terminated:
+        raise NotAccepted(f"{where}: terminated", "the episode stops before its end")
+    findings.inconclusive += outcome.status == "inconclusive"
+    return replace(record, turns=outcome.turns)
 
 
-def _written(one: Record) -> int:
-    """A number for an episode of the list and everything written in it."""
-    texts = [sorted(turn["texts"].items()) for turn in one.turns]
-    return int.from_bytes(sha256(repr((one.item, one.seed, one.trial, texts)).encode()).digest(), "big")
+def _written(record: Record) -> int:
+    """A hash, as int, of an episode's item, seed, trial and texts."""
+    texts = [sorted(turn["texts"].items()) for turn in record.turns]
+    return int.from_bytes(
+        sha256(repr((record.item, record.seed, record.trial, texts)).encode()).digest(), "big"
+    )
 
 
 def _compare(bundle: Bundle, entry: Entry, others: Sequence[Path]) -> tuple[dict[str, float], dict[str, str]]:
-    """({other entry of the list: share of near-duplicates}, {entry that cannot be read: why})."""
+    """({id of another entry: share of near-duplicates}, {path of an unreadable entry: reason})."""
     shares: dict[str, float] = {}
     unread: dict[str, str] = {}
-    mine: list[similar.Sketches] = []
+    own_sketches: list[similar.Sketches] = []
     for path in others:
         try:
             opened = open_bundle(path)
             other, _ = read_entry(opened)
             if other.list != entry.list or other.id == entry.id:
                 continue
-            mine = mine or list(_sketches(bundle))
-            theirs = list(_sketches(opened))
-        except Refused as refused:
+            own_sketches = own_sketches or list(_sketches(bundle))
+            other_sketches = list(_sketches(opened))
+        except NotAccepted as refused:
             unread[str(path)] = str(refused)
             continue
-        shares[other.id] = max(similar.share(my, their) for my in mine for their in theirs)
+        shares[other.id] = max(
+            similar.share(own, sketches_of_other)
+            for own in own_sketches
+            for sketches_of_other in other_sketches
+        )
     return shares, unread
 
 
 def _sketches(bundle: Bundle) -> Iterator[similar.Sketches]:
-    """Of the first runs of an entry, whole."""
+    """The sketches of all episodes of each of the first MAX_COMPARED runs."""
     for name in bundle.runs()[:MAX_COMPARED]:
-        made: dict[tuple[str, int], list[similar.Sketch]] = {}
-        for _, one in records(bundle, name):
-            made.setdefault((one.item, one.seed), []).append(similar.written(one))
-        yield made
+        sketches: dict[tuple[str, int], list[similar.Sketch]] = {}
+        for _, record in records(bundle, name):
+            sketches.setdefault((record.item, record.seed), []).append(similar.written(record))
+        yield sketches
 
 
 def _named(job: Job) -> str:

@@ -22,16 +22,15 @@ factors, so weights that hardly vary over states ("random": not at all) train li
 
 from __future__ import annotations
 
-import csv
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,19 +42,19 @@ from baselines.credit.rules import Credit, team_rewards, weighted
 from baselines.play.episode import Node
 from baselines.play.replays import Replays
 from baselines.play.rollout import eval_starts, play, starts, summary
-from baselines.runs import run
+from baselines.runs import texts
+from baselines.runs.budget import Budget, append_rows, read_rows
 from baselines.train.team import Team
 from collm_envs import Task, make
+from collm_envs.evaluation.stats import spearman, student
 from collm_envs.pages.report import prose, report, section, table
 
-FOLDER = Path(__file__).parent.parent / "docs" / "studies"
+FOLDER = Path(__file__).parent / "results"
 RUNS, AGREEMENT, PAGE = FOLDER / "credit.csv", FOLDER / "credit-agreement.csv", FOLDER / "credit.html"
 FIELDS = ("env", "credit", "seed", "steps", "cpu_s", "replays", "before", "return", "iou_before", "iou")
 AGREED = ("env", "credit", "error", "error_low", "error_high", "spearman", "low", "high", "within")
 CPU_S = 20
 SEEDS = (0, 1, 2, 3, 4)
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t for a two-sided 95 % interval of so many paired differences"""
 ENVS: dict[str, dict[str, Any]] = {
     "StrBuild-v0": {
         "env_kwargs": {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "max_turns": 1},
@@ -78,7 +77,7 @@ def setting(env: str, credit: str, seed: int) -> magrpo.Config:
 
 def prepared(env: str, credit: str, seed: int) -> tuple[Any, Task, Team]:
     """What a run begins with."""
-    config: Any = run.with_models(setting(env, credit, seed))
+    config: Any = texts.with_models(setting(env, credit, seed))
     task = make(env, **ENVS[env]["env_kwargs"]).task
     team = magrpo.team(config, task)
     if credit == "random":
@@ -98,14 +97,11 @@ def one_run(env: str, credit: str, seed: int) -> dict[str, Any]:
     """The row of one run."""
     config, task, team = prepared(env, credit, seed)
     before = untrained(env)
-    replays, begun = [], time.process_time()
-    for metrics in magrpo.train(config, task, team):
+    replays, budget = [], Budget(CPU_S)
+    for metrics in budget.within(magrpo.train(config, task, team)):
         replays.append(metrics.get("credit_replays", 0.0))
-        spent = time.process_time() - begun
-        if spent >= CPU_S:
-            break
     after = evaluated(task, team)
-    values = (env, credit, seed, team.step, round(spent, 1), fmean(replays))
+    values = (env, credit, seed, team.step, round(budget.spent, 1), fmean(replays))
     values += (before["return"], after["return"], before["metric/iou"], after["metric/iou"])
     return dict(zip(FIELDS, values, strict=True))
 
@@ -137,8 +133,8 @@ def agreement(env: str) -> list[dict[str, Any]]:
         c, phi = own_numbers(team.credit, task, some), coalitions.shapley(Replays(task, some), some)
         errors = contribution_error(c, phi)
         error, low, high = interval(len(some), lambda k, e=errors: float(e[k].mean()))
-        rank = interval(len(some), lambda k, c=c, phi=phi: spearman(c[k].flatten(), phi[k].flatten()))
-        within = spearman(*((x - x.mean(dim=1, keepdim=True)).flatten() for x in (c, phi)))
+        rank = interval(len(some), lambda k, c=c, phi=phi: spearman(c[k].numpy(), phi[k].numpy()))
+        within = spearman(*((x - x.mean(dim=1, keepdim=True)).numpy() for x in (c, phi)))
         rows.append(dict(zip(AGREED, (env, credit, error, low, high, *rank, within), strict=True)))
     return rows
 
@@ -156,21 +152,6 @@ def contribution_error(c: Tensor, phi: Tensor) -> Tensor:
     return (one - two).abs().sum(dim=1) / 2
 
 
-def spearman(x: Tensor, y: Tensor) -> float:
-    """Rank correlation, ties at their mean rank; 0 where one does not vary."""
-    a, b = (ranks(z) for z in (x, y))
-    spread = a.norm() * b.norm()
-    return float(a @ b / spread) if spread > 0 else 0.0
-
-
-def ranks(x: Tensor) -> Tensor:
-    """Centred ranks, equal numbers at their mean rank.   (M,) -> (M,)"""
-    x = x.round(decimals=9)
-    _, which, count = x.unique(return_inverse=True, return_counts=True)
-    mean_rank = count.cumsum(0) - (count - 1) / 2
-    return mean_rank.double()[which] - (len(x) + 1) / 2
-
-
 def interval(n: int, value: Callable[[Tensor], float], draws: int = 500) -> tuple[float, float, float]:
     """The value on all n turns, and a 95 % bootstrap interval over turns."""
     dice = torch.Generator().manual_seed(0)
@@ -181,28 +162,13 @@ def interval(n: int, value: Callable[[Tensor], float], draws: int = 500) -> tupl
 def known(env: str, credit: str) -> bool:
     """Whether there is such a credit for the environment: a pinned function may be missing."""
     name = WRITTEN[env].removeprefix("qllm:")
-    return credit != "qllm" or (Path(credits.__file__).parents[1] / "credits" / f"{name}.json").is_file()
+    return credit != "qllm" or (Path(credits.__file__).parent / "functions" / f"{name}.json").is_file()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All rows so far, numbers as numbers."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            {k: v if k in ("env", "credit") else float(v) for k, v in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Append rows, under a head where the file is new."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+    named = ("env", "credit")
+    return [{k: v if k in named else float(v) for k, v in row.items()} for row in read_rows(path)]
 
 
 def page(rows: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]]) -> str:
@@ -252,8 +218,7 @@ def line(rows: Sequence[dict[str, Any]], env: str, credit: str) -> list[str | fl
         apart = [mine[seed][key] - base[seed][key] for seed in both]
         if credit == "shared" or len(apart) < 2:
             return [None, None, None]
-        half = T_975[len(apart)] * stdev(apart) / len(apart) ** 0.5
-        return [fmean(apart), fmean(apart) - half, fmean(apart) + half]
+        return [fmean(apart), *student(np.array(apart))]
 
     out: list[str | float | None] = [credit, str(len(mine)), f"{mean('steps'):.0f}", f"{mean('replays'):.1f}"]
     return [*out, mean("before"), mean("return"), *less("return"), mean("iou"), *less("iou")]
@@ -264,12 +229,12 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for env in ENVS:
         if env not in {row["env"] for row in read(AGREEMENT)}:
-            write(AGREEMENT, agreement(env))
+            append_rows(AGREEMENT, agreement(env))
     done = {(row["env"], row["credit"], int(row["seed"])) for row in read(RUNS)}
     for seed, env, credit in itertools.product(SEEDS, ENVS, CREDITS):
         if known(env, credit) and (env, credit, seed) not in done:
             row = one_run(env, credit, seed)
-            write(RUNS, [row])
+            append_rows(RUNS, [row])
             print(*row.values(), flush=True)
             PAGE.write_text(page(read(RUNS), read(AGREEMENT)), encoding="utf-8")
     PAGE.write_text(page(read(RUNS), read(AGREEMENT)), encoding="utf-8")

@@ -14,21 +14,22 @@ time.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from baselines.play.rollout import eval_starts, play, summary
-from baselines.runs import run
+from baselines.runs import texts
+from baselines.runs.algorithms import algorithm
+from baselines.runs.budget import Budget, append_rows, read_rows
+from baselines.runs.published import ROWS as TRAINED
 from collm_envs import make, make_task
 from collm_envs.pages.report import chart, prose, report, section, spread, table
 
-FOLDER = Path(__file__).parent.parent / "docs" / "studies"
+FOLDER = Path(__file__).parent / "results"
 ROWS = FOLDER / "learning.csv"
 FIELDS = ("env", "algorithm", "seed", "step", "cpu_s", "return", "metric")
 CPU_S = 75
@@ -66,19 +67,21 @@ ENVS: dict[str, dict[str, Any]] = {
     "CoopHE-v1": CODING,
 }
 CRITIC = {"critic_lr": 1e-3, "critic_epochs": 4, "normalize": True, "lam": 1.0}
-ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "MA-REINFORCE": ("reinforce", {"group": 8, "baseline": "leave-one-out"}),
-    "MAGRPO": ("magrpo", {"group": 8}),
-    "CoLLM-CC": ("maac", {"critic": "central", **CRITIC}),
-    "CoLLM-DC": ("maac", {"critic": "decentral", **CRITIC}),
+ALGORITHMS: dict[str, tuple[str, dict[str, Any]]] = {**TRAINED, "MA-REINFORCE": ("reinforce", {})}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "MA-REINFORCE": {"group": 8, "baseline": "leave-one-out"},
+    "MAGRPO": {"group": 8},
+    "CoLLM-CC": CRITIC,
+    "CoLLM-DC": CRITIC,
 }
+"""of each curve, beside those that make it a row of the paper's table"""
 
 
 def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
     """The rows of one run: before the first step, then at equal shares of its CPU seconds."""
     setting, (kind, own) = ENVS[env], ALGORITHMS[name]
-    module = run.algorithm(kind)
-    config = run.with_models(
+    module = algorithm(kind)
+    config = texts.with_models(
         module.Config(
             env=env,
             env_kwargs=setting["kwargs"],
@@ -86,12 +89,13 @@ def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
             seed=seed,
             **setting["settings"],
             **own,
+            **SETTINGS[name],
         )
     )
     task = make(env, **setting["kwargs"]).task
     team = module.team(config, task)
     rows: list[dict[str, Any]] = []
-    spent = 0.0
+    budget = Budget(CPU_S)
 
     def measure() -> None:
         seen = summary(play(task, eval_starts(task, 128), team.policies, "study"))
@@ -100,41 +104,22 @@ def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
             name,
             seed,
             team.step,
-            round(spent, 1),
+            round(budget.spent, 1),
             seen["return"],
             seen[f"metric/{setting['metric']}"],
         )
         rows.append(dict(zip(FIELDS, values, strict=True)))
 
     measure()
-    steps, start = module.train(config, task, team), time.process_time()
-    while len(rows) <= EVALUATIONS:
-        next(steps)
-        if spent + time.process_time() - start >= CPU_S * len(rows) / EVALUATIONS:
-            spent += time.process_time() - start
+    for _ in budget.within(module.train(config, task, team)):
+        while len(rows) <= EVALUATIONS and budget.spent >= CPU_S * len(rows) / EVALUATIONS:
             measure()
-            start = time.process_time()
     return rows
 
 
 def read() -> list[dict[str, Any]]:
     """All rows so far, numbers as numbers."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return [
-            {k: v if k in FIELDS[:2] else float(v) for k, v in row.items()} for row in csv.DictReader(file)
-        ]
-
-
-def write(rows: list[dict[str, Any]]) -> None:
-    """Append the rows of one run."""
-    new = not ROWS.exists()
-    with ROWS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+    return [{k: v if k in FIELDS[:2] else float(v) for k, v in row.items()} for row in read_rows(ROWS)]
 
 
 def of(rows: list[dict[str, Any]], env: str, name: str, field: str) -> list[list[float]]:
@@ -149,7 +134,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     """studies/results/learning.html: a chart and a table for each environment."""
     sections = []
     for env in dict.fromkeys(row["env"] for row in rows):
-        names = [name for name in ALGORITHMS if of(rows, env, name, "return")]
+        names = [name for name in SETTINGS if of(rows, env, name, "return")]
         x = [CPU_S * k / EVALUATIONS for k in range(EVALUATIONS + 1)]
         curves = [spread(name, x, of(rows, env, name, "return")) for name in names]
         lines = [
@@ -187,7 +172,7 @@ def main(envs: list[str]) -> None:
         for name in ENVS[env]["algorithms"]:
             if (env, name, seed) not in done:
                 rows = one_run(env, name, seed)
-                write(rows)
+                append_rows(ROWS, rows)
                 print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
     (FOLDER / "learning.html").write_text(page(read()), encoding="utf-8")
 

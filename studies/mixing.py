@@ -9,7 +9,6 @@ goes on where it was.
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,10 @@ from matplotlib.figure import Figure
 from baselines import games
 from baselines.games.agents import play
 from baselines.games.game import Game
-from baselines.mixing import Config, Learner, evaluate, train
+from baselines.mixing import EVAL_SEED, Config, Learner, evaluate, train
+from baselines.runs.budget import append_rows, read_rows
 
-FOLDER = Path(__file__).parent.parent / "docs" / "studies"
+FOLDER = Path(__file__).parent / "results"
 ROWS, PAGE, PICTURE = (FOLDER / f"mixing.{end}" for end in ("csv", "md", "png"))
 FIELDS = ("game", "mixer", "seed", "step", "turns", "return", "cpu_s")
 GAMES = {
@@ -51,7 +51,6 @@ EPISODES = 64
 """greedy episodes of an evaluation, the same ones every time"""
 POINTS = 8
 """evaluations of a run after the one before its first step"""
-EVAL_SEED = 12_345
 TEXT = """# Value decomposition with four mixers
 
 Written by `python studies/mixing.py` ({done} of {all} runs done). Return of greedy episodes after training,
@@ -136,20 +135,7 @@ def random_play(made: list[Game]) -> float:
 
 def read() -> list[dict]:
     """All rows so far, as text."""
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(rows: list[dict]) -> None:
-    """Append the rows of one run."""
-    new = not ROWS.exists()
-    with ROWS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+    return read_rows(ROWS)
 
 
 def curves(rows: list[dict], game: str, mixer: str) -> tuple[list[int], np.ndarray]:
@@ -234,7 +220,7 @@ def main() -> None:
     for seed, game, mixer in wanted:
         if (game, mixer, str(seed)) in {(row["game"], row["mixer"], row["seed"]) for row in read()}:
             continue
-        write(run(game, mixer, seed))
+        append_rows(ROWS, run(game, mixer, seed))
         print(*read()[-1].values(), flush=True)
         if mixer != RANDOM:
             publish(read())

@@ -28,20 +28,19 @@ from typing import NamedTuple
 import torch
 
 from baselines.cli import main as cli
+from baselines.runs.published import ROWS
 from leaderboard import lists
 
 RUNS = Path("runs/table")
 OUT = Path("studies/results/table")
 CRITIC = "--critic-lr 1e-3 --critic-epochs 4 --normalize --lam 1.0"
+OWN = {"magrpo": "--group 8", "maac": f"--critic {{critic}} {CRITIC}"}
 TRAINED = {
-    "MAGRPO": "magrpo --group 8",
-    "CoLLM-CC": f"maac --critic central {CRITIC}",
-    "CoLLM-DC": f"maac --critic decentral {CRITIC}",
-    "GRPO": "magrpo --group 8",
-    "AC": f"maac --critic central {CRITIC}",
+    row: f"{name} {OWN[name].format(critic=settings.get('critic', 'central'))}"
+    for row, (name, settings) in ROWS.items()
 }
 """row of the paper -> algorithm with its own settings"""
-ALONE = ("single", "GRPO", "AC")
+ALONE = ("single", *(row for row, (_, settings) in ROWS.items() if "env_kwargs" in settings))
 """rows with one agent"""
 MODEL = "tiny@2 (embedded, 0.16M parameters)"
 PROTOCOLS = ("single", "parallel", "pipeline", "discussion")

@@ -1,7 +1,7 @@
 """Shared set-up: one torch thread (two busy on two cores are slower than one), seeds, real data by path.
 
 `--seeds N` runs every test that takes the fixture `training_seed` once for each of N seeds, and no other:
-a test of learning must hold for all of them (tests/seeds.py asks so under other arithmetic, too).
+a test of learning must hold for all of them (tests/support/seeds.py asks so under other arithmetic, too).
 """
 
 import os

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from baselines import maac, magrpo
 from baselines.cli import terminal
 from baselines.cli.terminal import Column, note, show
 from baselines.cli.train import command
@@ -18,8 +17,10 @@ from baselines.lm.tiny import model
 from baselines.play.episode import Node, episodes
 from baselines.play.records import to_record
 from baselines.play.rollout import Start, eval_starts, play, summary
-from baselines.runs import run
+from baselines.runs import run, texts
+from baselines.runs.algorithms import algorithm
 from baselines.runs.logs import read
+from baselines.runs.published import ROWS
 from baselines.train.presets import ENVS
 from baselines.train.settings import Settings
 from baselines.train.team import Team
@@ -39,13 +40,11 @@ SHARED: dict[str, Any] = {
     "eval_episodes": 64,
     "save_every": 0,
 }
-RUNS: dict[str, tuple[str, Settings]] = {
-    "CoLLM-CC": (
-        "maac",
-        maac.Config(**SHARED, steps=50, critic_lr=1e-3, critic_epochs=4, normalize=True, lam=1.0),
-    ),
-    "MAGRPO": ("magrpo", magrpo.Config(**SHARED, steps=60, group=8)),
+RUNS: dict[str, dict[str, Any]] = {
+    "CoLLM-CC": {"steps": 50, "critic_lr": 1e-3, "critic_epochs": 4, "normalize": True, "lam": 1.0},
+    "MAGRPO": {"steps": 60, "group": 8},
 }
+"""rows of the paper's table -> settings of their own"""
 
 
 @dataclass
@@ -79,9 +78,15 @@ def main() -> None:
     console.print(f"{time.perf_counter() - started:.0f} s; curves and episodes to read: {OUT}/report.html")
 
 
+def settings(name: str) -> tuple[str, Settings]:
+    """The algorithm of a row of the paper's table and its settings here."""
+    kind, own = ROWS[name]
+    return kind, algorithm(kind).Config(**SHARED, **own, **RUNS[name])
+
+
 def study(name: str) -> Outcome:
     """Train one algorithm and look at the same word before and after."""
-    kind, config = RUNS[name]
+    kind, config = settings(name)
     config.out = str(OUT / kind)
     print(f"{name}: {command(kind, replace(config, out=''))}", flush=True)
     start = time.perf_counter()
@@ -105,10 +110,10 @@ def study(name: str) -> Outcome:
 
 def team_of(kind: str, config: Settings, folder: str) -> Team:
     """The agents a run began with, or with its folder those it ended with."""
-    began = run.with_models(config)
+    began = texts.with_models(config)
     if folder:
         began.models = tuple(f"{folder}/agent_{k}" for k in range(2))
-    return run.algorithm(kind).team(began, make(config.env, **config.env_kwargs).task)
+    return algorithm(kind).team(began, make(config.env, **config.env_kwargs).task)
 
 
 def two_letters(task: Task) -> Start:

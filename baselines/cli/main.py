@@ -21,17 +21,18 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "envs": Verb("baselines.cli.play:envs", "the environments; one environment's page"),
+    "envs": Verb("baselines.cli.envs:envs", "the environments; one environment's page"),
     "play": Verb("baselines.cli.play:play", "play an episode at the terminal"),
-    "eval": Verb("baselines.cli.play:evaluate", "play many episodes, write records and a table"),
+    "eval": Verb("baselines.cli.evaluate:evaluate", "play many episodes, write records and a table"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
     ),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
+    "init": Verb("baselines.cli.init:main", "write an environment or algorithm of your own to begin with"),
     "demo": Verb("baselines.cli.train:demo", "two tiny models learn to build a word together"),
-    "view": Verb("baselines.cli.play:view", "open recorded episodes in a browser"),
+    "view": Verb("baselines.cli.view:view", "open recorded episodes in a browser"),
     "report": Verb(
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +19,11 @@ from tyro.conf import Positional, arg
 from baselines.cli.progress import Progress
 from baselines.cli.terminal import console, flags, wrong_word
 from baselines.search.settings import Config
+from baselines.train.keywords import Json
+from collm_envs.files import read_json
 
 if TYPE_CHECKING:
-    from baselines.qllm import Outcome, Tried
+    from baselines.qllm import SearchResult, Tried
 
 USAGE = """usage: collm qllm ENV --model openai:URL#NAME [flags]    ask a model for a credit function of ENV
        collm qllm check FILE --env ENV [--write]         gates and numbers of a function of your own
@@ -54,7 +56,7 @@ class Check:
     """recorded turns it is tried and measured on"""
     records: str = ""
     """a records file to take turns from; empty: the environment's scripted players"""
-    env_kwargs: str = "{}"
+    env_kwargs: Json = field(default_factory=dict)
     """keywords of the environment, as JSON"""
     alpha: float = 0.5
     """share of the advantage that `mix` takes"""
@@ -147,7 +149,7 @@ def pin(args: Sequence[str]) -> int:
     from baselines.credit import pinned
 
     pinned.review(asked.file, asked.reviewed_by)
-    facts = json.loads(asked.file.with_suffix(".json").read_text("utf-8"))
+    facts = read_json(asked.file.with_suffix(".json"))
     out.print(f"pinned {asked.file}: {_use(asked.file, facts)}")
     return 0
 
@@ -165,7 +167,7 @@ def _line(one: Tried) -> Text:
     return Text.assemble(f"{where:<12}", ("passed   ", "green"), _numbers(one.numbers.to_dict()))
 
 
-def _finish(config: Config, outcome: Outcome) -> int:
+def _finish(config: Config, outcome: SearchResult) -> int:
     refused = [one for one in outcome.tried if one.numbers is None]
     if outcome.path is None:
         out.print(
@@ -177,7 +179,7 @@ def _finish(config: Config, outcome: Outcome) -> int:
         out.print(f"Everything asked and answered is in {config.folder / 'transcript.jsonl'}")
         return 1
     out.print(f"\n{len(outcome.tried)} answers, {len(refused)} refused; chosen by {outcome.chosen_by}:")
-    _show(outcome.path, json.loads(outcome.path.with_suffix(".json").read_text("utf-8")))
+    _show(outcome.path, read_json(outcome.path.with_suffix(".json")))
     return 0
 
 

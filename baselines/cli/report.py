@@ -25,18 +25,18 @@ from baselines.cli.report_rows import Row, collect
 from baselines.cli.terminal import flags
 from collm_envs.evaluation.stats import Summary, across
 from collm_envs.pages.report import chart, code, prose, report, section, side_by_side, spread, table
-from leaderboard.reported import METHODS, PAPER
+from leaderboard.reported import METHODS, REPORTED
 
 METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score", "pass rate": "pass_rate"}
 """measure of the paper -> metric of ours, a share of 1"""
-REPORTED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+BY_METHOD: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     env: {
         METRICS[one.measure]: {
             method: value for (_, method), value in zip(METHODS, one.values, strict=True) if value is not None
         }
         for one in some
     }
-    for env, some in PAPER.items()
+    for env, some in REPORTED.items()
 }
 """environment -> metric -> the paper's row -> percent"""
 COSTS = {
@@ -78,7 +78,7 @@ def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 
     The paper's rows that nobody has run yet stand below, with nothing but the paper's numbers.
     """
-    reported = REPORTED.get(env, {})
+    reported = BY_METHOD.get(env, {})
     costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
     columns = ["method", "over", "return", "IQM", "score"]
     for metric in reported:
@@ -214,7 +214,7 @@ def measures_csv(rows: Sequence[Row]) -> str:
     writer.writerow(names.split())
     for row in rows:
         for measure, number in row.numbers.items():
-            reported = REPORTED.get(row.env, {}).get(measure, {}).get(row.paper)
+            reported = BY_METHOD.get(row.env, {}).get(measure, {}).get(row.paper)
             where = " ".join(map(str, row.folders))
             writer.writerow(
                 [

@@ -19,6 +19,7 @@ import numpy as np
 
 from baselines.runs.folder import stored_config
 from baselines.runs.logs import read as read_lines
+from baselines.runs.published import row_of
 from collm_envs.evaluation.measures import Scores, scores, summarised
 from collm_envs.evaluation.stats import Summary, summary
 from collm_envs.record import Record, read, unique
@@ -131,11 +132,11 @@ def _trained_rows(
     groups: dict[str, list[Path]] = {}
     for folder in _usable(folders, _run, skip):
         if folder is not None:
-            stored = _config(folder)
-            settings = {key: value for key, value in stored["config"].items() if key not in NO_DIFFERENCE}
-            alike = json.dumps([stored["algorithm"], settings], sort_keys=True)
+            algorithm, config = stored_config(folder)
+            settings = {key: value for key, value in config.items() if key not in NO_DIFFERENCE}
+            alike = json.dumps([algorithm, settings], sort_keys=True)
             groups.setdefault(alike, []).append(folder)
-    names = [_method(_config(some[0])) for some in groups.values()]
+    names = [_method(*stored_config(alike[0])) for alike in groups.values()]
     rows = []
     for key, some, paper in zip(groups, groups.values(), names, strict=True):
         config = json.loads(key)[1]
@@ -169,7 +170,7 @@ def _trained(
         numbers, returns = _last(folders, evals)
     algorithm, settings = load_config(folders[0])
     settings.out, settings.seed = "", 0
-    seeds = sorted(_config(folder)["config"]["seed"] for folder in folders)
+    seeds = sorted(stored_config(folder)[1]["seed"] for folder in folders)
     units = f"{len(seeds)} seed" + "s" * (len(seeds) > 1)
     if len(seeds) == 1 and numbers["return"].low is not None:
         units += f", {len(theirs[0].found['return'])} pairs"
@@ -189,11 +190,16 @@ def _trained(
     )
 
 
+def _method(algorithm: str, config: Mapping[str, Any]) -> str:
+    """What the paper calls an algorithm with these settings; the algorithm's name where it has no word."""
+    return row_of(algorithm, config) or algorithm
+
+
 def _out_of(folders: Sequence[Path]) -> str:
     """--out, where the runs' folders are told apart by their seeds alone."""
     places = set()
     for folder in folders:
-        before, seed, after = str(folder).rpartition(str(_config(folder)["config"]["seed"]))
+        before, seed, after = str(folder).rpartition(str(stored_config(folder)[1]["seed"]))
         places.add(f"{before}$seed{after}" if seed else "")
     place = places.pop()
     return "" if places or not place else f" --out {place}"
@@ -286,20 +292,3 @@ def _protocol(names: Sequence[str], agents: int) -> str:
 def _shared(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """How many agents there are belongs to a method: rows of one and of several stand in one table."""
     return {name: value for name, value in kwargs.items() if name != "num_agents"}
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{folder} holds no run: there is no config.json in it") from None
-
-
-def _method(stored: Mapping[str, Any]) -> str:
-    """What the paper calls an algorithm with these settings; the algorithm's name where it has no word."""
-    config, alone = stored["config"], stored["config"]["env_kwargs"].get("num_agents") == 1
-    if stored["algorithm"] == "magrpo":
-        return "GRPO" if alone else "MAGRPO"
-    if stored["algorithm"] == "maac":
-        return "AC" if alone else {"central": "CoLLM-CC", "decentral": "CoLLM-DC"}[config["critic"]]
-    return stored["algorithm"]

@@ -9,8 +9,6 @@ appended as runs finish, so an interrupted sweep goes on where it was.
 from __future__ import annotations
 
 import copy
-import csv
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +19,13 @@ from baselines.cli.progress import Progress
 from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.lm import threads
 from baselines.play.rollout import eval_starts, measure
-from baselines.runs import run
-from baselines.train.settings import Json, Settings
+from baselines.runs import texts
+from baselines.runs.algorithms import algorithm
+from baselines.runs.budget import Budget, append_rows, read_rows
+from baselines.train.keywords import Json
+from baselines.train.settings import Settings
 from collm_envs import Task, make
-from collm_envs.files import one_writer, saving, write_whole
+from collm_envs.files import one_writer
 
 FIELDS: tuple[str, ...] = (
     "algorithm",
@@ -74,7 +75,10 @@ class Sweep:
         if not 0 < self.lr[0] <= self.lr[1]:
             raise ValueError(f"sweep: need 0 < lr[0] <= lr[1], got {self.lr}")
         for name in self.algorithms:
-            run.algorithm(name)
+            if not issubclass(algorithm(name).Config, Settings):
+                raise ValueError(
+                    f"sweep: {name} plays no environment of collm_envs: only text trainers compare"
+                )
 
 
 def main(args: Sequence[str]) -> int:
@@ -102,10 +106,11 @@ def _run_missing(sweep: Sweep, file: Path) -> int:
             about = f"{name} trial {trial} seed {seed}"
 
             def heard(step: int, metrics: Mapping[str, float], k: int = k, about: str = about) -> None:
-                progress.update(k, about, f"step {step}", f"return {metrics['return']:.3f}")
+                shown = (f"return {metrics['return']:.3f}",) if "return" in metrics else ()
+                progress.update(k, about, f"step {step}", *shown)
 
             row = one_run(sweep, name, trial, seed, heard)
-            append(file, row)
+            append_rows(file, [row])
             progress.update(k + 1, about, f"eval {row['eval']:.3f}")
     out = console()
     note(out, "the trial chosen on the validation split, mean over seeds (least to most)")
@@ -115,11 +120,11 @@ def _run_missing(sweep: Sweep, file: Path) -> int:
 
 def settle(sweep: Sweep, name: str, trial: int, seed: int) -> Settings:
     """The settings of a run, its models warm-started."""
-    module, rates = run.algorithm(name), rates_of(trial, sweep.lr)
+    module, rates = algorithm(name), rates_of(trial, sweep.lr)
     given = {"gamma": 1.0, **sweep.settings, **rates, "seed": seed, "steps": 10**9, "threads": sweep.threads}
     known = {k: v for k, v in given.items() if k in module.Config.__dataclass_fields__}
     config = module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known)
-    return run.with_models(config, quiet=False)
+    return texts.with_models(config, quiet=False)
 
 
 def one_run(
@@ -130,21 +135,17 @@ def one_run(
     heard: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
 ) -> dict[str, Any]:
     """Train for the budget, then play the validation and the eval split; `heard` is told of every step."""
-    module, rates, config = run.algorithm(name), rates_of(trial, sweep.lr), settle(sweep, name, trial, seed)
+    module, rates, config = algorithm(name), rates_of(trial, sweep.lr), settle(sweep, name, trial, seed)
     task = make(sweep.env, **sweep.env_kwargs).task
     held_out = hold_out(task, sweep.validation)
-    team = module.team(config, held_out)
-    start = time.process_time()
-    for metrics in module.train(config, held_out, team):
+    team, budget = module.team(config, held_out), Budget(sweep.cpu_s)
+    for metrics in budget.within(module.train(config, held_out, team)):
         heard(team.step, metrics)
-        if time.process_time() - start >= sweep.cpu_s:
-            break
-    spent = time.process_time() - start
     scores = [
-        measure(some, eval_starts(some, sweep.episodes), team.lineups(some.agents), f"sweep/{seed}")["return"]
-        for some in (held_out, task)
+        measure(view, eval_starts(view, sweep.episodes), team.lineups(view.agents), f"sweep/{seed}")["return"]
+        for view in (held_out, task)
     ]
-    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(spent, 1), *scores)
+    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(budget.spent, 1), *scores)
     return dict(zip(FIELDS, values, strict=True))
 
 
@@ -171,26 +172,8 @@ def hold_out(task: Task, share: float) -> Task:
 
 
 def read(file: Path) -> list[dict[str, str]]:
-    """The rows so far, each run once; a line that a kill cut short is taken away."""
-    if not file.exists():
-        return []
-    text = file.read_text(encoding="utf-8-sig")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_whole(file, whole)
-    rows = csv.DictReader(whole.splitlines())
-    return [*{(row["algorithm"], row["trial"], row["seed"]): row for row in rows}.values()]
-
-
-def append(file: Path, row: dict[str, Any]) -> None:
-    """Add one finished run."""
-    new = not file.exists() or not file.stat().st_size
-    hint = "the same command goes on with the runs that are missing"
-    with saving(str(file), hint), file.open("a", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    """The rows so far, each run once."""
+    return read_rows(file, ("algorithm", "trial", "seed"))
 
 
 def chosen(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:

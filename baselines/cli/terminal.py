@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar, cast
 
 import tyro
 from rich import box
@@ -20,6 +20,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from baselines.cli.flags import check_values
 
 T = TypeVar("T")
 GAP = 3
@@ -189,8 +191,10 @@ def _number_of(make: Callable[[str], Any], metavar: str, want: str) -> Primitive
 def flags(config: type[T], args: Sequence[str], prog: str, **more: Any) -> T:
     """`args` as settings of the dataclass `config`.
 
-    What is wrong with them goes to stderr and ends the program with status 2.
+    What is wrong with them goes to stderr and ends the program with status 2; ValueError, which is one line,
+    for keywords that are no JSON object.
     """
+    check_values({field.name: "Json" for field in fields(cast(Any, config)) if field.type == "Json"}, args)
     return tyro.cli(
         config, args=list(args), prog=prog, config=(tyro.conf.DisallowNone,), registry=_REGISTRY, **more
     )

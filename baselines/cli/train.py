@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from baselines.runs import algorithms as flags
+from baselines.cli import flags
 from baselines.runs import folder
+from baselines.runs.algorithms import fields_of, names
 from baselines.runs.published import published
 from baselines.train.presets import is_tiny, preset
 
 if TYPE_CHECKING:
     from baselines.train.settings import Settings
 
-USAGE = f"""usage: collm train ALGORITHM [--paper] [flags]     begin a run   ({", ".join(flags.ALGORITHMS)})
-       collm train mixing --game GAME --mixer M    value decomposition on a small discrete game
+USAGE = """usage: collm train ALGORITHM [--paper] [flags]     begin a run
        collm train --resume RUN                    go on with an interrupted one
        collm train ALGORITHM --help                every setting with its meaning
 
+ALGORITHM is {names}, or one of your own: package.module, or module for a
+file in this folder (`collm init algorithm NAME` writes one to begin with).
 --paper fills in the published settings of the environment and algorithm; flags override them.
 Without it, what is left open is filled in for the embedded model (--model tiny, the default)."""
 
@@ -40,7 +42,7 @@ def train(args: Sequence[str]) -> int:
     """Run the command line after `collm train`; prints the run's folder."""
     _need_torch()
     if not args or args[0] in ("-h", "--help"):
-        print(USAGE)
+        print(USAGE.format(names=", ".join(names())))
         return 0
     if args[0].startswith("--resume="):
         args = [*args[0].split("=", 1), *args[1:]]
@@ -63,7 +65,7 @@ def train(args: Sequence[str]) -> int:
 def sweep(args: Sequence[str]) -> int:
     """`collm sweep`, its flags checked first."""
     _need_torch()
-    flags.check_flags("sweep", flags.fields_of("baselines.cli.sweep", "Sweep"), args)
+    flags.check_flags("sweep", fields_of("baselines.cli.sweep", "Sweep") or {}, args)
     from baselines.cli import sweep
 
     return sweep.main(args)
@@ -89,10 +91,6 @@ def _need_torch() -> None:
 
 
 def _begin(name: str, args: Sequence[str]) -> Path:
-    if name == flags.MIXING:
-        from baselines.cli import train_mixing
-
-        return train_mixing.begin(train_mixing.read(args))
     from baselines.runs import run
 
     config, filled = read_filled(name, args)
@@ -102,52 +100,49 @@ def _begin(name: str, args: Sequence[str]) -> Path:
 
 
 def _resume(out: Path) -> Path:
-    name, config = folder.stored_config(out)
+    _, config = folder.stored_config(out)
     if folder.is_finished(out):
         print(f"already finished: {config['steps']} of {config['steps']} steps", file=sys.stderr)
         return out
-    if name == flags.MIXING:
-        from baselines.cli import train_mixing
-
-        return train_mixing.resume(out)
     from baselines.runs import run
 
     return run.resume(out)
 
 
-def read(name: str, args: Sequence[str]) -> Settings:
-    """An algorithm's settings from flags, on top of those `--paper` or the embedded model fills in.
+def read(name: str, args: Sequence[str]) -> Any:
+    """An algorithm's `Config` from flags, on top of what `--paper` or the embedded model fills in.
 
     Raises ValueError for an unknown algorithm and for a row that was not published.
     """
     return read_filled(name, args)[0]
 
 
-def read_filled(name: str, args: Sequence[str]) -> tuple[Settings, str]:
+def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
     """The settings, and as flags what was filled in for the embedded model ("" where nothing was)."""
-    from baselines.runs import run
+    from baselines.runs.algorithms import algorithm
+    from baselines.train.settings import Settings
 
-    config = run.algorithm(name).Config
-    rest = [arg for arg in args if arg != "--paper"]
-    about = f"{config.__doc__}\n\nWith --model tiny: {_as_flags(preset(name, 'StrBuild-v0', set()))}"
-    asked: Settings = tyro.cli(config, args=rest, prog=f"collm train {name}", description=about)
+    config, prog = algorithm(name).Config, f"collm train {name}"
+    own = [arg for arg in args if arg != "--paper"]
+    about = f"{config.__doc__}"
+    if issubclass(config, Settings):
+        about += f"\n\nWith --model tiny: {_as_flags(preset(name, 'StrBuild-v0', set()))}"
+    asked = tyro.cli(config, args=own, prog=prog, description=about)
     filled: dict[str, Any] = {}
-    if len(rest) != len(args):
+    if len(own) != len(args):
         start = _published(name, asked)
-        rest = _without(rest, "env-kwargs")  # merged there: a flag would replace the published ones
-    elif not is_tiny(asked.model, asked.models):
+        own = _without(own, "env-kwargs")  # merged there: a flag would replace the published ones
+    elif not isinstance(asked, Settings) or not is_tiny(asked.model, asked.models):
         return asked, ""
     else:
-        filled = preset(name, asked.env, _names(rest))
+        filled = preset(name, asked.env, _names(own))
         start = config(**filled)
-    settings = tyro.cli(config, args=rest, default=start, prog=f"collm train {name}")
-    return settings, _as_flags(filled)
+    return tyro.cli(config, args=own, default=start, prog=prog), _as_flags(filled)
 
 
-def _published(name: str, asked: Settings) -> Settings:
+def _published(name: str, asked: Any) -> Any:
     """The published settings of what is asked for, with the keywords of the command line on top."""
-    critic = asked.to_dict().get("critic", "central")
-    start = type(asked)(**published(asked.env, name, critic, asked.env_kwargs.get("num_agents", 2)))
+    start = type(asked)(**published(name, asked.to_dict()))
     start.env_kwargs = {**start.env_kwargs, **asked.env_kwargs}
     return start
 
@@ -166,8 +161,8 @@ def command(name: str, config: Settings) -> str:
         if own == given:
             break
         given = own
-    flags = _as_flags({key: value for key, value in stored.items() if key in given})
-    return f"collm train {name} {flags}".rstrip()
+    differing = _as_flags({key: value for key, value in stored.items() if key in given})
+    return f"collm train {name} {differing}".rstrip()
 
 
 def _as_flags(settings: Mapping[str, Any]) -> str:

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from baselines.play.episode import Node
-from baselines.play.replays import Replays, silence, texts_of
-from collm_envs import Score, Task
+from baselines.play.replays import Replays, texts_of
+from collm_envs import Score, Task, silence
 
 CTX = {
     "agents": "number of agents",
@@ -50,7 +50,7 @@ PAIR = {"reward": "the team's reward if agents i and j alone had written"}
 """facts of two agents' texts -> meaning"""
 
 
-class Turn(NamedTuple):
+class TurnTexts(NamedTuple):
     """One joint turn to be described."""
 
     before: Any
@@ -62,7 +62,7 @@ class Turn(NamedTuple):
     """of the turn before"""
 
 
-class Row(NamedTuple):
+class TurnRow(NamedTuple):
     """The features of one joint turn as plain numbers."""
 
     ctx: Mapping[str, float | Sequence[float]]
@@ -80,11 +80,11 @@ class Features:
     pair: Mapping[str, Tensor]
     silent: Mapping[str, Tensor]
 
-    def rows(self) -> list[Row]:
-        """One Row for each joint turn."""
+    def rows(self) -> list[TurnRow]:
+        """One row for each joint turn."""
         parts = [{k: frozen(x.tolist()) for k, x in part.items()} for part in vars(self).values()]
         count = len(next(iter(parts[0].values())))
-        return [Row(*({k: x[b] for k, x in part.items()} for part in parts)) for b in range(count)]
+        return [TurnRow(*({k: x[b] for k, x in part.items()} for part in parts)) for b in range(count)]
 
 
 def extract(replays: Replays, nodes: Sequence[Node], pairs: bool = False) -> Features:
@@ -102,13 +102,13 @@ def frozen(value: Any) -> Any:
     return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
-def turn(node: Node) -> Turn:
+def turn(node: Node) -> TurnTexts:
     """A joint turn of a rollout, as it is described."""
     last = None if node.parent is None else node.parent.score
-    return Turn(node.before, texts_of(node), len(node.path()) - 1, last)
+    return TurnTexts(node.before, texts_of(node), len(node.path()) - 1, last)
 
 
-def describe(replays: Replays, turns: Sequence[Turn], pairs: bool = False) -> list[Row]:
+def describe(replays: Replays, turns: Sequence[TurnTexts], pairs: bool = False) -> list[TurnRow]:
     """The features of each turn: N + 1 replays, and as many more as there are pairs with `pairs`."""
     agents = replays.task.agents
     groups = [(), *((i,) for i in agents), *(combinations(agents, 2) if pairs else ())]
@@ -118,7 +118,7 @@ def describe(replays: Replays, turns: Sequence[Turn], pairs: bool = False) -> li
     return [_row(replays.task, one, {frozenset(who): next(scores) for who in groups}, pairs) for one in turns]
 
 
-def _row(task: Task, one: Turn, alone: Mapping[frozenset[str], Score], pairs: bool) -> Row:
+def _row(task: Task, one: TurnTexts, alone: Mapping[frozenset[str], Score], pairs: bool) -> TurnRow:
     nobody = alone[frozenset()]
     each = [_facts(alone[frozenset({i})], i, one.texts[i]) for i in task.agents]
     feat = {name: tuple(facts[name] for facts in each) for name in each[0]}
@@ -128,10 +128,10 @@ def _row(task: Task, one: Turn, alone: Mapping[frozenset[str], Score], pairs: bo
         pair["reward"] = tuple(tuple(rewards[frozenset({i, j})] for j in task.agents) for i in task.agents)
     still = [_facts(nobody, i, silence(task, one.before, i)) for i in task.agents]
     silent = {name: tuple(facts[name] for facts in still) for name in still[0]}
-    return Row(_context(task, one, nobody.reward), feat, pair, silent)
+    return TurnRow(_context(task, one, nobody.reward), feat, pair, silent)
 
 
-def _context(task: Task, one: Turn, silent: float) -> dict[str, float | tuple[float, ...]]:
+def _context(task: Task, one: TurnTexts, silent: float) -> dict[str, float | tuple[float, ...]]:
     worst, best = task.reward_range
     accepted, rejected = (one.last.accepted, one.last.rejected) if one.last else ({}, {})
     return {

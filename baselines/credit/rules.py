@@ -51,9 +51,8 @@ from baselines.credit.language import Refused
 from baselines.credit.learned import Learned
 from baselines.credit.written import Written, load
 from baselines.formulas.advantages import left_out_residual
-from baselines.play.episode import Node, table, walk
+from baselines.play.episode import Node, by_turn, walk
 from baselines.play.replays import Replays
-from baselines.train.settings import Settings
 from collm_envs import Task
 
 Rule = Callable[[Replays, Sequence[Node]], tuple[Tensor, Tensor]]
@@ -82,8 +81,8 @@ class Shares:
 
     def own(self, agent: str, paths: Sequence[Sequence[Node]], A: Tensor, V: Tensor) -> Tensor:
         """The agent's advantages where a critic's V was subtracted.   A, V: (E, H) -> (E, H)"""
-        p = table(paths, lambda node: float(self.p([node], agent)))
-        m = table(paths, lambda node: float(self.m([node], agent)))
+        p = by_turn(paths, lambda node: float(self.p([node], agent)))
+        m = by_turn(paths, lambda node: float(self.m([node], agent)))
         out = torch.zeros_like(A)
         for t in range(A.shape[1]):
             live = [e for e, path in enumerate(paths) if t < len(path)]
@@ -100,7 +99,7 @@ class Credit:
     """texts that every agent must write besides at each history (`rollout.play`)"""
     learner: Learned | None = None
     blind: bool = False
-    """whether p is the same for all of an agent's texts beside the same texts of the others"""
+    """whether p_i depends on the other agents' texts alone, so that it cancels when groups are crossed"""
     sha256: str = ""
     """of the written function's source; a run goes on with no other"""
 
@@ -132,20 +131,20 @@ class Credit:
         return Shares(plus, times, rows, columns, {"credit_replays": replays.played / len(nodes)})
 
 
-def make(settings: Settings, task: Task) -> Credit:
-    """The credit that the settings name.
+def make(credit: str, samples: int, task: Task) -> Credit:
+    """The credit of this name (`NAMES`, or "qllm:FILE") for a task.
 
-    Raises ValueError for a team of one and for more agents than `shapley` can take, FileNotFoundError for a
-    function that is not there, `Refused` for one that may not be used.
+    `samples` are the texts that counterfactual has each agent write besides.  Raises ValueError for a team of
+    one and for more agents than `shapley` can take, FileNotFoundError for a function that is not there,
+    `Refused` for one that may not be used.
     """
-    name, _, file = settings.credit.partition(":")
+    check_name(credit)
+    name, _, file = credit.partition(":")
     if name == "shared":
         return Credit()
     n = len(task.agents)
     if n < 2:
-        raise ValueError(
-            f"credit={settings.credit!r} divides a reward among agents and there is one: leave it"
-        )
+        raise ValueError(f"credit={credit!r} divides a reward among agents and there is one: leave it")
     if name == "shapley" and n > MOST_AGENTS:
         raise ValueError(f"credit='shapley' plays 2^N turns for one: at most {MOST_AGENTS} agents, got {n}")
     if name == "learned":
@@ -154,7 +153,7 @@ def make(settings: Settings, task: Task) -> Credit:
     if name == "qllm":
         function = load(file)
         return Credit(written(function), blind=function.mode == "baseline", sha256=function.sha256)
-    alternatives = settings.credit_samples if name == "counterfactual" else 0
+    alternatives = samples if name == "counterfactual" else 0
     return Credit(RULES[name], alternatives, blind=name != "shapley")
 
 
@@ -212,3 +211,11 @@ RULES: dict[str, Rule] = {
     "counterfactual": counterfactual,
 }
 """credits without a state or a file of their own"""
+NAMES = ("shared", *RULES, "learned")
+"""values of `--credit`; "qllm:FILE" besides"""
+
+
+def check_name(credit: str) -> None:
+    """Raise ValueError for what names no credit."""
+    if credit not in NAMES and not (credit.startswith("qllm:") and len(credit) > 5):
+        raise ValueError(f"credit must be one of {', '.join(NAMES)}, qllm:FILE, got {credit!r}")

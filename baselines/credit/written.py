@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from baselines.credit import pinned
-from baselines.credit.features import Features, Row
+from baselines.credit.features import Features, TurnRow
 from baselines.credit.language import FAILURES, PLACES, Refused, check_names
 
 ALPHA = 0.5
@@ -64,7 +64,7 @@ class Written(NamedTuple):
             raise Refused(f"{self.name}: {self.mode} of turn {b}, agent {i} is {out[b][i]}")
         return found.to(rewards)
 
-    def _numbers(self, b: int, row: Row, reward: float) -> list[float]:
+    def _numbers(self, b: int, row: TurnRow, reward: float) -> list[float]:
         agents = int(row.ctx["agents"])  # type: ignore[arg-type]
         values: list[float] = []
         for i, call in enumerate(calls(self.mode, row, agents, reward)):
@@ -82,7 +82,7 @@ class Written(NamedTuple):
         return values
 
 
-def calls(mode: str, row: Row, agents: int, reward: float) -> list[tuple[Any, ...]]:
+def calls(mode: str, row: TurnRow, agents: int, reward: float) -> list[tuple[Any, ...]]:
     """The arguments of the calls that one turn takes: one for each agent in mode baseline, else one."""
     if mode == "baseline":
         return [(row.ctx, masked(row, me), me) for me in range(agents)]
@@ -91,7 +91,7 @@ def calls(mode: str, row: Row, agents: int, reward: float) -> list[tuple[Any, ..
     return [(row.ctx, row.feat, row.pair, reward)]
 
 
-def masked(row: Row, me: int) -> Mapping[str, Sequence[float]]:
+def masked(row: TurnRow, me: int) -> Mapping[str, Sequence[float]]:
     """`feat` with the numbers of agent `me` replaced by those of silence."""
     return {
         name: tuple(row.silent[name][me] if j == me else x for j, x in enumerate(each))

@@ -5,13 +5,71 @@ Shapes: M moves, T tokens of all moves laid end to end; `owner` (T,) names the m
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 Ratio = Literal["turn", "token"]
 Length = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a step of a policy minimises, and in how many passes."""
+
+    epochs: int = 1
+    """optimizer steps on the same moves; more than one needs `clip`"""
+    clip: float | None = None
+    """of the importance ratio; None leaves it unclipped"""
+    ratio: Ratio = "turn"
+    length: Length = "sum"
+    kl: float = 0.0
+    """weight of the KL to a frozen reference"""
+    entropy: float = 0.0
+    """weight of an entropy bonus"""
+
+
+class Terms(NamedTuple):
+    """A loss and its parts before their weights: four numbers."""
+
+    loss: Tensor
+    surrogate: Tensor
+    kl: Tensor
+    entropy: Tensor
+
+
+def lesson_loss(
+    objective: Objective,
+    logp: Tensor,
+    old: Tensor,
+    advantage: Tensor,
+    weight: Tensor,
+    owner: Tensor,
+    *,
+    reference: Tensor | None = None,
+    entropy: Tensor | None = None,
+) -> Terms:
+    """sum_m w_m [ L_m + kl KL(pi || reference) - entropy H(pi) ], with L_m of `policy_loss`
+
+    logp, old, owner, reference, entropy: (T,); advantage, weight: (M,).  Log-probabilities are all it sees of
+    a policy: d loss / d logp is all that a policy whose weights are elsewhere must be sent.  (The entropy of
+    whole distributions is no function of `logp`: that bonus is for policies whose weights are here.)
+    """
+    per_text = policy_loss(
+        logp, old, advantage, owner, clip=objective.clip, ratio=objective.ratio, length=objective.length
+    )
+    token_weight = weight[owner]
+    loss = surrogate = (weight * per_text).sum()
+    kl = bonus = torch.zeros((), device=logp.device)
+    if reference is not None:
+        kl = (token_weight * kl_k3(logp, reference)).sum()
+        loss = loss + objective.kl * kl
+    if entropy is not None:
+        bonus = (token_weight * entropy).sum()
+        loss = loss - objective.entropy * bonus
+    return Terms(loss, surrogate, kl, bonus)
 
 
 def per_move(tokens: Tensor, owner: Tensor, moves: int) -> Tensor:

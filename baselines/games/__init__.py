@@ -3,7 +3,7 @@
 climbing, penalty-0, penalty-25, penalty-100, qtran, two-step      tables with known answers
 Foraging-8x8-2p-2f-coop-v3 and every other id of lbforaging         pip install "collm[marl]"
 simple-spread                                                       mpe2, pip install "collm[marl]"
-StrBuild-v0, HouseBuild-v0                                          an action picks one of a few texts
+StrBuild-v0, HouseBuild-v0                                          an action chooses one of a few texts
 package.module:factory                                              any PettingZoo parallel environment
 """
 
@@ -25,7 +25,7 @@ def simple_spread() -> Game:
 
 
 def text(id: str) -> Callable[[], Game]:
-    """One of our text environments, its texts picked from a list."""
+    """A factory of the game on one of our text environments: an action chooses from a list of texts."""
 
     def factory() -> Game:
         from baselines.games.texts import text_game
@@ -45,11 +45,11 @@ GAMES: dict[str, Callable[[], Game]] = {
     "StrBuild-v0": text("StrBuild-v0"),
     "HouseBuild-v0": text("HouseBuild-v0"),
 }
-"""name -> a function that makes the game; its packages are imported then"""
+"""{name: factory of the game}; the game's packages are imported when it is made"""
 
 
 def make(name: str) -> Game:
-    """The game called `name` (see above).  KeyError with the nearest name for an unknown one."""
+    """The game called `name` (see above).  Raises KeyError with the nearest name for an unknown one."""
     if name in GAMES:
         return GAMES[name]()
     if name.startswith("Foraging"):

@@ -1,4 +1,4 @@
-"""The agents of value decomposition: one recurrent network for all, told apart by their number (DRQN)."""
+"""The agents of value decomposition: one recurrent network (DRQN) for all, with the agent's id as input."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, relu
 
-from baselines.games.game import Game, Layout, View
+from baselines.games.game import Game, Layout, Sight
 from baselines.games.memory import Episode
 
 
 class RecurrentQ(nn.Module):
-    """Q_i(history of i, a) of every agent: own observation, own last action and own number -> GRU -> Q.
+    """Q_i(history of i, a) of every agent: own observation, own last action and own id -> GRU -> Q.
 
-    This is all that is executed after training; no other agent's data and no state enters it.
+    After training only this network is executed; its inputs contain no state and no other agent's data.
     """
 
     available: Tensor
-    """(N, A) bool: which of the A columns are actions of that agent"""
+    """(N, A) bool: which of the A columns are actions of agent i"""
 
     def __init__(self, layout: Layout, hidden: int):
         super().__init__()
@@ -32,9 +32,9 @@ class RecurrentQ(nn.Module):
         self.register_buffer("available", available)
 
     def forward(self, obs: Tensor, last: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Q of H consecutive turns, and the memory after them.
+        """(Q, memory of the GRU) after H consecutive turns.
 
-        obs: (B, H, N, D); last: (B, H, N) the action before each turn, -1 before the first; memory:
+        obs: (B, H, N, D); last: (B, H, N) the action of the turn before, -1 at the first; memory:
         (1, B * N, hidden) or None at the start.  -> (B, H, N, A), (1, B * N, hidden)
         """
         B, H, N, _ = obs.shape
@@ -46,7 +46,7 @@ class RecurrentQ(nn.Module):
         return q, after
 
     def greedy(self, q: Tensor) -> Tensor:
-        """Each agent's own best action: (..., N, A) -> (..., N)."""
+        """Each agent's available action of the largest Q: (..., N, A) -> (..., N)."""
         return q.masked_fill(~self.available, -torch.inf).argmax(-1)
 
 
@@ -61,7 +61,7 @@ def play(
     actions, memory = np.full((len(games), len(n_actions)), -1), None
     live = set(range(len(games)))
     while live:
-        obs = torch.from_numpy(np.stack([seen[-1].obs for seen in views])).unsqueeze(1)
+        obs = torch.from_numpy(np.stack([game_views[-1].obs for game_views in views])).unsqueeze(1)
         q, memory = agents(obs, torch.from_numpy(actions).unsqueeze(1), memory)
         greedy = agents.greedy(q[:, 0]).numpy()
         explore = rng.random(actions.shape) < epsilon
@@ -72,10 +72,10 @@ def play(
             logs[k].append((actions[k], outcome.reward, outcome.terminated))
             if outcome.terminated or outcome.truncated:
                 live.remove(k)
-    return [_episode(seen, log) for seen, log in zip(views, logs, strict=True)]
+    return [_episode(game_views, log) for game_views, log in zip(views, logs, strict=True)]
 
 
-def _episode(views: Sequence[View], log: Sequence[tuple[np.ndarray, float, bool]]) -> Episode:
+def _episode(views: Sequence[Sight], log: Sequence[tuple[np.ndarray, float, bool]]) -> Episode:
     actions, rewards, ends = zip(*log, strict=True)
     return Episode(
         np.stack([view.obs for view in views]),

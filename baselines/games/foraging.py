@@ -1,10 +1,10 @@
 """Level-based foraging (package lbforaging; Papoudakis et al. 2021, arXiv:2006.07869), as PettingZoo.
 
-Every agent gets the sum of what all agents earned in the turn, so an episode pays 1 where all food was
-eaten.  The state, which the package does not offer, is read off its players and its field.  Places are
-given in shares of the field's side and levels in shares of the highest food level, in observations too
-(the package: whole numbers), so that untrained networks start with small values.  The clock (50 turns)
-truncates; the package itself reports it as an end like any other.
+Every agent gets the sum of all agents' rewards of the turn, so an episode pays 1 if all food is eaten.  The
+package has no state; it is made of the players and the field.  Positions are divided by the side of the
+field and levels by the highest food level, in observations too (the package: whole numbers), so that
+untrained networks start with small values.  The time limit (50 turns) truncates; the package reports it as a
+termination.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from baselines.games.game import Game, consecutive
 class Foraging(ParallelEnv):
     """One of lbforaging's ids, e.g. "Foraging-8x8-2p-2f-coop-v3".
 
-    State: `players` (N, 3) and `food` (F, 3), each row, column and level; the level of eaten food is 0.
+    State: `players` (N, 3) and `food` (F, 3), columns (row, column, level); eaten food has level 0.
     """
 
     metadata: ClassVar = {"name": "foraging", "render_modes": []}
@@ -35,12 +35,12 @@ class Foraging(ParallelEnv):
         self._env, self._food = env, np.zeros((env.max_num_food, 2), int)
         self.possible_agents = [f"agent_{k}" for k in range(len(env.players))]
         self.agents: list[str] = []
-        seen = env.observation_space[0]  # triples, food before players: row, column, level
-        unit = np.array([*env.field_size, seen.high[2]], np.float32)
+        space = env.observation_space[0]  # triples, food before players: row, column, level
+        unit = np.array([*env.field_size, space.high[2]], np.float32)
         self._unit = np.tile(unit, len(env.players) + env.max_num_food)
         self.state_space = Box(0.0, 1.0, self._unit.shape, np.float32)
-        seen = Box(seen.low / self._unit, seen.high / self._unit, dtype=np.float32)
-        self.observation_spaces = dict.fromkeys(self.possible_agents, seen)
+        space = Box(space.low / self._unit, space.high / self._unit, dtype=np.float32)
+        self.observation_spaces = dict.fromkeys(self.possible_agents, space)
         self.action_spaces = dict(zip(self.possible_agents, env.action_space, strict=True))
 
     def observation_space(self, agent: str) -> gymnasium.Space:
@@ -54,12 +54,12 @@ class Foraging(ParallelEnv):
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
         for player in self._env.players:
             player.position = (
-                None  # the package spawns around the last episode's places: no seed would fix it
+                None  # else the package spawns around the last episode's positions, whatever the seed
             )
         obs, _ = self._env.reset(seed=seed)
-        places = np.argwhere(self._env.field > 0)
-        self._food = np.zeros_like(self._food)  # food that found no room: no level, at row 0, column 0
-        self._food[: len(places)] = places
+        cells = np.argwhere(self._env.field > 0)
+        self._food = np.zeros_like(self._food)  # food that was not placed: level 0 at row 0, column 0
+        self._food[: len(cells)] = cells
         self.agents = list(self.possible_agents)
         return self._by_agent(obs), {agent: {} for agent in self.agents}
 
@@ -83,10 +83,10 @@ class Foraging(ParallelEnv):
         return np.array([*players, *food], np.float32).reshape(-1) / self._unit
 
     def _by_agent(self, obs: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
-        return {agent: seen / self._unit for agent, seen in zip(self.possible_agents, obs, strict=True)}
+        return {agent: row / self._unit for agent, row in zip(self.possible_agents, obs, strict=True)}
 
 
 def foraging(id: str) -> Game:
-    """`Foraging` with its state by name."""
+    """The game `Foraging` with the fields of its state."""
     env = Foraging(id)
     return Game(env, consecutive({"players": (len(env.possible_agents), 3), "food": (len(env._food), 3)}))

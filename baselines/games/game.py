@@ -1,8 +1,8 @@
-"""Any PettingZoo parallel environment with discrete actions, as arrays: what value decomposition plays on.
+"""Any PettingZoo parallel environment with discrete actions, as arrays, for value decomposition.
 
 Observations are flattened and padded with zeros to one width; the team's reward is the mean over the
 agents (of a shared reward: that reward); the global state is the environment's `state()`, or all
-observations side by side where it has none.  Agents must start and end an episode together.
+observations concatenated if it has none.  Agents must start and end an episode together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gymnasium.spaces.utils import flatdim, flatten
 from pettingzoo import ParallelEnv
 
 Fields = Mapping[str, np.ndarray]
-"""name -> integer array of any shape: where in the flat state each entry of that field stands"""
+"""{name: integer array of any shape}: indices of the field's entries in the flat state"""
 
 
 class Layout(NamedTuple):
@@ -24,32 +24,32 @@ class Layout(NamedTuple):
 
     agents: tuple[str, ...]
     obs_dim: int
-    """width of an agent's observation, the widest agent's"""
+    """width of the observations, padded to the widest agent's"""
     n_actions: tuple[int, ...]
     """number of actions of each agent"""
     state_dim: int
     fields: Fields
-    """the state by name, for functions that people or language models write"""
+    """names of the state's entries, for functions written by people or language models"""
 
 
-class View(NamedTuple):
-    """What stands before a turn: obs (N, obs_dim) and state (state_dim,), both float32."""
+class Sight(NamedTuple):
+    """Observations and state before a turn: obs (N, obs_dim) and state (state_dim,), both float32."""
 
     obs: np.ndarray
     state: np.ndarray
 
 
-class Outcome(NamedTuple):
-    """What a turn led to.  `terminated`: nothing follows; `truncated`: only the clock ended it."""
+class Step(NamedTuple):
+    """The result of a turn.  `terminated`: the game is over; `truncated`: only the time limit ended it."""
 
-    view: View
+    view: Sight
     reward: float
     terminated: bool
     truncated: bool
 
 
 def consecutive(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Fields that stand one after the other in the flat state, from their shapes."""
+    """Fields of these shapes that are consecutive in the flat state."""
     fields, start = {}, 0
     for name, shape in shapes.items():
         size = int(np.prod(shape))
@@ -59,7 +59,7 @@ def consecutive(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 class Game:
-    """A parallel environment played with arrays.
+    """A parallel environment with arrays for observations, state and actions.
 
     `fields` names the entries of the flat state; without it the state is one field called "state".
     Raises TypeError for actions that are not `Discrete`, ValueError for fields beyond the state.
@@ -85,13 +85,13 @@ class Game:
             raise ValueError(f"{env}: fields {beyond} lie beyond the state of {size} entries")
         self.layout = self.layout._replace(state_dim=size, fields=fields)
 
-    def reset(self, seed: int) -> View:
-        """Start the episode that `seed` names."""
+    def reset(self, seed: int) -> Sight:
+        """Start an episode with `seed`; its first view."""
         obs, _ = self.env.reset(seed=seed)
         return self._view(obs)
 
-    def step(self, actions: np.ndarray) -> Outcome:
-        """Play one turn; `actions` is (N,) int.  RuntimeError where only some of the agents have ended."""
+    def step(self, actions: np.ndarray) -> Step:
+        """Play one turn; `actions` is (N,) int.  Raises RuntimeError if only some of the agents end."""
         agents = self.layout.agents
         obs, rewards, terminated, truncated, _ = self.env.step(
             {agent: int(action) for agent, action in zip(agents, actions, strict=True)}
@@ -102,15 +102,15 @@ class Game:
             raise RuntimeError(f"{self.env}: agents must end together, only {gone} have")
         reward = sum(float(rewards[agent]) for agent in agents) / len(agents)
         done = all(terminated[agent] for agent in agents)
-        return Outcome(self._view(obs), reward, done, all(ended) and not done)
+        return Step(self._view(obs), reward, done, all(ended) and not done)
 
-    def _view(self, obs: Mapping[str, Any]) -> View:
+    def _view(self, obs: Mapping[str, Any]) -> Sight:
         rows = np.zeros((len(self.layout.agents), self.layout.obs_dim), np.float32)
         for k, agent in enumerate(self.layout.agents):
             rows[k, : self._widths[k]] = np.asarray(flatten(self._spaces[k], obs[agent]))
         if not self._has_state:
-            return View(rows, rows.reshape(-1).copy())
-        return View(rows, np.asarray(self.env.state(), np.float32).reshape(-1))
+            return Sight(rows, rows.reshape(-1).copy())
+        return Sight(rows, np.asarray(self.env.state(), np.float32).reshape(-1))
 
 
 def _n_actions(env: ParallelEnv, agent: str) -> int:

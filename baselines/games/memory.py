@@ -1,4 +1,4 @@
-"""Whole episodes, remembered and drawn again: the memory of recurrent Q-learning."""
+"""The replay memory of recurrent Q-learning: whole episodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Episode(NamedTuple):
-    """One episode of H turns; the views before each turn and after the last."""
+    """One episode of H turns; observations and states also after the last turn."""
 
     obs: np.ndarray
     """(H + 1, N, D) float32"""
@@ -20,15 +20,15 @@ class Episode(NamedTuple):
     actions: np.ndarray
     """(H, N) int64"""
     rewards: np.ndarray
-    """(H,) float32, the team's"""
+    """(H,) float32, the team's reward"""
     terminated: np.ndarray
-    """(H,) float32, 1 where nothing follows; all 0 in an episode that only the clock ended"""
+    """(H,) float32, 1 where the game is over; all 0 if only the time limit ended the episode"""
 
 
-class Batch(NamedTuple):
+class EpisodeBatch(NamedTuple):
     """B episodes padded to the longest: as in `Episode` with B in front.
 
-    Padding is zeros, but in `state` the last one again: a mixer is asked about no state that never was.
+    Padded with zeros; `state` repeats its last entry, so that no mixer sees a state that did not occur.
     """
 
     obs: Tensor
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     """(B, H) float32, 1 where a turn was played"""
 
 
-class Replay:
+class Experience:
     """The last `capacity` episodes."""
 
     def __init__(self, capacity: int):
@@ -49,21 +49,21 @@ class Replay:
         self.added = 0
 
     def add(self, episode: Episode) -> None:
-        """Remember `episode`; where the memory is full, in place of the oldest."""
+        """Add `episode`; if the memory is full, it replaces the oldest."""
         if len(self.episodes) < self.capacity:
             self.episodes.append(episode)
         else:
             self.episodes[self.added % self.capacity] = episode
         self.added += 1
 
-    def sample(self, size: int, rng: np.random.Generator) -> Batch:
+    def sample(self, size: int, rng: np.random.Generator) -> EpisodeBatch:
         """`size` different episodes, drawn uniformly."""
         chosen = rng.choice(len(self.episodes), size, replace=False)
         return pad([self.episodes[k] for k in chosen])
 
 
-def pad(episodes: Sequence[Episode]) -> Batch:
-    """Episodes of any lengths as one batch."""
+def pad(episodes: Sequence[Episode]) -> EpisodeBatch:
+    """Episodes of any lengths as one padded batch."""
     lengths = torch.tensor([len(episode.rewards) for episode in episodes])
     H = int(lengths.max())
     stacked = []
@@ -78,4 +78,4 @@ def pad(episodes: Sequence[Episode]) -> Batch:
                 out[k, len(part) :] = part[-1]
         stacked.append(torch.from_numpy(out))
     mask = (torch.arange(H) < lengths.unsqueeze(1)).float()
-    return Batch._make([*stacked, mask])
+    return EpisodeBatch._make([*stacked, mask])

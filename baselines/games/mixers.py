@@ -1,16 +1,16 @@
-"""Mixers: one value of the team from the agents' own values.  Formulas first, then what carries weights.
+"""Mixers: the team's value Q_tot from the agents' values Q_i.  Formulas first, then modules.
 
     VDN      Q_tot = sum_i Q_i                                         Sunehag et al. 2017, arXiv:1706.05296
     QMIX     Q_tot = |w2(s)|' elu(|W1(s)|' Q + b1(s)) + b2(s)          Rashid et al. 2018, arXiv:1803.11485
     QLLM     Q_tot = N sum_i w_i(s) Q_i + b(s), w and b written down   QLLM 2025, arXiv:2504.12961
     learned  Q_tot = N sum_i w_i(s) Q_i + b(s), w and b learned        after Qatten 2020, arXiv:2002.03939
 
-All are monotone in every Q_i (w > 0), so each agent's own argmax is the team's.  VDN, QLLM and learned
-are linear in Q at a given state: at a state that the agents see they can represent the same tables.
+All are monotone in every Q_i (w > 0), so the agents' own argmaxes are the team's.  VDN, QLLM and learned are
+linear in Q at a given state: at a state that the agents observe they can represent the same tables.
 
-Where we differ: QLLM's function must keep a floor under every weight (credit/pinned.py); the published
-ones need not.  `learned` is Qatten with a single head, learned keys for the agents' ids instead of their
-features, and without its query and key projections: QLLM's form with a network in place of the function.
+Where we differ: QLLM's weights must be at least a floor (credit/pinned.py); the published ones need not be.
+`learned` is Qatten with a single head, learned keys for the agents' ids instead of their features, and
+without its query and key projections: QLLM's form with a network in place of the function.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from baselines.credit.pinned import Pinned, Refused, check_reads, check_weights,
 from baselines.games.game import Fields, Layout
 
 EMBED = 32
-"""hidden width of QMIX's mixing network, as published, and of all two-layer networks of the state"""
+"""hidden width of QMIX's mixing network, as published, and of all two-layer networks on the state"""
 
 
 def vdn(q: Tensor) -> Tensor:
@@ -43,18 +43,18 @@ def qmix(q: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
 
 
 def named(state: Tensor, fields: Fields) -> dict[str, Tensor]:
-    """The flat state (B, S) as a dict of (B, *shape of the field)."""
+    """The flat state (B, S) as {field: (B, *shape of the field)}."""
     return {name: state[:, torch.from_numpy(index)] for name, index in fields.items()}
 
 
 class VDN(nn.Module):
-    """Reads no state and has no parameters."""
+    """The sum; ignores the state and has no parameters."""
 
     def __init__(self, layout: Layout):
         super().__init__()
 
     def forward(self, q: Tensor, state: Tensor) -> Tensor:
-        """q: (..., N), state: (..., S) -> (...); so for every mixer."""
+        """q: (..., N), state: (..., S) -> (...), as for every mixer."""
         return vdn(q)
 
 
@@ -72,8 +72,8 @@ class QMIX(nn.Module):
         return qmix(q, w1, self.b1(state), self.w2(state), self.b2(state).squeeze(-1))
 
 
-class Learned(nn.Module):
-    """The learned twin of QLLM: softmax weights and a bias from the state."""
+class LearnedMixer(nn.Module):
+    """QLLM's form with learned functions of the state: softmax weights and a bias."""
 
     def __init__(self, layout: Layout):
         super().__init__()
@@ -85,10 +85,10 @@ class Learned(nn.Module):
 
 
 class QLLM(nn.Module):
-    """A pinned function `weights(state)`, and `bias(state)` where it has one.  No parameters.
+    """A pinned function `weights(state)`, and optionally `bias(state)`.  No parameters.
 
     Every call checks the weights (credit/pinned.py) and raises `Refused` with the reason.  With `shift` 1
-    each agent gets its neighbour's weight: a control with the same weights that mean nothing.
+    each agent gets its neighbour's weight: a control with the same weights for the wrong agents.
     """
 
     def __init__(self, layout: Layout, function: Pinned, shift: int = 0):
@@ -114,7 +114,7 @@ class QLLM(nn.Module):
 
 
 class Fixed(nn.Module):
-    """Weights drawn at random once and for all: a control for QLLM's.  No parameters."""
+    """Constant random weights: a control for QLLM's.  No parameters."""
 
     w: Tensor
 
@@ -127,12 +127,12 @@ class Fixed(nn.Module):
         return weighted(q, self.w)
 
 
-MIXERS = {"vdn": VDN, "qmix": QMIX, "learned": Learned, "fixed": Fixed}
-"""mixers by name; "qllm:FUNCTION" and "shifted:FUNCTION" besides"""
+MIXERS = {"vdn": VDN, "qmix": QMIX, "learned": LearnedMixer, "fixed": Fixed}
+"""{name: mixer}; `make_mixer` also takes "qllm:FUNCTION" and "shifted:FUNCTION"."""
 
 
 def make_mixer(name: str, layout: Layout) -> nn.Module:
-    """The mixer called `name`: one of `MIXERS`, "qllm:FUNCTION" or "shifted:FUNCTION".  ValueError otherwise.
+    """The mixer called `name`: one of `MIXERS`, "qllm:FUNCTION" or "shifted:FUNCTION".
 
     FUNCTION is the name of a file in baselines/credit/functions (without .py) or a path to a pinned file.
     """
@@ -140,8 +140,8 @@ def make_mixer(name: str, layout: Layout) -> nn.Module:
     if kind in ("qllm", "shifted") and function:
         return QLLM(layout, load(function), shift=int(kind == "shifted"))
     if name not in MIXERS:
-        known = [*MIXERS, "qllm:FUNCTION", "shifted:FUNCTION"]
-        raise ValueError(f"mixer must be one of {known}, got {name!r}")
+        names = [*MIXERS, "qllm:FUNCTION", "shifted:FUNCTION"]
+        raise ValueError(f"mixer must be one of {names}, got {name!r}")
     return MIXERS[name](layout)
 
 

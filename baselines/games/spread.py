@@ -9,13 +9,13 @@ from baselines.games.game import Game
 
 
 def spread(N: int = 3) -> Game:
-    """The environment with its own state, all observations side by side, by name.
+    """The game with its own state (all observations, concatenated) split into fields.
 
     velocity, position: (N, 2); to_landmarks: (N, N, 2), landmark minus agent; to_others: (N, N - 1, 2).
     """
     env = simple_spread_v3.parallel_env(N=N)
     width = 4 + 2 * N + 4 * (N - 1)
-    rows = np.arange(N * width).reshape(N, width)  # the last 2 (N - 1) are messages, always silent here
+    rows = np.arange(N * width).reshape(N, width)  # the last 2 (N - 1) are messages, always 0 here
     ends = np.cumsum([2, 2, 2 * N, 2 * (N - 1)])
     velocity, position, landmarks, others, _ = np.split(rows, ends, axis=1)
     fields = {

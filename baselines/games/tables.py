@@ -1,8 +1,8 @@
-"""Games that are tables: one matrix, or matrices one after the other.  Their best answers are known.
+"""Matrix games of one or two turns with known optima.
 
 climbing, penalty   Claus & Boutilier 1998        best 11 at (0, 0); 10 at (0, 0) and (2, 2)
 qtran               Son et al. 2019, 1905.05408   best 8 at (0, 0)
-two-step            Rashid et al. 2018, 1803.11485   best 8; 7 is certain at the other branch
+two-step            Rashid et al. 2018, 1803.11485   best 8; the other branch always pays 7
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ PAYOFFS: Mapping[str, Table] = {
 
 
 class Tables(ParallelEnv):
-    """Two agents, each seeing which table they stand at; both get what its entry says.
+    """Two agents who observe the current table (one-hot); both get the entry of their joint action.
 
-    `payoffs[s]` is table s, `follows[s]` the table that each joint action leads to, -1 for the end.
+    `payoffs[s]` is table s, `follows[s]` the next table of each joint action, -1 for the end.
     """
 
     metadata: ClassVar = {"name": "tables", "render_modes": []}
@@ -47,11 +47,11 @@ class Tables(ParallelEnv):
         self.payoffs, self.follows = [np.array(p, float) for p in payoffs], [np.array(f) for f in follows]
         self.possible_agents = ["agent_0", "agent_1"]
         self.agents: list[str] = []
-        seen = Box(0.0, 1.0, (len(payoffs),), np.float32)
-        self.observation_spaces = dict.fromkeys(self.possible_agents, seen)
+        one_hot = Box(0.0, 1.0, (len(payoffs),), np.float32)
+        self.observation_spaces = dict.fromkeys(self.possible_agents, one_hot)
         sizes = self.payoffs[0].shape
         self.action_spaces = {a: Discrete(n) for a, n in zip(self.possible_agents, sizes, strict=True)}
-        self.state_space = seen
+        self.state_space = one_hot
         self._at = 0
 
     def observation_space(self, agent: str) -> Space:
@@ -89,16 +89,16 @@ class Tables(ParallelEnv):
 
 
 def matrix(payoff: Table) -> Tables:
-    """One turn, one table."""
+    """A game of one turn with one table."""
     return Tables([payoff], [[[-1] * len(row) for row in payoff]])
 
 
 def two_step() -> Tables:
-    """agent_0's first action picks the branch: A, where everything pays 7, or B, [[0, 1], [1, 8]]."""
+    """agent_0's first action chooses the second table: A, 7 everywhere, or B, [[0, 1], [1, 8]]."""
     end = [[-1, -1], [-1, -1]]
     return Tables([((0, 0), (0, 0)), ((7, 7), (7, 7)), ((0, 1), (1, 8))], [[[1, 1], [2, 2]], end, end])
 
 
 def game(env: Tables) -> Game:
-    """With the state by name: `table` (number of tables,), one-hot."""
+    """The game with its state as the field `table` (number of tables,), one-hot."""
     return Game(env, {"table": np.arange(len(env.payoffs))})

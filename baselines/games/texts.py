@@ -1,6 +1,6 @@
-"""Our text environments in a small discrete form: an action picks one of a few texts for the item at hand.
+"""Our text environments with discrete actions: an action chooses one of a few texts for the current item.
 
-So value decomposition and the text trainers meet on one task, with the task's own rules and reward.
+So value decomposition and the text trainers can be compared on one task, with its own rules and reward.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from baselines.games.game import Game, consecutive
 from collm_envs import Item, TextEnv
 
 Lists = Callable[[Any, Item], Mapping[str, Sequence[str]]]
-"""(task, item) -> for each agent the texts to choose from; as many for every item"""
+"""(task, item) -> {agent: texts to choose from}; the same number for every item"""
 
 
 class TextChoice(ParallelEnv):
-    """A `TextEnv` on its train split, with agents that choose among fixed texts.
+    """A `TextEnv` on its train split, whose agents choose among fixed texts.
 
-    An agent sees the turn, the item (both one-hot) and the last reward; the state adds what all chose last.
+    Observation: turn and item (both one-hot) and the last reward.  State: these and all agents' last choices.
     """
 
     metadata: ClassVar = {"name": "text_choice", "render_modes": []}
@@ -44,9 +44,9 @@ class TextChoice(ParallelEnv):
         }
         width = env.task.max_turns + len(items) + 1
         low, high = min(0.0, *env.task.reward_range), max(1.0, *env.task.reward_range)
-        seen, acts = Box(low, high, (width,), np.float32), Discrete(self.n_texts)
-        self.observation_spaces = dict.fromkeys(self.possible_agents, seen)
-        self.action_spaces = dict.fromkeys(self.possible_agents, acts)
+        observed, actions = Box(low, high, (width,), np.float32), Discrete(self.n_texts)
+        self.observation_spaces = dict.fromkeys(self.possible_agents, observed)
+        self.action_spaces = dict.fromkeys(self.possible_agents, actions)
         self.state_space = Box(low, high, (width + len(self.possible_agents) * self.n_texts,), np.float32)
         self._reward, self._chosen = 0.0, np.zeros(self.shapes["choices"], np.float32)
 
@@ -73,25 +73,25 @@ class TextChoice(ParallelEnv):
         return self._observations(), rewards, terminated, truncated, infos
 
     def state(self) -> np.ndarray:
-        return np.concatenate([self._seen(), self._chosen.reshape(-1)])
+        return np.concatenate([self._observation(), self._chosen.reshape(-1)])
 
     def _item(self) -> int:
         assert self.env.item is not None
         return self._number[self.env.item.id]
 
-    def _seen(self) -> np.ndarray:
-        turn = np.arange(self.env.task.max_turns) == len(self.env.turns)  # all 0 after the last
+    def _observation(self) -> np.ndarray:
+        turn = np.arange(self.env.task.max_turns) == len(self.env.turns)  # all 0 after the last turn
         item = np.arange(len(self.texts)) == self._item()
         return np.concatenate([turn, item, [self._reward]]).astype(np.float32)
 
     def _observations(self) -> dict[str, np.ndarray]:
-        return {agent: self._seen() for agent in self.possible_agents}
+        return {agent: self._observation() for agent in self.possible_agents}
 
 
 def word_texts(task: Any, item: Item) -> dict[str, Sequence[str]]:
-    """StrBuild: nothing, all cells in one's first block, every other cell in all of one's blocks (2 ways).
+    """StrBuild: nothing; all cells in the first block; even or odd cells, cycling through all blocks.
 
-    With two agents the best turn, worth 2, is one agent on the even cells and the other on the odd ones.
+    The best turn of two agents, worth 2: one chooses the even cells and the other the odd ones.
     """
     cells = sorted(task.scene(task.start(item, 0)).target)
     even, odd = [c for c in cells if sum(c) % 2 == 0], [c for c in cells if sum(c) % 2]
@@ -106,9 +106,9 @@ def _set(cells: Sequence[tuple[int, int, int]], blocks: Sequence[str]) -> str:
 
 
 def house_texts(task: Any, item: Item) -> dict[str, Sequence[str]]:
-    """HouseBuild: nothing, only the spiders, the left half, the right half, the left half and the spiders.
+    """HouseBuild: nothing; /kill; the left half; the right half; the left half and /kill.
 
-    With two agents the best turn, worth 1, is one agent on the last of these and the other on the right half.
+    The best turn of two agents, worth 1: one chooses the last of these and the other the right half.
     """
     scene = task.scene(task.start(item, 0))
     left, right = (
@@ -127,7 +127,7 @@ LISTS: Mapping[str, Lists] = {"StrBuild-v0": word_texts, "HouseBuild-v0": house_
 
 
 def text_game(id: str) -> Game:
-    """The environment `id` with its list of texts and its state by name."""
+    """The game on the environment `id` with its list of texts and the fields of its state."""
     env = TextChoice(collm_envs.make(id), LISTS[id])
     return Game(env, _fields(env))
 

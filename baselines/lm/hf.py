@@ -15,17 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 
 from baselines.lm.digest import digest
-from baselines.lm.history import Message, Move
+from baselines.lm.history import Message, Move, usage_of
 from baselines.lm.loading import load, pick_device
-from baselines.lm.policy import LM, SHRINK, Context, Conversations
-from baselines.lm.sampling import Sampling, choices, draw, draw_from
+from baselines.lm.policy import LM, Context
+from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
 from collm_envs import TextEnv
+from collm_envs.policies.query import read_query
 from collm_envs.policies.seat import Reply, Seat
 
 KEEP = 10_000
@@ -62,16 +62,16 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
     model, _, query = rest.partition("?")
     if not model:
         raise ValueError("hf: need a model folder or name, e.g. hf:runs/x/agent_0 or hf:Qwen/Qwen3-1.7B")
-    given = _read(query)
-    sampling = Sampling(**{name: given[name] for name in SAMPLING if name in given})
-    context = Context(**{name: given[name] for name in CONTEXT if name in given})
+    settings = _read(query)
+    sampling = Sampling(**{name: settings[name] for name in SAMPLING if name in settings})
+    context = Context(**{name: settings[name] for name in CONTEXT if name in settings})
     if context.max_context <= sampling.max_new_tokens:
         raise ValueError(
             f"hf: max_context={context.max_context} leaves no room to read with "
             f"max_new_tokens={sampling.max_new_tokens}"
         )
-    dtype = torch.bfloat16 if given.get("bf16") else torch.float32
-    device = pick_device(given.get("device", "auto"))  # refused, where it is not there, before a warm start
+    dtype = torch.bfloat16 if settings.get("bf16") else torch.float32
+    device = pick_device(settings.get("device", "auto"))  # what is not there is refused before a warm start
     if model == "tiny":
         if env is None:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
@@ -81,18 +81,11 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
 
 
 def _read(query: str) -> dict[str, Any]:
-    known = {**SAMPLING, **CONTEXT, **DEVICE}
-    given: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"hf: no setting {name!r}; there are {', '.join(known)}")
-        try:
-            given[name] = known[name](value)
-        except ValueError as error:
-            raise ValueError(f"hf: {name}={value!r}: {error}") from error
-        if name in CHOICES and value not in CHOICES[name]:
-            raise ValueError(f"hf: {name} must be one of {CHOICES[name]}, got {value!r}")
-    return given
+    settings = read_query("hf", query, {**SAMPLING, **CONTEXT, **DEVICE})
+    for name, values in CHOICES.items():
+        if name in settings and settings[name] not in values:
+            raise ValueError(f"hf: {name} must be one of {values}, got {settings[name]!r}")
+    return settings
 
 
 class HF:
@@ -101,7 +94,7 @@ class HF:
     def __init__(self, lm: LM):
         self.name = lm.name
         self.lm = lm
-        self._said: dict[tuple[str, ...], Move] = {}
+        self._written: dict[tuple[str, ...], Move] = {}
 
     @cached_property
     def digest(self) -> str:
@@ -111,29 +104,23 @@ class HF:
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order.  Raises ValueError where a history exceeds max_context."""
         lm = self.lm
-        talk = lm.converse(len(seats), torch.Generator(device=lm.device))
         past = [self._past(seat.history[:-1]) for seat in seats]
-        talk.heads = [*past]
-        talk.unread = [[i for one in move.chain() for i in one.ids] if move else [] for move in past]
+        talk = lm.resume(past, [seat.seed for seat in seats])
         talk.read([seat.history[-1] for seat in seats])
-        heads = [*talk.heads]
-        dice = [torch.Generator(device=lm.device).manual_seed(seat.seed) for seat in seats]
         replies = []
-        for seat, head, ids in zip(seats, heads, write(talk, dice), strict=True):
-            closed = ids[-1] in lm.eos
-            move = Move(head, ids, text=lm.renderer.text(ids, lm.eos), closed=closed)
-            self._said.setdefault((*seat.history, move.text), move)
-            replies.append(Reply(move.text, _usage(move, lm.renderer.thought(ids, lm.eos))))
-        while len(self._said) > KEEP:
-            del self._said[next(iter(self._said))]
+        for seat, move in zip(seats, talk.write(), strict=True):
+            self._written.setdefault((*seat.history, move.text), move)
+            replies.append(Reply(move.text, _usage(move, lm.renderer.thought(move.ids, lm.eos))))
+        while len(self._written) > KEEP:
+            del self._written[next(iter(self._written))]
         return replies
 
     def _past(self, history: tuple[str, ...]) -> Move | None:
         """The newest segment of a history that ends in a reply; a reply of somebody else's is tokenised."""
         if not history:
             return None
-        if history in self._said:
-            return self._said[history]
+        if history in self._written:
+            return self._written[history]
         before, renderer = self._past(history[:-2]), self.lm.renderer
         message, text = history[-2:]
         turn = len(history) // 2
@@ -142,47 +129,5 @@ class HF:
         return Move(Message(before, read, message), ids, text=text, closed=renderer.ended(ids))
 
 
-def write(talk: Conversations, dice: Sequence[torch.Generator]) -> list[list[int]]:
-    """Sample the tokens of one text for each history, each with its own generator; `talk` is used up.
-
-    `Conversations.write` draws all rows from one generator: right for training, where a batch is the same
-    whenever it is played again; an evaluation that goes on after a kill has other batches.
-    """
-    lm, sampling = talk.policy, talk.policy.sampling
-    assert talk.logits is not None, "write() needs a read() before it"
-    ids: list[list[int]] = [[] for _ in dice]
-    done = [False] * len(dice)
-    logits, memory, rows = talk.logits, talk.memory, list(range(len(dice)))
-    with torch.no_grad(), lm.active():
-        while True:
-            token = _draw(logits, sampling, [dice[k] for k in rows])
-            for k, t in zip(rows, token.tolist(), strict=True):
-                if not done[k]:
-                    ids[k].append(t)
-                    done[k] = t in lm.eos or len(ids[k]) == sampling.max_new_tokens
-            live = [place for place, k in enumerate(rows) if not done[k]]
-            if not live:
-                return ids
-            if len(live) <= SHRINK * len(rows):
-                kept = torch.tensor(live, device=lm.device)
-                memory, token, rows = memory.pick(kept), token[kept], [rows[place] for place in live]
-            real = torch.tensor([[not done[k]] for k in rows], device=lm.device)
-            logits = lm.engine.forward(token[:, None], real, memory)
-
-
-def _draw(logits: torch.Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> torch.Tensor:
-    """A token for each row, from its own generator.   logits: (N, V) -> (N,)"""
-    if sampling.temperature == 0:
-        return draw(logits, sampling, dice[0])[0]
-    some = choices(logits, sampling)
-    return some.name(torch.cat([draw_from(some.logp[k, None], sampling, one) for k, one in enumerate(dice)]))
-
-
 def _usage(move: Move, thought: str) -> dict[str, Any]:
-    assert move.parent is not None
-    return {
-        **({"reasoning": thought} if thought else {}),
-        "tokens_read": sum(len(segment.ids) for segment in move.parent.chain()),
-        "tokens_written": len(move.ids),
-        "finish_reason": "stop" if move.closed else "length",
-    }
+    return {**({"reasoning": thought} if thought else {}), **usage_of(move)}

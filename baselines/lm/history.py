@@ -7,6 +7,9 @@ segments, so nothing is tokenised twice and every row that is trained on is the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from collm_envs.policies.seat import READ, WRITTEN
 
 
 @dataclass(eq=False)
@@ -43,6 +46,13 @@ class Move(Segment):
     """what the environment was given"""
     closed: bool = True
     """whether the text ended by itself; False where max_new_tokens cut it"""
+
+
+def usage_of(move: Move) -> dict[str, Any]:
+    """What records say of a text: its tokens, those of all that was read before it, and how it ended."""
+    assert move.parent is not None
+    read = sum(len(segment.ids) for segment in move.parent.chain())
+    return {READ: read, WRITTEN: len(move.ids), "finish_reason": "stop" if move.closed else "length"}
 
 
 def token_moves(move: Move) -> list[Move]:

@@ -1,9 +1,8 @@
-"""Loading and saving models: a folder or hub name to a causal language model and tokenizer; LoRA."""
+"""Loading models: a folder or hub name to a causal language model and tokenizer; LoRA."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,13 +23,10 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from baselines.lm import folders, threads
+from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
-
-BASE = "base"
-"""beside an adapter: the model it was trained on, where that has no folder or name of its own"""
-
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 """a name that the hub may have; anything else can only be a folder"""
 
@@ -83,10 +79,15 @@ def hub_answers() -> bool:
     return True
 
 
-def pick_device(device: str) -> str:
-    """`auto` is cuda where there is one, else cpu.  Raises ValueError for a cuda that is not there."""
+def pick_device(device: str, bf16: bool = False) -> str:
+    """Where models compute: `auto` is cuda where there is one, else cpu.
+
+    Raises ValueError for a device that is not there, and where `bf16` is asked of a CPU.
+    """
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if bf16 and device == "cpu":
+        raise ValueError("bf16 is for devices that have it; on a cpu it is slower: bf16=False (--no-bf16)")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device {device!r}: torch sees no GPU here; use device='cpu' or 'auto'")
     try:
@@ -107,33 +108,6 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
         for name in names[1:]:
             wrapped.add_adapter(name, config)
     return wrapped
-
-
-def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
-
-    An adapter names its base.  A base that stands nowhere as it is in memory (an earlier adapter was merged
-    into it) is saved in `folder/base`.
-    """
-    if adapter is None:
-        model.save_pretrained(folder)
-    else:
-        config, base = model.peft_config[adapter], model.get_base_model()
-        if not base.name_or_path:
-            base.save_pretrained(folder / BASE, state_dict=_bare_weights(base))
-            tokenizer.save_pretrained(folder / BASE)
-            config.base_model_name_or_path = str((folder / BASE).resolve())
-        model.save_pretrained(folder, selected_adapters=[adapter])
-        for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
-            shutil.move(file, folder / file.name)
-        (folder / adapter).rmdir()
-    tokenizer.save_pretrained(folder)
-
-
-def _bare_weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The weights below the adapters that peft has put around a model's layers."""
-    weights = {key: value for key, value in base.state_dict().items() if ".lora_" not in key}
-    return {key.replace(".base_layer.", "."): value for key, value in weights.items()}
 
 
 def _place(name: str) -> str:

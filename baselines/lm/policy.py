@@ -1,32 +1,36 @@
-"""A language model as a policy: reads messages, writes texts, scores what was written, takes a step.
+"""A language model as a policy: reads messages, writes texts, scores what was written, learns from it.
 
-`Conversations` is the seam `generate`: a batch of histories held by one policy, each only ever appended to.
-Another engine (vLLM, SGLang, a remote server) replaces a policy by offering the same four verbs: `read`,
-`write`, `pick` on conversations and `logp` on moves.
+Another policy (of vLLM, SGLang, a remote server) takes its place by offering the same verbs: `converse`,
+whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which is made of `logp` and
+an optimizer (lm/learning.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from baselines.formulas.losses import Objective
+from baselines.lm import learning, saving
 from baselines.lm.cache import Memory
+from baselines.lm.conversations import Conversations
 from baselines.lm.engines import LlamaEngine, engine_for
-from baselines.lm.history import Message, Move, Segment
+from baselines.lm.history import Move, Segment
+from baselines.lm.learning import Beside, Lesson, Scores
+from baselines.lm.optimizer import Optimizer
 from baselines.lm.packing import Batch, batches, scored
-from baselines.lm.sampling import Sampling, choices, draw
+from baselines.lm.sampling import Sampling, choices
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
 
 History = Literal["full", "last turn"]
-SHRINK = 0.75
-"""finished rows leave the batch when no more than this share of it still writes"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,10 @@ class LM:
                 f"{self.reach.tokens} tokens ({self.reach.setting})"
             )
         self.engine = engine_for(self.causal)
+        self.optimizer: Optimizer | None = None
+        """of the weights it learns with; None for a policy that does not learn"""
+        self.reference: LM | None = None
+        """the frozen policy of its KL term; with an adapter itself, whose adapter is off then"""
 
     @property
     def causal(self) -> Any:
@@ -114,13 +122,29 @@ class LM:
                 self.model.set_adapter(self.adapter)
                 yield
 
-    def converse(self, n: int, generator: torch.Generator) -> Conversations:
-        """`n` empty histories."""
+    def converse(self, n: int, seed: int) -> Conversations:
+        """`n` empty histories that draw from the same dice, those of `seed`."""
+        return self._conversations([None] * n, [torch.Generator(self.device).manual_seed(seed)] * n)
+
+    def resume(self, heads: Sequence[Segment | None], seeds: Sequence[int]) -> Conversations:
+        """Histories that end in these segments (None: empty), each with the dice of a seed of its own."""
+        return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
+
+    def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
         if isinstance(self.engine, LlamaEngine):
             with torch.no_grad():
                 self.engine.refresh()
-        memory = Memory.empty(n, self.engine.layers, self.device)
-        return Conversations(self, generator, [None] * n, [[] for _ in range(n)], memory)
+        unread = [[i for segment in head.chain() for i in segment.ids] if head else [] for head in heads]
+        memory = Memory.empty(len(heads), self.engine.layers, self.device)
+        return Conversations(self, dice, [*heads], unread, memory)
+
+    def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
+        """`objective.epochs` optimizer steps on a lesson (lm/learning.py).   -> numbers to log"""
+        return learning.learn(self, lesson, objective, beside)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""
+        saving.save(self.model, self.adapter, self.tokenizer, folder)
 
     def logp(
         self, moves: Sequence[Move], *, entropy: bool = False, reference: bool = False
@@ -132,161 +156,14 @@ class LM:
         """
         for batch in batches(moves, self.micro_batch_tokens, self.device):
             with self.active(reference), torch.set_grad_enabled(torch.is_grad_enabled() and not reference):
-                places = scored(batch)
-                logits = logits_at(self.causal, batch, places.row, places.column)
-                some = choices(logits, self.sampling, places.token)
-                taken, spread = some.of(places.token), None
+                targets = scored(batch)
+                logits = logits_at(self.causal, batch, targets.row, targets.column)
+                options = choices(logits, self.sampling, targets.token)
+                taken, spread = options.of(targets.token), None
                 if entropy:
-                    spread = -(some.logp.exp() * some.logp.masked_fill(some.logp == -torch.inf, 0.0)).sum(-1)
-            yield Scores(taken, places.owner, places.segments, spread, batch.tokens)
-
-
-@dataclass
-class Scores:
-    """Token log-probabilities of some moves: T tokens laid end to end."""
-
-    logp: Tensor
-    """(T,)"""
-    owner: Tensor
-    """(T,) position in `moves` of each token's move"""
-    moves: list[int]
-    """indices of these moves in the list that was scored"""
-    entropy: Tensor | None
-    """(T,) of the whole next-token distribution, in nats"""
-    tokens: int
-    """tokens of the forward pass, without padding"""
-
-
-@dataclass
-class Conversations:
-    """Histories of one policy, side by side.  `read` appends messages, `write` moves; `pick` branches."""
-
-    policy: LM
-    generator: torch.Generator
-    heads: list[Segment | None]
-    """the newest segment of each history"""
-    unread: list[list[int]]
-    """tokens of each history that the model has not been run on yet"""
-    memory: Memory
-    logits: Tensor | None = field(default=None, repr=False)
-    """(n, V) after the last token of each history; None until something was read"""
-
-    def read(self, messages: Sequence[str]) -> None:
-        """Append one message to each history.  Raises ValueError where max_context would not hold it."""
-        if self.policy.context.history == "last turn":
-            self.heads = [None] * len(self.heads)
-            self.unread = [[] for _ in self.heads]
-            self.memory = Memory.empty(len(self.heads), self.policy.engine.layers, self.policy.device)
-        for k, message in enumerate(messages):
-            self._append_message(k, message)
-        width = max(len(ids) for ids in self.unread)
-        ids = torch.zeros(len(self.heads), width, dtype=torch.long)
-        real = torch.zeros(len(self.heads), width, dtype=torch.bool)
-        for k, new in enumerate(self.unread):
-            ids[k, width - len(new) :] = torch.tensor(new)
-            real[k, width - len(new) :] = True
-        device = self.policy.device
-        with torch.no_grad(), self.policy.active():
-            self.logits = self.policy.engine.forward(ids.to(device), real.to(device), self.memory)
-        self.unread = [[] for _ in self.heads]
-
-    def write(self) -> list[Move]:
-        """Sample one text for each history and append it."""
-        assert self.logits is not None, "write() needs a read() before it"
-        policy, sampling, device = self.policy, self.policy.sampling, self.policy.device
-        ids: list[list[int]] = [[] for _ in self.heads]
-        logps: list[list[float]] = [[] for _ in self.heads]
-        done = [False] * len(self.heads)
-        # `memory` holds the rows still worth running: a copy once many have finished
-        logits, memory, rows, start = self.logits, self.memory, list(range(len(self.heads))), 0
-        with torch.no_grad(), policy.active():
-            while True:
-                token, logp = draw(logits, sampling, self.generator)
-                for k, t, lp in zip(rows, token.tolist(), logp.tolist(), strict=True):
-                    if not done[k]:
-                        ids[k].append(t)
-                        logps[k].append(lp)
-                        done[k] = t in policy.eos or len(ids[k]) == sampling.max_new_tokens
-                live = [place for place, k in enumerate(rows) if not done[k]]
-                if not live:
-                    break
-                if len(live) <= SHRINK * len(rows):
-                    self._put_back(rows, memory, start)
-                    kept = torch.tensor(live, device=device)
-                    memory, start = memory.pick(kept), memory.seen.shape[1]
-                    token, rows = token[kept], [rows[place] for place in live]
-                real = torch.tensor([[not done[k]] for k in rows], device=device)
-                logits = policy.engine.forward(token[:, None], real, memory)
-        self._put_back(rows, memory, start)
-        self.logits = None
-        return [self._append_move(k, ids[k], logps[k]) for k in range(len(self.heads))]
-
-    def pick(self, indices: Sequence[int]) -> Conversations:
-        """The histories at `indices`, in this order; repeated ones become branches."""
-        rows = torch.tensor(list(indices), dtype=torch.long, device=self.policy.device)
-        same = len(indices) == len(self.heads) and list(indices) == list(range(len(indices)))
-        return Conversations(
-            self.policy,
-            self.generator,
-            [self.heads[k] for k in indices],
-            [list(self.unread[k]) for k in indices],
-            self.memory if same else self.memory.pick(rows),
-            None if self.logits is None else self.logits.index_select(0, rows),
-        )
-
-    def _put_back(self, rows: list[int], memory: Memory, start: int) -> None:
-        """Take over what a copy of some rows has gained since column `start`."""
-        if memory is not self.memory:
-            self.memory.put(torch.tensor(rows, device=self.policy.device), memory, start)
-
-    def _append_message(self, k: int, message: str) -> None:
-        renderer, context, head = self.policy.renderer, self.policy.context, self.heads[k]
-        if head is None:
-            ids = renderer.first(message)
-        else:
-            turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
-            ids = renderer.following(message, isinstance(head, Move) and renderer.ended(head.ids), turn)
-        if not ids:
-            raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
-        limit = self.policy.limit
-        room = limit.tokens - self.policy.sampling.max_new_tokens
-        held = int(self.memory.seen[k].sum()) + len(self.unread[k])
-        if held + len(ids) <= room:
-            self.heads[k] = Message(head, ids, message)
-            self.unread[k] = self.unread[k] + ids
-            return
-        if context.overflow == "raise" or len(renderer.first(message)) > room:
-            raise ValueError(
-                f"{self.policy.name}: a history of {held + len(ids)} tokens and max_new_tokens="
-                f"{self.policy.sampling.max_new_tokens} exceed {limit.setting}={limit.tokens}; "
-                f"{'raise it, ' if limit.setting == 'max_context' else ''}"
-                "write less, or set overflow='drop' to forget the oldest turns"
-            )
-        fresh = self._without_oldest(Message(head, ids, message), room)
-        self.heads[k] = fresh
-        self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
-        self.memory.seen[k] = False  # the row is read again from its new beginning
-
-    def _without_oldest(self, head: Message, room: int) -> Segment:
-        """A fresh history of the newest whole turns that fit into `room` tokens."""
-        past = head.chain()
-        while True:
-            past = past[2:]  # a turn: the oldest message and the reply to it
-            first = past[0]
-            assert isinstance(first, Message)
-            fresh: Segment = Message(None, self.policy.renderer.first(first.text), first.text)
-            size = len(fresh.ids) + sum(len(segment.ids) for segment in past[1:])
-            if size <= room:
-                for segment in past[1:]:
-                    fresh = replace(segment, parent=fresh)
-                return fresh
-
-    def _append_move(self, k: int, ids: list[int], logps: list[float]) -> Move:
-        eos = self.policy.eos
-        move = Move(self.heads[k], ids, logps, self.policy.renderer.text(ids, eos), ids[-1] in eos)
-        self.heads[k] = move
-        self.unread[k] = ids[-1:]  # the last token was sampled, but not read
-        return move
+                    nats = options.logp.masked_fill(options.logp == -torch.inf, 0.0)
+                    spread = -(options.logp.exp() * nats).sum(-1)
+            yield Scores(taken, targets.owner, targets.segments, spread, batch.tokens)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -39,14 +41,14 @@ class Choices(NamedTuple):
     tokens: Tensor | None
     """(N, K) which tokens stand in these places; None: the whole vocabulary in its order"""
 
-    def name(self, place: Tensor) -> Tensor:
-        """The tokens in these places.   (N,) -> (N,)"""
-        return place if self.tokens is None else self.tokens.gather(-1, place[:, None]).squeeze(-1)
+    def name(self, column: Tensor) -> Tensor:
+        """The tokens in these columns.   (N,) -> (N,)"""
+        return column if self.tokens is None else self.tokens.gather(-1, column[:, None]).squeeze(-1)
 
     def of(self, taken: Tensor) -> Tensor:
         """log pi(taken | h), for the `taken` these choices were made with.   (N,) -> (N,)"""
-        place = taken if self.tokens is None else torch.zeros_like(taken)
-        return self.logp.gather(-1, place[:, None]).squeeze(-1)
+        column = taken if self.tokens is None else torch.zeros_like(taken)
+        return self.logp.gather(-1, column[:, None]).squeeze(-1)
 
 
 def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> Choices:
@@ -69,20 +71,29 @@ def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> 
     return Choices(logits.log_softmax(-1), tokens)
 
 
-def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A token for each row and its log-probability.   logits: (N, V) -> (N,), (N,)"""
-    some = choices(logits, sampling)
-    place = draw_from(some.logp, sampling, generator)
-    return some.name(place), some.logp.gather(-1, place[:, None]).squeeze(-1)
+def draw(logits: Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+    """A token for each row, by its own dice, and its log-probability.   logits: (N, V) -> (N,), (N,)"""
+    options = choices(logits, sampling)
+    column = draw_from(options.logp, sampling, dice)
+    return options.name(column), options.logp.gather(-1, column[:, None]).squeeze(-1)
 
 
-def draw_from(logp: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """One place of each row.   logp: (N, K) -> (N,)"""
+def draw_from(logp: Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> Tensor:
+    """One column of each row.   logp: (N, K) -> (N,)"""
     if sampling.temperature == 0:
         return logp.argmax(-1)
     cdf = logp.double().exp().cumsum(-1)  # double: the tail of a large vocabulary must keep its mass
-    u = torch.rand(len(cdf), 1, generator=generator, dtype=cdf.dtype, device=cdf.device)
+    u = uniforms(dice)
     return torch.searchsorted(cdf, u * cdf[:, -1:] * (1 - 1e-12), right=True).squeeze(-1)
+
+
+def uniforms(dice: Sequence[torch.Generator]) -> Tensor:
+    """A number in [0, 1) for each row; neighbours with the same dice draw at once.   -> (N, 1) float64"""
+    runs = [list(neighbours) for _, neighbours in groupby(dice, key=id)]
+    draws = [
+        torch.rand(len(run), 1, generator=run[0], dtype=torch.float64, device=run[0].device) for run in runs
+    ]
+    return draws[0] if len(draws) == 1 else torch.cat(draws)
 
 
 def _kept(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
@@ -133,7 +144,7 @@ def _topk(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return logits.topk(k, dim=-1)
     column = logits[:, : 8 * W].view(N, 8, W).amax(1).topk(k, dim=-1).indices
     tokens = (column[:, None] + W * torch.arange(8, device=logits.device)[:, None]).flatten(1)
-    rest = torch.arange(8 * W, V, device=logits.device).expand(N, -1)
-    tokens = torch.cat([tokens, rest], dim=-1)
-    values, place = logits.gather(-1, tokens).topk(k, dim=-1)
-    return values, tokens.gather(-1, place)
+    remainder = torch.arange(8 * W, V, device=logits.device).expand(N, -1)
+    tokens = torch.cat([tokens, remainder], dim=-1)
+    values, best = logits.gather(-1, tokens).topk(k, dim=-1)
+    return values, tokens.gather(-1, best)

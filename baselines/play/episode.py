@@ -57,7 +57,7 @@ def walk(nodes: Sequence[Node]) -> Iterator[Node]:
         yield from walk(node.children)
 
 
-def table(paths: Sequence[Sequence[Node]], number: Callable[[Node], float]) -> Tensor:
+def by_turn(paths: Sequence[Sequence[Node]], number: Callable[[Node], float]) -> Tensor:
     """A number of every turn, zero after an episode's end.   -> (len(paths), longest) float64"""
     out = torch.zeros(len(paths), max(len(path) for path in paths), dtype=torch.float64)
     for e, path in enumerate(paths):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from baselines.lm.history import usage_of
 from baselines.play.episode import Node
 from collm_envs import TextEnv
 from collm_envs.record import Record, record
@@ -16,5 +17,5 @@ def to_record(env: TextEnv, path: Sequence[Node], agents: Mapping[str, str]) -> 
     env.reset(seed=first.seed, options={"item": first.item.id, "split": split})
     for node in path:
         env.step({agent: move.text for agent, move in node.moves.items()})
-    usage = [{agent: {"completion_tokens": len(m.ids)} for agent, m in node.moves.items()} for node in path]
+    usage = [{agent: usage_of(move) for agent, move in node.moves.items()} for node in path]
     return record(env, agents=agents, usage=usage)

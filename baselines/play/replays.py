@@ -13,26 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from baselines.play.episode import Node
-from collm_envs import Score, Task
+from collm_envs import Score, Task, in_parallel, silence
 
 Turn = tuple[Any, Mapping[str, str]]
 """a state, and what is written there; agents without a text are silent"""
 
 
 def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
-    """The states these turns lead to; side by side where turns wait for a sandbox (`parallel_play`)."""
-    slow = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
-    if not slow or len(turns) < 2:
+    """The states these turns lead to; side by side where turns wait for a sandbox (`in_parallel`)."""
+    if not in_parallel(task) or len(turns) < 2:
         return [task.play(state, texts) for state, texts in turns]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda turn: task.play(*turn), turns))
-
-
-def silence(task: Task, state: Any, agent: str) -> str:
-    """What stands for an agent that takes no part: the task's `default_text` where it has one, else ""."""
-    if hasattr(task, "default_text"):
-        return task.default_text(state, agent)  # type: ignore[attr-defined]
-    return ""
 
 
 class Replays:

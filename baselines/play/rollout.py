@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from random import Random
-from typing import Any, Literal, Protocol
-
-import torch
+from typing import Any, Literal, NamedTuple, Protocol
 
 from baselines.lm.history import Move
 from baselines.play.episode import Node, episodes, walk
@@ -21,19 +20,51 @@ from collm_envs import Item, Task
 
 Start = tuple[Item, int]
 """an item and the seed of the episode"""
+Joint = Literal["aligned", "cross"]
+"""which texts of the agents are played together: the g-th of all of them, or every combination"""
 
 
 class Policy(Protocol):
     """What a rollout needs of whoever writes texts."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where it samples."""
+    def converse(self, n: int, seed: int) -> Any:
+        """`n` empty histories that draw from the dice of `seed`.
+
+        Their verbs: read(messages), write() -> a sequence of moves, pick(indices, seed=None) -> histories.
+        """
         ...
 
-    def converse(self, n: int, generator: torch.Generator) -> Any:
-        """`n` empty histories: the verbs read(messages), write() -> moves, pick(indices), and `generator`."""
-        ...
+
+@dataclass(frozen=True)
+class Place:
+    """Where a joint turn is to come: the state of an episode, and the turn that led there."""
+
+    item: Item
+    seed: int
+    state: Any
+    parent: Node | None = None
+
+
+@dataclass
+class Group:
+    """Agents that share a policy and are sampled in one batch: agent by agent, place by place."""
+
+    agents: list[str]
+    histories: Any
+    """what the policy's `converse` gave"""
+    aside: int
+    """seed of the texts that are not played"""
+
+
+class Texts(NamedTuple):
+    """What all agents read and wrote at the places of a turn, by agent."""
+
+    prompts: dict[str, list[str]]
+    """a place each"""
+    moves: dict[str, list[Move]]
+    """place by place, the branches of one place together"""
+    aside: dict[str, list[list[str]]]
+    """of each place the texts that are not played; empty unless asked for"""
 
 
 def play(
@@ -43,7 +74,7 @@ def play(
     seed: str,
     *,
     copies: Sequence[int] | int = 1,
-    joint: Literal["aligned", "cross"] = "aligned",
+    joint: Joint = "aligned",
     alternatives: int = 0,
 ) -> list[Node]:
     """Play every start to the end of the task; returns the turn-1 nodes, start by start.
@@ -54,48 +85,23 @@ def play(
     agent also writes so many `alternatives` that are not played (`Node.alternatives`).  All randomness comes
     from `seed`: the same seed, policies and starts give the same texts, with alternatives or without.
     """
-    groups: dict[int, list[str]] = {}
-    for agent in task.agents:
-        groups.setdefault(id(policies[agent]), []).append(agent)
-    talks, aside_dice = {}, {}
-    for agents in groups.values():
-        policy = policies[agents[0]]
-        talks[tuple(agents)] = policy.converse(
-            len(agents) * len(starts), _dice(policy, f"{seed}/{agents[0]}")
-        )
-        aside_dice[tuple(agents)] = _dice(policy, f"{seed}/{agents[0]}/alternatives")
-    # a place is a history of the joint turn to come: (item, seed, state, node before)
-    places = [(item, number, task.start(item, number), None) for item, number in starts]
-    roots: list[Node] = []
-    turn = 0
+    groups = _groups(task, policies, len(starts), seed)
+    places = [Place(item, number, task.start(item, number)) for item, number in starts]
+    turns: list[list[Node]] = []
     while places:
-        many = copies[turn] if isinstance(copies, Sequence) else copies if turn == 0 else 1
-        prompts = {agent: [task.prompt(place[2], agent) for place in places] for agent in task.agents}
-        written: dict[str, list[Move]] = {}
-        aside: dict[str, list[list[str]]] = {}
-        for agents, talk in talks.items():
-            talk.read([prompt for agent in agents for prompt in prompts[agent]])
-            if alternatives:
-                texts = _write_aside(talk, len(agents) * len(places), alternatives, aside_dice[agents])
-                aside |= zip(agents, _chunks(texts, len(places)), strict=True)
-            if many > 1:
-                talk = talk.pick([k for k in range(len(agents) * len(places)) for _ in range(many)])
-            talks[agents] = talk
-            moves, size = talk.write(), len(places) * many
-            for a, agent in enumerate(agents):
-                written[agent] = moves[a * size : (a + 1) * size]
-        nodes, sources = _joint_turn(task, places, prompts, written, aside, many, joint)
-        if turn == 0:
-            roots = nodes
+        t = len(turns)
+        branches = copies[t] if isinstance(copies, Sequence) else copies if t == 0 else 1
+        prompts = {agent: [task.prompt(place.state, agent) for place in places] for agent in task.agents}
+        texts = _texts(groups, prompts, branches, alternatives)
+        nodes, sources = _joint_turn(task, places, texts, branches, joint)
+        turns.append(nodes)
         live = [k for k, node in enumerate(nodes) if not task.done(node.after)]
-        size = len(places) * many
-        for agents, talk in talks.items():
-            talks[agents] = talk.pick(
-                [a * size + sources[k][agent] for a, agent in enumerate(agents) for k in live]
-            )
-        places = [(nodes[k].item, nodes[k].seed, nodes[k].after, nodes[k]) for k in live]
-        turn += 1
-    return roots
+        size = len(places) * branches
+        for group in groups:
+            rows = [a * size + sources[k][agent] for a, agent in enumerate(group.agents) for k in live]
+            group.histories = group.histories.pick(rows)
+        places = [Place(nodes[k].item, nodes[k].seed, nodes[k].after, nodes[k]) for k in live]
+    return turns[0] if turns else []
 
 
 def starts(task: Task, seed: int, step: int, n: int) -> list[Start]:
@@ -137,54 +143,88 @@ def measure(
 
     A single line-up is not named: its summary is all there is.
     """
-    found = {name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()}
-    keys = list(next(iter(found.values())))
-    out = {key: sum(one[key] for one in found.values()) / len(found) for key in keys}
-    for name, one in found.items() if len(found) > 1 else ():
-        out |= {f"{name}/{key}": value for key, value in one.items()}
+    summaries = {name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()}
+    keys = list(next(iter(summaries.values())))
+    out = {key: sum(single[key] for single in summaries.values()) / len(summaries) for key in keys}
+    for name, single in summaries.items() if len(summaries) > 1 else ():
+        out |= {f"{name}/{key}": value for key, value in single.items()}
     return out
 
 
+def _groups(task: Task, policies: Mapping[str, Policy], n: int, seed: str) -> list[Group]:
+    """The agents by policy, each with `n` empty histories."""
+    members: dict[int, list[str]] = {}
+    for agent in task.agents:
+        members.setdefault(id(policies[agent]), []).append(agent)
+    return [
+        Group(
+            agents,
+            policies[agents[0]].converse(len(agents) * n, _number(f"{seed}/{agents[0]}")),
+            _number(f"{seed}/{agents[0]}/alternatives"),
+        )
+        for agents in members.values()
+    ]
+
+
+def _texts(groups: Sequence[Group], prompts: dict[str, list[str]], branches: int, alternatives: int) -> Texts:
+    """Every agent reads its prompts and writes `branches` texts at each place, and the alternatives."""
+    texts = Texts(prompts, {}, {})
+    for group in groups:
+        group.histories.read([prompt for agent in group.agents for prompt in prompts[agent]])
+        places = len(prompts[group.agents[0]])
+        rows = range(len(group.agents) * places)
+        if alternatives:
+            aside = _write_aside(group, len(rows), alternatives)
+            texts.aside.update(zip(group.agents, _chunks(aside, places), strict=True))
+        if branches > 1:
+            group.histories = group.histories.pick([k for k in rows for _ in range(branches)])
+        moves = _chunks(group.histories.write(), places * branches)
+        texts.moves.update(zip(group.agents, moves, strict=True))
+    return texts
+
+
+def _write_aside(group: Group, n: int, alternatives: int) -> list[list[str]]:
+    """Further texts at each of the group's `n` histories, which go on as if these had never been written."""
+    # one history more than needed: all of them in their order would be the histories themselves, no copy
+    copies = [*(k for k in range(n) for _ in range(alternatives)), 0]
+    moves = group.histories.pick(copies, group.aside).write()[:-1]
+    return list(_chunks([move.text for move in moves], alternatives))
+
+
 def _joint_turn(
-    task: Task,
-    places: Sequence[tuple[Item, int, Any, Node | None]],
-    prompts: Mapping[str, Sequence[str]],
-    written: Mapping[str, Sequence[Move]],
-    aside: Mapping[str, Sequence[list[str]]],
-    many: int,
-    joint: Literal["aligned", "cross"],
+    task: Task, places: Sequence[Place], texts: Texts, branches: int, joint: Joint
 ) -> tuple[list[Node], list[dict[str, int]]]:
-    """The joint turns these texts make, and for each the index of every agent's text in `written`."""
-    choices = list(_combinations(len(task.agents), many, joint))
+    """The joint turns these texts make, and for each the index of every agent's text in `texts.moves`."""
+    choices = list(_combinations(len(task.agents), branches, joint))
     at = [p for p in range(len(places)) for _ in choices]
     sources = [
-        {agent: p * many + g for agent, g in zip(task.agents, choice, strict=True)}
+        {agent: p * branches + g for agent, g in zip(task.agents, choice, strict=True)}
         for p in range(len(places))
         for choice in choices
     ]
-    moves = [{agent: written[agent][k] for agent, k in source.items()} for source in sources]
+    moves = [{agent: texts.moves[agent][k] for agent, k in source.items()} for source in sources]
     turns = [
-        (places[p][2], {agent: move.text for agent, move in some.items()})
-        for p, some in zip(at, moves, strict=True)
+        (places[p].state, {agent: move.text for agent, move in written.items()})
+        for p, written in zip(at, moves, strict=True)
     ]
     nodes = []
-    for p, some, after in zip(at, moves, play_turns(task, turns), strict=True):
-        item, number, state, parent = places[p]
-        read = {agent: prompts[agent][p] for agent in task.agents}
-        others = {agent: texts[p] for agent, texts in aside.items()}
-        node = Node(item, number, state, read, some, after, task.score(after), parent, alternatives=others)
-        if parent is not None:
-            parent.children.append(node)
+    for p, written, after in zip(at, moves, play_turns(task, turns), strict=True):
+        place = places[p]
+        node = Node(
+            place.item,
+            place.seed,
+            place.state,
+            {agent: prompts[p] for agent, prompts in texts.prompts.items()},
+            written,
+            after,
+            task.score(after),
+            place.parent,
+            alternatives={agent: aside[p] for agent, aside in texts.aside.items()},
+        )
+        if place.parent is not None:
+            place.parent.children.append(node)
         nodes.append(node)
     return nodes, sources
-
-
-def _write_aside(talk: Any, n: int, many: int, generator: torch.Generator) -> list[list[str]]:
-    """`many` further texts at each of the `n` histories, which go on as if these had never been written."""
-    # one history more than needed: all of them in their order would be the talk itself, no copy
-    copy = talk.pick([*(k for k in range(n) for _ in range(many)), 0])
-    copy.generator = generator
-    return list(_chunks([move.text for move in copy.write()[:-1]], many))
 
 
 def _chunks(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
@@ -192,15 +232,10 @@ def _chunks(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
     return (list(values[k : k + size]) for k in range(0, len(values), size))
 
 
-def _combinations(agents: int, many: int, joint: Literal["aligned", "cross"]) -> Iterable[tuple[int, ...]]:
+def _combinations(agents: int, branches: int, joint: Joint) -> Iterable[tuple[int, ...]]:
     if joint == "aligned":
-        return ((g,) * agents for g in range(many))
-    return product(range(many), repeat=agents)
-
-
-def _dice(policy: Policy, seed: str) -> torch.Generator:
-    """A generator where the policy samples."""
-    return torch.Generator(device=policy.device).manual_seed(_number(seed))
+        return ((g,) * agents for g in range(branches))
+    return product(range(branches), repeat=agents)
 
 
 def _number(seed: str) -> int:

@@ -1,142 +1,177 @@
-"""Names of algorithms and of their settings without importing them: a typo costs no seconds of torch."""
+"""Algorithms by name, found by listing and read without importing them: a typo costs no seconds of torch.
+
+An algorithm is a module with
+
+    Config                       its settings, a dataclass with `to_dict` and the fields of `logs.RunSettings`
+    team(config, subject)        what is trained; it has `step`, `state_dict` and `load_state_dict`
+    train(config, subject, team) yields metrics after each of `config.steps` steps
+
+A `Config` that inherits from `baselines.train.settings.Settings` trains language models: its subject is the
+task, and runs/texts.py knows the rest.  One of another kind defines besides what a run has to ask:
+
+    label(config) -> str                  for the folder's name: runs/ALGORITHM-LABEL-seedN
+    subject(config)                       what is played
+    measure(config, subject, team)        one evaluation: "return" and other numbers
+    save(config, team, out) -> [names]    what is executed, written into the run's folder at its end
+
+Ours are the files of `baselines/` that define the first three.  Anybody else's is named as it is imported:
+`collm train package.module`, or `collm train module` for a file in the current folder.
+"""
 
 from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import importlib.util
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-ALGORITHMS = {
-    "cory": "baselines.cory",
-    "maac": "baselines.maac",
-    "magrpo": "baselines.magrpo",
-    "reinforce": "baselines.reinforce",
-}
-"""name on the command line -> module with Config, team(config, task) and train(config, task, team)"""
-MIXING = "mixing"
-"""`collm train mixing`: value decomposition, on games"""
-NUMBERS = {"int": int, "float": float}
-MORE = ("--help", "--paper")
-"""flags that are no settings"""
+CONTRACT = ("Config", "team", "train")
+"""what every algorithm defines"""
+BESIDES = ("label", "subject", "measure", "save")
+"""and what one does besides whose `Config` is none of `Settings`"""
+FOLDER = Path(__file__).parents[1]
+
+
+def names() -> tuple[str, ...]:
+    """Our algorithms: the files directly in `baselines/` that define Config, team and train."""
+    files = sorted(FOLDER.glob("[!_]*.py"))
+    return tuple(file.stem for file in files if not lacking(_parsed(file), CONTRACT))
+
+
+def module_of(name: str) -> str:
+    """The module that an algorithm's name on the command line stands for, as it is imported.
+
+    Raises ValueError, with the nearest known name, where there is no such module, and where the source of it
+    lacks a part of the contract.
+    """
+    module = f"baselines.{name}" if (FOLDER / f"{name}.py").is_file() else name
+    spec = find(module)
+    if spec is None:
+        known = names()
+        near = f"; did you mean {_near(name, known)!r}?" if _near(name, known) else ""
+        wanted = f"one of {', '.join(known)}, or a module of your own, as package.module"
+        raise ValueError(f"algorithm must be {wanted}, got {name!r}{near}")
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        raise ValueError(f"{module} is no algorithm: it is no Python file")
+    check_contract(module, lacking(_parsed(Path(spec.origin)), CONTRACT))
+    return module
+
+
+def algorithm(name: str) -> ModuleType:
+    """The module of an algorithm, imported.  Raises ValueError for one that is none, naming what it lacks."""
+    module = importlib.import_module(module_of(name))
+    from baselines.train.settings import Settings  # with torch
+
+    check_contract(module.__name__, [part for part in CONTRACT if part not in vars(module)])
+    if not isinstance(module.Config, type):
+        raise ValueError(f"{module.__name__}: Config must be a class of settings, got {module.Config!r}")
+    if not issubclass(module.Config, Settings):
+        parts = [part for part in BESIDES if part not in vars(module)]
+        why = "its Config is none of baselines.train.settings.Settings, so it needs these too"
+        check_contract(module.__name__, parts, why)
+    return module
+
+
+def check_contract(module: str, parts: Sequence[str], why: str = "") -> None:
+    """Raise ValueError where there are `parts` of the contract that a module lacks."""
+    if parts:
+        rule = why or "an algorithm has Config, team(config, task) and train(config, task, team)"
+        raise ValueError(f"{module} is no algorithm to train: it lacks {', '.join(parts)} ({rule})")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """The end of an error message: "; did you mean 'x'?", or all the known names."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+    near = _near(name, known)
+    return f"; did you mean {near!r}?" if near else f"; there are {', '.join(known)}"
 
 
-def check_name(algorithm: str) -> None:
-    """Raise ValueError, with the nearest known one, for a name that is no algorithm's."""
-    if algorithm not in ALGORITHMS:
-        names = [*ALGORITHMS, MIXING]
-        near = nearest(algorithm, names) if difflib.get_close_matches(algorithm, names, n=1) else ""
-        known = f"one of {', '.join(ALGORITHMS)}, or {MIXING} for games"
-        raise ValueError(f"algorithm must be {known}, got {algorithm!r}{near}")
+def _near(name: str, known: Sequence[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
 
 
-def check(algorithm: str, args: Sequence[str]) -> None:
-    """Refuse what is wrong with the arguments of `collm train ALGORITHM` before torch is imported.
-
-    Raises ValueError for an unknown algorithm or flag, a number that is none and keywords that are no JSON,
-    KeyError and TypeError for an unknown environment and keyword.
-    """
-    if algorithm != MIXING:
-        check_name(algorithm)
-    fields = fields_of(ALGORITHMS.get(algorithm, f"baselines.{MIXING}"), "Config")
-    check_flags(algorithm, fields, args)
-    if not {"--help", "-h"} & set(args) and "env_kwargs" in fields:
-        _check_env(dict(given(args)))
+def find(module: str) -> ModuleSpec | None:
+    """Where a module is; None where there is none.  Packages around it are imported, the module is not."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        return None
+    try:
+        return importlib.util.find_spec(module)
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            return None
+        raise  # the package is there, and lacks something that it imports
 
 
-def check_flags(who: str, fields: Mapping[str, str], args: Sequence[str]) -> None:
-    """Raise ValueError for a flag that is none of `fields` (name -> annotation), and for a wrong value."""
-    if args and not args[0].startswith("-"):
-        raise ValueError(f"settings are flags, as in --seed 1, got {args[0]!r}")
-    for flag, value in given(args):
-        name = flag.removeprefix("--").replace("-", "_")
-        if flag in MORE or name in fields or fields.get(name.removeprefix("no_")) == "bool":
-            _check_value(flag, fields.get(name, ""), value)
+def lacking(tree: ast.Module, wanted: Sequence[str]) -> list[str]:
+    """Those of the `wanted` names that a module's source does not bind."""
+    bound = set(_bound(tree))
+    return [] if "*" in bound else [name for name in wanted if name not in bound]
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """The names that the statements of a module bind, imported ones too; "*" where it imports all of some."""
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            yield node.name  # what is bound within is no name of the module
             continue
-        known = ["--" + field.replace("_", "-") for field in fields]
-        raise ValueError(f"{who} has no setting {flag}{nearest(flag, known)}")
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        waiting += ast.iter_child_nodes(node)
 
 
-def given(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """The flags of a command line with the first value of each, in order."""
-    for k, word in enumerate(args):
-        if word.startswith("--"):
-            flag, equals, value = word.partition("=")
-            after = args[k + 1] if k + 1 < len(args) and not args[k + 1].startswith("--") else None
-            yield flag.replace("_", "-"), value if equals else after
+def fields_of(module: str, name: str = "Config") -> dict[str, str] | None:
+    """Field -> annotation of a dataclass and of those it inherits from, read from the source.
 
-
-def fields_of(module: str, name: str) -> dict[str, str]:
-    """Field -> annotation of a dataclass and of those it inherits from, read from the source."""
-    spec = importlib.util.find_spec(module)  # imports the package around the module, not the module
-    assert spec is not None
-    assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    imported = {
-        alias.name: node.module or ""
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    None where the source alone does not tell: a base that is called or computed, a field with other flags.
+    """
+    spec = find(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    tree = _parsed(Path(spec.origin))
+    imported = dict(_imported(tree, module if spec.submodule_search_locations else spec.parent or ""))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if name not in classes:
+        return fields_of(*imported[name]) if name in imported else None
     fields: dict[str, str] = {}
-    for base in found.bases:
-        if isinstance(base, ast.Name):
-            fields |= fields_of(imported.get(base.id, module), base.id)
-    for node in found.body:
+    for base in reversed(classes[name].bases):
+        where = _class_of(base, imported, module)
+        inherited = fields_of(*where) if where else None
+        if inherited is None:
+            return None
+        fields |= inherited
+    for node in classes[name].body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             fields[node.target.id] = ast.unparse(node.annotation)
-    return fields
+    fields = {field: kind for field, kind in fields.items() if "ClassVar" not in kind}
+    return None if any("name=" in kind or "aliases=" in kind for kind in fields.values()) else fields
 
 
-def _check_value(flag: str, annotation: str, value: str | None) -> None:
-    """Raise ValueError for a number that is none, and for keywords that are no JSON object."""
-    kind, value = annotation.removesuffix(" | None"), value or ""
+def _imported(tree: ast.Module, package: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """(name here, (module, name there)) for every `from MODULE import NAME`."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield from ((alias.asname or alias.name, (source, alias.name)) for alias in node.names)
+
+
+def _class_of(base: ast.expr, imported: dict[str, tuple[str, str]], module: str) -> tuple[str, str] | None:
+    """(module, name) of a base class that is written as `Base` or as `module.Base`."""
+    if isinstance(base, ast.Name):
+        return imported.get(base.id, (module, base.id))
+    if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name) and base.value.id in imported:
+        return ".".join(imported[base.value.id]), base.attr
+    return None
+
+
+def _parsed(file: Path) -> ast.Module:
     try:
-        if kind in NUMBERS and not (annotation != kind and value == "None"):
-            NUMBERS[kind](value)
-    except ValueError:
-        raise ValueError(f"{flag} must be {_called(kind)}, got {value!r}") from None
-    if kind == "Json":
-        _object(flag, value)
-    if kind.startswith("Literal["):
-        choices = ast.literal_eval(kind.removeprefix("Literal"))
-        if value not in choices:
-            raise ValueError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def _called(kind: str) -> str:
-    return "a whole number" if kind == "int" else "a number"
-
-
-def _object(flag: str, value: str | None) -> Mapping[str, Any]:
-    try:
-        read = json.loads(value or "")
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{flag} must be a JSON object, got {value!r} ({error})") from None
-    if not isinstance(read, dict):
-        raise ValueError(f"{flag} must be a JSON object, got {value!r}")
-    return read
-
-
-def _check_env(flags: Mapping[str, str | None]) -> None:
-    """Raise what `make` does for an unknown environment and for its keywords."""
-    if "--env" in flags or "--env-kwargs" in flags:
-        import collm_envs  # only where there is something to check: it takes a moment too
-
-        env, kwargs = (
-            flags.get("--env") or "StrBuild-v0",
-            _object("--env-kwargs", flags.get("--env-kwargs", "{}")),
-        )
-        collm_envs.spec(env)
-        if "--paper" not in flags:  # it adds keywords, without which these may make no sense
-            collm_envs.make(env, **kwargs)
+        return ast.parse(file.read_text(encoding="utf-8"), str(file))
+    except SyntaxError as error:
+        raise ValueError(f"{file}:{error.lineno}: {error.msg}") from None

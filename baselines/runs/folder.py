@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any, Protocol
 
 from collm_envs.files import read_json, saving, write_whole
 
 CONFIG = "config.json"
+DISK = re.compile(
+    r"no space left|quota exceeded|read-only file system|file too large|os error \d+|failed writing file",
+    re.I,
+)
+"""how libraries written in Rust, and torch, say that a file cannot be written"""
 
 
 class Storable(Protocol):
@@ -68,6 +76,21 @@ def forget_unbegun(out: Path) -> None:
     evals = out / "eval.jsonl"
     if not evals.exists() or not evals.read_text(encoding="utf-8"):
         (out / CONFIG).unlink(missing_ok=True)
+
+
+@contextmanager
+def going_on(out: Path, what: str) -> Iterator[None]:
+    """A save of a run that fails comes out as one line that says how to go on.
+
+    For a full disk safetensors, tokenizers (a bare Exception) and torch raise errors of their own.
+    """
+    with saving(f"{out}: {what}", f"`collm train --resume {out}` goes on once there is room"):
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError) or not DISK.search(str(error)):
+                raise
+            raise OSError(ENOSPC, str(error).splitlines()[0]) from error
 
 
 def _read(out: Path) -> dict[str, Any]:

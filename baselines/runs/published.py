@@ -9,6 +9,7 @@ critic on the actor.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 WRITING = {"model": "Qwen/Qwen3-1.7B", "max_new_tokens": 256, "temperature": 0.7, "top_p": 0.9}
@@ -30,6 +31,7 @@ BUILDING = {
 GROUPS = {"divide_by_std": True, "gamma": 0.9}
 CRITICS = {"normalize": True, "gamma": 0.9, "value_coef": 0.6, "lam": 0.0}
 HUB = {"data": "hub"}
+ALONE = {"num_agents": 1}
 CODE = {**HUB, "reward_shift": -4.0, "stop_above": -0.2}
 WORDS = {"reward_shift": -2.0, "stop_above": -0.1, "feedback": "position", "self_contained": True}
 HOUSES = {"reward_shift": -1.0, "feedback": "score", "self_contained": True, "threat": "run"}
@@ -44,45 +46,45 @@ def _critic(env: dict[str, Any], base: dict[str, Any], lr: float, **own: Any) ->
 
 
 def _writing(single: int) -> dict[str, dict[str, Any]]:
-    one = {**HUB, "num_agents": 1}
+    alone = {**HUB, **ALONE}
     long = {**WRITING, "max_new_tokens": single}
     return {
-        "magrpo": _grpo(HUB, WRITING, lr=5e-6, group=4, episodes=4, steps=2 * 1100),
-        "cc": _critic(HUB, WRITING, 5e-6, episodes=4, steps=20 * 1100 // 4),
-        "dc": _critic(HUB, WRITING, 5e-6, episodes=4, steps=20 * 1000 // 4, value_clip=0.2),
-        "grpo": _grpo(one, long, lr=5e-6, group=4, episodes=8, steps=1000 // 2, temperature=0.6, top_p=0.6),
-        "ac": _critic(one, long, 5e-6, episodes=4, steps=4 * 1000 // 4, value_clip=0.2),
+        "MAGRPO": _grpo(HUB, WRITING, lr=5e-6, group=4, episodes=4, steps=2 * 1100),
+        "CoLLM-CC": _critic(HUB, WRITING, 5e-6, episodes=4, steps=20 * 1100 // 4),
+        "CoLLM-DC": _critic(HUB, WRITING, 5e-6, episodes=4, steps=20 * 1000 // 4, value_clip=0.2),
+        "GRPO": _grpo(alone, long, lr=5e-6, group=4, episodes=8, steps=1000 // 2, temperature=0.6, top_p=0.6),
+        "AC": _critic(alone, long, 5e-6, episodes=4, steps=4 * 1000 // 4, value_clip=0.2),
     }
 
 
-PAPER: dict[str, dict[str, dict[str, Any]]] = {
+PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "TLDR-v0": _writing(single=256),
     "ArXiv-v0": _writing(single=512),
     "CoopHE-v0": {
-        "magrpo": _grpo(CODE, CODING, lr=2e-5, group=4, episodes=16, steps=8 * 66, seed=42),
-        "cc": _critic(CODE, CODING, 5e-6, episodes=4, steps=80 * 66 // 4),
-        "dc": _critic(CODE, CODING, 5e-6, episodes=4, steps=80 * 66 // 4, value_clip=0.2),
-        "grpo": _grpo(
-            {**CODE, "num_agents": 1, "reward_shift": -2.1, "stop_above": -0.1},
+        "MAGRPO": _grpo(CODE, CODING, lr=2e-5, group=4, episodes=16, steps=8 * 66, seed=42),
+        "CoLLM-CC": _critic(CODE, CODING, 5e-6, episodes=4, steps=80 * 66 // 4),
+        "CoLLM-DC": _critic(CODE, CODING, 5e-6, episodes=4, steps=80 * 66 // 4, value_clip=0.2),
+        "GRPO": _grpo(
+            {**CODE, **ALONE, "reward_shift": -2.1, "stop_above": -0.1},
             {**CODING, "temperature": 0.8, "top_p": 0.95},
             lr=2e-5,
             group=4,
             episodes=16,
             steps=20 * 66,
         ),
-        "ac": _critic({**CODE, "num_agents": 1}, CODING, 5e-6, episodes=4, steps=80 * 66 // 4),
+        "AC": _critic({**CODE, **ALONE}, CODING, 5e-6, episodes=4, steps=80 * 66 // 4),
     },
     "StrBuild-v0": {
-        "magrpo": _grpo(WORDS, BUILDING, lr=5e-6, group=2, episodes=16, steps=20 * 8),
-        "cc": _critic(WORDS, BUILDING, 2.5e-6, episodes=1, steps=150 * 8),
-        "dc": _critic(WORDS, BUILDING, 2.5e-6, episodes=1, steps=150 * 8, value_clip=0.05),
+        "MAGRPO": _grpo(WORDS, BUILDING, lr=5e-6, group=2, episodes=16, steps=20 * 8),
+        "CoLLM-CC": _critic(WORDS, BUILDING, 2.5e-6, episodes=1, steps=150 * 8),
+        "CoLLM-DC": _critic(WORDS, BUILDING, 2.5e-6, episodes=1, steps=150 * 8, value_clip=0.05),
     },
     "HouseBuild-v0": {
-        "magrpo": _grpo(
+        "MAGRPO": _grpo(
             {**HOUSES, "stop_above": -0.1}, BUILDING, lr=1e-5, group=2, episodes=16, steps=20 * 8
         ),
-        "cc": _critic({**HOUSES, "stop_above": 0.0}, BUILDING, 5e-6, episodes=1, steps=150 * 8),
-        "dc": _critic(
+        "CoLLM-CC": _critic({**HOUSES, "stop_above": 0.0}, BUILDING, 5e-6, episodes=1, steps=150 * 8),
+        "CoLLM-DC": _critic(
             {**HOUSES, "stop_above": 0.0}, BUILDING, 5e-6, episodes=1, steps=150 * 8, value_clip=0.05
         ),
     },
@@ -90,20 +92,40 @@ PAPER: dict[str, dict[str, dict[str, Any]]] = {
 """environment -> row of the paper's table -> settings that differ from ours"""
 
 
-def published(env: str, algorithm: str, critic: str = "central", agents: int = 2) -> dict[str, Any]:
-    """The published settings of a row.  Raises ValueError, naming those there are, where there are none.
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "GRPO": ("magrpo", {"env_kwargs": ALONE}),
+    "MAGRPO": ("magrpo", {}),
+    "AC": ("maac", {"env_kwargs": ALONE}),
+    "CoLLM-CC": ("maac", {"critic": "central"}),
+    "CoLLM-DC": ("maac", {"critic": "decentral"}),
+}
+"""trained row of the paper's table -> (algorithm, the settings that make it this row); the first that fits"""
 
-    One agent: GRPO is `magrpo`, AC is `maac`, with `num_agents` 1 among the environment's keywords.
+
+def row_of(algorithm: str, settings: Mapping[str, Any]) -> str:
+    """What the paper's table calls an algorithm with these settings; "" where it has no such row."""
+    fits = (row for row, (name, own) in ROWS.items() if name == algorithm and _within(own, settings))
+    return next(fits, "")
+
+
+def _within(part: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether all of `part` stands in the settings, keywords of the environment one by one."""
+    return all(
+        _within(value, settings.get(key, {})) if isinstance(value, dict) else settings.get(key) == value
+        for key, value in part.items()
+    )
+
+
+def published(algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The published settings of the row that an algorithm with these settings is.
+
+    settings: `env`, `env_kwargs` and `critic` of a `Config`.  Raises ValueError, naming the rows there are,
+    where nothing was published for this one.
     """
-    if algorithm == "magrpo":
-        row = "grpo" if agents == 1 else "magrpo"
-    elif algorithm == "maac":
-        row = "ac" if agents == 1 else {"central": "cc", "decentral": "dc"}[critic]
-    else:
-        row = algorithm
-    rows = PAPER.get(env, {})
+    row, env = row_of(algorithm, settings), settings.get("env", "")
+    rows = PUBLISHED.get(env, {})
     if row not in rows:
-        there = "; ".join(f"{name}: {', '.join(known)}" for name, known in PAPER.items())
-        raise ValueError(f"--paper: nothing was published for {algorithm} ({row}) on {env}; there is {there}")
-    settings = {"env": env, **rows[row]}
-    return {**settings, "critic": critic} if algorithm == "maac" else settings
+        there = "; ".join(f"{name}: {', '.join(known)}" for name, known in PUBLISHED.items())
+        what = f"{algorithm} ({row})" if row else algorithm
+        raise ValueError(f"--paper: nothing was published for {what} on {env or 'games'}; there is {there}")
+    return {"env": env, **rows[row], **{key: value for key, value in ROWS[row][1].items() if key == "critic"}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +63,7 @@ class Bench(NamedTuple):
             "reads": self.field.reads(found.reads),
             "form": "turn" if self.field.shapes is None else "state",
             "env": config.env,
-            "env_kwargs": json.loads(config.env_kwargs),
+            "env_kwargs": config.env_kwargs,
             "mode": config.mode,
             "alpha": config.alpha,
             "report": {
@@ -97,7 +96,7 @@ def set_up(config: Config, sandbox: Sandbox) -> Bench:
         game = play_game(config.env.removeprefix("game:"), groups * GROUP, config.seed)
         brief = prompts.task(game.page, prompts.fields(game.contexts, game.shapes), mode)
         return Bench(config, Field(brief, game.contexts, game.shapes), sandbox)
-    env = collm_envs.make(config.env, **json.loads(config.env_kwargs))
+    env = collm_envs.make(config.env, **config.env_kwargs)
     if config.records:
         turns = recorded(env.spec.id, env.task, Path(config.records), groups, config.seed)
     else:

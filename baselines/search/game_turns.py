@@ -1,4 +1,4 @@
-"""States of the discrete games, for judging the weights of a mixer: how much hangs on each agent there.
+"""Recorded states of discrete games with each agent's influence on the return, to score a mixer's weights.
 
 A game is played at random to some turn t, and from that state on with GROUP random joint actions at t,
 which are a group: only within it is noise compared.  From the same seed it is then played again with one
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from baselines import games
-from baselines.credit.features import Row, frozen
+from baselines.credit.features import TurnRow, frozen
 from baselines.games.game import Game
 from baselines.search.turns import GROUP, Contexts
 
@@ -28,7 +28,7 @@ ACTIONS = 6
 """of an agent that are tried"""
 
 
-class Played(NamedTuple):
+class GameTurns(NamedTuple):
     """A game's states, its page and the shapes of its fields."""
 
     contexts: Contexts
@@ -36,8 +36,8 @@ class Played(NamedTuple):
     shapes: Mapping[str, Sequence[int]]
 
 
-def play_game(name: str, states: int, seed: int) -> Played:
-    """At least `states` turns of the game `name`, GROUP from each state, with what hangs on each agent."""
+def play_game(name: str, states: int, seed: int) -> GameTurns:
+    """At least `states` turns of the game `name`, GROUP from each state, with each agent's influence."""
     game, rng = games.make(name), Random(f"games/{seed}")
     fields, n = game.layout.fields, len(game.layout.agents)
     rows, rewards, truth, ends = [], [], [], []
@@ -52,23 +52,26 @@ def play_game(name: str, states: int, seed: int) -> Played:
             earned = sum(episode(game, number, plan)[1][t:])
             rows.append(_row(game, seen[t]))
             rewards.append(earned)
-            truth.append([_hangs(game, number, plan, t, i, earned) for i in range(n)])
+            truth.append([influence(game, number, plan, t, i, earned) for i in range(n)])
     span = (min(rewards), max(rewards))
     group = np.arange(len(rows)) // GROUP
     contexts = Contexts(n, rows, group, np.array(rewards), np.array(truth), span, ends=ends)
-    return Played(contexts, _page(name, game), {k: index.shape for k, index in fields.items()})
+    return GameTurns(contexts, _page(name, game), {k: index.shape for k, index in fields.items()})
 
 
 def _joint(game: Game, rng: Random) -> list[int]:
     return [rng.randrange(actions) for actions in game.layout.n_actions]
 
 
-def _row(game: Game, state: np.ndarray) -> Row:
-    return Row({k: frozen(state[index].tolist()) for k, index in game.layout.fields.items()}, {}, {}, {})
+def _row(game: Game, state: np.ndarray) -> TurnRow:
+    return TurnRow({k: frozen(state[index].tolist()) for k, index in game.layout.fields.items()}, {}, {}, {})
 
 
-def _hangs(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float) -> float:
-    """The truth of agent i at turn t of the episode that `number` and `plan` name."""
+def influence(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float) -> float:
+    """Mean size of what other actions of agent i at turn t change in the return of an episode from t on.
+
+    `number` is the seed of the episode, `plan` the joint actions of its turns, `earned` its return from t on.
+    """
     changed = []
     for other in range(min(game.layout.n_actions[i], ACTIONS)):
         again = [list(joint) for joint in plan]

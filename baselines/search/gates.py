@@ -25,10 +25,10 @@ from typing import NamedTuple
 import numpy as np
 
 from baselines.credit import language
-from baselines.credit.features import Row
+from baselines.credit.features import TurnRow
 from baselines.credit.language import Refused
 from baselines.credit.pinned import FLOOR
-from baselines.search.sandboxed import Trial, edge_rows, only, permuted, random_rows, where
+from baselines.search.sandboxed import Sandboxed, edge_rows, only, permuted, random_rows, where
 from baselines.search.turns import Contexts
 from collm_envs.sandbox import Sandbox
 
@@ -59,7 +59,7 @@ def admit(sandbox: Sandbox, source: str, mode: str, contexts: Contexts, seed: in
         language.check_names(read, contexts.names)
     except Refused as why:
         raise Refused(f"static: {why}") from None
-    trial, random = Trial(sandbox, source, mode, contexts.agents), random_rows(contexts, seed)
+    trial, random = Sandboxed(sandbox, source, mode, contexts.agents), random_rows(contexts, seed)
     edges = edge_rows(contexts, read, seed)
     drawn = [*random, *edges, *contexts.ends]
     recorded, changes = contexts.rewards.tolist(), contexts.changes
@@ -89,7 +89,7 @@ def admit(sandbox: Sandbox, source: str, mode: str, contexts: Contexts, seed: in
     return Admitted(source, mode, read, checks, values[:n], values[m:])
 
 
-def bounds(mode: str, rows: Sequence[Row], values: np.ndarray, contexts: Contexts) -> str:
+def bounds(mode: str, rows: Sequence[TurnRow], values: np.ndarray, contexts: Contexts) -> str:
     """Refuse weights below the floor or that do not sum to 1, credit far beyond all rewards."""
     n, (worst, best) = contexts.agents, contexts.reward_range
     if mode == "weights":
@@ -101,7 +101,7 @@ def bounds(mode: str, rows: Sequence[Row], values: np.ndarray, contexts: Context
     return f"from {values.min():.3g} to {values.max():.3g}"
 
 
-def _weights(rows: Sequence[Row], w: np.ndarray) -> str:
+def _weights(rows: Sequence[TurnRow], w: np.ndarray) -> str:
     n = w.shape[1]
     for b, i in np.argwhere(n * w < FLOOR):
         if w[b, i] < 0:
@@ -115,7 +115,7 @@ def _weights(rows: Sequence[Row], w: np.ndarray) -> str:
     return f"N w_i from {n * w.min():.3g} to {n * w.max():.3g}, sum 1"
 
 
-def steady(trial: Trial, rows: Sequence[Row], rewards: Sequence[float], values: np.ndarray) -> str:
+def steady(trial: Sandboxed, rows: Sequence[TurnRow], rewards: Sequence[float], values: np.ndarray) -> str:
     """Refuse a function that says something else in another process, order or company."""
     some = [b for b in reversed(range(len(rows))) if b % 3]
     again = trial.numbers([rows[b] for b in some], [rewards[b] for b in some])
@@ -144,7 +144,11 @@ def blind(mode: str, values: np.ndarray, changed: np.ndarray, contexts: Contexts
 
 
 def equivariant(
-    trial: Trial, rows: Sequence[Row], rewards: Sequence[float], values: np.ndarray, contexts: Contexts
+    trial: Sandboxed,
+    rows: Sequence[TurnRow],
+    rewards: Sequence[float],
+    values: np.ndarray,
+    contexts: Contexts,
 ) -> str:
     """Refuse credit that follows the agents' numbers where the agents are exchangeable; say it elsewhere."""
     n = contexts.agents

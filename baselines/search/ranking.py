@@ -23,6 +23,7 @@ import numpy as np
 
 from baselines.search.gates import Admitted, factoredness
 from baselines.search.turns import Contexts
+from collm_envs.evaluation.stats import spearman
 
 TOLERANCE = 0.02
 """numbers this close are equal"""
@@ -85,20 +86,6 @@ def centred(x: np.ndarray, contexts: Contexts) -> np.ndarray:
     np.add.at(sums, contexts.group, x)
     counts = np.bincount(contexts.group).reshape(-1, *[1] * (x.ndim - 1))
     return x - (sums / counts)[contexts.group]
-
-
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation, ties at their mean rank; 0 where one of them is constant."""
-    a, b = ranks(np.ravel(x)), ranks(np.ravel(y))
-    a, b = a - a.mean(), b - b.mean()
-    size = math.sqrt(float(a @ a) * float(b @ b))
-    return float(a @ b) / size if size > 0 else 0.0
-
-
-def ranks(x: np.ndarray) -> np.ndarray:
-    """0-based ranks, ties at their mean.  Numbers that differ by rounding alone are ties."""
-    _, where, counts = np.unique(np.round(x, 9), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[where]
 
 
 def _ratio(x: np.ndarray, a: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.credit.features import CTX, PER_AGENT, Row
+from baselines.credit.features import CTX, PER_AGENT, TurnRow
 from baselines.credit.language import PLACES, Refused
 from baselines.credit.written import calls
 from baselines.search.turns import Contexts
@@ -49,7 +49,7 @@ def _each(turns):
 
 
 @dataclass(frozen=True)
-class Trial:
+class Sandboxed:
     """A source and where it runs: a process that may compute and nothing else, begun anew for each call."""
 
     sandbox: Sandbox
@@ -57,7 +57,7 @@ class Trial:
     mode: str
     agents: int
 
-    def numbers(self, rows: Sequence[Row], rewards: Sequence[float]) -> np.ndarray:
+    def numbers(self, rows: Sequence[TurnRow], rewards: Sequence[float]) -> np.ndarray:
         """What it says of each turn, (B, N); Refused, with the turn, unless it is N finite numbers each."""
         turns = [calls(self.mode, row, self.agents, r) for row, r in zip(rows, rewards, strict=True)]
         whose = [(b, i) for b, some in enumerate(turns) for i in range(len(some))]
@@ -94,21 +94,21 @@ class Trial:
             raise Refused(f"runs: {why}") from None
         return got if isinstance(got, list) else []
 
-    def _list(self, value: Any, b: int, rows: Sequence[Row]) -> list[Any]:
+    def _list(self, value: Any, b: int, rows: Sequence[TurnRow]) -> list[Any]:
         if isinstance(value, (list, tuple)) and len(value) == self.agents:
             return list(value)
         got = str(len(value)) if isinstance(value, (list, tuple)) else type(value).__name__
         raise Refused(f"runs: {where(b, rows)}: shape: a list of {self.agents} numbers is wanted, got {got}")
 
 
-def random_rows(contexts: Contexts, seed: int) -> list[Row]:
+def random_rows(contexts: Contexts, seed: int) -> list[TurnRow]:
     """Turns that nobody played: every feature on its own, anywhere in its range."""
     rng = Random(f"gates/{seed}")
     draws: list[Draw] = [min, max, *[lambda ends: rng.uniform(min(ends), max(ends))] * (RANDOM - 2)]
     return [_drawn(contexts, draw) for draw in draws]
 
 
-def edge_rows(contexts: Contexts, read: Mapping[str, Sequence[str]], seed: int) -> list[Row]:
+def edge_rows(contexts: Contexts, read: Mapping[str, Sequence[str]], seed: int) -> list[TurnRow]:
     """Turns at the ends of the ranges: recorded ones with one feature there, then all features at once.
 
     Only what the function reads is moved.  None for a game, whose fields have no declared range.
@@ -126,30 +126,30 @@ def edge_rows(contexts: Contexts, read: Mapping[str, Sequence[str]], seed: int) 
     return rows + [_drawn(contexts, rng.choice) for _ in range(CORNERS)]
 
 
-def _moved(base: Row, place: str, name: str, ends: Sequence[float], draw: Draw) -> Row:
+def _moved(base: TurnRow, place: str, name: str, ends: Sequence[float], draw: Draw) -> TurnRow:
     """The turn with one feature drawn anew."""
     features = getattr(base, place)
     moved = {**features, name: _filled(features[name], ends, draw)}
     return _symmetric(base._replace(**{place: moved}))
 
 
-def _drawn(contexts: Contexts, draw: Draw) -> Row:
+def _drawn(contexts: Contexts, draw: Draw) -> TurnRow:
     """A turn whose every number was drawn between its ends."""
     first = contexts.rows[0]
     return _symmetric(
-        Row(
+        TurnRow(
             **{
                 place: {
                     name: _filled(value, _ends(contexts, place, name), draw)
                     for name, value in getattr(first, place).items()
                 }
-                for place in Row._fields
+                for place in TurnRow._fields
             }
         )
     )
 
 
-def _symmetric(row: Row) -> Row:
+def _symmetric(row: TurnRow) -> TurnRow:
     """What two agents do together has no order."""
     pair = {
         name: tuple(tuple(table[min(i, j)][max(i, j)] for j in range(len(table))) for i in range(len(table)))
@@ -158,9 +158,9 @@ def _symmetric(row: Row) -> Row:
     return row._replace(pair=pair)
 
 
-def permuted(row: Row, order: Sequence[int]) -> Row:
+def permuted(row: TurnRow, order: Sequence[int]) -> TurnRow:
     """The turn with the agents in another order."""
-    return Row(
+    return TurnRow(
         {k: tuple(x[i] for i in order) if k in PER_AGENT else x for k, x in row.ctx.items()},  # type: ignore
         {k: tuple(x[i] for i in order) for k, x in row.feat.items()},
         {k: tuple(tuple(x[i][j] for j in order) for i in order) for k, x in row.pair.items()},
@@ -202,10 +202,10 @@ def _filled(value: Any, ends: Sequence[float], draw: Draw) -> Any:
     return tuple(_filled(x, ends, draw) for x in value) if isinstance(value, tuple) else draw(ends)
 
 
-def only(row: Row, read: Mapping[str, Sequence[str]]) -> Row:
+def only(row: TurnRow, read: Mapping[str, Sequence[str]]) -> TurnRow:
     """Just what the function reads: nothing else need travel.  The number of agents always does."""
     keep = {place: {name: getattr(row, place)[name] for name in read[place]} for place in PLACES}
-    return Row(**keep, silent={name: row.silent[name] for name in read["feat"]})
+    return TurnRow(**keep, silent={name: row.silent[name] for name in read["feat"]})
 
 
 def _shown(value: Any) -> str:
@@ -224,7 +224,7 @@ def _finite(x: float) -> bool:
         return False
 
 
-def where(b: int, rows: Sequence[Row], agent: int | None = None) -> str:
+def where(b: int, rows: Sequence[TurnRow], agent: int | None = None) -> str:
     """turn 3, agent 1 (ctx turn=0; feat reward=[0.1, 0.2])"""
     row = rows[b]
     shown = [

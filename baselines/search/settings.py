@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from baselines.credit.language import Mode
+from baselines.train.keywords import Json
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Config:
     """recorded turns that functions are tried and measured on"""
     records: str = ""
     """a records file to take turns from; empty: the environment's scripted players"""
-    env_kwargs: str = "{}"
+    env_kwargs: Json = field(default_factory=dict)
     """keywords of the environment, as JSON"""
     alpha: float = 0.5
     """share of the advantage that `mix` takes"""
@@ -51,8 +51,6 @@ class Config:
         if self.retries < 0 or not 0 < self.alpha <= 0.5:
             got = f"{self.retries}, {self.alpha}"
             raise ValueError(f"retries must be at least 0 and alpha above 0, at most 0.5, got {got}")
-        if not isinstance(_json(self.env_kwargs), dict):
-            raise ValueError(f"env_kwargs must be a JSON object, got {self.env_kwargs!r}")
         if self.env.startswith("game:") and (self.mode != "weights" or self.records):
             raise ValueError(f"{self.env}: a game takes mode weights and no records")
 
@@ -60,10 +58,3 @@ class Config:
     def folder(self) -> Path:
         name = self.env.replace(":", "-").replace("/", "-")
         return Path(self.out or f"runs/qllm/{name}-{self.mode}-seed{self.seed}")
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return None

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from baselines.credit.features import Row, Turn, describe
+from baselines.credit.features import TurnRow, TurnTexts, describe
 from baselines.credit.language import PLACES, Refused
-from baselines.play.replays import Replays, silence
-from collm_envs import Task
+from baselines.play.replays import Replays
+from collm_envs import Task, silence
 from collm_envs.record import read
 
 GROUP = 4
@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
     turn: int
     agent: int
-    row: Row
+    row: TurnRow
     reward: float
 
 
@@ -43,7 +43,7 @@ class Contexts:
     """B recorded turns of N agents, in groups that start from one state."""
 
     agents: int
-    rows: Sequence[Row]
+    rows: Sequence[TurnRow]
     group: np.ndarray
     """(B,) number of the state a turn started from"""
     rewards: np.ndarray
@@ -54,9 +54,9 @@ class Contexts:
     changes: Sequence[Change] = ()
     exchange: bool = False
     """whether agents are exchangeable: in no recorded turn did swapping two agents' texts change R"""
-    others: Sequence[tuple[Row, float]] = ()
+    others: Sequence[tuple[TurnRow, float]] = ()
     """turns and rewards of teams that no scripted player makes: a function must keep its contract there"""
-    ends: Sequence[Row] = ()
+    ends: Sequence[TurnRow] = ()
     """states of a game in which nobody acts any more; a mixer is asked about these too"""
     names: Mapping[str, Collection[str]] = field(init=False)
     """of each of ctx, feat and pair: what there is"""
@@ -66,7 +66,7 @@ class Contexts:
         object.__setattr__(self, "names", {place: tuple(first[place]) for place in PLACES})
 
 
-def gather(task: Task, groups: Sequence[Sequence[Turn]], pairs: bool = False) -> Contexts:
+def gather(task: Task, groups: Sequence[Sequence[TurnTexts]], pairs: bool = False) -> Contexts:
     """What there is to know of these turns.  Raises Refused where a feature is not what it must be."""
     replays, agents = Replays(task), task.agents
     turns = [one for group in groups for one in group]
@@ -97,7 +97,7 @@ def gather(task: Task, groups: Sequence[Sequence[Turn]], pairs: bool = False) ->
     )
 
 
-def check_own_text(rows: Sequence[Row], changes: Sequence[Change]) -> None:
+def check_own_text(rows: Sequence[TurnRow], changes: Sequence[Change]) -> None:
     """Refuse features that are not of their own text alone: agent i's change may move feat[:, i] only."""
     for b, i, row, _ in changes:
         for place in ("ctx", "silent"):
@@ -114,7 +114,7 @@ def check_own_text(rows: Sequence[Row], changes: Sequence[Change]) -> None:
                     )
 
 
-def scripted(task: Task, groups: int, seed: int) -> list[list[Turn]]:
+def scripted(task: Task, groups: int, seed: int) -> list[list[TurnTexts]]:
     """Groups of turns on the train split, each agent's text by one of the task's scripted players."""
     rng, items = Random(f"contexts/{seed}"), task.items("train")
     found = []
@@ -126,11 +126,11 @@ def scripted(task: Task, groups: int, seed: int) -> list[list[Turn]]:
             if task.done(after):
                 break
             state, last, number = after, task.score(after), number + 1
-        found.append([Turn(state, _texts(task, state, rng), number, last) for _ in range(GROUP)])
+        found.append([TurnTexts(state, _texts(task, state, rng), number, last) for _ in range(GROUP)])
     return found
 
 
-def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[list[Turn]]:
+def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[list[TurnTexts]]:
     """Groups of turns from a records file: the texts as recorded, and scripted ones from the same state.
 
     Raises ValueError where the file holds no episode of the environment `id` on one of its items.
@@ -146,7 +146,7 @@ def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[li
             if set(played["texts"]) != set(task.agents):
                 raise ValueError(f"{path}: its agents are {sorted(played['texts'])}, not {list(task.agents)}")
             written = [played["texts"], *(_texts(task, state, rng) for _ in range(GROUP - 1))]
-            found.append([Turn(state, texts, number, last) for texts in written])
+            found.append([TurnTexts(state, texts, number, last) for texts in written])
             state = task.play(state, played["texts"])
             last = task.score(state)
     if not found:
@@ -154,7 +154,7 @@ def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[li
     return rng.sample(found, min(groups, len(found)))
 
 
-def other_teams(task: Task, seed: int) -> list[Turn]:
+def other_teams(task: Task, seed: int) -> list[TurnTexts]:
     """An episode each of silent, garbling, hostile and learning teams, and one of a team of all kinds."""
     rng, items, turns = Random(f"teams/{seed}"), task.items("train"), []
     for writer in (*WRITERS.values(), None):
@@ -162,7 +162,7 @@ def other_teams(task: Task, seed: int) -> list[Turn]:
         for number in range(task.max_turns):
             who = {agent: writer or rng.choice([*WRITERS.values()]) for agent in task.agents}
             texts = {agent: write(task, state, agent, rng) for agent, write in who.items()}
-            turns.append(Turn(state, texts, number, last))
+            turns.append(TurnTexts(state, texts, number, last))
             state = task.play(state, texts)
             if task.done(state):
                 break
@@ -220,7 +220,7 @@ WRITERS: Mapping[str, Callable[[Any, Any, str, Random], str]] = {
 """how the teams write that functions are tried on besides"""
 
 
-def _others(replays: Replays, pairs: bool) -> list[tuple[Row, float]]:
+def _others(replays: Replays, pairs: bool) -> list[tuple[TurnRow, float]]:
     turns = other_teams(replays.task, seed=0)
     earned = _rewards(replays, [(one, one.texts) for one in turns])
     return [*zip(describe(replays, turns, pairs), earned.tolist(), strict=True)]
@@ -231,12 +231,12 @@ def _texts(task: Task, state: Any, rng: Random) -> dict[str, str]:
     return {agent: rng.choice(players)(task, state, agent, rng) for agent in task.agents}
 
 
-def _rewards(replays: Replays, turns: Sequence[tuple[Turn, Mapping[str, str]]]) -> np.ndarray:
+def _rewards(replays: Replays, turns: Sequence[tuple[TurnTexts, Mapping[str, str]]]) -> np.ndarray:
     scores = replays.scores([(one.before, texts) for one, texts in turns])
     return np.array([score.reward for score in scores], float)
 
 
-def _exchangeable(replays: Replays, turns: Sequence[Turn], rewards: np.ndarray) -> bool:
+def _exchangeable(replays: Replays, turns: Sequence[TurnTexts], rewards: np.ndarray) -> bool:
     agents = replays.task.agents
     swapped = [
         (one, {**one.texts, i: one.texts[j], j: one.texts[i]}) for one in turns for i, j in pairwise(agents)

@@ -1,4 +1,4 @@
-"""A task whose prompts show somebody else's texts (for CORY's observer)."""
+"""A wrapper that adds another agent's texts to a task's prompts (for CORY's observer)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collm_envs import Item, Scene, Score, Task
+from collm_envs import Item, Scene, Score, Task, in_parallel, silence
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A task's state beside the texts that are shown to whoever plays it."""
+    """The wrapped task's state, and the texts to show."""
 
     inner: Any
     texts: tuple[str, ...]
@@ -19,17 +19,17 @@ class Reading:
 
 
 class Observed:
-    """The same task with somebody else's texts in its prompts: `template` with {query} and {text}.
+    """A task whose prompts are `template` with {query}, the own prompt, and {text}, another agent's text.
 
-    An item of it holds the task's own item and the texts, turn by turn; after the last of them prompts are
-    the task's own.  Rewards, ends and randomness are the task's.
+    An item holds the task's own item and the texts, one per turn; after the last text prompts are the task's
+    own.  Rewards, ends and randomness are the task's.
     """
 
     def __init__(self, task: Task, template: str):
         self.task, self.template = task, template
         self.agents, self.max_turns, self.revision = task.agents, task.max_turns, task.revision
         self.reward_range, self.players = task.reward_range, task.players
-        self.parallel_play = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+        self.parallel_play = in_parallel(task)
 
     def items(self, split: str) -> Sequence[Item]:
         return [observed(item, ()) for item in self.task.items(split)]
@@ -52,10 +52,13 @@ class Observed:
     def done(self, state: Reading) -> bool:
         return self.task.done(state.inner)
 
+    def default_text(self, state: Reading, agent: str) -> str:
+        return silence(self.task, state.inner, agent)
+
     def scene(self, state: Reading) -> Scene:
         return self.task.scene(state.inner)
 
 
 def observed(item: Item, texts: Sequence[str]) -> Item:
-    """The item of `Observed` that shows these texts."""
+    """The item of `Observed` with these texts, one per turn."""
     return Item(item.id, {"item": item, "texts": tuple(texts)})

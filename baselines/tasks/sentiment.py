@@ -1,4 +1,4 @@
-"""Sentiment: go on with a film review so that it sounds happy.  The kind of task CORY was tried on.
+"""Sentiment: continue a film review so that it sounds happy.  A task like CORY's.
 
 Make it as "baselines.tasks.sentiment:Sentiment-v0".
 """
@@ -10,30 +10,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl
 
 from baselines.tasks.sentiment_words import FLIPS, NEGATIVE, POSITIVE, ROWS
-from collm_envs import Item, Rejected, Scene, Score, register
+from collm_envs import Item, Rejected, Scene, Score, agent_names, register, split_rows
+from collm_envs.policies.query import read_query
 
 
 @dataclass(frozen=True)
 class State:
     beginning: str
     texts: Mapping[str, str] | None = None
-    """what the agents wrote; None before the turn"""
+    """{agent: text}; None before the turn"""
 
 
 class Sentiment:
-    """Each agent goes on with a review; what sounds happy earns most.
+    """Each agent continues a review; happy words earn most.
 
     **What each agent sees.**  The beginning of a review, and nothing else.
 
-    **What each agent writes.**  How it goes on; only the first 2000 characters are read.
+    **What each agent writes.**  The continuation; only the first 2000 characters are read.
 
     **Reward.**  The mean over the agents of (1 + p) / (2 + p + n), 0 to 1: p happy and n unhappy words of two
-    lists in the beginning with the text; one after "not" (or another such word, one word between) counts
-    the other way round.  Example: "the cast was lovely, not dull" has p = 2: 3/4.  No word of the lists: 1/2.
-    Happy words in a row earn nearly 1: leaving the model's language for them is what a KL term is for.
+    lists in the beginning with the text; a word after "not" (or another negation, at most one word between)
+    counts as the opposite.  Example: "the cast was lovely, not dull" has p = 2: 3/4.  No word of the lists:
+    1/2.  A text of happy words alone earns nearly 1; a KL term keeps a model from writing such texts.
     `judge="hf:NAME_OR_FOLDER?label=LABEL"` scores by a transformers sequence classifier instead: its
     probability of the label (without one: POSITIVE if it has that, else its last; a single output: sigmoid).
 
@@ -55,16 +55,8 @@ class Sentiment:
     def __init__(
         self, *, items: Any = None, num_agents: int = 1, self_contained: bool = False, judge: str = "words"
     ):
-        if not isinstance(num_agents, int) or isinstance(num_agents, bool) or num_agents < 1:
-            raise ValueError(f"num_agents: need an int of at least 1, got {num_agents!r}")
-        self.agents = tuple(f"agent_{k}" for k in range(num_agents))
-        rows = ROWS if items is None else items
-        splits = rows if isinstance(rows, Mapping) else {"train": rows, "eval": rows}
-        if set(splits) != {"train", "eval"} or not all(map(_are_texts, splits.values())):
-            raise ValueError(
-                "items: need a list of beginnings of reviews, or one each for train and eval, "
-                f"got {str(items)[:200]}"
-            )
+        self.agents = agent_names(num_agents)
+        splits = _beginnings(ROWS if items is None else items)
         self._items = {
             split: [Item(f"{split}/{k}", {"beginning": row}) for k, row in enumerate(rows)]
             for split, rows in splits.items()
@@ -85,20 +77,20 @@ class Sentiment:
         return replace(state, texts={agent: texts[agent][:2000] for agent in self.agents})
 
     def score(self, state: State) -> Score:
-        said = state.texts or {}
-        values = [self.judge(f"{state.beginning} {said[agent]}") for agent in self.agents]
-        found = [words(said[agent]) for agent in self.agents]
-        many = sum(len(some) for some in found)
-        happy, unhappy = (sum(part) for part in zip(*(tally(some) for some in found), strict=True))
+        texts = state.texts or {}
+        values = [self.judge(f"{state.beginning} {texts[agent]}") for agent in self.agents]
+        texts_words = [words(texts[agent]) for agent in self.agents]
+        n_words = sum(map(len, texts_words))
+        happy, unhappy = (sum(part) for part in zip(*map(tally, texts_words), strict=True))
         reward = sum(values) / len(values)
         metrics = {
             "score": reward,
             "happy": float(happy),
             "unhappy": float(unhappy),
-            "words": float(many),
-            "distinct": sum(len(set(some)) for some in found) / max(1, many),
+            "words": float(n_words),
+            "distinct": sum(len(set(tokens)) for tokens in texts_words) / max(1, n_words),
         }
-        empty = tuple(agent for agent in self.agents if not words(said[agent]))
+        empty = tuple(agent for agent in self.agents if not words(texts[agent]))
         rejected = {agent: (Rejected("", "no words"),) for agent in empty}
         return Score(reward, {"score": reward}, metrics, {}, rejected)
 
@@ -109,34 +101,47 @@ class Sentiment:
         return Scene(texts={"beginning": state.beginning, **(state.texts or {})})
 
 
-def _are_texts(rows: Any) -> bool:
-    return isinstance(rows, list) and bool(rows) and all(isinstance(row, str) and row.strip() for row in rows)
+def _beginnings(items: Any) -> dict[str, list[Any]]:
+    """{"train": texts, "eval": texts}; rows of a file may be {"beginning": text} too."""
+    want = "items: need a list of beginnings of reviews, or one each for train and eval"
+    try:
+        splits = split_rows(items)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{want} ({error})") from error
+    texts = {
+        split: [row.get("beginning") if isinstance(row, Mapping) else row for row in rows]
+        for split, rows in splits.items()
+    }
+    for text in (text for rows in texts.values() for text in rows):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{want}, got {text!r}")
+    return texts
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words without apostrophes."""
+    """The words of a text in lower case, without apostrophes."""
     return re.findall(r"[a-z]+", text.lower().replace("'", ""))
 
 
-def tally(some: Sequence[str]) -> tuple[int, int]:
-    """How many words sound happy and how many unhappy, turned by a negation up to two words before."""
+def tally(tokens: Sequence[str]) -> tuple[int, int]:
+    """(happy words, unhappy words), swapped for a word with a negation up to two words before it."""
     happy = unhappy = 0
-    for k, word in enumerate(some):
+    for k, word in enumerate(tokens):
         if word in POSITIVE or word in NEGATIVE:
-            turned = bool(FLIPS.intersection(some[max(0, k - 2) : k]))
+            turned = bool(FLIPS.intersection(tokens[max(0, k - 2) : k]))
             happy += (word in POSITIVE) != turned
             unhappy += (word in NEGATIVE) != turned
     return happy, unhappy
 
 
 def by_words(text: str) -> float:
-    """(1 + p) / (2 + p + n)."""
+    """(1 + p) / (2 + p + n) for p happy and n unhappy words."""
     happy, unhappy = tally(words(text))
     return (1 + happy) / (2 + happy + unhappy)
 
 
 def judged_by(name: str) -> Callable[[str], float]:
-    """The judge called `name`: text -> 0 to 1.  ValueError for a name that is none."""
+    """The judge called `name`: text -> 0 to 1.  Raises ValueError for an unknown name."""
     if name == "words":
         return by_words
     kind, _, model = name.partition(":") if isinstance(name, str) else ("", "", "")
@@ -152,16 +157,14 @@ class Classifier:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         folder, _, query = name.partition("?")
-        given = dict(parse_qsl(query, keep_blank_values=True))
-        if set(given) - {"label"}:
-            raise ValueError(f"judge: hf: knows label=LABEL, got {query!r}")
+        settings = read_query("judge: hf", query, {"label": str})
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(folder)
             self.model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
         except OSError as error:
             raise ValueError(f"judge: {folder!r} cannot be loaded: {str(error).splitlines()[0]}") from error
         labels = {str(label): int(k) for k, label in self.model.config.id2label.items()}
-        label = given.get("label", "POSITIVE" if "POSITIVE" in labels else list(labels)[-1])
+        label = settings.get("label", "POSITIVE" if "POSITIVE" in labels else list(labels)[-1])
         if label not in labels:
             raise ValueError(f"judge: {folder} has the labels {', '.join(labels)}, got {label!r}")
         self.label = labels[label]

@@ -1,4 +1,4 @@
-"""What sounds happy, what does not, and beginnings of film reviews: all written for this project."""
+"""Happy words, unhappy words, and beginnings of film reviews: all written for this project."""
 
 import re
 
@@ -63,4 +63,4 @@ ROWS = {
         "On a small screen",
     ],
 }
-"""beginnings of reviews, of our own, without a word of either list"""
+"""beginnings of reviews, written for this project, without a word of either list"""

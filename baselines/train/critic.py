@@ -8,6 +8,7 @@ first what every agent reads, V there, then what every agent wrote.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,23 @@ from baselines.lm.optimizer import Optimizer
 from baselines.lm.packing import batches, ends
 from baselines.lm.policy import LM
 from baselines.play.episode import Node
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """The critics of a team: which, on what trunks, and how they step."""
+
+    names: tuple[str, ...] = ()
+    """"central", or the agents that are judged; empty: a team without critics"""
+    model: str = ""
+    """folder or hub name of their trunks; empty: the model of the agent each judges, central the first's"""
+    on_actor: bool = False
+    """heads on the actors themselves, whose trunks their steps change too"""
+    lr: float = 0.0
+    epochs: int = 1
+    """optimizer steps in every step of the run"""
+    max_context: int = 0
+    """tokens of one history they read"""
 
 
 class Critic:
@@ -35,6 +53,8 @@ class Critic:
         self.head = nn.Linear(width, 1).to(lm.device)
         nn.init.zeros_(self.head.weight)  # V = 0 everywhere: the first advantages are plain returns
         nn.init.zeros_(self.head.bias)
+        self.optimizer: Optimizer | None = None
+        """of its own steps; None for a head that steps with its policy"""
 
     def parameters(self) -> list[nn.Parameter]:
         """What fitting changes: the trunk's trainable weights and the head."""
@@ -50,7 +70,6 @@ class Critic:
 
     def fit(
         self,
-        optimizer: Optimizer,
         segments: Sequence[Segment],
         targets: Tensor,
         *,
@@ -59,9 +78,11 @@ class Critic:
         old: Tensor | None = None,
     ) -> dict[str, float]:
         """One step on coef * mean (V - target)^2 of all these histories.   targets, old: (len(segments),)"""
-        optimizer.zero_grad()
+        if self.optimizer is None:
+            raise ValueError(f"{self.lm.name}: its critic has no optimizer of its own")
+        self.optimizer.zero_grad()
         total = self.backward(segments, targets, coef=coef, clip=clip, old=old)
-        return {"value_loss": total, "value_grad_norm": optimizer.step()}
+        return {"value_loss": total, "value_grad_norm": self.optimizer.step()}
 
     def backward(
         self,
@@ -124,13 +145,13 @@ def trunk(model: Any) -> nn.Module:
 def joint_histories(path: Sequence[Node], lm: LM) -> list[Segment]:
     """The joint history before every turn of an episode, in the critic's tokens.   -> one segment a turn"""
     out: list[Segment] = []
-    said: dict[str, str] = {}
+    written: dict[str, str] = {}
     for node in path:
-        text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in said.items())
+        text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in written.items())
         text += "".join(f"[{agent} reads]\n{prompt}\n" for agent, prompt in node.prompts.items())
         ids = lm.renderer.text_ids(text, first=not out)
         out.append(Segment(out[-1] if out else None, ids))
-        said = {agent: move.text for agent, move in node.moves.items()}
+        written = {agent: move.text for agent, move in node.moves.items()}
     return out
 
 

@@ -1,4 +1,4 @@
-"""Two models that learn from one another: what is kept of them, and what the second one reads (for CORY).
+"""Two models that learn from one another: what is kept of them, and what both are paid (for CORY).
 
 Everything is kept by model ("llm_0", "llm_1") and nothing by role, so exchanging roles moves no weight:
 optimizer, critic, KL weight and log lines stay with the model they belong to.
@@ -17,7 +17,7 @@ from baselines.train.team import Team
 
 
 @dataclass
-class Duo(Team):
+class Pair(Team):
     """One or two language models, each able to play alone."""
 
     eta: dict[str, float] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Duo(Team):
         n, total, squares = self.sums
         variance = squares / n - (total / n) ** 2
         scale = variance**0.5 if variance > 1e-12 else 1.0
-        return {name: [[r / scale for r in turns] for turns in some] for name, some in rewards.items()}
+        return {name: [[r / scale for r in turns] for turns in paid] for name, paid in rewards.items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "eta": dict(self.eta), "sums": list(self.sums)}
@@ -48,21 +48,21 @@ class Duo(Team):
 
 
 def payments(paths: Mapping[str, Sequence[Sequence[Node]]]) -> dict[str, list[list[float]]]:
-    """What each model is paid for the turns of its episodes: what both answers earn.   KL not included
+    """What each model is paid for the turns of its episodes: what both answers earn, the KL not included.
 
     paths: for one or two models as many episodes, the k-th of both on the same query.
     """
     both = list(paths.values())
     if len(both) == 1:
-        return {name: [[node.reward for node in path] for path in some] for name, some in paths.items()}
+        return {name: [[node.reward for node in path] for path in own] for name, own in paths.items()}
     return {
-        name: [_sums(own, other) for own, other in zip(some, others, strict=True)]
-        for (name, some), others in zip(paths.items(), both[::-1], strict=True)
+        name: [_sums(path, beside) for path, beside in zip(own, other, strict=True)]
+        for (name, own), other in zip(paths.items(), both[::-1], strict=True)
     }
 
 
 def _sums(own: Sequence[Node], other: Sequence[Node]) -> list[float]:
-    """r_t(own) + r_t(other) for every turn of `own`; what `other` earns after its end falls to its last."""
+    """r_t(own) + r_t(other) for every turn t of `own`; later rewards of `other` are added to its last."""
     out = [node.reward for node in own]
     for t, node in enumerate(other):
         out[min(t, len(own) - 1)] += node.reward

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import tyro
-
-from baselines.formulas.losses import Length, Ratio
+from baselines.credit import rules
+from baselines.formulas.losses import Length, Objective, Ratio
+from baselines.lm.opening import Setup
 from baselines.lm.optimizer import Schedule
 from baselines.lm.policy import Context, History
 from baselines.lm.sampling import Sampling
-
-Json = Annotated[
-    dict[str, Any],
-    tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="JSON",
-        instance_from_str=lambda args: json.loads(args[0]),
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=lambda value: [json.dumps(value)],
-    ),
-]
-"""a dict that is JSON on the command line"""
-CREDITS = ("shared", "difference", "shapley", "counterfactual", "learned")
-"""values of `credit`; "qllm:FILE" besides"""
+from baselines.train.keywords import Json
 
 
 @dataclass
@@ -138,8 +124,7 @@ class Settings:
             raise ValueError(
                 f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
             )
-        if self.credit not in CREDITS and not (self.credit.startswith("qllm:") and len(self.credit) > 5):
-            raise ValueError(f"credit must be one of {', '.join(CREDITS)}, qllm:FILE, got {self.credit!r}")
+        rules.check_name(self.credit)
         if self.epochs > 1 and self.clip is None:
             raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
         if self.shared and self.models:
@@ -160,6 +145,25 @@ class Settings:
     @property
     def context(self) -> Context:
         return Context(self.history, self.max_context, self.overflow, self.thinking)
+
+    @property
+    def setup(self) -> Setup:
+        """How this run's policies are opened."""
+        return Setup(
+            self.sampling,
+            self.context,
+            self.device,
+            self.bf16,
+            self.gradient_checkpointing,
+            self.lora_rank,
+            self.lora_alpha,
+            self.micro_batch_tokens,
+        )
+
+    @property
+    def objective(self) -> Objective:
+        """What a step of a policy minimises."""
+        return Objective(self.epochs, self.clip, self.ratio, self.length, self.kl, self.entropy)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-able values."""

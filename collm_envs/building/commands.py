@@ -1,10 +1,10 @@
-"""Text to commands.  Never raises: a line that cannot be used becomes a `Rejected` with its reason.
+"""Parses a text into commands.  Never raises: a line that cannot be used becomes a `Rejected`.
 
-A text is read line by line.  If it holds a complete ``` fence, only the first fenced part counts (without
-a line that just names a language).  Around each line blanks and one list marker (`-`, `*`, `1.`, `2)`) are
+A text is read line by line.  If it contains a complete ``` fence, only the first fenced part counts (without
+a line that just names a language).  Blanks around a line and one list marker (`-`, `*`, `1.`, `2)`) are
 dropped.  A line is then checked in a fixed order: the agent's command limit, the command's name, the
 number of words, whole-number coordinates, the block, the box, and for /fill the mode and the stock.
-A task may also know short forms, one line for one or more commands, each of which is then checked.
+A task may also have short forms, one line for one or more commands, each of which is then checked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RECTANGLE = re.compile(r"([0-9])([0-9])([0-9])([0-9])([0-9])([A-Z-])|" + r"(-?[
 
 
 class SetBlock(NamedTuple):
-    """One block at one cell; `line` is the command as it counts."""
+    """One block at one cell; `line` is the command in its normal form."""
 
     line: str
     cell: Cell
@@ -42,56 +42,58 @@ class Fill(NamedTuple):
     high: Cell
     block: str
     volume: int
-    """cells that it sets"""
+    """number of cells it sets"""
 
 
 class Kill(NamedTuple):
-    """The spiders are fought."""
+    """Stops the spiders."""
 
     line: str
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
-    """What one agent may write."""
+class CommandRules:
+    """The limits on one agent's commands."""
 
     limit: int
-    """commands that may count"""
+    """most commands that count"""
     blocks: frozenset[str]
-    """block ids it may name, air among them"""
+    """block ids the agent may name, including air"""
     low: Cell
     high: Cell
     """first and last cell of the box"""
-    read: Callable[[str, Rules], Any]
-    """`read_setblock` or `read_fill`: the command of a line, the reason why there is none, or None"""
+    read: Callable[[str, CommandRules], Any]
+    """`read_setblock` or `read_fill`: returns a command, a reason for rejection, or None for an empty line"""
     stock: Mapping[str, int] = field(default_factory=dict)
-    """how many cells may be filled with a block; blocks that are not named are unlimited"""
-    unfold: Callable[[str, Rules], list[str] | None] | None = None
-    """lines for a line in short form, None for any other line"""
+    """{block: cells that may be filled with it}; other blocks are unlimited"""
+    unfold: Callable[[str, CommandRules], list[str] | None] | None = None
+    """commands for a line in short form, None for any other line"""
     marks: Mapping[str, str] = field(default_factory=dict)
-    """character -> block of the short form"""
+    """{character of the short form: block}"""
 
 
-def parse(text: str, rules: Rules) -> tuple[list[Any], list[Rejected]]:
-    """The commands of a text that count, and the lines that do not."""
+def parse(text: str, rules: CommandRules) -> tuple[list[Any], list[Rejected]]:
+    """(commands that count, rejected lines with the reason) of a text."""
     commands: list[Any] = []
     rejected: list[Rejected] = []
     used: dict[str, int] = {}
     for raw in unfenced(text).splitlines():
-        for line, found in look_up(raw, rules):
+        for line, reading in look_up(raw, rules):
             if len(commands) >= rules.limit:
                 rejected.append(Rejected(line, f"exceeds the limit of {rules.limit} commands"))
-            elif isinstance(found, str):
-                rejected.append(Rejected(line, found))
-            elif isinstance(found, Fill) and found.block in rules.stock:
-                volume, most = used.get(found.block, 0) + found.volume, rules.stock[found.block]
+            elif isinstance(reading, str):
+                rejected.append(Rejected(line, reading))
+            elif isinstance(reading, Fill) and reading.block in rules.stock:
+                volume, most = used.get(reading.block, 0) + reading.volume, rules.stock[reading.block]
                 if volume > most:
-                    rejected.append(Rejected(line, f"exceeds the stock of {found.block}: {volume} > {most}"))
+                    rejected.append(
+                        Rejected(line, f"exceeds the stock of {reading.block}: {volume} > {most}")
+                    )
                 else:
-                    used[found.block] = volume
-                    commands.append(found)
-            elif found is not None:
-                commands.append(found)
+                    used[reading.block] = volume
+                    commands.append(reading)
+            elif reading is not None:
+                commands.append(reading)
     return commands, rejected
 
 
@@ -105,12 +107,12 @@ def unfenced(text: str) -> str:
     return body[language.end() :] if language else body
 
 
-def look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
-    """(line, what the rules read in it) for a raw line: none if it is blank, several for a short form."""
+def look_up(raw: str, rules: CommandRules) -> tuple[tuple[str, Any], ...]:
+    """((line, result of `rules.read`), ...) for a raw line: none if blank, several for a short form."""
     return _remembered(raw, rules) if len(raw) <= 80 else _look_up(raw, rules)
 
 
-def _look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
+def _look_up(raw: str, rules: CommandRules) -> tuple[tuple[str, Any], ...]:
     line = raw.strip()
     marker = _MARKER.match(line)
     line = line[marker.end() :] if marker else line
@@ -123,8 +125,8 @@ def _look_up(raw: str, rules: Rules) -> tuple[tuple[str, Any], ...]:
 _remembered = lru_cache(maxsize=1 << 16)(_look_up)
 
 
-def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
-    """/setblock x y z block; more words are ignored."""
+def read_setblock(line: str, rules: CommandRules) -> SetBlock | str | None:
+    """Read /setblock x y z block; further words are ignored."""
     words = line.removeprefix("/").split()
     if not words:
         return None
@@ -143,8 +145,8 @@ def read_setblock(line: str, rules: Rules) -> SetBlock | str | None:
     return SetBlock(f"/setblock {x} {y} {z} {block}", cell, block)
 
 
-def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
-    """/fill x1 y1 z1 x2 y2 z2 block, corners in any order and no mode; or /kill with any words after it."""
+def read_fill(line: str, rules: CommandRules) -> Fill | Kill | str | None:
+    """Read /fill x1 y1 z1 x2 y2 z2 block, corners in any order, no mode; or /kill and any words."""
     words = line.removeprefix("/").split()
     if not words:
         return None
@@ -154,23 +156,23 @@ def read_fill(line: str, rules: Rules) -> Fill | Kill | str | None:
         return f"unsupported command {clip(words[0])!r}"
     if len(words) < 8:
         return "too few words; write /fill x1 y1 z1 x2 y2 z2 block"
-    one, other, block = cell_of(words[1:4]), cell_of(words[4:7]), block_id(words[7])
-    if one is None or other is None:
+    first, second, block = cell_of(words[1:4]), cell_of(words[4:7]), block_id(words[7])
+    if first is None or second is None:
         return "coordinates must be whole numbers"
     if block not in rules.blocks:
         return f"block {clip(block)!r} not allowed"
-    if not inside(one, rules) or not inside(other, rules):
+    if not inside(first, rules) or not inside(second, rules):
         return "outside the box"
     if len(words) > 8:
         return f"fill mode {clip(words[8])!r} not allowed"
-    (a, b, c), (x, y, z) = one, other
+    (a, b, c), (x, y, z) = first, second
     low, high = (min(a, x), min(b, y), min(c, z)), (max(a, x), max(b, y), max(c, z))
     volume = (abs(a - x) + 1) * (abs(b - y) + 1) * (abs(c - z) + 1)
     return Fill(f"/fill {a} {b} {c} {x} {y} {z} {block}", low, high, block, volume)
 
 
-def unfold_row(line: str, rules: Rules) -> list[str] | None:
-    """`4 1.2` as one /setblock for each cell of row y=4 that is not `.`, if the row is not too long."""
+def unfold_row(line: str, rules: CommandRules) -> list[str] | None:
+    """Commands for `4 1.2`: a /setblock for each cell of row y=4 that is not `.`; None for other lines."""
     row = _ROW.fullmatch(line)
     if not row or len(row[2]) > rules.high[0] - rules.low[0] + 1:
         return None
@@ -181,8 +183,8 @@ def unfold_row(line: str, rules: Rules) -> list[str] | None:
     ]
 
 
-def unfold_rectangle(line: str, rules: Rules) -> list[str] | None:
-    """`40050A` or `4 0 0 5 0 A`, that is y x1 z1 x2 z2 and a letter, as a /fill of one layer."""
+def unfold_rectangle(line: str, rules: CommandRules) -> list[str] | None:
+    """The /fill of one layer for `40050A` or `4 0 0 5 0 A`: y x1 z1 x2 z2 and a letter."""
     match = _RECTANGLE.fullmatch(line)
     if not match:
         return None
@@ -191,7 +193,7 @@ def unfold_rectangle(line: str, rules: Rules) -> list[str] | None:
 
 
 def cell_of(words: Sequence[str]) -> Cell | None:
-    """The cell that three words name, or None."""
+    """The cell of three coordinate words, or None if one is not a whole number."""
     x, y, z = map(whole, words)
     return None if x is None or y is None or z is None else (x, y, z)
 
@@ -206,7 +208,7 @@ def whole(word: str) -> int | None:
         return None
 
 
-def inside(cell: Cell, rules: Rules) -> bool:
+def inside(cell: Cell, rules: CommandRules) -> bool:
     """Whether the cell lies in the agent's box."""
     return all(low <= k <= high for low, k, high in zip(rules.low, cell, rules.high, strict=True))
 

@@ -1,4 +1,4 @@
-"""Rows of data, as a user gives them, to items."""
+"""Turns a user's rows of data into items."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from collm_envs.task import Item, split_rows
+from collm_envs.datasets.formats import split_rows
+from collm_envs.task import Item
 
 
 def read_rows(
     rows: Any, prefix: str, read: Callable[[str, Any], Mapping[str, Any]]
 ) -> dict[str, tuple[Item, ...]]:
-    """The items of {"train": rows, "eval": rows}, or of one list that serves both.
+    """{split: items} of {"train": rows, "eval": rows}, or of one list used for both splits.
 
-    A row's id is its "task_id", else `prefix` and its number over all rows, from 0001.  `read` gets the id
-    and the row, raises ValueError for a row it cannot use, and returns the data of the item.  Raises
-    ValueError for ids that occur twice.
+    An item's id is its row's "task_id", else `prefix` and the row's number over all rows, from 0001.
+    `read(id, row)` returns the data of the item and raises ValueError for a row it cannot use.  Raises
+    ValueError for an id that occurs twice.
     """
     items: dict[str, tuple[Item, ...]] = {}
     count = 0
-    for split, some in split_rows(rows).items():
+    for split, group in split_rows(rows).items():
         if items and not isinstance(rows, Mapping):
             return {**items, split: items["train"]}
-        items[split] = tuple(_item(row, f"{prefix}{count + k:04d}", read) for k, row in enumerate(some, 1))
-        count += len(some)
+        items[split] = tuple(_item(row, f"{prefix}{count + k:04d}", read) for k, row in enumerate(group, 1))
+        count += len(group)
         name, times = Counter(item.id for item in items[split]).most_common(1)[0]
         if times > 1:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""One agent's place in a team of builders, and the sentences that every building task says about it."""
+"""One agent's role in a team of builders, and the sentences about it in every building task's prompts."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Seat:
+class Builder:
     """One agent's place in the team."""
 
     number: int
     """1, 2, ... in the order in which commands are carried out"""
     team: int
     blocks: tuple[str, ...]
-    """its blocks without air"""
+    """block ids it may place, without air"""
     limit: int
-    """commands that may count"""
+    """most commands that count"""
 
 
-def team_sentence(seat: Seat) -> str:
-    """Who builds, and whose block stays."""
+def team_sentence(seat: Builder) -> str:
+    """How the team builds, and whose block stays where two set the same cell."""
     if seat.team == 1:
         return "You build alone."
     return (
@@ -30,5 +30,5 @@ def team_sentence(seat: Seat) -> str:
 
 
 def turn_sentence(turn: int, turns: int) -> str:
-    """The first sentence of every prompt but the first."""
+    """The first sentence of every prompt after turn 1."""
     return f"Turn {turn} of {turns}. The world is empty again: write all your commands, not only changes."

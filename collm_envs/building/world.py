@@ -1,4 +1,4 @@
-"""What a world of blocks is made of: block ids, air, textures, and the split of a budget."""
+"""Facts about blocks shared by the building tasks: ids, air, textures; and the split of a budget."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _STONES = frozenset({"stone", "cobblestone", "smooth_stone", "stone_bricks"})
 
 
 def block_id(name: str) -> str:
-    """The id as commands compare it: no blanks around, no `minecraft:` in front."""
+    """The block id without surrounding blanks and without `minecraft:`."""
     return name.strip().removeprefix("minecraft:")
 
 
 @lru_cache(maxsize=4096)
 def texture(block: str) -> str:
-    """The look that neighbours are compared by: wood, stone, concrete, or the id itself."""
+    """The class of textures that neighbours are compared by: wood, stone, concrete, or the id itself."""
     name = block.lower()
     if name.endswith(("_planks", "_wood")):
         return "wood"
@@ -29,13 +29,13 @@ def texture(block: str) -> str:
 
 
 def budgets(total: int, n: int) -> tuple[int, ...]:
-    """Commands each of `n` agents may have: equal shares of at least 1, the remainder to the first."""
+    """The commands of each of `n` agents: equal shares of at least 1, the remainder to the first."""
     share = max(1, total // n)
     return (share + total % n, *[share] * (n - 1))
 
 
 def check_blocks(name: str, blocks: Any) -> tuple[str, ...]:
-    """Block ids without `minecraft:`, each once; ValueError where one is not a word or all are air."""
+    """Block ids without `minecraft:`, each once.  Raises ValueError if one is not a word or all are air."""
     if not isinstance(blocks, Sequence) or isinstance(blocks, str):
         raise ValueError(f"{name}: need a list of block ids, got {blocks!r}")
     for block in blocks:

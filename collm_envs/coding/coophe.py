@@ -1,35 +1,36 @@
-"""CoopHE: a helper and the function that calls it, by different agents, graded by hidden tests."""
+"""CoopHE: agents write a helper and the function that calls it, graded by hidden tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, get_args
 
 from collm_envs.coding import prompts as wording
 from collm_envs.coding.judge import SILENCE, Backend, Limits, judge_lines, shared
 from collm_envs.coding.players import PLAYERS
 from collm_envs.coding.problem import COOPHUMANEVAL, Problem, line_problem, source
-from collm_envs.coding.prompts import Feedback, Prompts, Seat
+from collm_envs.coding.prompts import Coder, Feedback, Prompts
 from collm_envs.coding.verdict import Verdict, named_verdicts, published_reward, sorted_lines
 from collm_envs.datasets import load
-from collm_envs.keywords import choice, frame, real_number, whole_number
+from collm_envs.keywords import Frame, choice, real_number, whole_number
 from collm_envs.task import Item, Scene, Score, agent_names
 
 
 @dataclass(frozen=True)
 class State:
-    """A problem and what has been made of it."""
+    """A problem, the agents' last texts and the verdict on them."""
 
     item: Item
     problem: Problem
     turn: int = 0
     """turns played"""
     verdict: Verdict | None = None
-    """on the last texts"""
+    """the verdict on the last texts; None at turn 1"""
     score: Score = field(default_factory=lambda: Score(0.0))
     texts: Mapping[str, str] = field(default_factory=dict)
-    """what the agents wrote last"""
+    """{agent: text} of the last turn"""
 
 
 class CoopHE:
@@ -39,13 +40,13 @@ class CoopHE:
     part: the first agent writes `aux`, the last one the main function.  They see nothing of each other.
     Turn 2, `feedback="level"`: whether both functions are there, the syntax of the program, how many of the
     first `sandbox_slice` asserts pass and which fail with what error; main also reads whether it calls
-    `aux`, wastes its value, or only hands it on.  "plain": only the order to revise.  "none": only the
+    `aux`, discards the value, or only passes it on.  "plain": only the request to revise.  "none": only the
     number of the turn.  `original_prompt` and `previous_response` repeat the first prompt and the agent's
     last text; `self_contained=True` turns both on.  `sandbox_slice=-n` takes the last n asserts, 0 all.
 
     **What each agent writes.**  One Python function.  Fences and prose are removed by line rules: a
-    function is its `def` line and the deeper lines after it.  What stands outside functions is lost, and so
-    is the rest of a function after a nested one; imports belong inside.  The program is the prompt's
+    function is its `def` line and the deeper lines after it.  Code outside functions is dropped, and so
+    is the remainder of a function after a nested one; imports belong inside.  The program is the prompt's
     imports, then `aux`, then main.  `num_agents=1`: main alone.  More than two: the first writes `aux`, the
     last main, the texts between are not read.
 
@@ -54,20 +55,21 @@ class CoopHE:
 
     **Reward**, shared, each turn; range 0 to 4 (2.1 for one agent):
 
-        R = 0.4 [aux defined] + 0.6 [main defined]      and no more unless main is
-          + 0.5 [the program parses]                    and no more unless it does
+        R = 0.4 [aux defined] + 0.6 [main defined]      the lines below only if main is defined
+          + 0.5 [the program parses]                    the lines below only if it parses
           + passed/total
-          + 0.5 [calls aux] + 1.0 [and is no thin wrapper] - 0.5 [and ignores it]     if passed > 0
+          + 0.5 [calls aux] + 1.0 [and is no thin wrapper] - 0.5 [and ignores aux]    if passed > 0
 
-    Defined: extracted, and says `return`.  The last line reads the text of main: `aux(` in a comment counts.
-    A thin wrapper is one returned expression with aux, or `v = aux(...)` and `return v`.  Example: both
-    defined, 3 of 5 asserts pass, main calls aux in a loop: 0.4 + 0.6 + 0.5 + 0.6 + 0.5 + 1.0 = 3.6.
+    Defined: extracted, and contains `return`.  The last line reads the text of main: `aux(` in a comment
+    counts.  A thin wrapper is one returned expression with aux, or `v = aux(...)` and `return v`.  Example:
+    both defined, 3 of 5 asserts pass, main calls aux in a loop: 0.4 + 0.6 + 0.5 + 0.6 + 0.5 + 1.0 = 3.6.
     `reward_scale` and `reward_shift` change what is handed out.  Metrics: `pass_rate`, `fully_passed`,
     `call_rate` (whether main calls aux), `timeouts` and the parts.
 
     **Grading.**  Programs run in a sandbox (`sandbox="auto"`; "wasm", "process": see collm_envs.sandbox),
-    each with `timeout_s` CPU seconds for all its asserts; the first time-out counts once twice the time was
-    not enough either.  A program that hangs goes on after the assert it hung in, until `max_timeouts` have.
+    each with `timeout_s` CPU seconds for all its asserts; the first time-out is tried again with twice the
+    limit, and counts only if that runs out too.  After a time-out the program is started again for the
+    asserts that follow, until `max_timeouts` asserts have timed out.
     `Score.verdicts` holds every assert's verdict; "timeout" is the only one a slower machine may change.
 
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
@@ -79,12 +81,12 @@ class CoopHE:
     JSONL.  `items=[{"task_id": ..., "prompt": ..., "test": ..., "entry_point": ...}]`: your own rows.
 
     **Source and where we differ.**  arXiv:2601.21972 and OpenMLRL/LLM_Collab_Code_Generation at e5b008e.
-    There the program runs in the trainer's own process and grades itself; here it cannot win by an `__eq__`
-    of its own, by reading the expected values or by ending the process, and a hang costs `timeout_s`, not
-    10 s an assert.  The prompts are ours; later ones are not wrapped twice.  There rewards are shifted by -4
+    There the program runs in the trainer's own process and grades itself; here it cannot pass by defining
+    `__eq__`, reading the expected values or ending the process, and a hang costs `timeout_s`, not 10 s an
+    assert.  The prompts are ours; later ones are not wrapped twice.  There rewards are shifted by -4
     (`reward_shift=-4.0`) and episodes stop above -0.2 (`stop_above=-0.2`).
 
-    **Versions.**  v0: the published task.  v1: without its accidents.
+    **Versions.**  v0: the published task.  v1: without the accidents of its implementation.
     """
 
     revision = 1
@@ -102,16 +104,10 @@ class CoopHE:
         hub_revision: str | None = None,
         limit: int | None = None,
         num_agents: int = 2,
-        max_turns: int = 2,
         feedback: Feedback = "level",
         sandbox_slice: int = 1,
         prompts: Prompts = "full",
-        self_contained: bool = False,
-        original_prompt: bool | None = None,
-        previous_response: bool | None = None,
-        reward_scale: float = 1.0,
-        reward_shift: float = 0.0,
-        stop_above: float | None = None,
+        frame: Frame = Frame(max_turns=2),
         timeout_s: float = 1.0,
         max_timeouts: int = 3,
         sandbox: Backend = "auto",
@@ -126,23 +122,11 @@ class CoopHE:
         )
         if self.limits.timeout_s <= 0:
             raise ValueError(f"timeout_s: need more than 0, got {timeout_s!r}")
-        self.frame = frame(
-            max_turns=max_turns,
-            reward_scale=reward_scale,
-            reward_shift=reward_shift,
-            stop_above=stop_above,
-            self_contained=self_contained,
-            original_prompt=original_prompt,
-            previous_response=previous_response,
-        )
-        self.max_turns = self.frame.max_turns
-        most = self.best if num_agents > 1 else self.best_alone
-        ends = reward_shift, reward_scale * most + reward_shift
-        self.reward_range = (min(ends), max(ends))
+        self.frame, self.max_turns = frame, frame.max_turns
+        self.reward_range = frame.reward_range(0.0, self.best if num_agents > 1 else self.best_alone)
         where = source(data, hub_revision)
         self._items = load(where, items=items, data=data, hub_revision=hub_revision, limit=limit)
-        self._problems: dict[tuple[str, ...], Problem] = {}
-        for item in (item for some in self._items.values() for item in some):
+        for item in (item for split_items in self._items.values() for item in split_items):
             self._problem(item)
 
     def items(self, split: str) -> Sequence[Item]:
@@ -150,23 +134,26 @@ class CoopHE:
         return self._items[split]
 
     def start(self, item: Item, seed: int) -> State:
-        """The problem; nothing in this task is random."""
+        """The problem at turn 1; nothing in this task is random, so `seed` is not used."""
         return State(item, self._problem(item))
 
     def prompt(self, state: State, agent: str) -> str:
-        """The task at turn 1, then the feedback."""
+        """The task at turn 1, the feedback at later turns."""
         seat = self._seat(state.problem, self.agents.index(agent))
         terse = self.prompts == "terse"
         opening = (wording.terse_opening if terse else wording.opening)(state.problem, seat)
         if state.verdict is None:
             return opening
-        place = f"{state.turn + 1}" if terse else f"Turn {state.turn + 1} of {self.max_turns}."
-        say = wording.terse_turn if terse else wording.turn
-        message = say(place, state.problem, seat, self.feedback, state.verdict)
+        heading = f"{state.turn + 1}" if terse else f"Turn {state.turn + 1} of {self.max_turns}."
+        turn_message = wording.terse_turn if terse else wording.turn
+        message = turn_message(heading, state.problem, seat, self.feedback, state.verdict)
         return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
-        """The texts made into a program and graded, once.  Raises SandboxError where the machine fails."""
+        """The state after the texts are made into a program and graded.
+
+        Raises SandboxError if the machine fails.
+        """
         ordered = [texts[agent] for agent in self.agents]
         verdict = self._judge(state, ordered)
         parts, metrics = self._earned(state.problem, verdict)
@@ -184,20 +171,20 @@ class CoopHE:
         return replace(state, turn=state.turn + 1, verdict=verdict, score=score, texts=dict(texts))
 
     def score(self, state: State) -> Score:
-        """What the last turn earned."""
+        """The score of the last turn."""
         return state.score
 
     def done(self, state: State) -> bool:
-        """After the last turn, or above the threshold where one is set."""
+        """True after the last turn, or after a reward above `stop_above`."""
         return state.turn > 0 and self.frame.over(state.turn, state.score.reward)
 
     def default_text(self, state: State, agent: str) -> str:
-        """Silence: the agent's function, returning None; without one the others' program would not run."""
+        """Text of a silent agent: its function, returning None, so that the others' program still runs."""
         name = self.names(state.problem)[self.agents.index(agent)]
         return SILENCE.format(name=name) if name else ""
 
     def scene(self, state: State) -> Scene:
-        """The problem, each agent's part of the program, and what the tests said."""
+        """The problem, each agent's part of the program, and the verdict on each test."""
         texts = {"problem": state.problem.prompt}
         if state.verdict is None:
             return Scene(texts=texts)
@@ -215,18 +202,16 @@ class CoopHE:
 
     def _problem(self, item: Item) -> Problem:
         row = tuple(item.data[column] for column in COOPHUMANEVAL.columns)
-        if row not in self._problems:
-            try:
-                self._problems[row] = self.read(item.data, self.slice)
-            except ValueError as error:
-                raise ValueError(f"CoopHE: item {item.id!r}: {error}") from error
-        return self._problems[row]
+        try:
+            return _parsed(self.read, self.slice, row)
+        except ValueError as error:
+            raise ValueError(f"CoopHE: item {item.id!r}: {error}") from error
 
-    def _seat(self, problem: Problem, k: int) -> Seat:
+    def _seat(self, problem: Problem, k: int) -> Coder:
         names = self.names(problem)
         is_main = k == len(names) - 1
         helpers = ("aux",) if is_main and k else ()
-        return Seat(k + 1, len(names), names[k], helpers, is_main, modules=False)
+        return Coder(k + 1, len(names), names[k], helpers, is_main, modules=False)
 
     def _judge(self, state: State, texts: Sequence[str]) -> Verdict:
         reasons = self.feedback == "level" and state.turn + 1 < self.max_turns
@@ -234,3 +219,11 @@ class CoopHE:
 
     def _earned(self, problem: Problem, verdict: Verdict) -> tuple[dict[str, float], dict[str, float]]:
         return published_reward(verdict, len(problem.tests))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(
+    read: Callable[[Mapping[str, Any], int], Problem], slice_of: int, row: tuple[str, ...]
+) -> Problem:
+    """A row's problem, parsed once in a process: that takes 3 ms, and every `make` goes through all rows."""
+    return read(dict(zip(COOPHUMANEVAL.columns, row, strict=True)), slice_of)

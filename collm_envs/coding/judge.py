@@ -1,7 +1,7 @@
-"""A turn's texts to a verdict, through a sandbox.  The only place of the family where programs run.
+"""Grades a turn's texts in a sandbox.  The only module of the coding tasks that runs programs.
 
-Every function takes the sandbox as an argument; `shared` is the one of this process.  A machine that fails
-raises `InfraError`: that is no verdict.
+Every function takes the sandbox as an argument; `shared` returns that of this process.  If the machine
+fails, `InfraError` is raised and there is no verdict.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from collm_envs.sandbox import CallFailed, LoadError, Result, Sandbox, SandboxUn
 Backend = Literal["auto", "wasm", "process"]
 READING = Path(__file__).with_name("parse_answer.py").read_text(encoding="utf-8")
 SILENCE = "def {name}(*arguments, **named):\n    return None\n"
-"""what stands for an agent that says nothing"""
+"""the program of an agent that writes nothing"""
 ALIAS = "def {entry}(*arguments, **named):\n    return {name}(*arguments, **named)\n"
-"""a main function that adds nothing"""
+"""a main function that only calls a helper"""
 WORDS = ("", "ok", "timeout", "wrong")
-"""what batches of tests say of a helper, the weakest first"""
+"""verdicts on a helper, the weakest first: of several batches the strongest counts"""
 UNREADABLE = (0, 0, "too much for the parser")
 MAX_WORKERS = 8
 KEYWORD = 'An environment takes the backend as its keyword `sandbox`: make("CoopHE-v0", sandbox="wasm").'
@@ -34,27 +34,27 @@ _lock = threading.Lock()
 
 
 class Limits(NamedTuple):
-    """When a program has had its time."""
+    """Limits on the time of a program."""
 
     timeout_s: float
     """CPU seconds for a program with all its calls"""
     max_timeouts: int
-    """tests that may time out before the rest is given up"""
+    """tests that may time out before the tests left are given up"""
     retry: bool = True
     """whether the first time-out is repeated with twice the limit before it counts"""
 
 
-class Trial(NamedTuple):
+class TestRun(NamedTuple):
     """The tests of a problem, run on one program."""
 
     tests: tuple[str, ...]
     messages: tuple[str, ...]
     timeouts: int
     loaded: bool = False
-    """whether any test came to run"""
+    """whether any test was run"""
     error: LoadError | None = None
     without: Mapping[str, str] = {}
-    """helper -> ok, wrong or timeout: what becomes of the tests that passed once its value is replaced"""
+    """{helper: ok, wrong or timeout}: the verdict on the passed tests once its value is replaced"""
 
     @property
     def passed(self) -> int:
@@ -62,9 +62,9 @@ class Trial(NamedTuple):
 
 
 def shared(backend: Backend) -> Sandbox:
-    """The sandbox of this process: opened at first use, closed at exit; a fork opens its own.
+    """The sandbox of this process: opened at first use, closed at exit; a forked process opens its own.
 
-    Raises SandboxUnavailable where the machine cannot give what `backend` promises.
+    Raises SandboxUnavailable if the machine cannot give the isolation of `backend`.
     """
     key = os.getpid(), backend
     with _lock:
@@ -84,15 +84,15 @@ def try_tests(
     main: str,
     aux: Mapping[str, str],
     counterfactual: bool = False,
-) -> Trial:
-    """Every test of the problem on one program, hangs and all; with `counterfactual`, `without` is filled.
+) -> TestRun:
+    """The outcome of every test of the problem on one program; with `counterfactual`, `without` is filled.
 
-    A program that hangs in a test is begun again for the tests after it, until `max_timeouts` tests have
-    hung.
+    After a time-out the program is started again for the tests that follow, until `max_timeouts` tests
+    have timed out.
     """
     program: dict[str, Any] = {"main": main, "entry_point": problem.entry_point, "aux": dict(aux) or None}
     program |= {"preamble": problem.preamble, "counterfactual": counterfactual}
-    found: dict[int, tuple[str, str]] = {}
+    outcomes: dict[int, tuple[str, str]] = {}
     without: dict[str, str] = {}
     timeouts, error = 0, None
     waiting = [k for k, test in enumerate(problem.tests) if not test.broken]
@@ -103,19 +103,19 @@ def try_tests(
         error, hung = result.error, result.status == "timeout"
         for name, word in (result.without or {}).items():
             without[name] = max(word, without.get(name, ""), key=WORDS.index)
-        said = dict(zip(batch, zip(result.tests, result.messages, strict=True), strict=True))
-        if hung:  # what it did not come to is asked again
-            said = {k: what for k, what in said.items() if what[0] != "not_run"}
-        found.update(said)
-        waiting = [k for k in waiting if k not in said]
+        batch_outcomes = dict(zip(batch, zip(result.tests, result.messages, strict=True), strict=True))
+        if hung:  # the tests it did not reach are run in the next batch
+            batch_outcomes = {k: what for k, what in batch_outcomes.items() if what[0] != "not_run"}
+        outcomes.update(batch_outcomes)
+        waiting = [k for k in waiting if k not in batch_outcomes]
         timeouts += hung
-        if not said:  # it did not even load in time
+        if not batch_outcomes:  # the program did not load in time
             break
-    loaded = error is None and any(word != "not_run" for word, _ in found.values())
-    found.update((k, ("raised:SyntaxError", "")) for k, test in enumerate(problem.tests) if test.broken)
-    verdicts = [found.get(k, ("not_run", "")) for k in range(len(problem.tests))]
+    loaded = error is None and any(word != "not_run" for word, _ in outcomes.values())
+    outcomes.update((k, ("raised:SyntaxError", "")) for k, test in enumerate(problem.tests) if test.broken)
+    verdicts = [outcomes.get(k, ("not_run", "")) for k in range(len(problem.tests))]
     words, messages = tuple(v for v, _ in verdicts), tuple(m for _, m in verdicts)
-    return Trial(words, messages, timeouts, loaded, error, without)
+    return TestRun(words, messages, timeouts, loaded, error, without)
 
 
 def judge_lines(
@@ -123,7 +123,7 @@ def judge_lines(
 ) -> Verdict:
     """CoopHE-v0: the first text's aux and the last text's main in one namespace, by the line rules.
 
-    Without `reasons` a program that no reward depends on is not run.
+    Without `reasons` (no feedback follows) a program that no reward depends on is not run.
     """
     last = len(texts) - 1
     aux = line_rules.extract(texts[0], "aux") if last else ""
@@ -143,11 +143,11 @@ def judge_lines(
     if parts[-1].defined or (reasons and main):
         verdict = _tried(verdict, try_tests(sandbox, problem, limits, program, {}))
     if verdict.loads and not (reasons and verdict.calls):
-        return verdict  # what ran is Python: no need to read it
+        return verdict  # what ran is Python: no need to parse it
     error, misuses = _read(sandbox, "line_program", program, main) or (UNREADABLE, [])
     if error:
         return replace(
-            verdict, error=_place(error), parses=False, loads=False, tests=(), messages=(), timeouts=0
+            verdict, error=_position(error), parses=False, loads=False, tests=(), messages=(), timeouts=0
         )
     return replace(verdict, misuses=tuple(misuses))
 
@@ -155,17 +155,19 @@ def judge_lines(
 def judge_modules(
     sandbox: Sandbox, problem: Problem, limits: Limits, texts: Sequence[str], names: Sequence[str]
 ) -> Verdict:
-    """CoopHE-v1: every text a module of its own that sees the helpers before it.
+    """CoopHE-v1: every text is a module of its own that sees the earlier helpers.
 
-    A helper that is not defined or does not load is left out; main gets what there is.
+    A helper that is not defined or does not load is left out; main sees the others.
     """
-    asked = [[text, name, list(names[:k])] for k, (text, name) in enumerate(zip(texts, names, strict=True))]
-    found = _read(sandbox, "agents", asked) or [["", UNREADABLE, False, [], []] for _ in texts]
-    parts = [
-        Part(name, code, defined, _place(error) if error else "")
-        for name, (code, error, defined, _, _) in zip(names, found, strict=True)
+    requests = [
+        [text, name, list(names[:k])] for k, (text, name) in enumerate(zip(texts, names, strict=True))
     ]
-    calls, misuses = found[-1][3:]
+    readings = _read(sandbox, "agents", requests) or [["", UNREADABLE, False, [], []] for _ in texts]
+    parts = [
+        Part(name, code, defined, _position(error) if error else "")
+        for name, (code, error, defined, _, _) in zip(names, readings, strict=True)
+    ]
+    calls, misuses = readings[-1][3:]
     verdict = Verdict(tuple(parts), parses=True, calls=bool(calls), misuses=tuple(misuses))
     if not parts[-1].defined:
         return replace(verdict, error=parts[-1].error, parses=not parts[-1].error)
@@ -174,7 +176,7 @@ def judge_modules(
     while trial.error and trial.error.part in helpers:
         del helpers[trial.error.part]
         k = list(names).index(trial.error.part)
-        parts[k] = replace(parts[k], defined=False, error=_said(trial.error))
+        parts[k] = replace(parts[k], defined=False, error=_error_text(trial.error))
         trial = try_tests(sandbox, problem, limits, parts[-1].code, helpers, counterfactual=bool(helpers))
     verdict = _tried(replace(verdict, parts=tuple(parts)), trial)
     verdict = replace(verdict, loads=verdict.loads and not any(part.error for part in parts))
@@ -189,7 +191,7 @@ def _credited(
     helpers: dict[str, str],
     without: Mapping[str, str],
 ) -> Verdict:
-    """With `used` and `wrapper` filled, by counterfactuals: without a helper's value, and without main."""
+    """The verdict with `used` and `wrapper` filled: the tests without a helper's value, and without main."""
     entry = problem.entry_point
     once = limits._replace(max_timeouts=1, retry=False)
 
@@ -201,12 +203,12 @@ def _credited(
         alone[name] = "ok" if trial.passed >= verdict.passed else worse
     credit = {f"without {name}": word for name, word in without.items()}
     credit |= {f"{name} alone": word for name, word in alone.items()}
-    return replace(verdict, used=used, wrapper="ok" in alone.values(), credit=credit)
+    return replace(verdict, used=used, wrapper="ok" in alone.values(), counterfactuals=credit)
 
 
-def _tried(verdict: Verdict, trial: Trial) -> Verdict:
-    """The verdict with the outcome of the tests."""
-    error = _said(trial.error) if trial.error else ""
+def _tried(verdict: Verdict, trial: TestRun) -> Verdict:
+    """The verdict with the outcome of the tests filled in."""
+    error = _error_text(trial.error) if trial.error else ""
     if not error and not trial.loaded and trial.timeouts:
         error = "it does not load in time"
     return replace(
@@ -220,7 +222,7 @@ def _tried(verdict: Verdict, trial: Trial) -> Verdict:
 
 
 def _next_batch(tests: Sequence[Assert], waiting: Sequence[int]) -> list[int]:
-    """The plain asserts that wait, all at once; where none does, the next test that is a module."""
+    """Indices of all waiting plain asserts; if there are none, of the next test that is a module."""
     return [k for k in waiting if not tests[k].check] or list(waiting[:1])
 
 
@@ -232,18 +234,18 @@ def _grade(sandbox: Sandbox, problem: Problem, batch: list[int], **how: Any) -> 
 
 
 def _read(sandbox: Sandbox, function: str, *arguments: Any) -> Any:
-    """A function of `reading` in a throw-away process; None where the text was too much for it."""
+    """The value of a function of parse_answer.py in a throw-away process; None if that process failed."""
     try:
         return sandbox.call(READING, function, *arguments)
     except CallFailed:
         return None
 
 
-def _place(error: Sequence[Any]) -> str:
+def _position(error: Sequence[Any]) -> str:
     line, column, message = error
     return f"line {line}, column {column}: {message}" if line else str(message)
 
 
-def _said(error: LoadError) -> str:
+def _error_text(error: LoadError) -> str:
     what = f"{error.kind}: {error.message}" if error.message else error.kind
     return f"{what} (line {error.line}, column {error.column})" if error.line else what

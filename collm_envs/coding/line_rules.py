@@ -1,8 +1,8 @@
-"""Two texts to one program by the published line rules: regular expressions and indentation, no parsing.
+"""Merges two texts into one program by the published line rules: regular expressions, no parsing.
 
-What the rules lose stays lost, because v0 is the published task: imports, classes, decorators and globals
-outside a function, whatever follows a nested function, signatures over several lines, sentences in
-docstrings.  All of it is string work in time linear in the text; nothing of a model is parsed here.
+v0 is the published task, so what its rules drop stays dropped: imports, classes, decorators and globals
+outside a function, everything after a nested function, signatures over several lines, sentences in
+docstrings.  String operations only, in time linear in the text.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def extract(text: str, name: str) -> str:
 
 
 def is_defined(function: str) -> bool:
-    """Whether an extracted function counts as defined: it is there and says `return` somewhere."""
+    """Whether an extracted function counts as defined: it contains `return`, in a comment or a string too."""
     return _RETURN.search(function) is not None
 
 
@@ -65,9 +65,9 @@ def imports_of(prompt: str) -> str:
 
 
 def asserts_of(test: str, entry_point: str) -> tuple[str, ...]:
-    """The one-line asserts about `candidate` in check(candidate), each once, about `entry_point` instead.
+    """The one-line asserts of check(candidate), each once, with `candidate` replaced by `entry_point`.
 
-    Raises ValueError where there is no `def check(candidate):`.
+    Raises ValueError if there is no `def check(candidate):`.
     """
     return tuple(line.replace("candidate", entry_point) for line in dict.fromkeys(_assert_lines(test)))
 
@@ -75,9 +75,9 @@ def asserts_of(test: str, entry_point: str) -> tuple[str, ...]:
 def sliced(test: str, n: int) -> str:
     """`test` with its first n asserts only; the last |n| for n < 0, all for n = 0."""
     lines = test.split("\n")
-    found = [i for i, line in enumerate(lines) if _is_assert(line)]
-    kept = set(found[:n] if n > 0 else found[n:])
-    return "\n".join(line for i, line in enumerate(lines) if i in kept or i not in found)
+    asserts = [i for i, line in enumerate(lines) if _is_assert(line)]
+    kept = set(asserts[:n] if n > 0 else asserts[n:])
+    return "\n".join(line for i, line in enumerate(lines) if i in kept or i not in asserts)
 
 
 def calls_aux(function: str) -> bool:
@@ -104,7 +104,7 @@ def ignores_aux(function: str) -> bool:
 
 
 def _blocks(lines: list[str]) -> Iterator[list[str]]:
-    """The lines of each function: its `def`, and what is blank, deeper, or a docstring at any depth."""
+    """The lines of each function: its `def` and the blank, deeper or docstring lines after it."""
     block: list[str] = []
     indent, quotes = 0, ""
     for line in lines:
@@ -142,7 +142,7 @@ def _statements(function: str) -> Iterator[str]:
 
 
 def _closes(bare: str) -> bool:
-    """Whether a docstring that opens this stripped line also ends it."""
+    """Whether a docstring that begins on this stripped line also ends there."""
     return bare.endswith(bare[:3]) and len(bare) > 3
 
 

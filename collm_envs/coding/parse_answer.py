@@ -1,8 +1,8 @@
-"""What a model's text says, found by parsing it.  The whole file is sent to a throw-away process.
+"""Finds the code in a model's text by parsing it.  This file is run in a throw-away process.
 
-`ast.parse` of hostile text may exhaust or crash the interpreter, so nothing here is ever called in the
-process of the environment: the file's text is the program of `Sandbox.call`, which is why it imports from
-the standard library only.  Nothing is executed.
+`ast.parse` of hostile text may exhaust or crash the interpreter, so nothing here is called in the process
+of the environment: `Sandbox.call` gets the source of this file, which therefore imports the standard library
+only.  The code found is not executed.
 """
 
 import ast
@@ -10,9 +10,9 @@ import itertools
 import re
 
 TRIES = 8
-"""beginnings and ends that are tried for the code in a text with prose around it"""
+"""beginnings, and ends for each, that are tried to find code with prose around it"""
 MAX_FENCES = 12
-"""fences of a text that are looked at"""
+"""fences of a text that are considered"""
 _FENCE = re.compile(r"`{3,}|^[ \t]*~{3,}|~{3,}(?=[ \t]*$)", re.MULTILINE)
 _LANGUAGE = re.compile(
     r"\s*\{?\.?(?:python|py)[\d.]*\}?(?:[ \t]*\n|[ \t]+|(?=(?:async def|def|class|import|from) |@))",
@@ -32,7 +32,7 @@ def line_program(program, main):
 def agents(texts):
     """For each [text, name, helpers]: [code, error, defined, called helpers, misuses].
 
-    code is what of the text is to be a module of its own: see `_choose`.
+    `code` is the part of the text that becomes a module: see `_choose`.
     """
     return [_agent(text, name, set(helpers)) for text, name, helpers in texts]
 
@@ -50,16 +50,16 @@ def _agent(text, name, helpers):
 def _choose(text, name):
     """The first part of a text, between two fences or its ends, that is Python and binds `name`.
 
-    Parts in which a fence stands between (in a docstring, say) are tried too, then parts with prose around
-    the code.  Earlier parts that define something else stand before it.
+    Parts with a fence inside (in a docstring, for example) are tried too, then parts with prose around the
+    code.  Earlier parts that define something else are put before it.
     """
     text = re.sub(r"\r\n?", "\n", text)
     unfenced = next(_readings(text, False))
     if _binds(unfenced, name):
         return unfenced
-    fences = [found.span() for found in _FENCE.finditer(text)][:MAX_FENCES]
+    fences = [fence.span() for fence in _FENCE.finditer(text)][:MAX_FENCES]
     cuts = [(0, 0), *fences, (len(text), len(text))]
-    for trim in (_whole, _without_prose):
+    for trim in (_unchanged, _without_prose):
         for i, (_, start) in enumerate(cuts):
             for end, _ in cuts[i + 1 :]:
                 if name not in text[start:end]:
@@ -72,7 +72,7 @@ def _choose(text, name):
 
 
 def _readings(part, fenced):
-    """A part as code, in the ways it may be meant: with and without the words beside its opening fence."""
+    """The candidates for the code of a part: without and with the words beside its opening fence."""
     beside, _, below = part.partition("\n")
     if fenced and not beside.strip():
         part = below
@@ -83,14 +83,14 @@ def _readings(part, fenced):
 
 
 def _outdented(code):
-    """Code without the indentation of its first line, as in a list."""
+    """Code without the indentation of its first line (code inside a list is indented)."""
     lines = code.split("\n")
     first = next((line for line in lines if line.strip()), "")
     indent = len(first) - len(first.lstrip(" \t"))
     return re.sub(rf"^[ \t]{{1,{indent}}}", "", code, flags=re.MULTILINE) if indent else code
 
 
-def _whole(part, name):
+def _unchanged(part, name):
     return part
 
 
@@ -123,12 +123,12 @@ def _after_earlier(text, cuts, code, name):
         part = next((part for part in _readings(text[start:end], i > 0) if _defines(part)), "")
         if part and not re.search(rf"\b{re.escape(name)}\b", part):
             earlier.append(part)
-    whole = "\n".join([*earlier, code])
-    return code if _error(whole) else whole
+    combined = "\n".join([*earlier, code])
+    return code if _error(combined) else combined
 
 
 def _unread(text, cuts, name):
-    """What to show the errors of, where nothing binds `name`: what seems to, else all that is fenced."""
+    """The code to report errors of if no part binds `name`: a part with its `def`, else all fenced parts."""
     parts = [
         next(_readings(text[start:end], i > 0))
         for i, ((_, start), (end, _)) in enumerate(itertools.pairwise(cuts))
@@ -139,7 +139,7 @@ def _unread(text, cuts, name):
 
 def _binds(code, name):
     """Whether code is Python that binds `name` at its top level."""
-    if code.lstrip().startswith("~~~"):  # ~~~python is an expression too
+    if code.lstrip().startswith("~~~"):  # ~~~python is also a valid expression
         return False
     return name in code and not _error(code) and name in _bound(ast.parse(code))
 
@@ -150,7 +150,7 @@ def _defines(code):
 
 
 def _error(code):
-    """[line, column, message] of what keeps a text from being Python, or None."""
+    """[line, column, message] of the syntax error in a text, or None."""
     try:
         ast.parse(code)
     except SyntaxError as error:
@@ -176,26 +176,26 @@ def _bound(tree):
 
 
 def _misuses(tree, helpers):
-    """Calls of a helper whose result goes to waste, as sentences with line numbers."""
+    """Calls of a helper whose result is not used, as sentences with line numbers."""
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
-    found = []
+    misuses = []
     for node in (n for n in ast.walk(tree) if isinstance(n, (ast.Expr, ast.Assign))):
         if not isinstance(node.value, ast.Call) or not isinstance(node.value.func, ast.Name):
             continue
         if node.value.func.id not in helpers:
             continue
         if isinstance(node, ast.Expr):
-            found.append((node.lineno, f"the result of {node.value.func.id} is thrown away"))
+            misuses.append((node.lineno, f"the result of {node.value.func.id} is thrown away"))
             continue
         for target in (t for t in node.targets if isinstance(t, ast.Name)):
             waste = _waste([n for n in names if n.id == target.id], node.lineno)
             if waste:
-                found.append((node.lineno, f"{target.id} is {waste}"))
-    return [f"line {line}: {what}" for line, what in sorted(found)]
+                misuses.append((node.lineno, f"{target.id} is {waste}"))
+    return [f"line {line}: {what}" for line, what in sorted(misuses)]
 
 
 def _waste(names, line):
-    """How a variable assigned in `line` goes to waste, or "": judged by the order of lines alone."""
+    """Why a variable assigned in `line` is not used, or "": judged by the order of lines alone."""
     if not any(isinstance(n.ctx, ast.Load) for n in names):
         return "never read"
     reads = [n.lineno for n in names if n.lineno > line and isinstance(n.ctx, ast.Load)]

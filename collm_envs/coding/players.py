@@ -1,4 +1,4 @@
-"""Scripted players of CoopHE: the reference, the reference with plausible bugs, and chance."""
+"""Scripted players of CoopHE: the reference solution, the same with plausible bugs, and random code."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SLIPS = (
     ("sorted(", "list("),
     ("aux(", "("),
 )
-"""what a tired programmer writes instead; applied at one place"""
+"""(code, what a tired programmer writes instead); a noisy text has one of them, at one position"""
 VALUES = ("0", "1", "None", "True", "[]", "''", "{}")
 
 
 def expert(task: Any, state: Any, agent: str, rng: Random) -> str:
-    """The reference solution.  Raises KeyError that names the item where its data has none.
+    """The reference solution.  Raises KeyError that names the item if its data has none.
 
-    Of several helpers the first does the work and the others hand it on.
+    Of several helpers the first does the work, and each of the others calls the one before it.
     """
     names, k = task.names(state.problem), task.agents.index(agent)
     helpers = [name for name in names[:-1] if name]
@@ -54,15 +54,15 @@ def expert(task: Any, state: Any, agent: str, rng: Random) -> str:
 
 
 def noisy(task: Any, state: Any, agent: str, rng: Random) -> str:
-    """The reference, more often than not with one slip: for warm starts."""
+    """The reference, with one of SLIPS in a share 1 - RIGHT of the texts: for warm starts."""
     code = expert(task, state, agent, rng)
     if rng.random() < RIGHT:
         return code
     head, colon, body = code.partition(":\n")
-    places = [(m.start(), old, new) for old, new in SLIPS for m in re.finditer(re.escape(old), body)]
-    if not places:
+    slips_here = [(m.start(), old, new) for old, new in SLIPS for m in re.finditer(re.escape(old), body)]
+    if not slips_here:
         return code
-    at, old, new = rng.choice(places)
+    at, old, new = rng.choice(slips_here)
     return head + colon + body[:at] + new + body[at + len(old) :]
 
 
@@ -80,7 +80,7 @@ PLAYERS: Mapping[str, Player] = {"random": chance, "expert": expert, "noisy": no
 
 
 def _aux(item: Item) -> str:
-    """The reference helper; where there is a whole solution instead, one that nobody needs."""
+    """The reference helper; a helper that nothing calls if the data has the solution in one function."""
     if "canonical_solution" in item.data:
         return "def aux(x):\n    return x\n"
     return _column(item, "aux")
@@ -105,11 +105,11 @@ def _renamed(code: str, name: str) -> str:
 
 
 def _alone(aux: str, main: str) -> str:
-    """One function out of two, for a lone agent: the line rules of v0 would drop the second."""
+    """Both functions as one, for a single agent: the line rules of v0 would drop the second."""
     head, _, body = main.partition("\n")
     return f"{head}\n    _team = {{}}\n    exec({aux!r}, _team)\n    aux = _team['aux']\n{body}"
 
 
 def _squeezed(code: str) -> str:
-    """Indented by one blank instead of four."""
-    return re.sub(r"^( {4})+", lambda found: " " * (len(found[0]) // 4), code, flags=re.MULTILINE).strip()
+    """The code indented by one blank instead of four."""
+    return re.sub(r"^( {4})+", lambda indent: " " * (len(indent[0]) // 4), code, flags=re.MULTILINE).strip()

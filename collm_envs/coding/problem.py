@@ -1,7 +1,7 @@
-"""One row of the data as a checked problem: what the agents read, and the tests of what they write.
+"""Reads a row of the data as a checked problem: the prompt and the tests.
 
 The rows are trusted (a data set, or the user's own), so their tests are parsed here, once.  Each test is
-one assert: a statement about the entry point where that says it all, else a `check` function around it.
+one assert: a statement if it names only the entry point, else a `check` function that contains it.
 """
 
 from __future__ import annotations
@@ -40,50 +40,50 @@ _HELPER = re.compile(r"aux(_\d+)?")
 
 @dataclass(frozen=True)
 class Assert:
-    """One assert."""
+    """One assert of a problem's tests."""
 
     text: str
-    """about the entry point, as feedback shows it"""
+    """the statement with the entry point in place of the candidate, as feedback shows it"""
     check: str = ""
-    """a test module that holds this assert alone, where `text` needs more than the entry point"""
+    """a test module with this assert alone, if `text` needs more names than the entry point"""
     broken: bool = False
-    """half of a statement: it fails whatever the program does"""
+    """part of a statement (the line rules cut it): fails whatever the program does"""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A row that has been understood."""
+    """A row of the data, parsed."""
 
     prompt: str
     entry_point: str
     parameters: str
-    """of the entry point, as the prompt names them; "" where it names none"""
+    """names of the entry point's parameters, as in the prompt, joined by ", "; "" for none"""
     imports: str
     """the prompt's import lines"""
     scope: str
-    """what runs before tests that are modules"""
+    """code that is executed before tests that are modules"""
     tests: tuple[Assert, ...]
     shown: tuple[int, ...]
-    """indices of the tests that feedback is about"""
+    """indices of the tests that feedback reports"""
     preamble: str = ""
-    """what stands in every module that the agents write"""
+    """code whose names every module of an agent sees"""
 
 
 def source(data: Any, hub_revision: str | None = None) -> Source:
-    """Where rows come from: CoopHumanEval and its mirrors, or a sister data set named by "hub:NAME".
+    """The data set of `data`: CoopHumanEval and its mirrors, or a data set of the same layout, "hub:NAME".
 
-    Warns where neither we nor `hub_revision` know a commit of it.
+    Warns if neither this module nor `hub_revision` pins a commit.
     """
     if not isinstance(data, str):
-        return COOPHUMANEVAL  # `load` says what is wrong with it
-    found = _source(data)
-    if (data == "hub" or data.startswith("hub:")) and hub_revision is None and found.revision == "main":
+        return COOPHUMANEVAL  # `load` raises the error
+    origin = _source(data)
+    if (data == "hub" or data.startswith("hub:")) and hub_revision is None and origin.revision == "main":
         warnings.warn(
-            f"CoopHE: {data.removeprefix('hub:') if ':' in data else found.hub[0]} is read at its branch "
+            f"CoopHE: {data.removeprefix('hub:') if ':' in data else origin.hub[0]} is read at its branch "
             "`main`, which its owners may change; give hub_revision=<commit> for work that is to be repeated",
             stacklevel=4,
         )
-    return found
+    return origin
 
 
 def _source(data: str) -> Source:
@@ -95,7 +95,7 @@ def _source(data: str) -> Source:
 
 
 def line_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
-    """The problem by the published rules: tests are the one-line asserts of check(candidate).
+    """The problem of a row by the published rules: its tests are the one-line asserts of check(candidate).
 
     `slice_of` chooses the tests for feedback: the first n, the last |n| for n < 0, all for 0.  Raises
     ValueError without a check function.
@@ -108,10 +108,10 @@ def line_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
 
 
 def parsed_problem(row: Mapping[str, Any], slice_of: int) -> Problem:
-    """The problem with every assert of check(candidate) as one test, wherever it stands.
+    """The problem of a row with every assert inside check(candidate) as one test.
 
-    Repeated ones count once; vacuous ones, which name neither the candidate nor anything computed in
-    `check`, not at all.  Raises ValueError for a test that is not Python, has no check function, or
+    Repeated asserts count once; asserts that name neither the candidate nor a variable of `check` are
+    dropped.  Raises ValueError for a test that is not Python, has no check function, or
     asserts nothing about the candidate.
     """
     tests = list(dict.fromkeys(_parsed_tests(row["test"], row["entry_point"])))
@@ -143,9 +143,9 @@ def _problem(row: Mapping[str, Any], scope: str, tests: list[Assert], shown: set
 
 def _parameters(prompt: str, entry: str) -> Iterator[str]:
     """The names in the entry point's signature, without annotations and defaults."""
-    found = re.search(rf"\bdef\s+{entry}\s*\(", prompt)
+    signature = re.search(rf"\bdef\s+{entry}\s*\(", prompt)
     depth, name = 0, ""
-    for sign in prompt[found.end() :] if found else "":
+    for sign in prompt[signature.end() :] if signature else "":
         depth += (sign in "[{(") - (sign in "]})")
         if (sign == "," and depth == 0) or depth < 0:
             if name.strip():
@@ -194,16 +194,16 @@ def _stores(name: ast.Name) -> bool:
 
 
 def _names(node: ast.AST) -> set[str]:
-    """The names a statement reads, less those it binds itself (in comprehensions)."""
-    found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-    return {n.id for n in found if not _stores(n)} - {n.id for n in found if _stores(n)}
+    """The names a statement reads, without those it binds itself (in comprehensions)."""
+    name_nodes = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return {n.id for n in name_nodes if not _stores(n)} - {n.id for n in name_nodes if _stores(n)}
 
 
 class _Only(ast.NodeTransformer):
-    """Replaces every assert but one, found by its place in the text, by `pass`."""
+    """Replaces every assert by `pass`, except the one at the position of `kept`."""
 
     def __init__(self, kept: ast.Assert):
-        self.place = (kept.lineno, kept.col_offset)
+        self.position = (kept.lineno, kept.col_offset)
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
-        return node if (node.lineno, node.col_offset) == self.place else ast.Pass()
+        return node if (node.lineno, node.col_offset) == self.position else ast.Pass()

@@ -1,4 +1,4 @@
-"""What the agents read: the task at turn 1, and what became of their texts after that.  Our own words."""
+"""The prompts: the task at turn 1, feedback on the last texts at later turns.  In our own words."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _QUOTES = re.compile(r"(\br)?(\"{3}|'{3})")
 
 
 @dataclass(frozen=True)
-class Seat:
-    """An agent's place: what it is to write, and which helpers it may call."""
+class Coder:
+    """The part of one agent: the function it writes and the helpers it may call."""
 
     number: int
     """from 1"""
     of: int
     name: str
-    """of its function; "" for an agent whose text is not read"""
+    """name of its function; "" for an agent whose text is not read"""
     helpers: tuple[str, ...]
     is_main: bool
     modules: bool
-    """whether imports and further functions beside its own live"""
+    """whether imports and functions beside its own are kept"""
 
 
-def opening(problem: Problem, seat: Seat) -> str:
+def opening(problem: Problem, seat: Coder) -> str:
     """The whole task for one agent."""
     team = f"You are agent {seat.number} of {seat.of}. " if seat.of > 1 else ""
     if not seat.name:
@@ -43,8 +43,8 @@ def opening(problem: Problem, seat: Seat) -> str:
     )
 
 
-def terse_opening(problem: Problem, seat: Seat) -> str:
-    """The same in few characters: who writes what, then the problem without its quotation marks."""
+def terse_opening(problem: Problem, seat: Coder) -> str:
+    """`opening` in few characters: who writes what, then the problem without its quotation marks."""
     if not seat.name:
         return f"{seat.number}/{seat.of} -"
     who = f"{seat.number}/{seat.of} {seat.name}"
@@ -54,9 +54,9 @@ def terse_opening(problem: Problem, seat: Seat) -> str:
     return "\n".join([who, *(line for line in lines if line)])
 
 
-def turn(place: str, problem: Problem, seat: Seat, feedback: Feedback, verdict: Verdict) -> str:
-    """The message of a later turn, which begins with its place: "Turn 2 of 2." """
-    lines = [place]
+def turn(heading: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
+    """The message of a later turn; `heading` is its first line, e.g. "Turn 2 of 2." """
+    lines = [heading]
     if seat.name and feedback == "level":
         lines.append("What became of the last texts:")
         lines += [f"- {line}" for line in _report(problem, seat, verdict)]
@@ -65,11 +65,11 @@ def turn(place: str, problem: Problem, seat: Seat, feedback: Feedback, verdict: 
     return "\n".join(lines)
 
 
-def terse_turn(place: str, problem: Problem, seat: Seat, feedback: Feedback, verdict: Verdict) -> str:
-    """The same in few characters."""
+def terse_turn(heading: str, problem: Problem, seat: Coder, feedback: Feedback, verdict: Verdict) -> str:
+    """`turn` in few characters."""
     if not seat.name or feedback != "level":
-        return place
-    lines = [place, *(f"{p.name} {'ok' if p.defined else 'missing'}" for p in verdict.parts if p.name)]
+        return heading
+    lines = [heading, *(f"{p.name} {'ok' if p.defined else 'missing'}" for p in verdict.parts if p.name)]
     if verdict.error:
         lines.append(verdict.error)
     lines.append(f"{_passed(problem, verdict)}/{len(problem.shown)}")
@@ -79,7 +79,7 @@ def terse_turn(place: str, problem: Problem, seat: Seat, feedback: Feedback, ver
     return "\n".join(lines)
 
 
-def _helper_work(problem: Problem, seat: Seat) -> str:
+def _helper_work(problem: Problem, seat: Coder) -> str:
     earlier = f" You may call {_and(seat.helpers)}, written by the agents before you." if seat.helpers else ""
     return (
         "Together you write one Python program for the problem below. The last agent writes "
@@ -89,7 +89,7 @@ def _helper_work(problem: Problem, seat: Seat) -> str:
     )
 
 
-def _main_work(problem: Problem, seat: Seat) -> str:
+def _main_work(problem: Problem, seat: Coder) -> str:
     if not seat.helpers:
         return f"Write the Python function `{problem.entry_point}` for the problem below."
     who = "Another agent writes" if len(seat.helpers) == 1 else "The other agents write"
@@ -101,7 +101,7 @@ def _main_work(problem: Problem, seat: Seat) -> str:
     )
 
 
-def _skeleton(problem: Problem, seat: Seat) -> str:
+def _skeleton(problem: Problem, seat: Coder) -> str:
     parameters = problem.parameters if seat.is_main else "..."
     return f"def {seat.name}({parameters}):\n    ..."
 
@@ -113,7 +113,7 @@ def _and(names: tuple[str, ...]) -> str:
     return f"the helpers {', '.join(quoted[:-1])} and {quoted[-1]}"
 
 
-def _report(problem: Problem, seat: Seat, verdict: Verdict) -> list[str]:
+def _report(problem: Problem, seat: Coder, verdict: Verdict) -> list[str]:
     lines = []
     for part in verdict.parts:
         if part.name:
@@ -131,7 +131,7 @@ def _report(problem: Problem, seat: Seat, verdict: Verdict) -> list[str]:
     return lines
 
 
-def _use(seat: Seat, verdict: Verdict) -> str:
+def _use(seat: Coder, verdict: Verdict) -> str:
     if not verdict.calls:
         return f"`{seat.name}` calls no helper."
     if verdict.misuses:
@@ -144,7 +144,7 @@ def _passed(problem: Problem, verdict: Verdict) -> int:
 
 
 def _failed(problem: Problem, verdict: Verdict) -> list[tuple[str, str]]:
-    """(assert, why) of the shown tests that ran and failed."""
+    """[(assert, reason)] of the shown tests that ran and failed."""
     if not verdict.tests:
         return []
     failed = [k for k in problem.shown if verdict.tests[k] not in ("ok", "not_run")]

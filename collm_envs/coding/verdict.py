@@ -1,4 +1,4 @@
-"""What a turn's texts came to, and what that earns: plain data and arithmetic, no sandbox."""
+"""The verdict on a turn's texts and the reward for it: plain data and arithmetic, no sandbox."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from collm_envs.coding.problem import Problem
 from collm_envs.task import Rejected
 
 MAX_REJECTED = 20
-"""lines of a text that are listed as rejected; the rest is counted"""
+"""lines of a text that are listed as rejected; further ones are only counted"""
 SHOWN_CHARS = 80
-"""of a rejected line, and of a test in the verdicts"""
+"""characters shown of a rejected line, and of a test in the verdicts"""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one agent's text is."""
+    """One agent's text as a part of the program."""
 
     name: str
-    """the function it was to define; "" for an agent that writes none"""
+    """the function the agent has to define; "" if its text is not read"""
     code: str = ""
-    """what of the text entered the program"""
+    """the part of the text that entered the program"""
     defined: bool = False
     error: str = ""
-    """why it could not be used, where that is the text's own fault"""
+    """why the text could not be used, if that is its own fault"""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a turn's texts: plain data, kept in the state."""
+    """The outcome of a turn's texts: plain data, kept in the state."""
 
     parts: tuple[Part, ...]
     """one an agent"""
@@ -42,20 +42,20 @@ class Verdict:
     tests: tuple[str, ...] = ()
     """one verdict a test: ok, wrong, raised:<class>, timeout, died, unserialisable or not_run"""
     messages: tuple[str, ...] = ()
-    """what the program said as it raised"""
+    """one a test: the message of the exception it raised"""
     timeouts: int = 0
-    """runs that were out of time; the tests given up after them are not counted"""
+    """runs that timed out; tests given up after the last one are not counted"""
     calls: bool = False
     """whether main calls a helper"""
     misuses: tuple[str, ...] = ()
-    """calls of a helper whose value goes to waste, in words"""
+    """calls of a helper whose value is not used, in words"""
     wrapper: bool = False
-    """whether main adds nothing to a helper"""
+    """whether main only passes on a helper's value"""
     ignored: bool = False
-    """published detector of unused values"""
+    """whether the published rule finds aux's value unused: see line_rules.ignores_aux"""
     used: tuple[str, ...] = ()
-    """helpers without whose value a test fails that passed"""
-    credit: Mapping[str, str] = field(default_factory=dict)
+    """helpers whose replacement makes a passed test fail"""
+    counterfactuals: Mapping[str, str] = field(default_factory=dict)
     """"without aux", "aux alone" -> ok where as many tests pass, else wrong or timeout"""
 
     @property
@@ -118,11 +118,11 @@ def _common(verdict: Verdict, passed: int, total: int) -> dict[str, float]:
 
 
 def named_verdicts(problem: Problem, verdict: Verdict) -> dict[str, str]:
-    """Test -> verdict.  Tests given up after time-outs say "timeout" too: time decided them."""
+    """{test: verdict}.  Tests given up after time-outs count as "timeout" too: time decided them."""
     given_up = "timeout" if verdict.timeouts else "not_run"
     words = (given_up if word == "not_run" else word for word in verdict.tests)
     tests = {f"{k}: {problem.tests[k].text[:SHOWN_CHARS]}": word for k, word in enumerate(words)}
-    return {**tests, **verdict.credit}
+    return {**tests, **verdict.counterfactuals}
 
 
 def sorted_lines(text: str, part: Part) -> tuple[list[str], list[Rejected]]:

@@ -8,7 +8,18 @@ for row in table(done.records):
 """
 
 from collm_envs.evaluation.episodes import Evaluation, Failure, Job, evaluate, jobs
-from collm_envs.evaluation.measures import Row, scores, table
+from collm_envs.evaluation.measures import Measure, scores, table
 from collm_envs.evaluation.stats import Summary, summary
 
-__all__ = ["Evaluation", "Failure", "Job", "Row", "Summary", "evaluate", "jobs", "scores", "summary", "table"]
+__all__ = [
+    "Evaluation",
+    "Failure",
+    "Job",
+    "Measure",
+    "Summary",
+    "evaluate",
+    "jobs",
+    "scores",
+    "summary",
+    "table",
+]

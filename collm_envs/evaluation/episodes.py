@@ -21,12 +21,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from collm_envs.env import TextEnv
-from collm_envs.files import appending, one_writer, saving, write_json
-from collm_envs.policies.journal import Journal, Paid, mended
-from collm_envs.policies.seat import Policy, Reply, Seat
+from collm_envs.files import appending, one_writer, read_json, saving, write_json
+from collm_envs.policies.journal import Journal, Paid, mended, open_journal
+from collm_envs.policies.seat import SECONDS, Policy, Reply, Seat, Weighed
 from collm_envs.policies.specs import take_seat
 from collm_envs.record import Record, read, record, unique
 from collm_envs.vector import VecEnv
@@ -63,19 +63,6 @@ class Evaluation:
             return f"complete already: {kept} of {there}, nothing was played"
         played = f"{there - kept} played"
         return f"{kept} kept, {played}" if kept else played
-
-
-@runtime_checkable
-class Weighed(Protocol):
-    """A policy with weights or a program of its own, which its name does not tell."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def digest(self) -> str:
-        """sha256 (hex) or the like of whatever decides about its texts beside its name"""
-        ...
 
 
 def jobs(env: TextEnv, *, split: str = "eval", episodes: int | None = None, seeds: int = 1) -> list[Job]:
@@ -141,14 +128,13 @@ def _play_into(
 ) -> None:
     """Note what the folder holds of `todo`, then play and write what it lacks."""
     missing = dict.fromkeys(todo)
-    with appending(folder / "records.jsonl") as file, appending(folder / "calls.jsonl") as calls:
+    with appending(folder / "records.jsonl") as file, open_journal(folder / "calls.jsonl") as journal:
         for one in kept(folder):
             job = Job(one.split, one.item, one.seed, one.trial)
             if job in missing:
                 del missing[job]
                 done.kept.append(one)
                 note(one)
-        journal = Journal(folder / "calls.jsonl", calls)
         for outcome in _play(env, policies, list(missing), at_once, journal):
             if isinstance(outcome, Record):
                 with saving(str(folder / "records.jsonl"), _so_far(folder, done, todo)):
@@ -254,17 +240,12 @@ def _ask(
         if len(answered) != len(seats):
             raise RuntimeError(f"{policy.name}: {len(answered)} replies for {len(seats)} seats")
         for (k, agent), reply in zip(places, answered, strict=True):
-            replies[k][agent] = Reply(reply.text, {"seconds": share, **reply.usage}, reply.error)
+            replies[k][agent] = Reply(reply.text, {SECONDS: share, **reply.usage}, reply.error)
     return {k: {agent: some[agent] for agent in policies} for k, some in replies.items()}
 
 
 def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list[Reply]:
-    if not isinstance(policy, Paid) or journal is None:
-        return policy.act(seats)
-    known = [journal.find(policy.name, seat) for seat in seats]
-    unknown = [seat for seat, reply in zip(seats, known, strict=True) if reply is None]
-    new = iter(policy.act_each(unknown, lambda seat, reply: journal.add(policy.name, seat, reply)))
-    return [next(new) if reply is None else reply for reply in known]
+    return journal.ask(policy, seats) if isinstance(policy, Paid) and journal else policy.act(seats)
 
 
 def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:
@@ -329,8 +310,11 @@ def _other_weights(mine: Mapping[str, Any], there: Any) -> str:
 
 
 def _read_claim(path: Path) -> dict[str, Any]:
+    hint = "delete it if the records beside it are of this evaluation"
     try:
-        return {"weights": {}, **dict(json.loads(path.read_text(encoding="utf-8-sig")))}
-    except (ValueError, TypeError) as error:
-        hint = "delete it if the records beside it are of this evaluation"
-        raise ValueError(f"{path} cannot be read ({error}); {hint}") from error
+        claim = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {hint}") from error
+    if not isinstance(claim, dict):
+        raise ValueError(f"{path} cannot be read (need an object, got {type(claim).__name__}); {hint}")
+    return {"weights": {}, **claim}

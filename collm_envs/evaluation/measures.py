@@ -10,16 +10,17 @@ import numpy as np
 
 from collm_envs.evaluation.headline import score_of
 from collm_envs.evaluation.stats import Pair, Summary, strata, summary
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
 from collm_envs.record import Record, TurnRecord
 
 MAX_COUNT = 2**53
 """seconds or tokens; up to here a float holds every whole number"""
-COSTS = "seconds_sequential", "seconds_parallel", "tokens_read", "tokens_written"
+COSTS = "seconds_sequential", "seconds_parallel", *TOKENS
 Scores = Mapping[str, Mapping[Pair, float]]
 """measure -> pair of item and seed -> mean of its trials"""
 
 
-class Row(NamedTuple):
+class Measure(NamedTuple):
     """One line of the table.  See `collm_envs.evaluation.stats`."""
 
     measure: str
@@ -42,28 +43,30 @@ def measures(record: Record) -> dict[str, float]:
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
     last = record.turns[-1]
-    found = {"score": score_of(record.turns), "return": sum(turn["reward"] for turn in record.turns)}
-    found.update(last["metrics"])
-    said = [[{"waited": 0.0, **one} for one in turn["usage"].values()] for turn in record.turns]
+    values = {"score": score_of(record.turns), "return": sum(turn["reward"] for turn in record.turns)}
+    values.update(last["metrics"])
+    usages = [[{WAITED: 0.0, **usage} for usage in turn["usage"].values()] for turn in record.turns]
 
     def known(name: str) -> bool:
-        return all(_counts(one.get(name)) for turn in said for one in turn)
+        return all(_counts(usage.get(name)) for turn in usages for usage in turn)
 
-    if known("seconds"):
-        found["seconds_sequential"] = sum(one["seconds"] for turn in said for one in turn)
-    if known("seconds") and known("waited"):
-        found["seconds_parallel"] = sum(max(one["seconds"] + one["waited"] for one in turn) for turn in said)
-    for name in ("tokens_read", "tokens_written"):
+    if known(SECONDS):
+        values["seconds_sequential"] = sum(usage[SECONDS] for turn in usages for usage in turn)
+    if known(SECONDS) and known(WAITED):
+        values["seconds_parallel"] = sum(
+            max(usage[SECONDS] + usage[WAITED] for usage in turn) for turn in usages
+        )
+    for name in TOKENS:
         if known(name):
-            found[name] = float(sum(one[name] for turn in said for one in turn))
-    return found
+            values[name] = float(sum(usage[name] for turn in usages for usage in turn))
+    return values
 
 
 def _counts(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= MAX_COUNT
 
 
-def table(records: Iterable[Record]) -> list[Row]:
+def table(records: Iterable[Record]) -> list[Measure]:
     """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
     records = list(records)
     found = dict(scores(records))
@@ -72,7 +75,7 @@ def table(records: Iterable[Record]) -> list[Row]:
         for one in records:
             counts.setdefault((one.item, one.seed), []).append(len(_empty(one)))
         found["empty_replies"] = {pair: float(np.mean(some)) for pair, some in counts.items()}
-    return [Row(name, *summarised([found], name), len(found[name])) for name in found]
+    return [Measure(name, *summarised([found], name), len(found[name])) for name in found]
 
 
 def scores(records: Iterable[Record]) -> Scores:

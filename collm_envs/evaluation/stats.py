@@ -8,14 +8,17 @@ same interval.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 DRAWS, SEED = 2000, 0
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182}
-"""Student's t, two-sided 95 %, by number of runs"""
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t, two-sided 95 %, by number of values"""
+FEW_RUNS = 4
+"""up to so many the interval of a summary is Student's: a bootstrap of so few runs is too narrow"""
 LEAST_OF_STRATUM = 8
 """a stratum of fewer pairs would make the bootstrap too sure of itself"""
 Pair = tuple[str, int]
@@ -38,12 +41,17 @@ def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
     """
     runs = scores.mean(axis=1)
     low = high = None
-    if len(runs) in T_975:
-        half = T_975[len(runs)] * runs.std(ddof=1) / len(runs) ** 0.5
-        low, high = float(runs.mean() - half), float(runs.mean() + half)
+    if 1 < len(runs) <= FEW_RUNS:
+        low, high = student(runs)
     elif scores.size > 1:
         low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, some] for some in strata])
     return Summary(float(runs.mean()), low, high, float(iqm(scores.ravel())))
+
+
+def student(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean of `values` (n,) by Student's t; n is one of T_975."""
+    half = T_975[len(values)] * values.std(ddof=1) / len(values) ** 0.5
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def across(strata: Sequence[np.ndarray]) -> Summary:
@@ -87,3 +95,17 @@ def bootstrap(
     drawn = [some[rng.integers(len(some), size=(DRAWS, len(some)))] for some in strata]
     low, high = np.percentile(statistic(np.concatenate(drawn, axis=1)), [2.5, 97.5])
     return float(low), float(high)
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation of two arrays of one size, ties at their mean rank; 0 where one is constant."""
+    a, b = ranks(np.ravel(x)), ranks(np.ravel(y))
+    a, b = a - a.mean(), b - b.mean()
+    size = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / size if size > 0 else 0.0
+
+
+def ranks(x: np.ndarray) -> np.ndarray:
+    """0-based ranks of `x` (n,), ties at their mean.  Numbers that differ by rounding alone are ties."""
+    _, which, counts = np.unique(np.round(x, 9), return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[which]

@@ -1,7 +1,6 @@
-"""Charts as inline SVG: curves with spread bands, and what a reward is made of, turn by turn.
+"""Charts as inline SVG: curves with spread bands, and the parts of the reward turn by turn.
 
-Colours are those of the page's style sheet, which readers with any colour vision can tell apart, so that
-a chart is at home in light and dark.
+Colours come from the page's style sheet: distinct for every colour vision, on light and dark backgrounds.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from collm_envs.pages.markup import escape, number
 
 COLOURS = 7
 LINE = 18
-"""between two labels, in units of the drawing"""
+"""least distance of two labels, in units of the drawing"""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line through (x, mean), with a band from `low` to `high` where those are given."""
+    """A named line through (x, mean), with a band from `low` to `high` if they are not empty."""
 
     name: str
     x: Sequence[float]
@@ -29,8 +28,8 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Where values lie on a drawing: the edges of its plot, the span of x and the ticks of y."""
+class Axes:
+    """The mapping from values to a drawing: edges of the plot, the span of x, the ticks of y."""
 
     left: float
     right: float
@@ -54,9 +53,9 @@ def colour(k: int) -> str:
 
 
 def spread(name: str, x: Sequence[float], runs: Sequence[Sequence[float]]) -> Curve:
-    """The mean of several runs, one list of y each, with a band from the least to the most of them.
+    """The mean of several runs, one list of y each, with a band from their minimum to their maximum.
 
-    Raises ValueError where a run has not one value for each x, or there is no run.
+    Raises ValueError if a run does not have one value for each x, or there is no run.
     """
     if not runs:
         raise ValueError(f"curve {name!r}: need at least one run")
@@ -71,33 +70,35 @@ def spread(name: str, x: Sequence[float], runs: Sequence[Sequence[float]]) -> Cu
 def curves(
     series: Sequence[Curve], x_label: str, y_label: str, levels: Mapping[str, float] | None = None
 ) -> str:
-    """Lines with their bands; each ends in its name and last value.
+    """An SVG of lines with their bands; each line ends in its name and last value.
 
-    `levels` are dashed lines to compare with, by name.  A value that is not finite leaves a gap.
+    `levels` are dashed horizontal lines, by name.  A value that is not finite leaves a gap.
     """
     levels = levels or {}
-    xs = [x for one in series for x in one.x] or [0.0, 1.0]
-    ys = [y for one in series for y in (*one.mean, *one.low, *one.high)] + [*levels.values()]
+    xs = [x for curve in series for x in curve.x] or [0.0, 1.0]
+    ys = [y for curve in series for y in (*curve.mean, *curve.low, *curve.high)] + [*levels.values()]
     span = (min(xs), max(xs)) if min(xs) < max(xs) else (min(xs) - 0.5, min(xs) + 0.5)
-    frame = Frame(48, 470, 30, 280, span, round_ticks(filter(isfinite, ys), 5))
+    frame = Axes(48, 470, 30, 280, span, round_ticks(filter(isfinite, ys), 5))
     parts = [_across(frame), _along(frame), _names(frame, x_label, y_label)]
     ends = [(frame.y(value), "var(--quiet)", f"{name} {number(value, 2)}") for name, value in levels.items()]
     parts += [f'<path class="level" d="M{frame.left} {y:.1f}H{frame.right}"/>' for y, _, _ in ends]
-    for k, one in enumerate(series):
-        parts.append(f'<g style="--c:{colour(k)}"><title>{escape(one.name)}</title>{_curve(one, frame)}</g>')
-        if last := [y for y in one.mean if isfinite(y)][-1:]:
-            ends.append((frame.y(last[0]), colour(k), f"{one.name} {number(last[0], 2)}"))
+    for k, curve in enumerate(series):
+        parts.append(
+            f'<g style="--c:{colour(k)}"><title>{escape(curve.name)}</title>{_curve(curve, frame)}</g>'
+        )
+        if last := [y for y in curve.mean if isfinite(y)][-1:]:
+            ends.append((frame.y(last[0]), colour(k), f"{curve.name} {number(last[0], 2)}"))
     parts.append(_end_labels(ends, frame))
     label = escape(f"{y_label} by {x_label}; at the end: {'; '.join(text for _, _, text in ends)}")
     return f'<svg class="chart" viewBox="0 0 640 326" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) -> str:
-    """One bar a turn: positive parts stacked up from zero, negative ones down, a dot at the reward."""
+    """One bar per turn: positive parts stacked up from zero, negative ones down, a dot at the reward."""
     names = list(dict.fromkeys(name for turn in parts for name in turn))
     stacked = [sum(v for v in turn.values() if (v > 0) == up) for turn in parts for up in (True, False)]
     ticks = round_ticks([0.0, *stacked, *rewards] if any((*stacked, *rewards)) else [0.0, 1.0], 5)
-    frame = Frame(36, 396, 10, 190, (0, max(1, len(rewards))), ticks)
+    frame = Axes(36, 396, 10, 190, (0, max(1, len(rewards))), ticks)
     drawn = [_across(frame)]
     for t, (reward, turn) in enumerate(zip(rewards, parts, strict=True)):
         up = down = 0.0
@@ -124,9 +125,9 @@ def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) 
 
 
 def round_ticks(values: Iterable[float], about: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten, from below the least value to above the most."""
-    known = list(values) or [0.0]
-    low, high = min(known), max(known)
+    """Some `about` multiples of 1, 2 or 5 times a power of ten that enclose the values."""
+    numbers = list(values) or [0.0]
+    low, high = min(numbers), max(numbers)
     if low == high:
         low, high = low - 0.5, high + 0.5
     power = 10.0 ** floor(log10((high - low) / about))
@@ -134,7 +135,7 @@ def round_ticks(values: Iterable[float], about: int) -> list[float]:
     return [k * step for k in range(floor(low / step + 1e-9), ceil(high / step - 1e-9) + 1)]
 
 
-def _across(frame: Frame) -> str:
+def _across(frame: Axes) -> str:
     """A line and a number for every tick of y."""
     return "".join(
         f'<path class="{"axis" if t else "zero"}" d="M{frame.left} {frame.y(t):.1f}H{frame.right}"/>'
@@ -143,7 +144,7 @@ def _across(frame: Frame) -> str:
     )
 
 
-def _along(frame: Frame) -> str:
+def _along(frame: Axes) -> str:
     """Numbers under the plot."""
     low, high = frame.span
     return "".join(
@@ -153,7 +154,7 @@ def _along(frame: Frame) -> str:
     )
 
 
-def _names(frame: Frame, x_label: str, y_label: str) -> str:
+def _names(frame: Axes, x_label: str, y_label: str) -> str:
     middle, under = (frame.left + frame.right) / 2, frame.bottom + 40
     return (
         f'<text class="name" x="{frame.left - 40}" y="14">{escape(y_label)}</text>'
@@ -161,15 +162,15 @@ def _names(frame: Frame, x_label: str, y_label: str) -> str:
     )
 
 
-def _curve(one: Curve, frame: Frame) -> str:
+def _curve(curve: Curve, frame: Axes) -> str:
     band = ""
-    if one.low and one.high:
-        back = zip(reversed(one.x), reversed(one.low), strict=True)
-        band = f'<path class="band" d="{_path([*zip(one.x, one.high, strict=True), *back], frame)}z"/>'
-    return f'{band}<path class="curve" d="{_path(zip(one.x, one.mean, strict=True), frame)}"/>'
+    if curve.low and curve.high:
+        back = zip(reversed(curve.x), reversed(curve.low), strict=True)
+        band = f'<path class="band" d="{_path([*zip(curve.x, curve.high, strict=True), *back], frame)}z"/>'
+    return f'{band}<path class="curve" d="{_path(zip(curve.x, curve.mean, strict=True), frame)}"/>'
 
 
-def _path(points: Iterable[tuple[float, float]], frame: Frame) -> str:
+def _path(points: Iterable[tuple[float, float]], frame: Axes) -> str:
     steps, pen = [], "M"
     for x, y in points:
         if isfinite(y):
@@ -178,8 +179,8 @@ def _path(points: Iterable[tuple[float, float]], frame: Frame) -> str:
     return "".join(steps)
 
 
-def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Frame) -> str:
-    """Labels right of the lines' ends, pushed apart where they would overlap."""
+def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Axes) -> str:
+    """Labels right of the lines' ends, moved apart where they would overlap."""
     placed: list[tuple[float, str, str]] = []
     for y, paint, text in sorted(ends):
         placed.append((max(y, placed[-1][0] + LINE) if placed else y, paint, text))
@@ -195,7 +196,7 @@ def _tick(value: float) -> str:
     return f"{round(value, 10):.10g}".replace("-", "−")
 
 
-def _bar(frame: Frame, t: int, start: float, value: float, paint: str, name: str) -> str:
+def _bar(frame: Axes, t: int, start: float, value: float, paint: str, name: str) -> str:
     width = min(46.0, (frame.right - frame.left) / frame.span[1] * 0.55)
     top, height = frame.y(max(start, start + value)), abs(frame.y(start) - frame.y(start + value))
     return (

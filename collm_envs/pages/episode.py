@@ -3,7 +3,7 @@
     page(asdict(record), scenes(record))        # Record and scenes are those of collm_envs.record
     episodes_page([asdict(r) for r in records], links=["0001.html", ...])
 
-Whatever came from an agent, a data set or a policy is text on these pages and never markup.
+Text from agents, data sets and policies is escaped and never becomes markup.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Row = Mapping[str, Any]
 
 
 def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None = None) -> str:
-    """The episode of a record; with `reward_range`, of a turn, its score is shown as one of the highest.
+    """The HTML page of a record's episode; `reward_range` (of a turn) adds the largest possible reward.
 
-    `scenes` are the start and one scene after each turn, all with one target; without them the page shows
-    no world.  Raises ValueError for another number of scenes.
+    `scenes` are the scene at the start and after each turn, all with one target; without them the page
+    shows no world.  Raises ValueError for another number of scenes.
     """
     turns = record["turns"]
     if scenes and len(scenes) != len(turns) + 1:
@@ -71,10 +71,10 @@ def _header(record: Row, reward_range: Range | None) -> str:
 
 
 def _reward(turns: Sequence[Row]) -> str:
-    """The chart of the reward's parts beside a table of everything measured."""
+    """The chart of the reward's parts beside a table of parts and metrics."""
     head = "".join(f'<th class="n" scope="col">turn {t + 1}</th>' for t in range(len(turns)))
-    whole = _measured("reward", [turn["reward"] for turn in turns], "whole")
-    groups = [f"<tbody>{whole}{_rows(turns, 'parts')}</tbody>"]
+    reward_row = _measured("reward", [turn["reward"] for turn in turns], "whole")
+    groups = [f"<tbody>{reward_row}{_rows(turns, 'parts')}</tbody>"]
     if metrics := _rows(turns, "metrics"):
         groups.append(f"<tbody>{metrics}</tbody>")
     chart = reward_bars([turn["reward"] for turn in turns], [turn["parts"] for turn in turns])
@@ -125,23 +125,23 @@ def _verdicts(verdicts: Mapping[str, str]) -> str:
 
 
 def _fresh(before: Scene, after: Scene, turn: Row) -> dict[str, str]:
-    """The texts of a scene that the page does not show already: as written, as verdicts, or a turn before."""
-    known = {text.strip() for text in (*before.texts.values(), *turn["texts"].values())}
+    """The texts of a scene that the page does not show yet as an action, a verdict or a text of last turn."""
+    already_shown = {text.strip() for text in (*before.texts.values(), *turn["texts"].values())}
     return {
         title: text
         for title, text in after.texts.items()
-        if text.strip() not in known and not _restates(text, turn["verdicts"])
+        if text.strip() not in already_shown and not _restates(text, turn["verdicts"])
     }
 
 
 def _restates(text: str, verdicts: Mapping[str, str]) -> bool:
-    """Whether every line of a text tells of a test that stands in the table of verdicts."""
+    """Whether every line of a text names a test that is in the table of verdicts."""
     lines = [line for line in text.splitlines() if line.strip()]
     return bool(verdicts) and all(any(test in line for test in verdicts) for line in lines)
 
 
 def _texts(texts: Mapping[str, str]) -> str:
-    """Titled texts of a scene that stand nowhere else on the page."""
+    """The titled texts of a scene as sections."""
     return "".join(
         f"<section><header><h3>{escape(title)}</h3></header>{shown(text)}</section>"
         for title, text in texts.items()
@@ -150,7 +150,7 @@ def _texts(texts: Mapping[str, str]) -> str:
 
 
 def _provenance(record: Row) -> str:
-    """How the episode is made again, and by what it is known."""
+    """The code that makes the episode again, with version and content hash."""
     keywords = "".join(f", {name}={value!r}" for name, value in record["kwargs"].items())
     options = {"item": record["item"], "split": record["split"]}
     made_by = ":".join(filter(None, (record.get("module"), record["env"])))

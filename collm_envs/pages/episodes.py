@@ -1,4 +1,4 @@
-"""A list of episodes as one HTML page: a table to sort and filter, each row leading to its episode."""
+"""A list of episodes as one HTML page: a table to sort and filter, with a link to each episode."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ from collm_envs.pages.markup import aligned, document, escape, framed, number
 Row = Mapping[str, Any]
 
 
-class Column(NamedTuple):
+class ListColumn(NamedTuple):
     """A column of a sortable table."""
 
     name: str
     cells: Sequence[tuple[str, str | float | None]]
-    """for each row the HTML to show and the value to sort and filter by; None where it is not known"""
+    """for each row (HTML to show, value to sort and filter by); None for an unknown value"""
     numeric: bool = False
     filtered: bool = False
-    """whether a menu of its values is offered"""
+    """whether a menu filters by its values"""
 
 
 def episodes_page(
     records: Sequence[Row], links: Sequence[str] = (), pages: Sequence[str] = (), title: str = "Episodes"
 ) -> str:
-    """The list of these records.
+    """The HTML page with a table of these records.
 
-    `links` are the addresses of their pages, one each; or `pages` are the pages themselves, which are
-    then carried inside the list, folded.  With neither the list stands alone.  Raises ValueError for
-    another number of either.
+    `links` are the addresses of their pages, one each; or `pages` are the pages themselves, which are then
+    embedded in the list, folded.  Raises ValueError for another number of either.
     """
-    for name, given in (("links", links), ("pages", pages)):
-        if given and len(given) != len(records):
-            raise ValueError(f"episodes_page: need {len(records)} {name}, got {len(given)}")
+    for name, values in (("links", links), ("pages", pages)):
+        if values and len(values) != len(records):
+            raise ValueError(f"episodes_page: need {len(records)} {name}, got {len(values)}")
     hrefs = links or [f"#episode-{k}" for k in range(1, len(pages) + 1)]
     embedded = "".join(
-        f'<div id="episode-{k}">{framed(one, _name(record, k))}</div>'
-        for k, (record, one) in enumerate(zip(records, pages, strict=False), start=1)
+        f'<div id="episode-{k}">{framed(page_html, _name(record, k))}</div>'
+        for k, (record, page_html) in enumerate(zip(records, pages, strict=False), start=1)
     )
     body = f'<header><p class="eyebrow">{_about(records)}</p><h1>{escape(title)}</h1></header>'
     if len(alike := {_policies(record) for record in records}) == 1:
@@ -47,8 +46,8 @@ def episodes_page(
     return document(title, body, ("episodes.js",))
 
 
-def sortable(columns: Sequence[Column], least: str = "") -> str:
-    """A table that `episodes.js` sorts, under its filters; `least` names a column with a lower bound."""
+def sortable(columns: Sequence[ListColumn], least: str = "") -> str:
+    """An HTML table that `episodes.js` sorts and filters; `least` names a column with a lower bound."""
     menus = [_menu(k, column) for k, column in enumerate(columns) if column.filtered]
     bounds = [
         f'<label>least {escape(column.name)}<input type="number" step="any" data-least="{k}"></label>'
@@ -72,15 +71,15 @@ def sortable(columns: Sequence[Column], least: str = "") -> str:
     )
 
 
-def _n(column: Column) -> str:
+def _n(column: ListColumn) -> str:
     return ' class="n"' if column.numeric else ""
 
 
-def _cell(column: Column, shown: str, value: str | float | None) -> str:
+def _cell(column: ListColumn, shown: str, value: str | float | None) -> str:
     return f'<td{_n(column)} data-v="{"" if value is None else escape(str(value))}">{shown}</td>'
 
 
-def _menu(k: int, column: Column) -> str:
+def _menu(k: int, column: ListColumn) -> str:
     values = sorted({str(value) for _, value in column.cells if value is not None})
     if len(values) < 2:
         return ""
@@ -91,23 +90,23 @@ def _menu(k: int, column: Column) -> str:
     )
 
 
-def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
+def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[ListColumn]:
     items = [escape(record["item"]) for record in records]
     if hrefs:
         items = [f'<a href="{escape(href)}">{item}</a>' for href, item in zip(hrefs, items, strict=True)]
     rewards = [[turn["reward"] for turn in record["turns"]] for record in records]
-    rejected = [sum(len(r) for turn in one["turns"] for r in turn["rejected"].values()) for one in records]
+    rejected = [_count_rejected(record) for record in records]
     ends = [record["turns"][-1]["metrics"] if record["turns"] else {} for record in records]
     names = list(dict.fromkeys(name for end in ends for name in [n for n in end if n != "score"][:3]))[:5]
     policies = [_policies(record) for record in records]
     return [
-        Column("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
+        ListColumn("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
         *(_words(name, [r[key] for r in records]) for name, key in _TOLD_APART if _several(records, key)),
         _numbers("seed", [record["seed"] for record in records]),
-        _numbers("turns", [len(some) for some in rewards]),
-        Column("reward by turn", _sparks(records, rewards)),
+        _numbers("turns", [len(episode_rewards) for episode_rewards in rewards]),
+        ListColumn("reward by turn", _sparks(records, rewards)),
         _numbers("score", [score_of(record["turns"]) if record["turns"] else None for record in records]),
-        _numbers("return", [sum(some) for some in rewards]),
+        _numbers("return", [sum(episode_rewards) for episode_rewards in rewards]),
         *(_numbers(name.replace("_", " "), [end.get(name) for end in ends]) for name in names),
         _numbers("rejected", rejected),
         _numbers("seconds", [record["seconds"] for record in records], 1),
@@ -117,25 +116,29 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[Column]:
 
 
 _TOLD_APART = (("environment", "env"), ("split", "split"))
-"""columns that are left out where all rows are alike"""
+"""(column, key of a record): columns that are left out if all rows have the same value"""
 
 
 def _several(records: Sequence[Row], key: str) -> bool:
     return len({record[key] for record in records}) > 1
 
 
-def _words(name: str, values: Sequence[str]) -> Column:
-    return Column(name, [(escape(value), value) for value in values], filtered=True)
+def _words(name: str, values: Sequence[str]) -> ListColumn:
+    return ListColumn(name, [(escape(value), value) for value in values], filtered=True)
 
 
-def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> Column:
-    return Column(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
+def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> ListColumn:
+    return ListColumn(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
 
 
 def _policies(record: Row) -> str:
-    """One name if all agents have it, else all of them in order."""
+    """The agents' policy if they share one, else all policies in order."""
     names = list(record["agents"].values())
     return names[0] if len(set(names)) == 1 else ", ".join(names)
+
+
+def _count_rejected(record: Row) -> int:
+    return sum(len(lines) for turn in record["turns"] for lines in turn["rejected"].values())
 
 
 def _name(record: Row, k: int) -> str:
@@ -149,13 +152,15 @@ def _about(records: Sequence[Row]) -> str:
 
 
 def _sparks(records: Sequence[Row], rewards: Sequence[Sequence[float]]) -> list[tuple[str, float | None]]:
-    """A line through each episode's rewards, all of one environment to the same scale."""
+    """A sparkline of each episode's rewards, on the same scale for all episodes of an environment."""
     spans: dict[str, list[float]] = {}
-    for record, some in zip(records, rewards, strict=True):
-        spans.setdefault(record["env"], []).extend(some)
+    for record, episode_rewards in zip(records, rewards, strict=True):
+        spans.setdefault(record["env"], []).extend(episode_rewards)
     return [
-        (_spark(some, min(spans[record["env"]]), max(spans[record["env"]])), some[-1]) if some else ("", None)
-        for record, some in zip(records, rewards, strict=True)
+        (_spark(episode_rewards, min(spans[record["env"]]), max(spans[record["env"]])), episode_rewards[-1])
+        if episode_rewards
+        else ("", None)
+        for record, episode_rewards in zip(records, rewards, strict=True)
     ]
 
 

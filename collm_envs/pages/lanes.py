@@ -1,4 +1,4 @@
-"""What one agent read and wrote in a turn, as HTML: its text line by line with what counted and why not."""
+"""One agent's prompt and text of a turn as HTML: each line marked as accepted, or rejected and why."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 from collm_envs.pages.markup import escape, number
 
 SHOWN_CHARS, SHOWN_LINES = 700, 14
-"""a longer prompt is folded"""
+"""a prompt of more characters or lines is folded"""
 CLIPPED = 40
-"""characters of the shortest entry that may stand for a longer line"""
+"""characters from which an entry may be the beginning of a longer line"""
 PROSE = 120
-"""characters of a line that no command or program has"""
+"""characters of a line above which a text is taken for prose"""
 _MARKER = re.compile(r"(?:[-*]+|\d+[.)])\s*")
 
 
 class Line(NamedTuple):
-    """One line of a text: status "ok", "no" or "", and a note on it."""
+    """One line of a text with its status ("ok", "no" or "") and a note."""
 
     text: str
     status: str = ""
@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 
 def lane(turn: Mapping[str, Any], agent: str, policy: str, colour: str) -> str:
-    """An agent's side of a turn; `turn` is a turn of a record."""
+    """The HTML of an agent's prompt, text and usage; `turn` is a turn of a record."""
     accepted, rejected = turn["accepted"].get(agent, []), turn["rejected"].get(agent, [])
     counts = f'<span class="good">{len(accepted)} accepted</span>' if accepted else ""
     counts += f'<span class="bad">{len(rejected)} rejected</span>' if rejected else ""
@@ -62,19 +62,21 @@ def _wrote(text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, s
         return shown(text)
     kind = _kind(text)
     lines, others = annotate(text, accepted, rejected)
-    rest = "".join(map(_row, others))
+    other_rows = "".join(map(_row, others))
     return f'<pre class="{kind}">{"".join(map(_row, lines))}</pre>' + (
-        f'<div class="label">as they were read</div><pre class="{kind}">{rest}</pre>' if rest else ""
+        f'<div class="label">as they were read</div><pre class="{kind}">{other_rows}</pre>'
+        if other_rows
+        else ""
     )
 
 
 def shown(text: str) -> str:
-    """A text as it is, in a box."""
+    """The text, unchanged, in a box."""
     return f'<pre class="{_kind(text)}">{escape(text)}</pre>'
 
 
 def _kind(text: str) -> str:
-    """Long lines that are no program read better in a book's letters than in a terminal's."""
+    """The CSS class of a text: proportional letters for prose with long lines, else monospaced."""
     prose = "```" not in text and max(map(len, text.splitlines()), default=0) > PROSE
     return "text writing" if prose else "text"
 
@@ -88,9 +90,9 @@ def _row(line: Line) -> str:
 def annotate(
     text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, str]]
 ) -> tuple[list[Line], list[Line]]:
-    """The lines of a text with their status, and the entries that no line of it could be found for.
+    """(lines of the text with their status, entries that match no line).
 
-    A record lists what counted and what did not, each in the order of the text, but not on which line.
+    A record lists accepted and rejected entries, each in the order of the text, without line numbers.
     """
     lines = [Line(raw) for raw in text.splitlines()]
     if [_plain(entry) for entry in accepted] == [_plain(text)]:  # the text counted as a whole
@@ -115,11 +117,11 @@ def annotate(
 
 
 def _is(line: str, entry: str) -> bool:
-    """Whether a line is an entry of a record, which may be its beginning alone."""
+    """Whether a line matches an entry of a record, which may be cut to the line's beginning."""
     return line == entry != "" or (len(entry) >= CLIPPED and line.startswith(entry))
 
 
 def _plain(line: str) -> str:
-    """A command without list marker, slash, name space and doubled blanks."""
+    """A line without list marker, slash, `minecraft:` and repeated blanks."""
     bare = _MARKER.sub("", line.strip(), count=1) if _MARKER.match(line.strip()) else line.strip()
     return " ".join(bare.removeprefix("/").replace("minecraft:", "").split())

@@ -1,7 +1,7 @@
-"""HTML in one file: text made harmless, our own style and scripts inlined, and nothing fetched.
+"""HTML in one file: text is escaped, style and scripts are inlined, nothing is fetched.
 
-A page's content security policy allows exactly the scripts that lie beside this module, by hash.  So a
-page shown inside another (`framed`) runs too, and a script that came in with somebody's text would not.
+A page's content security policy allows exactly the scripts beside this module, by hash.  So a page embedded
+in another (`framed`) works too, and a script injected by somebody's text would not run.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ def escape(text: str) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number for reading: whole ones bare, others with `digits` decimals; a true minus sign."""
+    """A number as text: whole numbers without decimals, others with `digits`; with a true minus sign."""
     value = round(value, digits)
     return _written(value, 0 if value == value // 1 else digits)
 
 
 def aligned(values: Sequence[float | None], digits: int = 3) -> list[str]:
-    """The values of one row or column: all bare if all are whole, else all with `digits` decimals."""
-    known = [value for value in values if value is not None and isfinite(value)]
-    places = 0 if all(value == value // 1 for value in known) else digits
-    return ["–" if value is None else _written(value, places) for value in values]
+    """The values of a row or column as text: without decimals if all are whole, else all with `digits`."""
+    finite = [value for value in values if value is not None and isfinite(value)]
+    decimals = 0 if all(value == value // 1 for value in finite) else digits
+    return ["–" if value is None else _written(value, decimals) for value in values]
 
 
-def _written(value: float, places: int) -> str:
-    value = round(value, places) + 0.0  # no negative zero
-    return f"{value:.{places}f}".replace("-", "−") if abs(value) < 1e15 else f"{value:.3g}"
+def _written(value: float, decimals: int) -> str:
+    value = round(value, decimals) + 0.0  # no negative zero
+    return f"{value:.{decimals}f}".replace("-", "−") if abs(value) < 1e15 else f"{value:.3g}"
 
 
 def data(name: str, value: Any) -> str:
-    """JSON that a script of the page reads by its id."""
+    """A script element with `value` as JSON, which scripts of the page read by its id `name`."""
     text = json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>'
 
 
 def framed(page: str, title: str) -> str:
-    """A whole page inside another, folded until it is opened."""
+    """A page embedded in another one, folded until it is opened."""
     source = page.replace("&", "&amp;").replace('"', "&quot;")
     return (
         f'<details class="framed"><summary>{escape(title)}</summary>'
@@ -62,7 +62,7 @@ def framed(page: str, title: str) -> str:
 
 
 def document(title: str, body: str, scripts: Sequence[Script] = ()) -> str:
-    """The page around `body`, which must be HTML already."""
+    """The HTML page with `body`, which must be HTML already."""
     allowed = " ".join(f"'sha256-{_digest(name)}'" for name in SCRIPTS)
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
     inlined = "".join(f"<script>{_asset(name)}</script>" for name in scripts)

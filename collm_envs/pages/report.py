@@ -1,21 +1,21 @@
-"""A report as one self-contained HTML file, put together from sections.
+"""A report as one self-contained HTML file, composed of sections.
 
     report(title, [section, ...], about="") -> str         the whole page
-    section(heading, *parts, note="") -> str               a heading over parts, which are any of these:
+    section(heading, *parts, note="") -> str               a heading over parts made by these:
 
     prose(text) -> str                                     paragraphs; `code` between backticks
     code(text) -> str                                      a block to copy, e.g. a command line
     table(columns, rows, caption="") -> str                cells are str, numbers or None
     chart(series, x_label, y_label, levels=None, caption="") -> str
                                                            learning curves, see `Curve` and `spread`
-    side_by_side(*parts) -> str                            parts in columns where there is room
+    side_by_side(*parts) -> str                            parts in columns if the screen is wide enough
     episode(title, page) -> str                            a page of `pages.episode.page`, folded
 
     Curve(name, x, mean, low=(), high=())                  a line and its band
-    spread(name, x, runs) -> Curve                         mean of several seeds, band from least to most
+    spread(name, x, runs) -> Curve                         mean of several seeds, band from min to max
 
-Every string given is text and is escaped; what these functions return is HTML and goes only into one
-another.  Nothing is fetched, and no JavaScript is needed but by the episodes.
+String arguments are text and are escaped; return values are HTML, to be passed to each other only.
+Nothing is fetched, and only the episodes use JavaScript.
 
     curves = [spread("CoLLM-CC", steps, [seed_0, seed_1, seed_2]), spread("MAGRPO", steps, [...])]
     html = report(
@@ -49,46 +49,46 @@ Cell = str | float | None
 
 
 def report(title: str, sections: Sequence[str], about: str = "") -> str:
-    """The page.  `about` is a line of small print over the title."""
+    """The HTML page.  `about` is a line of small print above the title."""
     head = f'<header><p class="eyebrow">{escape(about)}</p><h1>{escape(title)}</h1></header>'
     return document(title, head + "".join(sections))
 
 
 def section(heading: str, *parts: str, note: str = "") -> str:
-    """A heading, a quiet note at its right, and the parts below."""
+    """A heading with a note at its right, above the parts."""
     aside = f'<span class="quiet">{escape(note)}</span>' if note else ""
     return f"<section><header><h2>{escape(heading)}</h2>{aside}</header>{''.join(parts)}</section>"
 
 
 def prose(text: str) -> str:
-    """Paragraphs, parted by blank lines; what stands between backticks is set as code."""
+    """Paragraphs, separated by blank lines; text between backticks is set as code."""
     paragraphs = [escape(" ".join(part.split())) for part in re.split(r"\n\s*\n", text.strip())]
     marked = (re.sub(r"`([^`]+)`", r"<code>\1</code>", paragraph) for paragraph in paragraphs)
     return f'<div class="prose">{"".join(f"<p>{paragraph}</p>" for paragraph in marked)}</div>'
 
 
 def code(text: str) -> str:
-    """A block of text to copy, as it is."""
+    """A block of text to copy, unchanged."""
     return f'<pre class="box">{escape(text)}</pre>'
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "", digits: int = 3) -> str:
     """Rows of cells under their columns; the first cell names its row.
 
-    A column of numbers is set to the right with `digits` decimals; None is a dash.  Raises ValueError for
-    a row of another length.
+    A column of numbers is right-aligned with `digits` decimals; None is a dash.  Raises ValueError for a
+    row of another length.
     """
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"table: need {len(columns)} cells a row, got {len(row)}: {row}")
-    made = [_column([row[k] for row in rows], digits) for k in range(len(columns))]
+    formatted = [_column([row[k] for row in rows], digits) for k in range(len(columns))]
     head = "".join(
         f'<th scope="col"{_right(numeric)}>{escape(name)}</th>'
-        for name, (numeric, _) in zip(columns, made, strict=True)
+        for name, (numeric, _) in zip(columns, formatted, strict=True)
     )
     body = ""
     for k in range(len(rows)):
-        (_, first), *others = made
+        (_, first), *others = formatted
         cells = "".join(f"<td{_right(numeric)}>{shown[k]}</td>" for numeric, shown in others)
         body += f'<tr><th scope="row">{first[k]}</th>{cells}</tr>'
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
@@ -104,7 +104,7 @@ def chart(
     levels: Mapping[str, float] | None = None,
     caption: str = "",
 ) -> str:
-    """Learning curves with their bands; `levels` are dashed lines to compare with, by name."""
+    """Learning curves with their bands; `levels` are dashed horizontal lines, by name."""
     note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return f'<figure class="plot">{note}{curves(series, x_label, y_label, levels)}</figure>'
 
@@ -115,15 +115,15 @@ def side_by_side(*parts: str) -> str:
 
 
 def episode(title: str, page: str) -> str:
-    """A whole page, e.g. of `pages.episode.page`, folded under its title."""
+    """A page, e.g. of `pages.episode.page`, folded under its title."""
     return framed(page, title)
 
 
 def _column(cells: Sequence[Cell], digits: int) -> tuple[bool, list[str]]:
-    """Whether it is a column of numbers, and the cells as HTML."""
-    known = [cell for cell in cells if cell is not None]
+    """(whether all cells are numbers or None, the cells as HTML)."""
+    present = [cell for cell in cells if cell is not None]
     numbers = [cell for cell in cells if not isinstance(cell, str)]
-    if known and len(numbers) == len(cells):
+    if present and len(numbers) == len(cells):
         return True, aligned(numbers, digits)
     return False, ["–" if cell is None else escape(str(cell)) for cell in cells]
 

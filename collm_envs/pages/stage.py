@@ -1,4 +1,4 @@
-"""The worlds of an episode on its page: pictures after each turn, and one large view that can be turned."""
+"""The worlds of an episode on its page: a picture after each turn, and a large view that can be rotated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from collm_envs.task import Scene
 
 
 def stage(scenes: Sequence[Scene], target: str) -> str:
-    """The last world beside the target.  `world.js` makes both turn and step through the episode."""
+    """The last world beside the target.
+
+    `world.js` lets the reader rotate both and step through the turns.
+    """
     last, turns = scenes[-1], len(scenes) - 1
     steps = "".join(
         f'<button type="button" aria-pressed="{"true" if t == turns else "false"}">{t or "start"}</button>'
@@ -35,17 +38,19 @@ def stage(scenes: Sequence[Scene], target: str) -> str:
 
 
 def pair(scene: Scene, target: str, when: str) -> str:
-    """The world beside the picture of its target, each under a line that says what it is."""
+    """The world beside the picture of its target, each with a caption."""
     stands = count(scene)
     drawn = [(f"{when}: {stands}", svg.world(scene, f"the world {when}: {stands}"))]
     if scene.target:
         drawn.append((f"target: {len(scene.target)} blocks", target))
-    figures = "".join(f"<figure><figcaption>{escape(name)}</figcaption>{it}</figure>" for name, it in drawn)
+    figures = "".join(
+        f"<figure><figcaption>{escape(name)}</figcaption>{drawing}</figure>" for name, drawing in drawn
+    )
     return f'<div class="pair world">{figures}</div>'
 
 
 def _worlds(scenes: Sequence[Scene]) -> dict[str, Any]:
-    """What world.js draws: cells as [x, y, z, look, mark]; look -1 where a block is missing."""
+    """The data of world.js: cells as [x, y, z, index of the look, mark]; look -1 for a missing block."""
     ids = sorted({block for scene in scenes for block in (*scene.blocks.values(), *scene.target.values())})
     index = {block: k for k, block in enumerate(ids)}
 

@@ -11,23 +11,23 @@ from collm_envs.render.faces import Point, bounds, shapes, view_of
 from collm_envs.task import Scene
 
 UNIT = 24
-"""of the drawing, per block"""
+"""units of the drawing per block"""
 WIDEST = 30
-"""px of a block on the screen"""
+"""most pixels of a block on the screen"""
 
 
 def world(scene: Scene, label: str) -> str:
-    """The world with what is missing, wrong or extra; `label` says what it is to those who cannot see it."""
+    """The world with missing, wrong and extra blocks marked; `label` describes it to screen readers."""
     return wall(scene, label) if scene.size[2] == 1 else solid(scene, label)
 
 
 def target(scene: Scene, label: str) -> str:
-    """What should stand there."""
+    """The picture of the target world."""
     return world(Scene(scene.size, scene.target), label)
 
 
 def wall(scene: Scene, label: str) -> str:
-    """A world one block deep: x to the right, y up, a tick for the first, last and every fifth cell."""
+    """A world one block deep from the front: x right, y up, ticks at every fifth and the last cell."""
     width, height, _ = scene.size
     missing, wrong, extra = difference(scene)
     parts = [f'<rect class="ground" width="{width * UNIT}" height="{height * UNIT}"/>']
@@ -52,7 +52,7 @@ def wall(scene: Scene, label: str) -> str:
 
 
 def solid(scene: Scene, label: str) -> str:
-    """A deeper world, as the voxel picture shows it."""
+    """A deeper world in the view of the voxel picture."""
     view = view_of(scene)
     left, bottom, right, top = bounds(scene, view)
     box = " ".join(f"{k * UNIT:.0f}" for k in (left, -top, right - left, top - bottom))
@@ -102,7 +102,7 @@ def _svg(box: str, widest: int, label: str, parts: Sequence[str]) -> str:
 
 
 def _outline(points: Sequence[Point]) -> str:
-    """A closed path with whole numbers, each point relative to the one before."""
+    """The SVG path of a closed polygon, in whole numbers relative to the point before."""
     placed = [(round(x * UNIT), round(-y * UNIT)) for x, y in points]
     steps = (f"{b[0] - a[0]} {b[1] - a[1]}" for a, b in pairwise(placed))
     return f"M{placed[0][0]} {placed[0][1]}l{' '.join(steps)}z".replace(" -", "-")

@@ -10,18 +10,19 @@ An agent knows what it has itself read and written (`Seat.history`) and nothing 
 players look at the task and its state, which makes them yardsticks and no agents.
 """
 
-from collm_envs.policies.local import Human, Replay, Scripted
-from collm_envs.policies.seat import Policy, Reply, Seat, seat_seed
+from collm_envs.policies.local import Human, Recorded, Scripted
+from collm_envs.policies.seat import Policy, Reply, Seat, Weighed, seat_seed
 from collm_envs.policies.specs import KINDS, parse, seat_all, take_seat
 
 __all__ = [
     "KINDS",
     "Human",
     "Policy",
-    "Replay",
+    "Recorded",
     "Reply",
     "Scripted",
     "Seat",
+    "Weighed",
     "parse",
     "seat_all",
     "seat_seed",

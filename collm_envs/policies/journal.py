@@ -1,16 +1,26 @@
-"""Replies that were paid for, kept so that none is asked for twice."""
+"""Replies that were paid for, kept so that none is asked for twice.
+
+    with open_journal(folder / "calls.jsonl") as journal:
+        replies = journal.ask(policy, seats)          # the same call after a kill asks for what is missing
+
+One JSON line a reply: {"call": digest of what was asked, "who": agent, "model": policy, "answer": text,
+"usage": {...}}, with `messages` the history that was answered too.  Keys of endpoints never come here: the
+client (policies/openai.py) keeps them to one header and blots them out of what comes back.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from collm_envs.env import mend
-from collm_envs.files import read_lines, saving
+from collm_envs.files import appending, read_lines, saving
 from collm_envs.policies.seat import Reply, Seat
 
 
@@ -24,35 +34,92 @@ class Paid(Protocol):
     def act_each(self, seats: Sequence[Seat], heard: Callable[[Seat, Reply], None]) -> list[Reply]: ...
 
 
-def mended(said: Any) -> Any:
+def mended(usage: Any) -> Any:
     """What a policy said of a reply, plain data, with every text in it as `TextEnv.step` would play it."""
-    if isinstance(said, Mapping):
-        return {mended(key): mended(value) for key, value in said.items()}
-    if isinstance(said, (list, tuple)):
-        return [mended(value) for value in said]
-    return mend("usage", "a policy", said)[0] if isinstance(said, str) else said
+    if isinstance(usage, Mapping):
+        return {mended(key): mended(value) for key, value in usage.items()}
+    if isinstance(usage, (list, tuple)):
+        return [mended(value) for value in usage]
+    return mend("usage", "a policy", usage)[0] if isinstance(usage, str) else usage
 
 
 class Journal:
-    """Replies that were paid for, by what they answer; in a file, so that a kill loses none."""
+    """Replies by what they answer, and notes, in one file that outlives a kill; see `open_journal`."""
 
-    def __init__(self, path: Path, file: TextIO):
-        self._file, self._lock = file, threading.Lock()
+    def __init__(self, path: Path, file: TextIO, *, messages: bool = False):
+        self._file, self._lock, self._messages = file, threading.Lock(), messages
         self._replies: dict[str, Reply] = {}
-        for key, text, usage in read_lines(path):
-            self._replies[key] = Reply(text, usage)
+        self._notes: set[str] = set()
+        for entry in read_lines(path):
+            if not isinstance(entry, dict):
+                raise ValueError(f"{path}: need a JSON object on each line, got {type(entry).__name__}")
+            if "answer" in entry:
+                self._replies[entry["call"]] = Reply(entry["answer"], entry.get("usage", {}))
+            else:
+                self._notes.add(_digest(entry))
 
-    def find(self, name: str, seat: Seat) -> Reply | None:
-        return self._replies.get(_key(name, seat))
+    @property
+    def answered(self) -> bool:
+        """Whether any question has been answered yet."""
+        return bool(self._replies)
 
-    def add(self, name: str, seat: Seat, reply: Reply) -> None:
-        """Called from many threads.  Errors are not kept: they are worth another try."""
+    def ask(self, policy: Paid, seats: Sequence[Seat]) -> list[Reply]:
+        """One reply for each seat, in order; the policy is asked for those alone that are not here.
+
+        A reply with an error is not kept: it is worth another try.
+        """
+        known = [self._replies.get(_key(policy, seat)) for seat in seats]
+        missing = [seat for seat, reply in zip(seats, known, strict=True) if reply is None]
+        keep = partial(self._keep, policy)
+        new = iter(policy.act_each(missing, keep) if missing else ())
+        return [next(new) if reply is None else reply for reply in known]
+
+    def note(self, **entry: Any) -> None:
+        """Write down what happened, once; a note is no reply and has no `answer`."""
+        if (digest := _digest(entry)) not in self._notes:
+            self._write(entry)
+            self._notes.add(digest)
+
+    def _keep(self, policy: Paid, seat: Seat, reply: Reply) -> None:
+        """Called from many threads."""
         if not reply.error:
-            line = json.dumps([_key(name, seat), reply.text, dict(reply.usage)]) + "\n"
-            with self._lock, saving(self._file.name, "the same command goes on and pays for no reply twice"):
-                self._file.write(line)
-                self._file.flush()
+            entry: dict[str, Any] = {"call": _key(policy, seat), "who": seat.agent, "model": policy.name}
+            if self._messages:
+                entry["messages"] = list(seat.history)
+            self._write({**entry, "answer": reply.text, "usage": dict(reply.usage)})
+            self._replies[entry["call"]] = reply
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        with self._lock, saving(self._file.name, "the same command goes on and pays for no reply twice"):
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
 
 
-def _key(name: str, seat: Seat) -> str:
-    return hashlib.sha256(json.dumps([name, seat.agent, seat.seed, seat.history]).encode()).hexdigest()
+@contextmanager
+def open_journal(path: Path, *, messages: bool = False) -> Iterator[Journal]:
+    """The journal in the file at `path`, which is made where it is missing, its folder too.
+
+    Raises ValueError, which names file and line, for a damaged one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with appending(path) as file:
+        yield Journal(path, file, messages=messages)
+
+
+class Remembered:
+    """A policy that is paid for, asked through a journal: what it has answered once is not asked again."""
+
+    def __init__(self, policy: Paid, journal: Journal):
+        self.name, self._policy, self._journal = policy.name, policy, journal
+
+    def act(self, seats: Sequence[Seat]) -> list[Reply]:
+        """One reply for each seat, in order."""
+        return self._journal.ask(self._policy, seats)
+
+
+def _key(policy: Paid, seat: Seat) -> str:
+    return _digest([policy.name, seat.agent, seat.seed, seat.history])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

@@ -42,7 +42,7 @@ class Scripted:
         return seat.task.players[self.name](seat.task, seat.state, seat.agent, Random(seat.seed))
 
 
-class Replay:
+class Recorded:
     """The texts of recorded episodes, to whoever reads the same prompts at the same seat again."""
 
     def __init__(self, path: str | Path):

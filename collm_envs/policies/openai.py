@@ -23,12 +23,13 @@ from http.client import HTTPException
 from random import Random
 from threading import Event
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import Request
 
 from collm_envs.policies import answers, options
 from collm_envs.policies.http import open_url
-from collm_envs.policies.seat import Reply, Seat
+from collm_envs.policies.query import read_query
+from collm_envs.policies.seat import READ, WRITTEN, Reply, Seat
 from collm_envs.space import SURROGATE
 
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -65,9 +66,8 @@ def parse(text: str) -> OpenAI:
     """
     url, _, rest = text.partition("#")
     model, _, query = rest.partition("?")
-    parts = re.split(r"&(?=[\w.-]+=)", query) if query else []  # an & inside a value is part of it
-    pairs = [(name, unquote(value)) for name, _, value in (part.partition("=") for part in parts)]
-    given = options.read(pairs, {**SAMPLING, **SETTINGS, **options.SENT})
+    known = {**SAMPLING, **SETTINGS, **options.SENT}
+    given = read_query("openai", query, known, hint=f"  Anything else: {options.EXAMPLE}")
     ours = {name: given.pop(name) for name in SETTINGS if name in given}
     seeded = given.pop("seed", True)
     body = given.pop("body", {})
@@ -226,7 +226,7 @@ def _read(body: bytes, key: str) -> tuple[str, dict[str, Any]]:
         raise _Refused(f"an answer without a text: {shown}", again=True) from None
     known_key = key if len(key) >= _LONG_KEY else ""  # a shorter one would blot out words
     counted = answer.usage
-    counts = {"tokens_read": counted.get("prompt_tokens"), "tokens_written": counted.get("completion_tokens")}
+    counts = {READ: counted.get("prompt_tokens"), WRITTEN: counted.get("completion_tokens")}
     usage: dict[str, Any] = {name: n for name, n in counts.items() if type(n) is int and n >= 0}
     words = {
         "finish_reason": answer.finish_reason,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 SECRET = re.compile(
@@ -64,36 +62,6 @@ SENT: Mapping[str, Callable[[str], Any]] = {
 """further settings of a request, as JSON; `body` holds whatever has no name here"""
 
 
-def read(pairs: Iterable[tuple[str, str]], known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
-    """{name: value} of (name, text); ValueError for an unknown name, a malformed or a second value."""
-    given: dict[str, Any] = {}
-    for name, text in pairs:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            names = ", ".join(known)
-            raise ValueError(
-                f"openai: no setting {name!r}; there are {names}{hint}  Anything else: {EXAMPLE}"
-            )
-        if name in given:
-            raise ValueError(f"openai: {name} is given twice")
-        given[name] = _value(name, text, known[name])
-    return given
-
-
-def _value(name: str, text: str, kind: Callable[[str], Any]) -> Any:
-    try:
-        value = kind(text)
-    except ValueError as error:
-        number = kind in (int, float)
-        raise ValueError(
-            f"openai: {name} must be {kind.__name__}, got {text!r}" if number else f"openai: {name}: {error}"
-        ) from None
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"openai: {name} must be a finite number, got {text!r}")
-    return value
-
-
 def check(body: Mapping[str, Any], key: str) -> None:
     """Raise ValueError for what we set ourselves and, without showing it, for what looks like a key."""
     for name in body:
@@ -123,7 +91,7 @@ def _secret(value: Any, key: str, where: str = "body") -> str:
 
 
 def write(body: Mapping[str, Any], named: Collection[str], seeded: bool) -> str:
-    """The query that `read` takes again."""
+    """The query that gives this body again."""
     parts = [f"{name}={_text(value)}" for name, value in body.items() if name in named]
     if others := {name: value for name, value in body.items() if name not in named}:
         parts.append(f"body={_text(others)}")
@@ -131,7 +99,7 @@ def write(body: Mapping[str, Any], named: Collection[str], seeded: bool) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as `read` understands it: numbers as they are, a plain word bare, everything else as JSON."""
+    """A value as it is read again: numbers as they are, a plain word bare, everything else as JSON."""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w. -]*", value) and _json(value) == value:
         return value
     text = (

@@ -36,6 +36,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from collm_envs.policies.query import read_query
 from collm_envs.policies.seat import Policy, Reply, Seat
 
 TEXTS = ("observation", "text", "prompt", "message")
@@ -77,9 +78,10 @@ def parse(rest: str) -> Policy:
     module, colon, attribute = where.partition(":")
     if not (module and colon and attribute):
         raise ValueError(f"py: need {WANT}, got {rest!r}")
+    seed = read_query("py", query, {"seed": int}).get("seed", 0)
     found = importlib.import_module(module)
     target = _find(found, module, attribute)
-    made = target if _takes_texts(target) else _make(target, where, _seed(query))
+    made = target if _takes_texts(target) else _make(target, where, seed)
     if not callable(made) and not callable(inspect.getattr_static(made, "act", None)):
         raise ValueError(
             f"py:{where} made {type(made).__name__}; need a function observation -> text, "
@@ -119,13 +121,6 @@ def _make(target: Callable[..., Any], where: str, seed: int) -> Any:
             f"py:{where} needs {', '.join(needed)}; a factory takes seed or nothing, a function {texts}"
         )
     return target(seed=seed) if "seed" in parameters else target()
-
-
-def _seed(query: str) -> int:
-    name, _, text = query.partition("=")
-    if query and (name != "seed" or not text.removeprefix("-").isdecimal()):
-        raise ValueError(f"py: after the name there may be ?seed=INT, got {query!r}")
-    return int(text) if query else 0
 
 
 def _digest(module: ModuleType) -> str:

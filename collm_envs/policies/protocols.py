@@ -27,21 +27,19 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from collm_envs.evaluation.episodes import Weighed
-from collm_envs.files import appending
-from collm_envs.policies.journal import Journal, Paid, mended
+from collm_envs.policies.journal import Paid, Remembered, mended, open_journal
 from collm_envs.policies.local import Scripted
-from collm_envs.policies.seat import Policy, Reply, Seat
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED, Policy, Reply, Seat, Weighed
 
 Protocol = Literal["single", "parallel", "pipeline", "discussion"]
-KEPT = "protocol_calls.jsonl"
-ADDED = ("tokens_read", "tokens_written", "seconds")
+CALLS = "protocol_calls.jsonl"
+ADDED = (*TOKENS, SECONDS)
 """what the calls for one reply add up to"""
 BEFORE = "{message}\n\nThese agents of your team have already answered:\n\n{texts}\n\nNow write your answer."
 DRAFTS = (
@@ -66,21 +64,12 @@ def seated(protocol: Protocol, policies: Mapping[str, Policy], folder: Path) -> 
         return
     if scripted := [policy.name for policy in policies.values() if isinstance(policy, Scripted)]:
         raise ValueError(f"{protocol}: {scripted[0]!r} is a scripted player, which reads no messages")
-    each = {policy.name: policy for policy in policies.values()}
-    with ExitStack() as files:
-        for name, policy in each.items():
-            if isinstance(policy, Paid):
-                each[name] = Kept(policy, files.enter_context(_journal(folder / KEPT)))
-        team = {agent: each[policy.name] for agent, policy in policies.items()}
+    paid = {policy.name: policy for policy in policies.values() if isinstance(policy, Paid)}
+    with open_journal(folder / CALLS) if paid else nullcontext() as journal:
+        kept = {name: Remembered(policy, journal) for name, policy in paid.items() if journal}
+        team = {agent: kept.get(policy.name, policy) for agent, policy in policies.items()}
         together: Policy = {"pipeline": Pipeline, "discussion": Discussion}[protocol](team)
         yield dict.fromkeys(policies, together)
-
-
-@contextmanager
-def _journal(path: Path) -> Iterator[Journal]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with appending(path) as file:
-        yield Journal(path, file)
 
 
 @dataclass(frozen=True)
@@ -148,20 +137,6 @@ class Discussion:
         return replies
 
 
-class Kept:
-    """A policy that is paid for: after a kill, what it has answered once is read from a file."""
-
-    def __init__(self, policy: Paid, journal: Journal):
-        self.name, self._policy, self._journal = policy.name, policy, journal
-
-    def act(self, seats: Sequence[Seat]) -> list[Reply]:
-        """One reply for each seat, in order."""
-        known = [self._journal.find(self.name, seat) for seat in seats]
-        asked = [seat for seat, reply in zip(seats, known, strict=True) if reply is None]
-        heard = iter(self._policy.act_each(asked, lambda seat, new: self._journal.add(self.name, seat, new)))
-        return [next(heard) if reply is None else reply for reply in known]
-
-
 def _names(policies: Mapping[str, Policy]) -> str:
     """The models' names: one for a team of one model, else one for each agent."""
     names = {agent: policy.name for agent, policy in policies.items()}
@@ -198,7 +173,7 @@ def _ask(policies: Mapping[str, Policy], asked: Sequence[Seat | Reply]) -> list[
             answered = policy.act([*seats.values()])
             share = round((time.perf_counter() - began) / len(seats), 6)
             for k, reply in zip(seats, answered, strict=True):
-                replies[k] = replace(reply, usage={"seconds": share, **reply.usage})
+                replies[k] = replace(reply, usage={SECONDS: share, **reply.usage})
     return [replies[k] for k in range(len(asked))]
 
 
@@ -220,7 +195,7 @@ def _reseeded(seat: Seat, call: str) -> Seat:
 
 def _seconds(reply: Reply) -> float:
     """Of one call; none for one that was not made."""
-    return reply.usage.get("seconds", 0.0)
+    return reply.usage.get(SECONDS, 0.0)
 
 
 def _told(calls: Sequence[Reply], waited: float) -> Reply:
@@ -228,4 +203,4 @@ def _told(calls: Sequence[Reply], waited: float) -> Reply:
     said = [reply.usage for reply in calls]
     cost = {name: sum(one[name] for one in said) for name in ADDED if all(name in one for one in said)}
     drafts = {"drafts": [reply.text for reply in calls[:-1]]} if len(calls) > 1 else {}
-    return replace(calls[-1], usage={**said[-1], **cost, "waited": round(max(0.0, waited), 6), **drafts})
+    return replace(calls[-1], usage={**said[-1], **cost, WAITED: round(max(0.0, waited), 6), **drafts})

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+TOKENS = READ, WRITTEN = "tokens_read", "tokens_written"
+"""in `Reply.usage` and so in records: tokens of all that was read for a reply, and of the reply"""
+SECONDS, WAITED = "seconds", "waited"
+"""there too: of the policy's own time, and of waiting for texts of others before that"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Reply:
 
     text: str
     usage: Mapping[str, Any] = field(default_factory=dict)
-    """what is known of it: tokens_read, tokens_written, seconds, finish_reason, attempts, errors, ..."""
+    """what is known of it: TOKENS, SECONDS, finish_reason, attempts, errors, ..."""
     error: str = ""
     """why there is no text at all (an endpoint that is gone, say); such an episode is not scored"""
 
@@ -44,6 +49,19 @@ class Policy(Protocol):
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order."""
+        ...
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """A policy with weights or a program of its own, which its name does not tell."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) or the like of whatever decides about its texts beside its name"""
         ...
 
 

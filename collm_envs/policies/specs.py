@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 
 from collm_envs.env import TextEnv
-from collm_envs.policies.local import Replay, Scripted, _human
+from collm_envs.policies.local import Recorded, Scripted, _human
 from collm_envs.policies.seat import Policy, Seat, seat_seed
 from collm_envs.task import Task
 
@@ -32,7 +32,7 @@ def _own(rest: str) -> Policy:
 KINDS: Mapping[str, Callable[[str], Policy]] = {
     "human": _human,
     "openai": _openai,
-    "replay": Replay,
+    "replay": Recorded,
     "py": _own,
 }
 """what may stand before the colon -> what makes the policy of the rest"""

@@ -19,7 +19,7 @@ WIDTH = 100
 def text(scene: Scene, names: Mapping[str, str] | None = None, width: int = WIDTH) -> str:
     """The scene for a terminal of `width` columns, without a trailing line break; "" for an empty scene.
 
-    `names` are the letters of the episode's blocks (`letters`); without them, those of this scene alone.
+    `names` are the letters of the episode's blocks (see `letters`); by default those of this scene.
     """
     parts = [_titled(title, body, width) for title, body in scene.texts.items()]
     if all(scene.size):
@@ -27,20 +27,20 @@ def text(scene: Scene, names: Mapping[str, str] | None = None, width: int = WIDT
     return "\n\n".join(parts)
 
 
-def letters(scene: Scene, known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """block id -> one character: those that are `known`, then new ones; "" (any block) is `#`.
+def letters(scene: Scene, taken: Mapping[str, str] | None = None) -> dict[str, str]:
+    """{block id: one character}: the letters already `taken`, then new ones; "" (any block) is `#`.
 
-    Given what it returned for the scene before, a block keeps its letter for a whole episode.
+    Pass the value for the scene before as `taken`, and a block keeps its letter for the whole episode.
     """
-    found = dict(known or {})
+    chosen = dict(taken or {})
     for block in sorted({*scene.blocks.values(), *scene.target.values()} - {""}):
-        if block not in found:
+        if block not in chosen:
             name = block.replace("_", "").upper()
-            spare = (c for c in name + "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if c not in found.values())
-            found[block] = next(spare, "?")
+            spare = (c for c in name + "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" if c not in chosen.values())
+            chosen[block] = next(spare, "?")
     if "" in scene.target.values():
-        found[""] = found.pop("", ANY)  # last in the list of blocks
-    return found
+        chosen[""] = chosen.pop("", ANY)  # last in the list of blocks
+    return chosen
 
 
 def _world(scene: Scene, names: Mapping[str, str], columns: int) -> str:
@@ -59,9 +59,9 @@ def _world(scene: Scene, names: Mapping[str, str], columns: int) -> str:
 def _slice(
     label: str, rows: list[tuple[int, list[Cell]]], scene: Scene, names: Mapping[str, str], columns: int
 ) -> str:
-    """Rows of the world beside those of the target, numbered at the left and every fifth cell below.
+    """Rows of the world beside those of the target, with row numbers and every fifth column number.
 
-    Where `columns` are too few for both, the target stands below the world.
+    If `columns` are too few for both, the target is put below the world.
     """
     margin = max(len(label), *(len(str(k)) for k, _ in rows))
     width = max(len("world"), len(rows[0][1]))
@@ -83,6 +83,6 @@ def _letter(block: str | None, names: Mapping[str, str]) -> str:
 
 
 def _titled(title: str, body: str, width: int) -> str:
-    """A text under its title, without what would steer a terminal."""
+    """A text under its title, with unprintable characters (terminal control codes) replaced by U+FFFD."""
     heading = plain(title)
     return "\n".join([heading, "-" * min(len(heading), width), *wrapped(plain(body), width).splitlines()])

@@ -1,4 +1,4 @@
-"""How a block looks, for every id, known or not; and where a world differs from its target."""
+"""The look of any block id, and the cells where a world differs from its target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from collm_envs.task import Cell, Scene
 
 Pattern = tuple[tuple[tuple[float, float], ...], ...]
-"""lines on a face; (0, 0) is its lower left and (1, 1) its upper right corner"""
+"""polylines on a face; (0, 0) is its lower left and (1, 1) its upper right corner"""
 
 
 class Look(NamedTuple):
@@ -47,7 +47,7 @@ PATTERNS: dict[str, Pattern] = {
 }
 
 ANY = Look("#b9b3a5")
-"""a target cell where any block will do"""
+"""a target cell that any block fills correctly"""
 
 _DYES = {
     "white": "#e4e6e3",
@@ -132,8 +132,10 @@ _OTHERS = {
 
 @lru_cache(maxsize=1024)
 def look(block: str) -> Look:
-    """The look of a block id without `minecraft:`; "" is any block.  Unknown ids get a colour of their own,
-    the same in every process."""
+    """The look of a block id without `minecraft:`; "" is any block.
+
+    An unknown id gets a colour computed from its name.
+    """
     if block == "":
         return ANY
     return _OTHERS.get(block) or _family(block) or Look(_own_colour(block))
@@ -164,30 +166,32 @@ def shaded(colour: str, light: float) -> str:
 
 
 class Difference(NamedTuple):
-    """Cells where a world is not its target; all empty where there is no target."""
+    """Cells where a world differs from its target; all empty if there is no target."""
 
     missing: frozenset[Cell]
-    """in the target, nothing stands there"""
+    """in the target, but empty"""
     wrong: frozenset[Cell]
-    """another block stands there than the target names"""
+    """in the target, with another block"""
     extra: frozenset[Cell]
-    """not in the target, something stands there"""
+    """not in the target, but filled"""
 
 
 def difference(scene: Scene) -> Difference:
-    """What is missing, wrong and too much in `scene.blocks`, measured against `scene.target`."""
+    """The missing, wrong and extra cells of `scene.blocks` compared with `scene.target`."""
     blocks, target = scene.blocks, scene.target
     if not target:
         return Difference(frozenset(), frozenset(), frozenset())
     return Difference(
         frozenset(cell for cell in target if cell not in blocks),
-        frozenset(cell for cell, want in target.items() if want and blocks.get(cell, want) != want),
+        frozenset(
+            cell for cell, planned in target.items() if planned and blocks.get(cell, planned) != planned
+        ),
         frozenset(cell for cell in blocks if cell not in target),
     )
 
 
 def count(scene: Scene) -> str:
-    """How many blocks stand and how many are missing, wrong or extra, in words."""
+    """The number of blocks, and how many are missing, wrong or extra, in words."""
     differs = [f"{len(cells)} {name}" for name, cells in difference(scene)._asdict().items() if cells]
     if scene.target and not differs:
         differs = ["all as wanted"]

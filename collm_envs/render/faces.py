@@ -1,8 +1,8 @@
-"""A block world as flat shapes, back to front: what the voxel picture and the episode page draw.
+"""Projects a block world to flat shapes, back to front, for the voxel picture and the episode page.
 
 Orthographic projection.  With yaw a and pitch b the viewer stands in the direction (sin a cos b, sin b,
-cos a cos b) and sees (cos a, 0, -sin a) to the right.  A unit cube that hides part of another is nowhere
-behind it on any axis, so the sum of the coordinates towards the viewer is a painter's order.
+cos a cos b) and sees (cos a, 0, -sin a) to the right.  A unit cube that hides part of another is not behind
+it on any axis, so drawing by the sum of the coordinates towards the viewer is a painter's algorithm.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ Corner = tuple[float, float, float]
 LIGHT = {"x": 0.74, "y": 1.14, "z": 0.92}
 """brightness of a face by the axis it is normal to"""
 SHADOW = (0.2, 0.12)
-"""how far a shadow falls to the right and away from the viewer, per block of height"""
+"""length of a shadow to the right and away from the viewer, per block of height"""
 
 
-class View(NamedTuple):
+class Camera(NamedTuple):
     """Where the viewer stands, in degrees: yaw 0 sees the front (x to the right), 180 the back."""
 
     yaw: float
     pitch: float
 
     def project(self, corner: Corner) -> Point:
-        """A point of the world on the picture: right and up, in blocks."""
+        """The point (right, up) in the picture, in blocks, of a point of the world."""
         a, b = radians(self.yaw), radians(self.pitch)
         x, y, z = corner
         return x * cos(a) - z * sin(a), y * cos(b) - (x * sin(a) + z * cos(a)) * sin(b)
 
     @property
     def towards(self) -> Cell:
-        """Which way along x, y and z the viewer is, each -1 or 1."""
+        """The sign, -1 or 1, of the direction to the viewer along x, y and z."""
         a = radians(self.yaw)
         return 1 if sin(a) >= 0 else -1, 1, 1 if cos(a) >= 0 else -1
 
@@ -45,22 +45,22 @@ class Shape(NamedTuple):
     """One polygon or line.
 
     Filled roles: ground, shadow, block, missing.  Roles that are lines: grid, seam (pattern of a block),
-    wrong and extra (marks on a face that should not look so).
+    wrong and extra (marks on the faces of such blocks).
     """
 
     role: str
     points: tuple[Point, ...]
     colour: str = ""
-    """of a block or a seam; the drawer chooses the others"""
+    """of a block or a seam; the renderer chooses those of other roles"""
     glassy: bool = False
 
 
-def view_of(scene: Scene) -> View:
-    """A wall is seen nearly from the front, anything deeper over the corner of its lowest x and z."""
-    return View(-18, 16) if scene.size[2] == 1 else View(214, 27)
+def view_of(scene: Scene) -> Camera:
+    """A view of a wall nearly from the front, of a deeper world over the corner of lowest x and z."""
+    return Camera(-18, 16) if scene.size[2] == 1 else Camera(214, 27)
 
 
-def shapes(scene: Scene, view: View) -> Iterator[Shape]:
+def shapes(scene: Scene, view: Camera) -> Iterator[Shape]:
     """Ground, shadows, then each visible face of the blocks and of the missing ones, back to front."""
     yield from _ground(scene, view)
     for cell in sorted(scene.blocks):
@@ -89,8 +89,8 @@ def shapes(scene: Scene, view: View) -> Iterator[Shape]:
                 yield Shape("extra", _on(quad, ((0.2, 0.8), (0.8, 0.2))))
 
 
-def bounds(scene: Scene, view: View) -> tuple[float, float, float, float]:
-    """left, bottom, right, top of any world of this size with its ground, in blocks."""
+def bounds(scene: Scene, view: Camera) -> tuple[float, float, float, float]:
+    """(left, bottom, right, top) of the picture of any world of this size with its ground, in blocks."""
     width, height, depth = scene.size
     roof = [(x, height, z) for x in (0, width) for z in (0, depth)]
     points = [view.project(corner) for corner in (*_plate(scene), *roof)]
@@ -98,8 +98,8 @@ def bounds(scene: Scene, view: View) -> tuple[float, float, float, float]:
     return min(across), min(up), max(across), max(up)
 
 
-def ticks(scene: Scene, view: View) -> Iterator[tuple[Point, str]]:
-    """Coordinates along the near edges of the ground, and up the left one of a wall: (place, text)."""
+def ticks(scene: Scene, view: Camera) -> Iterator[tuple[Point, str]]:
+    """(position, text) of the coordinates along the near edges of the ground and up a wall's left edge."""
     (width, height, depth), toward = scene.size, view.towards
     near_x = width + 0.6 if toward[0] > 0 else -0.6
     near_z = depth + 0.6 if toward[2] > 0 else -0.6
@@ -121,7 +121,7 @@ def _steps(length: int) -> range:
 
 
 def _faces(cell: Cell, toward: Cell) -> Iterator[tuple[str, Cell, tuple[Corner, ...]]]:
-    """(axis, cell beyond it, corners: lower left, lower right, upper right, upper left) of three faces."""
+    """(axis, neighbouring cell, corners from lower left, anticlockwise) of the three visible faces."""
     x, y, z = cell
     sx, _, sz = toward
     top = tuple((x + dx, y + 1, z + dz) for dx, dz in ((0, 1), (1, 1), (1, 0), (0, 0)))
@@ -143,20 +143,20 @@ def _block_face(block: Look, axis: str, quad: tuple[Point, ...]) -> Iterator[Sha
 
 
 def _on(quad: tuple[Point, ...], line: tuple[Point, ...]) -> tuple[Point, ...]:
-    """A line in the coordinates of a face, on the picture."""
+    """A line in the coordinates of a face, projected to the picture."""
     (x0, y0), (x1, y1), _, (x3, y3) = quad
     return tuple((x0 + u * (x1 - x0) + v * (x3 - x0), y0 + u * (y1 - y0) + v * (y3 - y0)) for u, v in line)
 
 
 def _plate(scene: Scene) -> tuple[Corner, ...]:
-    """Corners of the ground: the world's footprint with a margin that catches the shadows."""
+    """Corners of the ground: the world's footprint with a margin for the shadows."""
     width, height, depth = scene.size
     low = -0.8 - height * max(SHADOW)
     right, back = width - low, depth - low
     return (low, 0, low), (right, 0, low), (right, 0, back), (low, 0, back)
 
 
-def _ground(scene: Scene, view: View) -> Iterator[Shape]:
+def _ground(scene: Scene, view: Camera) -> Iterator[Shape]:
     width, _, depth = scene.size
     yield Shape("ground", tuple(map(view.project, _plate(scene))))
     for x in range(width + 1):
@@ -165,7 +165,7 @@ def _ground(scene: Scene, view: View) -> Iterator[Shape]:
         yield Shape("grid", (view.project((0, 0, z)), view.project((width, 0, z))))
 
 
-def _shadow(cell: Cell, view: View) -> tuple[Point, ...]:
+def _shadow(cell: Cell, view: Camera) -> tuple[Point, ...]:
     """The outline of a block's shadow on the ground."""
     a = radians(view.yaw)
     right, away = SHADOW

@@ -30,13 +30,12 @@ MODERN = {
     "grass": "grass_block",
     "bed": "white_bed",
 }
-"""names from before 1.13 -> a block id of today; all other names are taken as they are"""
+"""{name before 1.13: block id of today}; all other names stay"""
 _ID = re.compile(r"(?:[a-z0-9_.-]+:)?[a-z0-9_./-]+")
 
 
 def text(scene: Scene) -> str:
-    """The commands, one a line: the box is cleared, then built from the ground up in as few /fill as a
-    greedy search finds.
+    """The commands, one a line: /fill with air, then boxes of equal blocks from the ground up (greedy).
 
     Raises ValueError for a scene without a world and for names that cannot be block ids.
     """
@@ -50,7 +49,7 @@ def text(scene: Scene) -> str:
 
 
 def modern(block: str) -> str:
-    """A block id that today's game knows, without `minecraft:`."""
+    """The block id of today's game, without `minecraft:`.  Raises ValueError for an impossible id."""
     if not _ID.fullmatch(block):
         raise ValueError(f"mcfunction: {block!r} cannot be a block id (a to z, 0 to 9, _ . - /)")
     return MODERN.get(block, block)
@@ -59,12 +58,12 @@ def modern(block: str) -> str:
 def _fill(box: tuple[Cell, Cell], block: str) -> str:
     low, high = box
     name = block if ":" in block else f"minecraft:{block}"
-    one, other = (" ".join(f"~{k or ''}" for k in cell) for cell in (low, high))
-    return f"setblock {one} {name}" if low == high else f"fill {one} {other} {name}"
+    start, end = (" ".join(f"~{k or ''}" for k in cell) for cell in (low, high))
+    return f"setblock {start} {name}" if low == high else f"fill {start} {end} {name}"
 
 
 def _boxes(blocks: Mapping[Cell, str]) -> Iterator[tuple[Cell, Cell, str]]:
-    """Boxes of equal blocks that cover all of them: each grows along x, then z, then y."""
+    """Boxes of equal blocks that cover `blocks`; each is grown along x, then z, then y."""
     left = dict(sorted(blocks.items(), key=lambda entry: (entry[0][1], entry[0][2], entry[0][0])))
     while left:
         (x, y, z), block = next(iter(left.items()))
@@ -79,7 +78,7 @@ def _boxes(blocks: Mapping[Cell, str]) -> Iterator[tuple[Cell, Cell, str]]:
 
 
 def _next_slice(low: Cell, high: list[int], axis: int) -> Iterator[Cell]:
-    """The cells that a box gains when it grows by one along an axis."""
+    """The cells added to a box when it grows by one along an axis."""
     begin, end = list(low), list(high)
     begin[axis] = end[axis] = high[axis] + 1
     return _cells((begin[0], begin[1], begin[2]), (end[0], end[1], end[2]))
@@ -93,7 +92,7 @@ def _cells(low: Cell, high: Cell) -> Iterator[Cell]:
 
 
 def _split(low: Cell, high: Cell) -> Iterator[tuple[Cell, Cell]]:
-    """The box in parts that one /fill may change."""
+    """The box in parts of at most LIMIT blocks."""
     sides = [b - a + 1 for a, b in zip(low, high, strict=True)]
     if sides[0] * sides[1] * sides[2] <= LIMIT:
         yield low, high

@@ -1,8 +1,8 @@
-"""A scene as a picture for a paper: shaded blocks on a ground; missing ones outlined, wrong ones marked.
+"""A scene as a picture: shaded blocks on a ground; missing ones outlined, wrong and extra ones marked.
 
-Draws with matplotlib (`pip install collm[render]`), which is imported only when a picture is asked for.
-Equal scenes give equal pictures, and the size of a picture depends on the size of the world alone, so
-that the turns of an episode can be the frames of a film.
+Draws with matplotlib (`pip install collm[render]`), which is imported when the first picture is drawn.
+Equal scenes give equal pictures, and the size of a picture depends only on the size of the world, so that
+the turns of an episode can be the frames of a film.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from collm_envs.render.faces import Shape, bounds, shapes, ticks, view_of
 from collm_envs.task import Scene
 
 WIDTH, DPI = 6.4, 150
-"""of every picture, in inches and dots per inch"""
+"""width of every picture in inches, dots per inch"""
 MARGIN, LEGEND = 0.2, 0.56
-"""round the world and below it, in inches"""
+"""inches around the world, and below it for the legend"""
 INK, QUIET, PAPER, FONT = "#24241f", "#8a887e", "#ffffff", "DejaVu Sans"
 STYLES: dict[str, tuple[Any, Any, float, Any]] = {
     "ground": ("#f1efe9", "#dfdcd2", 0.8, "solid"),
@@ -31,7 +31,7 @@ STYLES: dict[str, tuple[Any, Any, float, Any]] = {
     "wrong": ("none", "#e69f00", 1.8, "solid"),
     "extra": ("none", "#e0452c", 1.8, "solid"),
 }
-"""role -> fill, edge, line width in points, line style"""
+"""{role: (fill, edge, line width in points, line style)}"""
 
 
 def picture(scene: Scene) -> np.ndarray:
@@ -42,7 +42,7 @@ def picture(scene: Scene) -> np.ndarray:
 
 
 def save(scene: Scene, path: str | Path) -> None:
-    """Write the picture; the suffix of `path` chooses: .png, .svg or .pdf.
+    """Write the picture to `path`, by its suffix as .png, .svg or .pdf.
 
     The same scene gives the same bytes.  Raises ImportError where matplotlib is missing and ValueError
     for another suffix.
@@ -110,7 +110,7 @@ def _block_style(shape: Shape) -> tuple[Any, Any, float, Any]:
 
 
 def _draw_legend(figure: Any, scene: Scene) -> None:
-    """The blocks that stand and the marks in use, in rows below the world; positions in inches."""
+    """Draw the blocks of the world and the marks in use, in rows below it; positions in inches."""
     entries = [(block, Shape("block", (), look(block).colour)) for block in sorted({*scene.blocks.values()})]
     entries += [
         (f"{name} ({len(cells)})", Shape(name, ()))
@@ -144,7 +144,7 @@ def _draw_swatch(figure: Any, shape: Shape, x: float, y: float) -> None:
 
 
 def _write_texts(figure: Any, scene: Scene, height: float) -> None:
-    """Titled texts from the top; each may fill its share of the picture, the rest is cut."""
+    """Write titled texts from the top; each gets an equal share of the picture and is cut there."""
     line = 0.155
     room = max(1, int((height - 2 * MARGIN) / line / max(1, len(scene.texts))) - 2)
     y = height - MARGIN
@@ -160,7 +160,7 @@ def _write_texts(figure: Any, scene: Scene, height: float) -> None:
 def _write(figure: Any, x: float, y: float, text: str, **style: Any) -> None:
     from matplotlib.font_manager import findfont, get_font
 
-    known = get_font(findfont(FONT)).get_charmap()
-    shown = "".join(c if c == "\n" or ord(c) in known else "\ufffd" for c in text)
+    glyphs = get_font(findfont(FONT)).get_charmap()
+    shown = "".join(c if c == "\n" or ord(c) in glyphs else "\ufffd" for c in text)
     style |= {"size": 7.5, "color": INK, "family": FONT, "transform": figure.dpi_scale_trans}
     figure.text(x, y, shown, parse_math=False, **style)

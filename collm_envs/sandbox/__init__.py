@@ -1,4 +1,4 @@
-"""Runs programs that nobody has read, and grades them honestly.  Standard library only.
+"""Runs and grades untrusted programs.  Standard library only.
 
     from collm_envs.sandbox import Sandbox
 
@@ -17,26 +17,27 @@
         result.isolation                # "full"
         result.aux_used                 # True: a test fails once aux returns something else
 
-What is promised: the program runs in a process of its own that may compute and nothing else (no files,
-network, processes, threads, signals), and the expected values never enter that process.  All a program can
-say is "call i returned this plain value"; whether that is right is decided outside.  What no sandbox stops:
-programs that know public tests by heart, and holes in the kernel itself.  Do not give a trainer that runs
-as root a container daemon's socket: any hole would then be the whole machine.
+Guarantee: the program runs in a process of its own that may compute and nothing else (no files, network,
+processes, threads, signals), and the expected values never enter that process.  The program can only report
+"call i returned this plain value"; the comparison is done outside.  No sandbox stops programs that have
+memorised public tests, or exploits of the kernel itself.  Do not give a trainer that runs as root a
+container daemon's socket: one exploit would then take over the whole machine.
 
 Isolation, weakest first: "process" (limits only) < "wasm" < "seccomp" (allow-list of system calls) <
 "no-ns" (and Landlock) < "full" (and namespaces with an empty root).  Linux gives "seccomp" or better to any
-user in any container; what holds is found by attack at start and stands in every result.  Below `require`
-there is SandboxUnavailable, never a silent fallback; the backends "wasm" and "process" are had by name.
+user in any container.  At start a test program attacks the sandbox; the level that resists is reported in
+every result.  A level below `require` raises SandboxUnavailable: there is no silent fallback.  The backends
+"wasm" and "process" are used only where they are named.
 
 Calls of a Sandbox (all blocking and safe from several threads; from asyncio: `asyncio.to_thread`; a forked
 copy of the process opens workers of its own):
 
     grade(main=, entry_point=, tests=, aux=None, preamble="", timeout_s=2.0, counterfactual=False,
           retry_timeouts=False) -> Result
-        what the trusted `preamble` imports and defines stands in every text of the program
+        every text of the program sees what the trusted `preamble` imports and defines
     check(main=, entry_point=, test=, prompt="", ...) -> Result
         HumanEval style: `test` defines check(candidate), `main` may continue the prompt.  total is 1.
-    grade_many([{keywords of grade}, ...]) -> [Result, ...]     keeps all workers busy, results in order
+    grade_many([{keywords of grade}, ...]) -> [Result, ...]     all workers in parallel, results in order
     call(program, function, *arguments, timeout_s=2.0) -> value
         runs a trusted function of yours on untrusted data in a throw-away process; raises CallFailed
 
@@ -52,16 +53,16 @@ A test is one of these mappings; `candidate` and the entry point's own name mean
     {"assert": "assert candidate([1]) == [1]"}                    one trusted assert statement
 
 Plain data: None, bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, of at most a
-million nodes; subclasses count as their base.  Anything else (a generator, a Fraction, an object of a
-program's own) is "unserialisable".  An object's own __eq__, __bool__ or __repr__ is never asked.
+million nodes; subclasses are sent as their base class.  Anything else (a generator, a Fraction, an object of
+a program's own) is "unserialisable".  An object's own __eq__, __bool__ or __repr__ is never called.
 
-What a program finds: this Python, most of its standard library, 512 MB, an empty standard input; what it
-prints is lost.  Threads do not start, so there is no asyncio either.  Of the machine it finds nothing: no
-arguments, environment, paths, host name or time zone; they are the same everywhere.
+A program runs with this Python, most of its standard library, 512 MB and an empty standard input; what it
+prints is discarded.  Threads cannot start, so asyncio does not work either.  Arguments, environment, paths,
+host name and time zone are hidden: they look the same on every machine.
 
-Whether a helper is of use (`counterfactual`): the real helper runs, and what it returns is replaced by
-another value of the same type; or what it does to its arguments is undone.  It is used if that makes a test
-fail that passed.  A program that looks for the replacement and fails on purpose can still feign use.
+`counterfactual` tests whether a helper matters: the real helper runs, and its return value is replaced by
+another value of the same type, or its changes to its arguments are undone.  The helper is used if a test
+that passed then fails.  A program that detects the replacement and fails on purpose can still feign use.
 
 A verdict is "ok", "wrong", "raised:<class name>", "timeout", "died", "unserialisable" or "not_run".  A status
 is "ok" (all calls were answered), "rejected_source", "load_error", "timeout", "limit", "died" or

@@ -1,8 +1,9 @@
-"""Makes the build of CPython that the WebAssembly backend runs programs in.
+"""Builds the CPython for WebAssembly that the backend "wasm" runs programs in.
 
     python -m collm_envs.sandbox.build [PATH]
 
-Without PATH it goes where the backend looks for it.  About a minute; needs `pip install "collm[wasm]"`.
+PATH defaults to where the backend looks for the build.  Takes about a minute; needs `pip install
+"collm[wasm]"`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .wasm import HOW, INSIDE, default_path
 
 
 def build(path: Path) -> None:
-    """Compile the guest to a WebAssembly component, and that to this machine's code at `path`."""
+    """Compile the guest to a WebAssembly component, that to machine code, and write the result to `path`."""
     from wasmtime import component  # type: ignore[import-not-found]
 
     from .inside import vm

@@ -1,4 +1,4 @@
-"""Tests as the caller writes them -> calls to make and ways to judge the replies.  Trusted text only."""
+"""Parses the caller's tests into calls to make and values to compare the replies with.  Trusted text only."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FORMS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One test: a call and what its value must be, or (`text`) a statement for the grader process."""
+    """One test: a call and its expected value, or (`text`) a statement for the grader process."""
 
     call: tuple[Any, ...] = ()
-    """the arguments, as exact builtins that nothing else refers to"""
+    """the arguments: a copy made of exact builtins"""
     expected: Any = None
     """exact builtins only"""
     tolerance: float | None = None
@@ -44,14 +44,17 @@ class Case:
 
 
 def _room(atom: Any) -> int:
-    """Bytes that an atom equal to this one may take in a frame: its other kinds of number included."""
+    """Most bytes that a value equal to `atom` takes in a frame, in whatever numeric type it is sent."""
     if type(atom) in (str, bytes):
         return NUMBER_ROOM + 4 * len(atom)
     return NUMBER_ROOM + (atom.bit_length() // 4 if type(atom) is int else 0)
 
 
 def _plain(what: str, value: Any) -> tuple[int, Any]:
-    """(room for its like in a frame, copy in exact builtins) of a value the caller gave, or ValueError."""
+    """(most bytes an equal value takes in a frame, copy in exact builtins).
+
+    Raises ValueError for other data.
+    """
     if type(value) in ATOMS:
         return _room(value), value
     if type(value) is list and ATOMS.issuperset(map(type, value)):
@@ -84,17 +87,17 @@ def read_test(test: Mapping[str, Any], name: str, entry_point: str) -> Case:
 
 
 def read_assert(text: str, name: str, entry_point: str) -> Case:
-    """An assert statement as a call where it has a simple shape, else as text for the grader process."""
+    """An assert statement as a call if it has one of the shapes of `_simple`, else as text for the grader."""
     try:
         (statement,) = ast.parse(text.strip()).body
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"{name}: need one assert statement, got {text!r} ({error})") from None
     if not isinstance(statement, ast.Assert):
         raise ValueError(f"{name}: need one assert statement, got {text!r}")
-    found = _simple(statement.test, {"candidate", entry_point})
-    if found is None:
+    mapping = _simple(statement.test, {"candidate", entry_point})
+    if mapping is None:
         return Case(text=text.strip())
-    return read_test(found, name, entry_point)
+    return read_test(mapping, name, entry_point)
 
 
 def _literal(node: ast.expr) -> tuple[bool, Any]:
@@ -105,15 +108,15 @@ def _literal(node: ast.expr) -> tuple[bool, Any]:
 
 
 def _arguments(node: ast.expr, names: set[str]) -> list[Any] | None:
-    """The arguments of `candidate(literals)`, or None."""
+    """The arguments of `candidate(literals)`, or None for any other expression."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names):
         return None
-    read = [_literal(argument) for argument in node.args]
-    return [value for _, value in read] if all(ok for ok, _ in read) and not node.keywords else None
+    literals = [_literal(argument) for argument in node.args]
+    return [value for _, value in literals] if all(ok for ok, _ in literals) and not node.keywords else None
 
 
 def _simple(node: ast.expr, names: set[str]) -> dict[str, Any] | None:
-    """The test mapping of an asserted expression, or None where its shape is not one of ours."""
+    """The test mapping of an asserted expression, or None if it is not a call compared with a literal."""
     if (arguments := _arguments(node, names)) is not None:
         return {"input": arguments, "truth": True}
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -134,7 +137,7 @@ def _simple(node: ast.expr, names: set[str]) -> dict[str, Any] | None:
 
 
 def _within(left: ast.expr, operator: ast.cmpop, right: ast.expr, names: set[str]) -> dict[str, Any] | None:
-    """abs(candidate(literals) - number) < tolerance, the difference either way round."""
+    """The test mapping of abs(candidate(literals) - number) < tolerance; either order of the difference."""
     ok, tolerance = _literal(right)
     if not ok or type(tolerance) not in (int, float) or not 0 <= tolerance < math.inf:
         return None
@@ -144,10 +147,10 @@ def _within(left: ast.expr, operator: ast.cmpop, right: ast.expr, names: set[str
         isinstance(left.args[0], ast.BinOp) and isinstance(left.args[0].op, ast.Sub)
     ):
         return None
-    one, other = left.args[0].left, left.args[0].right
-    if _arguments(one, names) is None:
-        one, other = other, one
-    arguments, (ok, expected) = _arguments(one, names), _literal(other)
+    call, number = left.args[0].left, left.args[0].right
+    if _arguments(call, names) is None:
+        call, number = number, call
+    arguments, (ok, expected) = _arguments(call, names), _literal(number)
     if arguments is None or not ok or type(expected) not in (int, float):
         return None
     if isinstance(operator, ast.Lt):

@@ -1,9 +1,9 @@
-"""Compares what a program returned with what was expected, by walking the expected value.
+"""Compares the value a program returned with the expected one, by walking the expected value.
 
-The reply is tokens written by the program (see `inside.wire`).  It is never rebuilt: the walk stops at the
-first difference, its work is bounded by the size of the expected value, and no container ever holds the
-program's keys.  The meaning is Python's == on plain data: a list is no tuple, 1 == 1.0 == True, NaN equals
-nothing.
+The reply is a list of tokens written by the program (see `inside.wire`).  It is not decoded as a whole: the
+walk stops at the first difference, takes time bounded by the size of the expected value, and puts none of the
+program's keys into a container.  The meaning is Python's == on plain data: a list is no tuple, 1 == 1.0 ==
+True, NaN equals nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 from .inside import wire
 
 TAGS = {list: "l", tuple: "t", dict: "d", set: "SZ", frozenset: "SZ"}
-"""tags that a container of this class may have come with"""
+"""class of the expected container -> the token tags that may match it"""
 
 
 class _Differs(Exception):
-    """The reply is not what was expected from here on."""
+    """The reply differs from the expected value."""
 
 
 def equal(expected: Any, tokens: list[str], start: int, tolerance: float | None = None) -> bool:
     """Whether the value at `tokens[start:]` equals `expected`, which is made of exact builtins.
 
     With a tolerance, numbers may differ by at most that, inside containers too (but not as keys); NaN and
-    infinity are never within it.  Raises BadFrame for tokens that are not a value.
+    infinity are never within tolerance.  Raises BadFrame for tokens that are not a value.
     """
     try:
         return _walk(expected, tokens, start, tolerance) == len(tokens)
@@ -33,7 +33,7 @@ def equal(expected: Any, tokens: list[str], start: int, tolerance: float | None 
 
 
 def truth(tokens: list[str], start: int) -> bool:
-    """bool() of the value at `tokens[start:]`, without asking the program."""
+    """bool() of the value at `tokens[start:]`, computed here and not by the program."""
     if start >= len(tokens):
         raise wire.BadFrame("no value")
     size = wire.container_size(tokens[start])
@@ -51,7 +51,7 @@ def _close(expected: Any, value: Any, tolerance: float) -> bool:
 
 
 def _walk(expected: Any, tokens: list[str], at: int, tolerance: float | None) -> int:
-    """The place after the value at `at`, or _Differs."""
+    """Index of the token after the value at `at`.  Raises _Differs where it is not `expected`."""
     if at >= len(tokens):
         raise wire.BadFrame("value cut short")
     token = tokens[at]
@@ -77,27 +77,30 @@ def _walk(expected: Any, tokens: list[str], at: int, tolerance: float | None) ->
 
 def _walk_hashed(expected: Any, tokens: list[str], at: int, tolerance: float | None) -> int:
     """A dict or set of the right size: every key of the reply is looked up among the expected ones."""
-    places = {key: place for place, key in enumerate(expected)}
-    seen = bytearray(len(places))
+    index_of = {key: index for index, key in enumerate(expected)}
+    matched = bytearray(len(index_of))
     longest = max((len(wire.encode(key)) for key in expected), default=0)
-    for _ in places:
+    for _ in index_of:
         end = _span(tokens, at, longest)
         key = wire.decode(tokens[at:end])
         at = end
         try:
-            place = places.get(key)
+            index = index_of.get(key)
         except TypeError:
             raise wire.BadFrame("unhashable key") from None
-        if place is None or seen[place]:
+        if index is None or matched[index]:
             raise _Differs
-        seen[place] = 1
+        matched[index] = 1
         if type(expected) is dict:
             at = _walk(expected[key], tokens, at, tolerance)
     return at
 
 
 def _span(tokens: list[str], at: int, most: int) -> int:
-    """The place after the value at `at`; _Differs where it has more than `most` nodes."""
+    """Index of the token after the value at `at`.
+
+    Raises _Differs if the value has more than `most` nodes.
+    """
     missing, end = 1, at
     while missing:
         if end >= len(tokens):

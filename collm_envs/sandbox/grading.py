@@ -1,4 +1,4 @@
-"""From a program and its cases to verdicts, on one slot: budgets, second chances, stubs for helpers."""
+"""Runs a program on its cases in one slot: CPU budgets, restarts after a crash, stubs for helpers."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from .run import WALL, Program, Run, run
 from .worker import Worker
 
 MAX_CHILDREN = 3
-"""a program that died in a call is run again for the calls after it, so often in all"""
+"""children per grading: after a program dies in a call, a new child goes on with the next call"""
 LEAST_S = 0.05
-"""a CPU budget below this is not worth a child"""
+"""no child is started for less CPU time than this"""
 
 
 class Slot(NamedTuple):
-    """What one grading needs to itself: a worker for programs, and one for trusted tests."""
+    """What one grading uses exclusively: a worker for programs and one for trusted tests."""
 
     programs: Worker
     tests: Worker
 
 
 def _all(stretch: Callable[[int, float], Run], n: int, cpu_s: float) -> Run:
-    """One verdict for each of n cases, inside one CPU budget; the status is the first thing that went wrong.
+    """One verdict for each of n cases within one CPU budget; the status is the first that is not "ok".
 
-    `stretch(start, cpu_s)` runs the cases from `start` on, as far as one child gets.
+    `stretch(start, cpu_s)` runs the cases from index `start` on in one child, until that child ends.
     """
-    whole = Run("ok")
+    total = Run("ok")
     began, left = time.monotonic(), cpu_s
     for _ in range(MAX_CHILDREN):
-        part = stretch(len(whole.verdicts), left)
-        whole.verdicts += part.verdicts
-        whole.cpu_s += part.cpu_s
-        whole.error = whole.error or part.error
-        if whole.status == "ok":
-            whole.status = part.status
+        part = stretch(len(total.verdicts), left)
+        total.verdicts += part.verdicts
+        total.cpu_s += part.cpu_s
+        total.error = total.error or part.error
+        if total.status == "ok":
+            total.status = part.status
         died_in_a_call = part.status == "died" and part.verdicts
-        left = cpu_s - max(whole.cpu_s, (time.monotonic() - began) / WALL)
-        if not died_in_a_call or len(whole.verdicts) == n or left < LEAST_S:
+        left = cpu_s - max(total.cpu_s, (time.monotonic() - began) / WALL)
+        if not died_in_a_call or len(total.verdicts) == n or left < LEAST_S:
             break
-    whole.verdicts += [("not_run", "")] * (n - len(whole.verdicts))
-    return whole
+    total.verdicts += [("not_run", "")] * (n - len(total.verdicts))
+    return total
 
 
 def grade(slot: Slot, program: Program, cases: Sequence[Case], cpu_s: float) -> Run:
-    """All cases: those that are data first, then those that need the grader process."""
+    """The verdicts on all cases: first those that are data, then those that need the grader process."""
     data = [case for case in cases if not case.text]
     texts = [case.text for case in cases if case.text]
 
     def by_data(start: int, budget: float) -> Run:
-        rest = data[start:]
-        calls, rooms = [case.call for case in rest], [case.room for case in rest]
-        return run(slot.programs, program, calls, rooms, budget, lambda i, frame: rest[i].judge(frame))
+        cases_left = data[start:]
+        calls, rooms = [case.call for case in cases_left], [case.room for case in cases_left]
+        return run(slot.programs, program, calls, rooms, budget, lambda i, frame: cases_left[i].judge(frame))
 
     def by_text(start: int, budget: float) -> Run:
         return remote.run(slot.programs, slot.tests, program, texts[start:], budget)
@@ -78,32 +78,32 @@ def grade(slot: Slot, program: Program, cases: Sequence[Case], cpu_s: float) -> 
 def values(
     slot: Slot, program: Program, calls: Sequence[Sequence[Any]], cpu_s: float
 ) -> tuple[Run, list[Any]]:
-    """What a program's calls returned, as exact builtins; None where there is no value."""
-    found: list[Any] = [None] * len(calls)
-    plain = [wire.decode(wire.encode(list(arguments))) for arguments in calls]
+    """(the run, the value of each call as exact builtins, None for a call without a value)."""
+    returned: list[Any] = [None] * len(calls)
+    plain_calls = [wire.decode(wire.encode(list(arguments))) for arguments in calls]
 
     def stretch(start: int, budget: float) -> Run:
         def keep(i: int, frame: list[str]) -> str:
-            found[start + i] = wire.decode(frame, 2)
+            returned[start + i] = wire.decode(frame, 2)
             return "ok"
 
-        rest = plain[start:]
-        return run(slot.programs, program, rest, [0] * len(rest), budget, keep)
+        calls_left = plain_calls[start:]
+        return run(slot.programs, program, calls_left, [0] * len(calls_left), budget, keep)
 
-    return _all(stretch, len(calls), cpu_s), found
+    return _all(stretch, len(calls), cpu_s), returned
 
 
 Try = Callable[[Program, Sequence[int], float], Run]
-"""the tests of these indices on one program, within a budget of CPU seconds"""
+"""attempt(program, indices of tests, CPU seconds) -> the run of those tests"""
 ENDED = ("ok", "wrong", "unserialisable")
 
 
 def without_helpers(attempt: Try, program: Program, base: Run, cpu_s: float) -> dict[str, str]:
-    """Helper -> what becomes of the tests that passed once its value is replaced: ok, wrong or timeout.
+    """{helper: ok, wrong or timeout}: the worst verdict on the passed tests once its value is replaced.
 
-    Each kind of stub is tried until one makes a test fail that passed.  `base` is the run without stubs.
-    A stub may take ten times its CPU time, half a second at least, and three times the limit at most: a
-    program that loops for ever on a stub costs no more, and one that a stub merely slows down is not lost.
+    Each kind of stub is tried until a test that passed fails.  `base` is the run without stubs.  The run of
+    a stub may take ten times the CPU time of `base`, at least 0.5 s and at most WALL times `cpu_s`: enough
+    for a program that a stub slows down, and a bound for one that a stub sends into an endless loop.
     """
     ended = [
         k for k, (verdict, _) in enumerate(base.verdicts) if verdict in ENDED or verdict[:7] == "raised:"
@@ -124,7 +124,7 @@ def without_helpers(attempt: Try, program: Program, base: Run, cpu_s: float) -> 
 
 
 def _mentions(program: Program, name: str) -> bool:
-    """Whether a text after a helper holds its name, in whatever letters Python takes for it."""
+    """Whether a later text contains the helper's name, normalised (NFKC) as Python does identifiers."""
     names = [helper for helper, _ in program.helpers]
     later = [text for _, text in program.helpers[names.index(name) + 1 :]]
     return any(name in unicodedata.normalize("NFKC", text) for text in (*later, program.main))

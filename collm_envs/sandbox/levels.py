@@ -1,4 +1,4 @@
-"""How much is really in force, found by attack, and what to tell a user whose machine cannot do enough."""
+"""Measures the isolation level by attacking it, and words the error where a machine gives too little."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ Remedies, best first:
 
 
 def level_of(features: dict[str, Any]) -> Level:
-    """The level that the features of a zygote amount to."""
+    """The isolation level that corresponds to a zygote's features."""
     if features["wasm"]:
         return "wasm"
     if not features["seccomp"]:
@@ -86,7 +86,7 @@ def level_of(features: dict[str, Any]) -> Level:
 
 
 def missing(features: dict[str, Any], require: Level) -> str:
-    """What keeps a machine with these features below `require`, in words."""
+    """Why a machine with these features is below the level `require`, in words."""
     reasons = []
     if not features["seccomp"]:
         reasons.append("seccomp filters cannot be installed")
@@ -104,7 +104,7 @@ def unavailable(level: Level, require: Level, why: str) -> SandboxUnavailable:
 
 
 def admit(worker: Worker, require: Level) -> Level:
-    """Hold a started worker to its features by attacking it.  Returns its level.
+    """Check by attack that a started worker has the isolation it claims.  Returns its level.
 
     Raises SandboxUnavailable where the level is below `require`, or an attack succeeds that should not.
     """
@@ -112,35 +112,35 @@ def admit(worker: Worker, require: Level) -> Level:
     if LEVELS.index(level) < LEVELS.index(require):
         raise unavailable(level, require, missing(worker.features, require))
     if level != "process":
-        could = _successes(worker)
-        if could:
-            what = f"a test program could {', '.join(could)}"
+        succeeded = _successes(worker)
+        if succeeded:
+            what = f"a test program could {', '.join(succeeded)}"
             raise SandboxUnavailable(f"level {level!r} does not hold: {what}.\n{REMEDIES}")
     return level
 
 
 def _successes(worker: Worker) -> list[str]:
-    """The attacks that succeed.  One that ends the program that tries it does not."""
-    could: list[str] = []
-    rest = list(ATTACKS)
+    """The names of the attacks that succeed; an attack that ends its own program has failed."""
+    succeeded: list[str] = []
+    untried = list(ATTACKS)
 
     def judge(i: int, frame: list[str]) -> str:
         if wire.decode(frame, 2) is not True:
-            could.append(rest[i])
+            succeeded.append(untried[i])
         return "ok"
 
-    while rest:
+    while untried:
         outcome = run(
-            worker, Program(CANARY, "attack"), [[name] for name in rest], [0] * len(rest), 2.0, judge
+            worker, Program(CANARY, "attack"), [[name] for name in untried], [0] * len(untried), 2.0, judge
         )
         if not outcome.verdicts:
             raise InfraError(f"the test program ended with {outcome.status!r}: {outcome.error}")
-        del rest[: len(outcome.verdicts)]
-    return could
+        del untried[: len(outcome.verdicts)]
+    return succeeded
 
 
 def stops_loops(worker: Worker) -> None:
-    """Raises SandboxUnavailable where an endless loop is not ended by its limit."""
+    """Raises SandboxUnavailable if the time limit does not end an endless loop."""
     outcome = run(worker, Program("def f():\n    while True: pass\n", "f"), [[]], [0], LOOP_S, _never)
     if outcome.status != "timeout":
         raise SandboxUnavailable(f"an endless loop ended with {outcome.status!r} instead of its time limit")

@@ -1,4 +1,4 @@
-"""The slots of a sandbox, handed to one caller at a time; they survive threads, forks and Ctrl-C."""
+"""The slots of a sandbox, each used by one caller at a time; safe with threads, forks and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .worker import Kind, Worker
 
 
 class Pool:
-    """`workers` slots.  Each is started when it is first needed, and again after any doubt about it."""
+    """`workers` slots.  A slot's processes start at its first use, and anew after any error."""
 
     def __init__(self, workers: int, kind: Kind, require: Level) -> None:
         self._workers = workers
@@ -39,7 +39,10 @@ class Pool:
 
     @contextmanager
     def slot(self) -> Iterator[Slot]:
-        """A slot of one's own, waited for; whatever is raised while it is held, its processes are ended."""
+        """A slot for the caller alone; blocks until one is free.
+
+        An exception inside ends the slot's processes.
+        """
         with self._changed:
             while not self._idle and not self._closed:
                 self._changed.wait()
@@ -62,7 +65,7 @@ class Pool:
                     worker.kill()
 
     def close(self) -> None:
-        """End every process; a slot in use is ended by its user when done."""
+        """End the processes of all idle slots; a slot in use ends when its caller returns it."""
         with self._changed:
             self._closed = True
             idle = list(self._idle)
@@ -72,7 +75,7 @@ class Pool:
                 worker.kill()
 
     def forget(self) -> None:
-        """In a forked copy of this process: leave the parent's processes alone, and begin anew."""
+        """In a forked copy of this process: leave the parent's slots running, and make new ones."""
         for slot in self._slots:
             for worker in slot:
                 worker.forget()

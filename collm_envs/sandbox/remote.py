@@ -1,4 +1,4 @@
-"""Tests that are code: they run in a grader process, with the program in another, joined by a socket."""
+"""Tests that are code: they run in a grader process and call the program in its own process over a socket."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .run import WALL, Child, Program, Run, clean, job_frame
 from .worker import Hung, Worker
 
 GRADER_FACTOR = 2.0
-"""CPU seconds the tests themselves may use per second of the program's limit"""
+"""CPU seconds that the tests may use, per second of the program's limit"""
 GRADER_LEAST_S = 1.0
 
 
 class UnusableTest(SandboxError, ValueError):
-    """The tests themselves, or their prompt, cannot be run: nothing was learnt about the program."""
+    """The tests or their prompt cannot be run, so the program was not graded."""
 
 
 def run(
@@ -27,9 +27,9 @@ def run(
     prompt: str = "",
     check: str = "",
 ) -> Run:
-    """Run each of `texts` with `candidate` as a proxy of the program, after `prompt` and `check` are defined.
+    """Execute `prompt` and `check`, then each of `texts`, with `candidate` bound to a proxy of the program.
 
-    Stops at the first text in which the program's process was lost.  Raises InfraError or UnusableTest.
+    Stops at the first text during which the program's process ended.  Raises InfraError or UnusableTest.
     """
     with Child(programs, b"p", program.frame([], True, cpu_s), cpu_s) as child:
         early = child.load()

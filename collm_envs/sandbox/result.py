@@ -1,4 +1,4 @@
-"""What a grading comes to, and how it can fail to come to anything."""
+"""The result of a grading, and the errors raised where there is none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SandboxError(Exception):
 
 
 class SandboxUnavailable(SandboxError):
-    """This machine cannot give the isolation that was required; the message says what is missing."""
+    """This machine cannot give the required isolation; the message says what is missing."""
 
 
 class InfraError(SandboxError):
@@ -29,7 +29,7 @@ class InfraError(SandboxError):
 
 
 class CallFailed(SandboxError):
-    """`Sandbox.call` got no value; `status` is the run's status or the call's verdict."""
+    """`Sandbox.call` got no value; `status` is the status of the run or the verdict on the call."""
 
     def __init__(self, status: str, message: str) -> None:
         super().__init__(f"{status}: {message}" if message else status)
@@ -38,10 +38,13 @@ class CallFailed(SandboxError):
 
 @dataclass(frozen=True)
 class LoadError:
-    """Why a program did not become a function.  Class names and messages are the program's own claims."""
+    """Why a program could not be loaded.
+
+    Class names and messages come from the program: do not trust them.
+    """
 
     part: str
-    """the helper's name, or "main" for a text that does not compile, "solution" once main runs"""
+    """the helper's name; "main" if the main text does not compile, "solution" if it fails while it runs"""
     kind: str
     """class name: SyntaxError, NameError, ..."""
     message: str
@@ -58,15 +61,15 @@ class Result:
     tests: tuple[str, ...]
     """one verdict a test: ok, wrong, raised:<class>, timeout, died, unserialisable or not_run"""
     messages: tuple[str, ...]
-    """one a test: the message of the exception it raised, as the program claims it; else """ ""
+    """one a test: the exception's message as the program reports it, empty if none was raised"""
     isolation: Level
     features: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """what was in force around the program"""
+    """which layers of isolation were in force"""
     error: LoadError | None = None
     """set where status is load_error or rejected_source"""
     without: Mapping[str, str] | None = None
-    """helper -> ok, wrong or timeout: what becomes of the tests that passed once its value is replaced; None
-    without the counterfactual, empty where no test passed"""
+    """{helper: ok, wrong or timeout}: the verdict on the passed tests once the helper's value is replaced;
+    None without `counterfactual`, empty if no test passed"""
 
     @property
     def passed(self) -> int:
@@ -78,12 +81,12 @@ class Result:
 
     @property
     def used(self) -> tuple[str, ...] | None:
-        """Names of the helpers whose value mattered to a test; None without the counterfactual."""
+        """Names of the helpers whose replacement makes a passed test fail; None without `counterfactual`."""
         if self.without is None:
             return None
         return tuple(name for name, word in self.without.items() if word != "ok")
 
     @property
     def aux_used(self) -> bool | None:
-        """Whether any helper was of use; None without the counterfactual."""
+        """Whether any helper is used; None without `counterfactual`."""
         return None if self.used is None else bool(self.used)

@@ -1,4 +1,4 @@
-"""One program in one child, from source to the frames it answered with.  Knows nothing of what is right."""
+"""Runs one program in one child process and reads its replies.  Does not know the expected values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WALL = 3.0
 """wall-clock seconds allowed per CPU second"""
 BUSY = 0.05
 MAX_EXTENSIONS = 3
-"""a program that still used this share of a processor gets the wall time again, so often: the machine is
-overloaded, and its CPU limit will end it anyway; one that sleeps does not"""
+"""a program that used at least the share BUSY of a processor gets its wall time again, at most MAX_EXTENSIONS
+times: the machine is overloaded, and the CPU limit still ends the program; a sleeping one gets no more"""
 SIGKILL = 9
 SPENT = 0.9
-"""a program that ends after this share of its CPU time ran out of it: clocks differ a little"""
+"""a program killed after this share of its CPU time counts as timed out: clocks differ a little"""
 MAX_TEXT = 200
 
 
@@ -32,22 +32,22 @@ class KilledFromOutside(InfraError):
 
 
 def job_frame(job: dict[str, Any]) -> bytes:
-    """A job of trusted plain data, as the zygote's children read it: same interpreter, so marshal will do."""
+    """A job of trusted plain data as bytes: marshal, since the zygote's children run the same interpreter."""
     body = marshal.dumps(job)
     return wire.HEADER.pack(len(body)) + body
 
 
 @dataclass(frozen=True)
 class Program:
-    """Texts that nobody has read, and the names they are to define."""
+    """Untrusted texts and the names that they must define."""
 
     main: str
     entry: str
     helpers: tuple[tuple[str, str], ...] = ()
     preamble: str = ""
-    """trusted; its names stand in every text"""
+    """trusted; every text sees its names"""
     stub: tuple[str, str] | None = None
-    """a helper that is replaced, and the kind of stub: see `inside.stubs`"""
+    """(name of a replaced helper, kind of stub): see `inside.stubs`"""
 
     def frame(self, calls: Sequence[Sequence[Any]], serve: bool, cpu_s: float) -> bytes:
         """The job as the child reads it: no expected value, no test."""
@@ -64,7 +64,7 @@ class Program:
         return job_frame(job)
 
     def unfit(self) -> LoadError | None:
-        """What forbids these texts before anybody parses them: size, NUL, lone surrogates."""
+        """Why the texts are rejected without parsing (size, NUL, lone surrogates), or None."""
         for part, text in (*self.helpers, ("main", self.main)):
             if "\0" in text:
                 return LoadError(part, "ValueError", "source holds a NUL character", 0, 0)
@@ -79,7 +79,7 @@ class Program:
 
 @dataclass
 class Run:
-    """How far one child came."""
+    """The outcome of one child process."""
 
     status: Status
     verdicts: list[tuple[str, str]] = field(default_factory=list)
@@ -89,33 +89,36 @@ class Run:
 
 
 def clean(claim: str, most: int = MAX_TEXT) -> str:
-    """A program's word as text that is safe to print: cut, without control characters."""
+    """Text from a program made safe to print: at most `most` characters, control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in claim[:most])
 
 
 def number(claim: str) -> int:
-    """A program's word as a line or column, 0 where it is none."""
+    """A line or column number reported by a program, 0 if it is not a number."""
     return int(claim) if claim.isascii() and claim.isdigit() and len(claim) < 8 else 0
 
 
 class Child:
-    """A process forked for one job, from `ready` to its end; leaving the context, it is gone.
+    """A process forked for one job; leaving the context ends the process.
 
-    An exception leaves the worker in doubt: whoever owns the worker must then kill it.
+    After an exception the state of the worker is unknown: its owner must kill it.
     """
 
     def __init__(
-        self, worker: Worker, command: bytes, frame: bytes, cpu_s: float, *more: socket.socket
+        self, worker: Worker, command: bytes, frame: bytes, cpu_s: float, *sockets: socket.socket
     ) -> None:
-        """Fork, send the job, see it locked down: nothing untrusted has run yet.  Raises InfraError."""
+        """Fork, send the job, wait until the child is locked down; no untrusted code has run yet.
+
+        Raises InfraError.
+        """
         self.worker, self.cpu_s = worker, cpu_s
         self._ending: Ending | None = None
-        ours, theirs = socket.socketpair()
-        self.channel = Channel(ours)
+        our_end, child_end = socket.socketpair()
+        self.channel = Channel(our_end)
         first: list[str] | None = None
         try:
-            worker.begin(command, theirs, *more)
-            theirs.close()
+            worker.begin(command, child_end, *sockets)
+            child_end.close()
             limit = time.monotonic() + START_S
             self.channel.send(frame, limit)
             first = self.channel.read(limit)
@@ -124,9 +127,9 @@ class Child:
         except (Hung, OSError, wire.BadFrame) as error:
             raise InfraError(f"a child did not come up: {type(error).__name__} {error}") from error
         finally:
-            theirs.close()
+            child_end.close()
             if first != ["ready"]:
-                ours.close()
+                our_end.close()
         self._wall_s = WALL * cpu_s
         self.deadline = time.monotonic() + self._wall_s
         self._extensions, self._cpu_seen = 0, 0.0
@@ -140,7 +143,7 @@ class Child:
             self.end()
 
     def read(self, most: int = MAX_FRAME) -> list[str] | None:
-        """The next frame, None where it hung up.  Raises Hung at its limit of wall time, or BadFrame."""
+        """The next frame, None if the child closed its end.  Raises Hung at the deadline, or BadFrame."""
         while True:
             try:
                 return self.channel.read(self.deadline, most)
@@ -149,7 +152,10 @@ class Child:
                     raise
 
     def starved(self) -> bool:
-        """Whether it ran out of wall time while computing; then it has more of it."""
+        """True if the child used CPU since the last look: its deadline is then extended.
+
+        At most MAX_EXTENSIONS times.
+        """
         if self._extensions == MAX_EXTENSIONS:
             return False
         used = self.worker.cpu_so_far()
@@ -161,13 +167,13 @@ class Child:
         return busy
 
     def end(self, grace: bool = False) -> Ending:
-        """Kill it if need be, and tell how it went."""
+        """End the child if it still runs.  With `grace` it first gets a moment to end by itself."""
         if self._ending is None:
             self._ending = self.worker.end(grace)
         return self._ending
 
     def why_gone(self) -> Status:
-        """Why it hung up early: out of time, or died.  Raises KilledFromOutside."""
+        """Why the child closed its end early: "timeout" or "died".  Raises KilledFromOutside."""
         ending = self.end(grace=True)
         if ending.cpu_s >= SPENT * self.cpu_s:
             return "timeout"
@@ -177,7 +183,7 @@ class Child:
         return "died"
 
     def load(self) -> Run | None:
-        """Wait for the program to be defined.  None where it is, else the run that ends here."""
+        """Wait until the program is loaded.  Returns None then, else the run that failed."""
         try:
             frame = self.read()
         except Hung:
@@ -196,7 +202,7 @@ class Child:
 
 
 def read_reply(frame: list[str], i: int, judge: Callable[[int, list[str]], str]) -> tuple[str, str]:
-    """(verdict, message) for the reply to call i.  Raises BadFrame for anything else."""
+    """(verdict, message) on the reply to call i.  Raises BadFrame if the frame is not that reply."""
     match frame:
         case ["returned", at, *_] if at == str(i):
             return judge(i, frame), ""
@@ -235,10 +241,10 @@ def run(
     cpu_s: float,
     judge: Callable[[int, list[str]], str],
 ) -> Run:
-    """Make the calls in order in one fresh child, and judge each reply as it comes.
+    """Make the calls in order in one fresh child and judge each reply.
 
-    `judge(i, frame)` gives the verdict on a returned value, `rooms` the bytes that each call's value may take
-    beyond MAX_FRAME.  Raises InfraError.
+    `judge(i, frame)` returns the verdict on the value of call i.  `rooms[i]`: bytes that the reply to call i
+    may take beyond MAX_FRAME.  Raises InfraError.
     """
     with Child(worker, b"p", program.frame(calls, False, cpu_s), cpu_s) as child:
         result = child.load() or _answers(child, rooms, judge)

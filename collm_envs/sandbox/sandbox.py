@@ -1,4 +1,4 @@
-"""The public face: what may be asked of a sandbox."""
+"""The public class `Sandbox`: grade, check, grade_many, call."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from .run import Program, Run
 from .worker import Kind
 
 ATTEMPTS = 3
-"""how often a grading is begun before a failing machine is reported"""
+"""tries of one grading before InfraError is raised"""
 BACKENDS: dict[str, tuple[Kind, Level | None]] = {
     "auto": ("kernel", None),
     "wasm": ("wasm", "wasm"),
     "process": ("plain", "process"),
 }
-"""backend -> what its zygotes are, and the level that naming it accepts"""
+"""{backend: (kind of its zygotes, the level it requires; None: as in `require`)}"""
 T = TypeVar("T")
 
 
 class Sandbox:
-    """Runs and grades programs nobody has read; see the package's docstring.
+    """Runs and grades untrusted programs; see the package's docstring.
 
     `workers` programs run at the same time; `require` is the weakest isolation that is accepted ("full",
-    "no-ns" or "seccomp").  Two backends are had by name only, whatever `require` says: "wasm" runs programs
+    "no-ns" or "seccomp").  Two backends ignore `require` and are used only if named: "wasm" runs programs
     in WebAssembly (see `collm_envs.sandbox.wasm`), "process" in a bare process with limits.  Raises
-    SandboxUnavailable where the machine cannot give that.
+    SandboxUnavailable if the machine cannot give that isolation.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End every process of this sandbox.  Gradings under way in other threads end first."""
+        """End every process of this sandbox, after the gradings that other threads are running."""
         self._finalizer()
 
     def grade(
@@ -91,18 +91,18 @@ class Sandbox:
     ) -> Result:
         """Run one program against its tests.
 
-        `preamble` is trusted Python, a problem's prompt say: what it imports and defines stands in every
-        text, but for the entry point; a statement of it that does not run is left out.
+        `preamble` is trusted Python, for example a problem's prompt: every text sees what it imports and
+        defines, except the entry point; a statement of the preamble that raises is skipped.
 
-        `timeout_s` is CPU seconds for the program with all its calls.  The wall clock allows three times
-        that, and more only to a program that an overloaded machine keeps waiting.  `retry_timeouts` repeats
-        a program that ran out of time once, with twice the limit.
+        `timeout_s` is CPU seconds for the program with all its calls.  The wall-clock limit is three
+        times that, and longer only if an overloaded machine starves the program.  `retry_timeouts` repeats a
+        program that timed out once, with twice the limit.
 
         `counterfactual` grades again with each helper's value replaced by others of its type (see
         `inside.stubs`) and fills `without`, `used` and `aux_used`.
 
         Raises TypeError or ValueError for arguments that are not as the package's docstring says, and
-        InfraError when the machine fails, which is no score.  Whatever the texts hold is a Result.
+        InfraError if the machine fails.  Whatever the untrusted texts do, the outcome is a Result.
         """
         program = _program(main, entry_point, aux, preamble)
         cases = [read_test(test, f"tests[{i}]", entry_point) for i, test in enumerate(tests)]
@@ -128,11 +128,11 @@ class Sandbox:
         """Run a `check(candidate)` from a data set, HumanEval style.  The result has one test.
 
         `test` and `prompt` are trusted: they run in a grader process, where `candidate` and the entry point's
-        name call the program in its own.  What travels are copies, so a test cannot see its arguments
-        changed, nor a program spoil them.  `prompt` is executed first, for helpers and exceptions that the
-        tests use.  `main` is a whole program, or what follows the prompt: a text whose first line but
-        for comments is indented.  The rest is as in `grade`.  Raises ValueError where the tests themselves do
-        not run.
+        name call the program in its own process.  Arguments and values are copied between the two, so a
+        program cannot change the arguments that a test holds.  `prompt` is executed before `test`, for the
+        helpers and exceptions that it defines.  `main` is a whole program or a continuation of the prompt:
+        a text whose first line that is no comment is indented.  The other arguments are as in `grade`.
+        Raises ValueError (UnusableTest) if the tests themselves do not run.
         """
         test, prompt, main = _text("test", test), _text("prompt", prompt), _text("main", main)
         program = _program(prompt + main if _continues(main) else main, entry_point, aux, preamble)
@@ -154,7 +154,7 @@ class Sandbox:
         counterfactual: bool,
         retry_timeouts: bool,
     ) -> Result:
-        """The Result of `attempt(slot, program, indices of tests, CPU seconds)`, of so many tests."""
+        """The Result of `attempt(slot, program, indices of tests, CPU seconds)` for a number of `tests`."""
         cpu_s, unfit = _seconds(timeout_s), program.unfit()
 
         def work(slot: Slot) -> Result:
@@ -172,7 +172,7 @@ class Sandbox:
         return self._with_slot(work)
 
     def grade_many(self, programs: Sequence[Mapping[str, Any]]) -> list[Result]:
-        """`grade(**program)` for each, as many at a time as there are workers; results in order."""
+        """`grade(**program)` of each program, `workers` at a time; results in the order of `programs`."""
         executor = ThreadPoolExecutor(min(self.workers, max(len(programs), 1)))
         try:
             results = list(executor.map(lambda program: self.grade(**program), programs))
@@ -183,23 +183,24 @@ class Sandbox:
         return results
 
     def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
-        """`function(*arguments)` of a trusted program, in a throw-away process: for work on hostile data.
+        """The value of `function(*arguments)`, run in a throw-away process: for trusted code on hostile data.
 
-        Arguments and value are plain data, the value at most 1 MiB.  Raises CallFailed where there is none.
+        `program` is the source that defines `function`.  Arguments and value are plain data, the value at
+        most 1 MiB.  Raises CallFailed if the call returns no such value.
         """
         trusted = Program(_text("program", program), _text("function", function))
         calls = [arguments]
-        outcome, found = self._with_slot(
+        outcome, returned = self._with_slot(
             lambda slot: grading.values(slot, trusted, calls, _seconds(timeout_s))
         )
         verdict, message = outcome.verdicts[0]
         if verdict != "ok":
-            said = f"{outcome.error.kind}: {outcome.error.message}" if outcome.error else message
-            raise CallFailed(outcome.status if verdict == "not_run" else verdict, said)
-        return found[0]
+            error_text = f"{outcome.error.kind}: {outcome.error.message}" if outcome.error else message
+            raise CallFailed(outcome.status if verdict == "not_run" else verdict, error_text)
+        return returned[0]
 
     def _with_slot(self, work: Callable[[Slot], T]) -> T:
-        """`work` on a slot of its own; again on fresh processes where the machine failed."""
+        """`work(slot)` on a free slot; an InfraError is retried on fresh processes, up to ATTEMPTS times."""
         failure: InfraError | None = None
         for _ in range(ATTEMPTS):
             try:
@@ -231,14 +232,14 @@ def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, p
 
 
 def _text(what: str, text: str) -> str:
-    """A text without what a subclass adds: numpy's would be written to the wire as its buffer."""
+    """`text` as an exact str: marshal would write numpy's subclass as its buffer."""
     if not isinstance(text, str):
         raise TypeError(f"{what}: need a str, got {type(text).__name__}")
     return str.__str__(text)
 
 
 def _continues(text: str) -> bool:
-    """Whether a text begins with an indented line, as no program does; comments may stand in any column."""
+    """Whether the first line that is no comment is indented, so that the text continues a prompt."""
     lines = [line for line in text.split("\n") if line.strip()]
     code = [line for line in lines if not line.lstrip().startswith("#")]
     return (code or lines or [""])[0].startswith((" ", "\t"))

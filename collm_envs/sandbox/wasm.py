@@ -1,13 +1,13 @@
-"""The WebAssembly backend: finds the build of CPython that it runs programs in.
+"""The WebAssembly backend: finds its build of CPython.
 
     pip install "collm[wasm]"
     python -m collm_envs.sandbox.build           once per machine, about a minute
 
-Programs then run in CPython compiled to WebAssembly, inside wasmtime, in a child process as usual: the wall
-is a virtual machine without files, network or system calls, and on Linux the kernel layers stand around it
-where they can be had.  It needs none of them.  Python is three to five times slower inside, it is 3.14
-whatever runs outside, and it has 32 bits (hashes, and so the order of sets, differ; sys.maxsize does not).
-It lacks ctypes, bz2 and lzma, and arguments and values beyond a megabyte are too much for it.
+Programs then run in CPython compiled to WebAssembly, inside wasmtime, in a child process as usual.  The
+virtual machine has no files, network or system calls; on Linux the kernel's layers of isolation are added
+where available, but none is needed.  This Python is three to five times slower, is 3.14 whatever runs
+outside, and has 32 bits (hashes, and so the order of sets, differ; sys.maxsize does not).  It lacks ctypes,
+bz2 and lzma, and does not take arguments or values beyond a megabyte.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .result import SandboxUnavailable
 
 INSIDE = Path(__file__).parent / "inside"
 NAMED = "COLLM_WASM_BUILD"
-"""environment variable with the path of a build, where the default place will not do"""
+"""environment variable with the path of a build, in place of `default_path`"""
 HOW = 'pip install "collm[wasm]", then python -m collm_envs.sandbox.build'
 
 
 def default_path() -> Path:
-    """Where this machine's build belongs; its name changes with whatever the build depends on."""
+    """Path of this machine's build; its name holds a digest of everything the build depends on."""
     try:
         engine = version("wasmtime")
     except PackageNotFoundError:
@@ -44,7 +44,7 @@ def default_path() -> Path:
 
 
 def find() -> tuple[Path, Path]:
-    """(the build, the folder wasmtime comes from).  Raises SandboxUnavailable that says how to get them."""
+    """(path of the build, folder to import wasmtime from).  Raises SandboxUnavailable if one is missing."""
     path = Path(os.environ[NAMED]) if NAMED in os.environ else default_path()
     spec = importlib.util.find_spec("wasmtime")
     if spec is None or spec.origin is None:

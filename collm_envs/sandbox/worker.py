@@ -1,4 +1,4 @@
-"""One slot: a zygote process and the wires to it.  Any doubt about it, and it is killed and replaced."""
+"""A zygote process (fork server) and the channels to it.  After any error it is killed and replaced."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .inside import wire
 from .result import InfraError, Level, SandboxUnavailable
 
 START_S = 60.0
-"""how long a zygote may take to start, and a child to come up, on a machine busy with other things"""
+"""seconds for a zygote to start or a child to get ready, on a busy machine"""
 REPORT_S = 10.0
 MAX_FRAME = 1 << 20
 ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-"""hashes the same in every run; and no current folder on the path, which Python 3.13 would look up, in vain,
-to word an AttributeError of a module"""
+"""the same hashes in every run; and no current folder on the path: Python 3.13 would try to read that folder
+to word the AttributeError of a module"""
 BOOT = "import sys; n = int(sys.argv[1]); sys.path = [*filter(None, sys.path), *sys.argv[4 : 4 + n]]; "
 BOOT += "from inside import zygote; "
 BOOT += "zygote.serve(*zygote.prepare(int(sys.argv[2]), sys.argv[3], *sys.argv[4 + n :]))"
-"""arguments: how many folders, descriptor, kind, the folders to import from, what the kind needs"""
+"""arguments: number of folders, descriptor, kind, the folders to import from, arguments of the kind"""
 
 
 STARTS_PYTHON = "the sandbox starts processes with sys.executable, the Python that runs this program"
@@ -48,7 +48,7 @@ class Channel:
         self._buffer = bytearray()
 
     def send(self, frame: bytes, deadline: float) -> None:
-        """Raises Hung, or OSError where the other side is gone."""
+        """Send one frame.  Raises Hung at the deadline, OSError if the other side is gone."""
         self.sock.settimeout(max(deadline - time.monotonic(), 0.001))
         try:
             self.sock.sendall(frame)
@@ -56,7 +56,7 @@ class Channel:
             raise Hung from None
 
     def read(self, deadline: float, most: int = MAX_FRAME) -> list[str] | None:
-        """The next frame's tokens, None at the end.  Raises Hung or wire.BadFrame."""
+        """The tokens of the next frame, None at the end of the stream.  Raises Hung or wire.BadFrame."""
         while True:
             if len(self._buffer) >= wire.HEADER.size:
                 (size,) = wire.HEADER.unpack_from(self._buffer)
@@ -83,23 +83,23 @@ class Channel:
 
 
 Kind = Literal["kernel", "plain", "wasm"]
-"""what a zygote puts around its children: see `inside.zygote.prepare`"""
+"""how a zygote isolates its children: see `inside.zygote.prepare`"""
 
 
 class Ending(NamedTuple):
-    """How a child went, as its parent saw it."""
+    """How a child ended, as its parent saw it."""
 
     by_itself: bool
     status: int
-    """of wait(2); -1 for a child that never started"""
+    """the wait status of wait(2); -1 for a child that never started"""
     cpu_s: float
 
 
 class Worker:
-    """Not safe from several threads: the pool hands it to one at a time."""
+    """One zygote process.  Not thread-safe: the pool lends it to one caller at a time."""
 
     def __init__(self, kind: Kind, admit: Callable[[Worker], Level]) -> None:
-        """`admit` looks at a freshly started worker and returns its level, or raises."""
+        """`admit` checks a freshly started worker and returns its isolation level, or raises."""
         self._kind: Kind = kind
         self._admit = admit
         self._process: subprocess.Popen[bytes] | None = None
@@ -118,24 +118,27 @@ class Worker:
         return [*python, str(len(folders)), str(control), self._kind, *folders, *arguments]
 
     def start(self) -> None:
-        """Start the zygote and read its features.  Raises SandboxUnavailable with what it said."""
-        ours, theirs = socket.socketpair()
+        """Start the zygote and read its features.
+
+        Raises SandboxUnavailable with the last line of its stderr.
+        """
+        our_end, zygote_end = socket.socketpair()
         complaints, write_end = os.pipe()
         libraries = {key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ}
         try:
-            self._control = ours
-            # no preexec_fn, then exec: safe beside threads and CUDA, and nothing of the trainer comes along
+            self._control = our_end
+            # no preexec_fn, then exec: safe beside threads and CUDA, and nothing of the trainer is inherited
             self._process = subprocess.Popen(
-                self._command(theirs.fileno()),
+                self._command(zygote_end.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=write_end,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[zygote_end.fileno()],
                 start_new_session=True,  # the terminal's Ctrl-C is for the trainer
                 cwd="/",
                 env={**libraries, **ENVIRONMENT},
             )
-            theirs.close()
+            zygote_end.close()
             os.close(write_end)
             write_end = -1
             self.features = self._hello(complaints)
@@ -146,7 +149,7 @@ class Worker:
             self.kill()
             raise
         finally:
-            theirs.close()
+            zygote_end.close()
             os.close(complaints)
             if write_end >= 0:
                 os.close(write_end)
@@ -159,12 +162,12 @@ class Worker:
             tokens = None
         if tokens is None:
             os.set_blocking(complaints, False)
-            said = b""
+            stderr = b""
             with contextlib.suppress(BlockingIOError):
-                said = os.read(complaints, 1 << 16)
-            last = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
+                stderr = os.read(complaints, 1 << 16)
+            last_line = stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
             raise SandboxUnavailable(
-                f"the sandbox process did not start: {last or 'no word from it'} ({sys.executable})"
+                f"the sandbox process did not start: {last_line or 'no word from it'} ({sys.executable})"
             )
         return wire.decode(tokens)
 
@@ -181,11 +184,17 @@ class Worker:
             raise InfraError(f"the sandbox process is gone: {error}") from error
 
     def end(self, grace: bool = False) -> Ending:
-        """Have the child killed, after a moment to end by itself; how it went.  Raises InfraError."""
+        """Kill the child (with `grace` after a moment to end by itself) and report how it ended.
+
+        Raises InfraError.
+        """
         return self._report(b"w" if grace else b"e")
 
     def cpu_so_far(self) -> float:
-        """CPU seconds the running child has used, -1 where the kernel will not say.  Raises InfraError."""
+        """CPU seconds the running child has used, -1 where the kernel does not report it.
+
+        Raises InfraError.
+        """
         return self._report(b"t").cpu_s
 
     def _report(self, command: bytes) -> Ending:
@@ -204,7 +213,7 @@ class Worker:
         return Ending(*wire.ENDING.unpack(report))
 
     def kill(self) -> None:
-        """End the zygote and whatever it runs, and reap it."""
+        """End the zygote and its child, and reap the zygote."""
         if self._control is not None:
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_RDWR)
@@ -218,7 +227,7 @@ class Worker:
         self._control = self._process = None
 
     def forget(self) -> None:
-        """In a forked copy of the trainer: let go of the parent's zygote without ending it."""
+        """In a forked copy of the trainer: close our end without ending the parent's zygote."""
         if self._control is not None:
             self._control.close()
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""ArXiv: one abstract, its background and its method expanded apart and rewarded together."""
+"""ArXiv: agents expand one abstract, each a different half, without reading each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collm_envs.keywords import choice, truth
 from collm_envs.task import Item, Scene, Score, agent_names
 from collm_envs.writing.players import PLAYERS
 from collm_envs.writing.score import DELIMITER, REACHABLE, Band, Rules, score
-from collm_envs.writing.state import State, head, owners, scene, silence, written
+from collm_envs.writing.state import State, head, owners, scene, stand_in, written
 
 Prompts = Literal["full", "terse"]
 LengthBand = Literal["current", "older"]
@@ -52,18 +52,18 @@ class ArXiv:
 
     **What each agent sees.**  One message with the whole abstract.  `agent_0` is asked for background and
     motivation, every other agent for method and implications; each is told that the other half is being
-    written elsewhere and not to repeat it.  With more than two agents those after the first are told which
-    part of the second half is theirs.  Nobody is told the reward.  `prompts="terse"`: a word for the role
-    and the first 12 words of the abstract, for models with a short context.  `num_agents=1`: one agent is
-    asked for both paragraphs, of about equal length and with many kinds of transition.
+    written by others and not to repeat it.  With more than two agents those after the first are told which
+    part of the second half to write.  Prompts do not mention the reward.  `prompts="terse"`: a word for the
+    role and the first 12 words of the abstract, for models with a short context.  `num_agents=1`: one agent
+    is asked for both paragraphs, of about equal length and with many kinds of transition.
 
     **What each agent writes.**  Free text, taken as it is.  A lone agent's text is split into two
     paragraphs: at the first `[PARAGRAPH_SPLIT]`, else at "Paragraph 2:", else after a third of its
     characters.
 
-    **Reward.**  Shared, 0 to 2.98.  Every later text c_k is paired with the first one c_1; a level counts
-    the mean over the pairs, and its gate must hold for every pair, or nothing more is earned.  Two texts
-    are one pair.
+    **Reward.**  Shared, 0 to 2.98.  Every later text c_k is paired with the first one c_1; a level's value is
+    the mean over the pairs; its gate must hold for every pair, or the levels after it earn nothing.  Two
+    texts are one pair.
 
         1  128 <= tokens <= 256 for every text (split at blanks)           0.5        else stop
         2  r = characters(c_k) / characters(c_1), 0.8 <= r <= 2.0           0 to 1     else stop
@@ -72,7 +72,7 @@ class ArXiv:
            0.5 from 0.7 to 1.3, straight lines to 0 at 0.5 and 1.7
         4  0.4 t + 0.6 j                                                   0 to 0.98
            t = 0.4 + 0.05 (K - 1) for K > 0 of 12 kinds of transition in c_1 c_k joined without a blank,
-           found as bare letters ("so" in "also"); j = min(J, 0.23) / 0.23 for the Jaccard index J of the
+           inside longer words too ("so" in "also"); j = min(J, 0.23) / 0.23 for the Jaccard index J of the
            words but stopwords
 
     Worked example: 150 and 170 tokens; r = 1.2 gives 0.8; q = 0.9 gives 0.5; K = 7 gives t = 0.7; J = 0.115
@@ -82,9 +82,9 @@ class ArXiv:
     uses: 1 from 1.0 to 1.3, straight lines to 0 at 0.8 and 1.5, stop outside.
 
     Metrics: `score` = reward / 3, as published; `score_reachable` = reward / 2.98; every measured quantity,
-    gates open or not.  Beside the reward, which never reads the abstract: `source_covered`, the share of
-    the abstract's words (but stopwords) that the texts use, and `source_copied`, the share of the texts'
-    runs of four words that stand in the abstract.
+    whether gates are open or not.  Not part of the reward, which never reads the abstract: `source_covered`,
+    the share of the abstract's words (but stopwords) that the texts use, and `source_copied`, the share of
+    the texts' runs of four words that stand in the abstract.
 
     **End.**  After one turn.  `self_contained` changes nothing.
 
@@ -109,7 +109,7 @@ class ArXiv:
     practice_tokens = ((116, 160), (120, 220))
     """tokens of the `noisy` player's first and later paragraphs"""
     silent_tokens = (150, 190)
-    """tokens of the texts that stand for silence: lengths at which the gates stay open"""
+    """tokens of a silent agent's first and later texts: lengths that keep the gates open"""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class ArXiv:
     ):
         self.agents = agent_names(num_agents)
         choice("length_band", length_band, get_args(LengthBand))
-        truth("self_contained", self_contained)  # of one turn, every prompt is
+        truth("self_contained", self_contained)  # has no effect: every prompt of one turn is self-contained
         self.rules = replace(RULES, length=LENGTH_BANDS[length_band])
         self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
         self._items = load(SOURCE, items=items, data=data, hub_revision=hub_revision, limit=limit)
@@ -135,11 +135,11 @@ class ArXiv:
         return self._items[split]
 
     def start(self, item: Item, seed: int) -> State:
-        """The abstract, nothing written; nothing in this task is random."""
+        """The abstract before the turn; nothing in this task is random."""
         return State(item.data["abstract_text"])
 
     def prompt(self, state: State, agent: str) -> str:
-        """Role and abstract; "" after the turn."""
+        """The agent's role and the abstract; "" after the turn."""
         if state.paragraphs:
             return ""
         k, n = self.agents.index(agent), len(self.agents)
@@ -155,7 +155,7 @@ class ArXiv:
         return METHOD.format(part=part, source=state.source)
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
-        """The paragraphs as written."""
+        """The state with the paragraphs as written."""
         return written(state, texts, self.agents)
 
     def score(self, state: State) -> Score:
@@ -163,12 +163,12 @@ class ArXiv:
         return score(state.source, state.paragraphs, owners(self.agents), self.rules)
 
     def done(self, state: State) -> bool:
-        """After the only turn."""
+        """True after the only turn."""
         return bool(state.paragraphs)
 
     def default_text(self, state: State, agent: str) -> str:
-        """Silence: the first words of the abstract."""
-        return silence(state, self.agents, agent, self.silent_tokens)
+        """Text of a silent agent: the first words of the abstract."""
+        return stand_in(state, self.agents, agent, self.silent_tokens)
 
     def scene(self, state: State) -> Scene:
         """The abstract and the paragraphs."""

@@ -1,7 +1,7 @@
 """The published word lists of the writing tasks, as data.
 
-`TRANSITIONS` counts as the published reward counts: a phrase is found wherever its letters stand in the
-lower-cased text, inside longer words too ("so" in "also", "if" in "different").
+As in the published reward, a phrase of `TRANSITIONS` counts wherever it occurs in the lower-cased text,
+inside longer words too ("so" in "also", "if" in "different").
 """
 
 _STOPWORDS = """
@@ -12,7 +12,7 @@ _STOPWORDS = """
     those to too us very was we were what when where which who why will with would you your
 """
 STOPWORDS = frozenset(_STOPWORDS.split())
-"""106 words that do not count when the vocabularies of two texts are compared"""
+"""106 words that are ignored when the vocabularies of two texts are compared"""
 
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "elaboration": (
@@ -319,4 +319,4 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
         "immediately",
     ),
 }
-"""12 kinds of transition -> their phrases: 279 entries, 230 different ones"""
+"""{kind: its phrases}: 12 kinds, 279 entries, 230 different phrases"""

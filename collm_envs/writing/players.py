@@ -1,6 +1,6 @@
 """Scripted players of the writing tasks: `random`, `expert` (the largest reward on any source), `noisy`.
 
-All three know the rules, which no agent is told: they are yardsticks and warm starts, not agents.
+All three use the reward's rules, which prompts do not state: baselines and warm starts, not agents.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ friend work home money phone week story plan school car mother brother house nig
 family question boss year problem answer street doctor teacher garden kitchen party train winter
 """
 PLAIN = tuple(_PLAIN.split())
-"""what `random` and `noisy` write with; none of it holds a transition"""
+"""words of `random` and `noisy`; none contains a transition"""
 LINKS = ("also", "overall", "clearly", "however", "then", "likewise", "if", "when", "namely")
-"""nine words that hold all 12 kinds of transition"""
+"""nine words that contain all 12 kinds of transition"""
 FILLER = (
     "This text tells one clear story in plain words and gives its reader enough detail to follow every "
     "point from beginning to close. It names who took part, where things happened, which choices were "
@@ -35,21 +35,21 @@ FILLER = (
     "evidence that others could check. Readers may disagree about what should happen next, yet they share "
     "enough common ground to talk about it calmly."
 )
-"""words of our own for sources too short to fill a paragraph"""
+"""extra words for sources too short to fill a paragraph"""
 FIRST = "In plain words, the text opens like this: {}"
 LATER = (
     "Overall, the text clearly opens like this: {}. It also goes on, for example, like this: {}. However, "
     "if it is read when there is time, it then likewise says: {}."
 )
-"""holds all 12 kinds of transition"""
+"""contains all 12 kinds of transition"""
 FEWEST_QUOTED = 8
 """words of the source in the expert's first paragraph; later ones quote no fewer"""
 MAX_WORD_CHARS = 24
-"""longer source words (links, scripts without blanks) would upset the lengths"""
+"""longer words of the source (links, scripts without blanks) are skipped: they would upset the lengths"""
 
 
 def random(task: Any, state: State, agent: str, rng: Random) -> str:
-    """Plain words and links by lot, of any length the token gate allows or somewhat more."""
+    """Random plain words and links, of a random length up to 1.25 times the token limit."""
     longest = task.rules.tokens[1] * 5 // 4
 
     def paragraph(k: int) -> str:
@@ -59,15 +59,15 @@ def random(task: Any, state: State, agent: str, rng: Random) -> str:
 
 
 def noisy(task: Any, state: State, agent: str, rng: Random) -> str:
-    """Short paragraphs of mixed quality from few words: often near the rules, not often within all."""
+    """Short paragraphs from few words: often near the gates, seldom past all of them."""
 
     def paragraph(k: int) -> str:
         tokens = rng.randint(*task.practice_tokens[min(k, 1)])
         links = rng.sample(LINKS, rng.randint(0, len(LINKS))) if k else []
         plain = islice(chain.from_iterable(_shuffled(rng)), max(0, tokens - len(links)))
-        some = [*plain, *links]
-        rng.shuffle(some)
-        return " ".join(some)
+        chosen = [*plain, *links]
+        rng.shuffle(chosen)
+        return " ".join(chosen)
 
     return _speak(task, agent, paragraph)
 
@@ -82,22 +82,22 @@ PLAYERS: dict[str, Player] = {"random": random, "expert": expert, "noisy": noisy
 
 
 def _speak(task: Any, agent: str, paragraph: Callable[[int], str]) -> str:
-    """What `agent` writes when paragraph k reads `paragraph(k)`; a lone agent writes two."""
+    """The text of `agent` made of `paragraph(k)`, its k-th paragraph; a single agent writes both."""
     if len(task.agents) == 1:
         return f"{paragraph(0)}\n{DELIMITER}\n{paragraph(1)}"
     return paragraph(task.agents.index(agent))
 
 
 def _shuffled(rng: Random) -> Iterator[list[str]]:
-    """PLAIN in a new order again and again, so that a short text repeats nothing."""
+    """PLAIN in random order, again and again, so that a short text repeats no word."""
     while True:
         yield rng.sample(PLAIN, len(PLAIN))
 
 
 @lru_cache(maxsize=512)
 def _best(source: str, rules: Rules) -> tuple[str, str]:
-    """The shortest pair of paragraphs that earns all that can be earned."""
-    # labels such as POST: are no part of the story, and a delimiter would cut a lone agent's text
+    """The shortest pair of paragraphs with the largest reward that any text can earn."""
+    # labels such as POST: are not prose, and a delimiter would split a single agent's text
     own = [w for w in source.split() if len(w) <= MAX_WORD_CHARS and w[-1] != ":" and DELIMITER not in w]
     spare = FILLER.split()
     for supply in ([*own, *spare], spare):  # the second serves a source like "the the the"
@@ -108,7 +108,7 @@ def _best(source: str, rules: Rules) -> tuple[str, str]:
 
 
 def _pairs(supply: Sequence[str], rules: Rules) -> Iterator[tuple[str, str]]:
-    """Pairs of more and more words of the supply, the later one at several places in the length band."""
+    """Pairs of a growing number of words of `supply`, the later one of several lengths in the length band."""
     words = list(islice(cycle(supply), rules.tokens[1]))
     ends = list(accumulate(len(word) + 1 for word in words))
     full, till = rules.length.full, rules.length.till
@@ -122,7 +122,7 @@ def _pairs(supply: Sequence[str], rules: Rules) -> Iterator[tuple[str, str]]:
 
 
 def _quote(frame: str, words: Sequence[str]) -> str:
-    """The words in as many quotes as the frame has gaps."""
+    """The frame with the words split evenly over its gaps."""
     gaps = frame.count("{}")
     ends = [len(words) * k // gaps for k in range(gaps + 1)]
     return frame.format(*(" ".join(words[ends[k] : ends[k + 1]]) for k in range(gaps)))

@@ -1,8 +1,8 @@
 """The reward both writing tasks share: paragraphs compared by length, vocabulary, transitions and overlap.
 
-Every later paragraph is paired with the first.  A level's value is the mean over the pairs; its gate stays
-open only if it is open for every pair; the levels behind a closed gate earn nothing.  Two paragraphs are
-one pair, which is the published reward to the last digit.
+Every later paragraph is paired with the first.  A level's value is the mean over the pairs; its gate is
+open only if it is open for every pair; the levels after a closed gate earn nothing.  Two paragraphs are one
+pair: the reward then equals the published one exactly.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from collm_envs.writing.lexicon import STOPWORDS, TRANSITIONS
 from collm_envs.writing.text import jaccard, runs, share, words
 
 DELIMITER = "[PARAGRAPH_SPLIT]"
-"""what a lone agent writes between its two paragraphs"""
+"""the line between the two paragraphs of a single agent"""
 ADVERTISED = 3.0
 """the maximum the published score divides by; no text reaches it"""
 COPY_RUN = 4
-"""words in a row that make a copy"""
+"""consecutive words from the source that count as copied"""
 SHOWN_CHARS = 80
-"""of a rejected text"""
+"""characters shown of a rejected text"""
 
 
 class Band(NamedTuple):
-    """Worth 1 from `full` to `till`, falling in straight lines to 0 at `low` and `high`."""
+    """A trapezoid: 1 from `full` to `till`, linear down to 0 at `low` and at `high`."""
 
     low: float
     full: float
@@ -41,7 +41,7 @@ class Band(NamedTuple):
         return self.low <= x <= self.high
 
     def worth(self, x: float) -> float:
-        """0 to 1; 0 outside."""
+        """The value of the trapezoid at `x`, 0 to 1."""
         if x not in self:
             return 0.0
         if x < self.full:
@@ -62,13 +62,13 @@ class Rules:
     vocabulary: Band
     """different words of a later paragraph / of the first, stopwords included"""
     overlap: float
-    """Jaccard similarity, stopwords excluded, that earns all of the overlap part"""
+    """Jaccard similarity, stopwords excluded, from which the overlap part is full"""
     transitions_in: Literal["later", "both"]
-    """where transitions are looked for: the later paragraph, or both joined without a blank"""
+    """where transitions are counted: in the later paragraph, or in both joined without a blank"""
 
 
 class Paragraph(NamedTuple):
-    """A text and what the reward measures of it."""
+    """A paragraph and its measures: whitespace tokens, words, different words, those without stopwords."""
 
     text: str
     tokens: int
@@ -78,7 +78,7 @@ class Paragraph(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """The first paragraph and a later one."""
+    """Ratios and counts of a later paragraph beside the first."""
 
     length: float
     vocabulary: float
@@ -87,9 +87,9 @@ class Pair(NamedTuple):
 
 
 def _shortest(phrases: Sequence[str]) -> tuple[str, ...]:
-    """The phrases that contain no other one, short ones first, as they are the likeliest to be found.
+    """The phrases that contain no other phrase, the shortest and so most frequent first.
 
-    A text with a phrase left out here has one of these too.
+    A text with a phrase that is left out contains one of these too.
     """
     return tuple(sorted((p for p in phrases if not any(q in p for q in phrases if q != p)), key=len))
 
@@ -98,13 +98,13 @@ _TRANSITIONS = {kind: _shortest(phrases) for kind, phrases in TRANSITIONS.items(
 
 
 def transitions(text: str) -> tuple[str, ...]:
-    """The kinds of transition of which a phrase occurs in `text`, as letters, inside words too."""
+    """The kinds of transition with a phrase in `text`, inside longer words too."""
     low = text.lower()
     return tuple(kind for kind, phrases in _TRANSITIONS.items() if any(phrase in low for phrase in phrases))
 
 
 def transition_worth(kinds: int) -> float:
-    """0 without any, 0.4 for the first kind and 0.05 for each further one: 0.95 for all 12."""
+    """The value t of the reward: 0 for no kind, 0.4 for one, 0.05 more for each further one; 0.95 for 12."""
     return 0.0 if kinds == 0 else min(1.0, 0.4 + min(0.05 * (kinds - 1), 0.6))
 
 
@@ -113,18 +113,18 @@ REACHABLE = 0.5 + 1.0 + 0.5 + (0.4 * transition_worth(len(TRANSITIONS)) + 0.6)
 
 
 def split_paragraphs(text: str) -> tuple[str, str]:
-    """The two paragraphs of a lone agent's text, stripped.
+    """The two paragraphs of a single agent's text, stripped.
 
     Cut at the first DELIMITER, else at the first "Paragraph 2:" in any case, else after a third of the
-    characters.  A leading "Paragraph 1:" or "Paragraph 2:" is taken off its own paragraph.
+    characters.  A leading "Paragraph 1:" or "Paragraph 2:" is removed.
     """
     text = text.strip()
-    first, found, second = text.partition(DELIMITER)
-    if not found:
+    first, delimiter, second = text.partition(DELIMITER)
+    if not delimiter:
         label = re.search(r"Paragraph 2:\s*", text, re.IGNORECASE)
         third = len(text) // 3 or 1
-        here, there = label.span() if label else (third, third)
-        first, second = text[:here], text[there:]
+        first_end, second_start = label.span() if label else (third, third)
+        first, second = text[:first_end], text[second_start:]
     return (
         re.sub(r"\AParagraph 1:\s*", "", first.strip(), flags=re.IGNORECASE),
         re.sub(r"\AParagraph 2:\s*", "", second.strip(), flags=re.IGNORECASE),
@@ -132,14 +132,14 @@ def split_paragraphs(text: str) -> tuple[str, str]:
 
 
 def measure(text: str) -> Paragraph:
-    """What the reward needs to know of one paragraph."""
-    some = words(text)
-    vocabulary = frozenset(some)
-    return Paragraph(text, len(text.split()), some, vocabulary, vocabulary - STOPWORDS)
+    """The measures of one paragraph."""
+    tokens = words(text)
+    vocabulary = frozenset(tokens)
+    return Paragraph(text, len(text.split()), tokens, vocabulary, vocabulary - STOPWORDS)
 
 
 def compare(first: Paragraph, later: Paragraph, rules: Rules) -> Pair:
-    """The quantities of one pair; a ratio to nothing is 0."""
+    """The measures of one pair; a ratio to an empty first paragraph is 0."""
     read = first.text + later.text if rules.transitions_in == "both" else later.text
     return Pair(
         len(later.text) / len(first.text) if first.text else 0.0,
@@ -152,7 +152,7 @@ def compare(first: Paragraph, later: Paragraph, rules: Rules) -> Pair:
 def levels(
     paragraphs: Sequence[Paragraph], pairs: Sequence[Pair], rules: Rules
 ) -> tuple[dict[str, float], dict[int, str]]:
-    """The parts of the reward up to the first closed gate, and {paragraph: what closed it}."""
+    """({part: reward} up to the first closed gate, {index of a paragraph: why it closed the gate})."""
     least, most = rules.tokens
     parts: dict[str, float] = {}
     wrong = {
@@ -188,13 +188,13 @@ def _outside(band: Band, ratios: Sequence[float], what: str) -> dict[int, str]:
 def score(source: str, texts: Sequence[str], owners: Sequence[str], rules: Rules) -> Score:
     """Reward and metrics of paragraphs `texts`, the k-th written by `owners[k]`.
 
-    The metrics are measured whether or not a gate is closed; with more than two paragraphs those of pairs
-    are means.  `source_covered` and `source_copied` look at the source and never enter the reward.
+    Metrics do not depend on the gates; with more than two paragraphs, metrics of pairs are means.
+    `source_covered` and `source_copied` compare with the source and never enter the reward.
     """
     paragraphs = [measure(text) for text in texts]
     pairs = [compare(paragraphs[0], later, rules) for later in paragraphs[1:]]
     parts, wrong = levels(paragraphs, pairs, rules)
-    value = parts.get  # a level behind a closed gate earns nothing
+    value = parts.get  # a level after a closed gate earns nothing
     reward = value("tokens", 0.0) + value("length", 0.0) + value("vocabulary", 0.0)
     reward += value("transitions", 0.0) + value("overlap", 0.0)
     metrics = {
@@ -229,5 +229,5 @@ def _faithfulness(source: str, paragraphs: Sequence[Paragraph]) -> dict[str, flo
 
 @lru_cache(maxsize=512)
 def _source(text: str) -> tuple[frozenset[str], frozenset[tuple[str, ...]]]:
-    some = words(text)
-    return frozenset(some) - STOPWORDS, frozenset(runs(some, COPY_RUN))
+    tokens = words(text)
+    return frozenset(tokens) - STOPWORDS, frozenset(runs(tokens, COPY_RUN))

@@ -1,4 +1,4 @@
-"""One turn of writing: what stands before it, what stands after it, and how a picture of it reads."""
+"""The state of a writing task, which has one turn: before, after, and as a scene."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collm_envs.task import Scene
 from collm_envs.writing.score import DELIMITER, split_paragraphs
 
 HEAD_WORDS = 12
-"""how much of the source a terse prompt quotes"""
+"""words of the source that a terse prompt quotes"""
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class State:
 
     source: str
     paragraphs: tuple[str, ...] = ()
-    """empty before the turn; a lone agent's text is two paragraphs"""
+    """empty before the turn; two for a single agent's text"""
 
 
 def written(state: State, texts: Mapping[str, str], agents: Sequence[str]) -> State:
-    """The state after the turn."""
+    """The state after the turn with these texts."""
     if len(agents) == 1:
         return replace(state, paragraphs=split_paragraphs(texts[agents[0]]))
     return replace(state, paragraphs=tuple(texts[agent] for agent in agents))
 
 
 def owners(agents: Sequence[str]) -> tuple[str, ...]:
-    """Who wrote each paragraph."""
+    """The writer of each paragraph."""
     return (agents[0], agents[0]) if len(agents) == 1 else tuple(agents)
 
 
@@ -39,10 +39,10 @@ def head(source: str) -> str:
     return " ".join(source.split()[:HEAD_WORDS])
 
 
-def silence(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
-    """The source's words, over and over where it is short: tokens[0] of them, for later texts tokens[1].
+def stand_in(state: State, agents: Sequence[str], agent: str, tokens: Sequence[int]) -> str:
+    """The text of a silent agent: the source's words, repeated up to tokens[0], for later texts tokens[1].
 
-    An empty text would close the first gate, and with it earn nothing for whatever the others wrote.
+    An empty text would close the first gate, and the others' texts would earn nothing.
     """
     first, later = (" ".join(islice(cycle(state.source.split()), n)) for n in tokens)
     if len(agents) == 1:

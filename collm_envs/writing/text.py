@@ -1,4 +1,4 @@
-"""Words, and how texts share them: pure measures that know no task.  Any `str` is fine, none raises."""
+"""Words of texts, and measures of how much texts share.  Pure functions; any `str` is accepted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def jaccard(a: AbstractSet[T], b: AbstractSet[T]) -> float:
     return shared / union if union else 1.0
 
 
-def share(part: AbstractSet[T], whole: AbstractSet[T]) -> float:
-    """|part & whole| / |whole|: how much of `whole` stands in `part`; 0.0 for an empty `whole`."""
-    return len(part & whole) / len(whole) if whole else 0.0
+def share(part: AbstractSet[T], reference: AbstractSet[T]) -> float:
+    """|part & reference| / |reference|: the share of `reference` in `part`; 0.0 for an empty `reference`."""
+    return len(part & reference) / len(reference) if reference else 0.0
 
 
-def runs(some: Sequence[str], length: int) -> set[tuple[str, ...]]:
-    """Every run of `length` neighbouring words; empty for shorter texts."""
-    return set(zip(*(some[k:] for k in range(length)), strict=False))
+def runs(tokens: Sequence[str], length: int) -> set[tuple[str, ...]]:
+    """The set of runs of `length` consecutive words; empty for shorter texts."""
+    return set(zip(*(tokens[k:] for k in range(length)), strict=False))

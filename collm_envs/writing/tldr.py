@@ -1,4 +1,4 @@
-"""TLDR: one post, a brief summary and a detailed one, written apart and rewarded together."""
+"""TLDR: agents write a brief and a detailed summary of one post without reading each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collm_envs.keywords import choice, truth
 from collm_envs.task import Item, Scene, Score, agent_names
 from collm_envs.writing.players import PLAYERS
 from collm_envs.writing.score import DELIMITER, REACHABLE, Band, Rules, score
-from collm_envs.writing.state import State, head, owners, scene, silence, written
+from collm_envs.writing.state import State, head, owners, scene, stand_in, written
 
 Prompts = Literal["full", "terse"]
 
@@ -46,18 +46,18 @@ class TLDR:
     """Agents sum up the same forum post without reading each other: one briefly, the others in detail.
 
     **What each agent sees.**  One message with the whole post.  `agent_0` is asked for a brief factual
-    summary, every other agent for a detailed one with a rich vocabulary and some transition words.  Nobody
-    is told of the others, of the lengths wanted or of the reward.  `prompts="terse"`: a word for the role
-    and the first 12 words of the post, for models with a short context.  `num_agents=1`: one agent is asked
-    for both paragraphs and is told the delimiter and the lengths.
+    summary, every other agent for a detailed one with a rich vocabulary and some transition words.  Prompts
+    mention neither the other agents nor the required lengths nor the reward.  `prompts="terse"`: a word for
+    the role and the first 12 words of the post, for models with a short context.  `num_agents=1`: one agent
+    is asked for both paragraphs and is told the delimiter and the lengths.
 
     **What each agent writes.**  Free text, taken as it is.  A lone agent's text is split into two
     paragraphs: at the first `[PARAGRAPH_SPLIT]`, else at "Paragraph 2:", else after a third of its
     characters.
 
-    **Reward.**  Shared, 0 to 2.98.  Every later text c_k is paired with the first one c_1; a level counts
-    the mean over the pairs, and its gate must hold for every pair, or nothing more is earned.  Two texts
-    are one pair.
+    **Reward.**  Shared, 0 to 2.98.  Every later text c_k is paired with the first one c_1; a level's value is
+    the mean over the pairs; its gate must hold for every pair, or the levels after it earn nothing.  Two
+    texts are one pair.
 
         1  8 <= tokens <= 256 for every text (split at blanks)             0.5        else stop
         2  r = characters(c_k) / characters(c_1), 1.1 <= r <= 5.0           0 to 1     else stop
@@ -65,16 +65,16 @@ class TLDR:
         3  q = different words(c_k) / different words(c_1), q >= 1.3        0 to 0.5   else stop
            straight line from 0 at 1.3 to 0.5 at 2.0 and beyond
         4  0.4 t + 0.6 j                                                   0 to 0.98
-           t = 0.4 + 0.05 (K - 1) for K > 0 of 12 kinds of transition in c_k, found as bare letters
-           ("so" in "also"); j = min(J, 0.03) / 0.03 for the Jaccard index J of the words but stopwords
+           t = 0.4 + 0.05 (K - 1) for K > 0 of 12 kinds of transition in c_k, inside longer words
+           too ("so" in "also"); j = min(J, 0.03) / 0.03 for the Jaccard index J of the words but stopwords
 
     Worked example: 12 and 40 tokens; r = 3 gives 1; q = 1.65 gives 0.25; K = 5 gives t = 0.6; J = 0.015
     gives j = 0.5; together 0.5 + 1 + 0.25 + 0.4 * 0.6 + 0.6 * 0.5 = 2.29.
 
     Metrics: `score` = reward / 3, as published; `score_reachable` = reward / 2.98; every measured quantity,
-    gates open or not.  Beside the reward, which never reads the post: `source_covered`, the share of the
-    post's words (but stopwords) that the texts use, and `source_copied`, the share of the texts' runs of
-    four words that stand in the post.
+    whether gates are open or not.  Not part of the reward, which never reads the post: `source_covered`, the
+    share of the post's words (but stopwords) that the texts use, and `source_copied`, the share of the texts'
+    runs of four words that stand in the post.
 
     **End.**  After one turn.  `self_contained` changes nothing.
 
@@ -98,7 +98,7 @@ class TLDR:
     practice_tokens = ((6, 16), (8, 34))
     """tokens of the `noisy` player's first and later paragraphs"""
     silent_tokens = (16, 40)
-    """tokens of the texts that stand for silence: lengths at which the gates stay open"""
+    """tokens of a silent agent's first and later texts: lengths that keep the gates open"""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class TLDR:
         self_contained: bool = False,
     ):
         self.agents = agent_names(num_agents)
-        truth("self_contained", self_contained)  # of one turn, every prompt is
+        truth("self_contained", self_contained)  # has no effect: every prompt of one turn is self-contained
         self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
         self._items = load(SOURCE, items=items, data=data, hub_revision=hub_revision, limit=limit)
 
@@ -121,22 +121,22 @@ class TLDR:
         return self._items[split]
 
     def start(self, item: Item, seed: int) -> State:
-        """The post, nothing written; nothing in this task is random."""
+        """The post before the turn; nothing in this task is random."""
         return State(item.data["prompt"])
 
     def prompt(self, state: State, agent: str) -> str:
-        """Role and post; "" after the turn."""
+        """The agent's role and the post; "" after the turn."""
         if state.paragraphs:
             return ""
         first = agent == self.agents[0]
         if self.prompts == "terse":
             role = "both" if len(self.agents) == 1 else "brief" if first else "detailed"
             return f"{role}: {head(state.source)}"
-        asked = ALONE if len(self.agents) == 1 else BRIEF if first else DETAILED
-        return asked.format(source=state.source)
+        template = ALONE if len(self.agents) == 1 else BRIEF if first else DETAILED
+        return template.format(source=state.source)
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
-        """The paragraphs as written."""
+        """The state with the paragraphs as written."""
         return written(state, texts, self.agents)
 
     def score(self, state: State) -> Score:
@@ -144,12 +144,12 @@ class TLDR:
         return score(state.source, state.paragraphs, owners(self.agents), self.rules)
 
     def done(self, state: State) -> bool:
-        """After the only turn."""
+        """True after the only turn."""
         return bool(state.paragraphs)
 
     def default_text(self, state: State, agent: str) -> str:
-        """Silence: the first words of the post."""
-        return silence(state, self.agents, agent, self.silent_tokens)
+        """Text of a silent agent: the first words of the post."""
+        return stand_in(state, self.agents, agent, self.silent_tokens)
 
     def scene(self, state: State) -> Scene:
         """The post and the paragraphs."""

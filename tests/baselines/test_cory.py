@@ -17,15 +17,16 @@ from baselines.runs import run
 from baselines.runs.checkpoint import load_last
 from baselines.tasks.observed import Observed, observed
 from baselines.train.pair import payments
-from collm_envs import make
+from collm_envs import in_parallel, make, silence
 from collm_envs.policies.seat import Seat
 
 WORDS = [*Answer.vocabulary(), "read"]
+LONG = {"steps": 100, "entropy": 0.05}  # why the entropy, and wide weights: see test_learning.py
 LEARNING = {
     "ppo": {},
     "group": {"estimator": "group"},
     "alone": {"observer": "none"},
-    "adapters, group": {"estimator": "group", "model": "wide", "lora_rank": 8, "entropy": 0.05, "lr": 5e-3},
+    "adapters, group": {"estimator": "group", "model": "wide", "lora_rank": 8, "lr": 5e-3},
 }
 
 
@@ -35,8 +36,8 @@ def folders_of_seed(tmp_path_factory):
     def of_seed(seed):
         root, tokenizer = tmp_path_factory.mktemp("cory"), words_tokenizer(WORDS)
         return {
-            "one": save(root / "one", "qwen3", tokenizer, seed),
-            "wide": save(root / "wide", "qwen3", tokenizer, seed, scale=10.0),
+            "one": save(root / "one", "qwen3", tokenizer, seed, scale=4.0),
+            "wide": save(root / "wide", "qwen3", tokenizer, seed, scale=12.0),
         }
 
     return of_seed
@@ -65,7 +66,7 @@ def config(folders, **settings):
 )
 def test_it_learns_and_each_model_plays_the_bare_query_alone(folders_of_seed, name, training_seed):
     task = Answer(num_agents=1)
-    how = config(folders_of_seed(training_seed), seed=training_seed, **{"steps": 100, **LEARNING[name]})
+    how = config(folders_of_seed(training_seed), seed=training_seed, **{**LONG, **LEARNING[name]})
     team = cory.team(how, task)
     alone = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")["return"]
     assert alone < 0.3
@@ -141,7 +142,7 @@ def test_an_adapter_learns_by_itself_and_the_reference_is_the_bare_base(folders)
 
 def test_two_copies_have_one_frozen_reference(folders):
     team = cory.team(config(folders), Answer(num_agents=1))
-    assert team.references["llm_0"] is team.references["llm_1"]
+    assert team.policies["llm_0"].reference is team.policies["llm_1"].reference
     assert team.policies["llm_0"].model is not team.policies["llm_1"].model
 
 
@@ -260,6 +261,16 @@ def test_an_environment_of_several_agents_is_refused_with_the_way_out(folders):
 def test_the_observers_turns_are_graded_side_by_side_where_the_tasks_are():
     assert Observed(make("CoopHE-v0", num_agents=1).task, "{query}{text}").parallel_play
     assert not Observed(Answer(num_agents=1), "{query}{text}").parallel_play
+
+
+def test_whatever_a_task_may_have_is_passed_on_to_who_observes_it():
+    task = make("CoopHE-v0", num_agents=1).task
+    seen = Observed(task, "{query}{text}")
+    item = task.items("eval")[0]
+    state = seen.start(observed(item, ["a text"]), 0)
+    assert silence(seen, state, "agent_0") == silence(task, task.start(item, 0), "agent_0") != ""
+    assert silence(Observed(Answer(num_agents=1), "{query}{text}"), state, "agent_0") == ""
+    assert in_parallel(seen)
 
 
 def test_dice_of_the_pioneer_are_those_of_one_model_alone(folders):

@@ -16,7 +16,7 @@ from toy_games import Game
 
 from baselines import cory
 from baselines.lm.optimizer import Optimizer
-from baselines.train.pair import Duo
+from baselines.train.pair import Pair
 
 R = torch.arange(4.0)
 TABLE = {
@@ -51,20 +51,15 @@ def duo(c, steps=1, lr=0.1, names=cory.LLMS, rows=None, critics=True, scripts=No
         )
         for name in names
     }
-    team = Duo(
-        policies,
-        {
-            n: Optimizer(p.parameters(), lr, steps=steps, schedule="linear", max_grad_norm=1e9)
-            for n, p in policies.items()
-        },
-        dict.fromkeys(names, Tabular("untrained", "0123", start=start)),
-        eta=dict.fromkeys(names, 1.0),
-    )  # pyright: ignore
+    untrained = Tabular("untrained", "0123", start=start)
+    for p in policies.values():
+        p.optimizer = Optimizer(p.parameters(), lr, steps=steps, schedule="linear", max_grad_norm=1e9)
+        p.reference = untrained
+    team = Pair(policies, eta=dict.fromkeys(names, 1.0))
     if critics:
         team.critics = {name: TabularCritic() for name in names}
-        team.critic_optimizers = {
-            name: SGD(critic.parameters(), 0.3) for name, critic in team.critics.items()
-        }
+        for critic in team.critics.values():
+            critic.optimizer = SGD(critic.parameters(), 0.3)
     return team
 
 
@@ -171,7 +166,7 @@ def test_the_observer_learns_from_its_own_answer_whatever_the_pioneer_earned_onc
     team = duo(0.0, scripts=everything())
     observer, critic = team.policies["llm_1"], team.critics["llm_1"]
     for a in range(4):  # V(s_0, a) = r(a) + mean r
-        talk = observer.converse(1, torch.Generator())
+        talk = observer.converse(1, 0)
         talk.read([f"choose|{a}"])
         row = critic.rows_of([talk.heads[0]])
         critic.table.data[row] = a + 1.5
@@ -213,7 +208,7 @@ def test_after_any_number_of_exchanges_log_lines_follow_the_weights():
             (1.0, 0.0) if k % 2 == 0 else (0.0, 1.0)
         )
         assert metrics["return"] == 1.5
-    assert [optimizer.taken for optimizer in team.optimizers.values()] == [6, 6]
+    assert [optimizer.taken for optimizer in team.optimizers().values()] == [6, 6]
 
 
 def test_the_weight_of_the_kl_adapts_by_model_and_keeps_its_course_through_exchanges():

@@ -109,6 +109,8 @@ def test_a_reward_model_judges_the_whole_review_by_its_label(classifier):
         assert rewards["agent_0"] == pytest.approx(float(value), abs=1e-6)
     with pytest.raises(ValueError, match="has the labels NEGATIVE, POSITIVE, got 'JOY'"):
         make(ID, judge=f"hf:{folder}?label=JOY")
+    with pytest.raises(ValueError, match=r"judge: hf: no setting 'lable'; .*did you mean 'label'"):
+        make(ID, judge=f"hf:{folder}?lable=JOY")
 
 
 @pytest.mark.parametrize("items", [[], "It was", [1], [" "], {"train": ["It was"]}])

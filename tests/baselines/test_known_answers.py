@@ -1,6 +1,6 @@
 """Problems whose answers are known on paper, through the trainers themselves.
 
-A tabular softmax policy stands in the language model's place; `play`, `collect`, `improve` and `train` are
+A tabular softmax policy stands in the language model's place; `play`, `collect`, `learn` and `train` are
 the real ones.  With uniform tables and every joint word played once, a step's gradient is the exact
 expectation.  Formulas: the policy gradient of a softmax is p(a) (Q(a) - V).
 """
@@ -22,7 +22,7 @@ from toy_games import (
 
 from baselines import maac, magrpo, reinforce
 from baselines.formulas.advantages import gae, group_baseline, whiten
-from baselines.play.episode import episodes, table
+from baselines.play.episode import by_turn, episodes
 from baselines.play.rollout import play
 
 
@@ -163,7 +163,7 @@ def gradient_moments(task, advantage, agent="agent_0"):
     n, scripts = everything(task)
     team = tabular_team(task, scripts=scripts)
     paths = episodes(play(task, [(task.rows[0], 0)] * n, team.policies, "seed"))
-    A = advantage(table(paths, lambda node: node.reward))[:, 0]
+    A = advantage(by_turn(paths, lambda node: node.reward))[:, 0]
     push = torch.tensor([path[0].moves[agent].ids[0] - 0.5 for path in paths], dtype=torch.float64)
     samples = A * push
     return float(samples.mean()), float(samples.var(correction=0))
@@ -175,7 +175,7 @@ def test_monte_carlo_is_noisier_than_exact_values_by_one_and_a_half_for_each_fur
     n, scripts = everything(task)
     team = tabular_team(task, scripts=scripts)
     paths = episodes(play(task, [(task.rows[0], 0)] * n, team.policies, "seed"))
-    rewards = table(paths, lambda node: node.reward)
+    rewards = by_turn(paths, lambda node: node.reward)
     values = torch.tensor([(turns - t) / 4 for t in range(turns)]).double().expand_as(rewards)
     push = torch.tensor([path[0].moves["agent_0"].ids[0] - 0.5 for path in paths], dtype=torch.float64)
     td, monte_carlo = (push * gae(rewards, values, 1.0, lam)[:, 0] for lam in (0.0, 1.0))

@@ -13,7 +13,7 @@ from folders import ROOT
 from baselines import games, mixing
 from baselines.credit.pinned import pin
 from baselines.games import mixers
-from baselines.games.memory import Episode, Replay, pad
+from baselines.games.memory import Episode, Experience, pad
 from baselines.games.tables import PAYOFFS
 from baselines.mixing import Config, Learner, evaluate, td_loss, td_targets, train
 
@@ -352,7 +352,7 @@ def test_shifted_weights_are_the_neighbours_and_fixed_ones_those_of_the_seed():
 
 
 def test_replay_forgets_the_oldest_and_draws_without_repeating():
-    rng, replay = np.random.default_rng(0), Replay(3)
+    rng, replay = np.random.default_rng(0), Experience(3)
     for turns in (1, 2, 3, 4, 5):
         replay.add(random_episode(rng, turns, True))
     assert sorted(len(e.rewards) for e in replay.episodes) == [3, 4, 5]

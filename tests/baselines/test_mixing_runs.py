@@ -10,11 +10,10 @@ import torch
 from sources import attributes_read
 
 from baselines import games
-from baselines.cli import train_mixing
 from baselines.cli.report_rows import collect
-from baselines.cli.train import train
+from baselines.cli.train import read, train
 from baselines.games.agents import RecurrentQ
-from baselines.mixing import Config, evaluate
+from baselines.mixing import EVAL_SEED, Config, evaluate
 from baselines.runs.checkpoint import load_last
 
 SMALL = ["--batch", "4", "--at-once", "4", "--hidden", "16", "--eval-episodes", "4"]
@@ -50,7 +49,7 @@ def test_what_a_run_leaves_plays_as_its_last_evaluation_says(tmp_path):
     game = games.make("two-step")
     agents = RecurrentQ(game.layout, 16)
     agents.load_state_dict(torch.load(out / "agents.pt", weights_only=True))
-    assert evaluate(agents, [game], 1, train_mixing.EVAL_SEED) == [lines(out / "eval.jsonl")[-1]["return"]]
+    assert evaluate(agents, [game], 1, EVAL_SEED) == [lines(out / "eval.jsonl")[-1]["return"]]
 
 
 def test_a_report_of_text_runs_passes_over_it(tmp_path):
@@ -82,7 +81,7 @@ def test_a_folder_with_a_run_in_it_is_not_written_over(tmp_path):
 
 def test_every_setting_has_a_line_in_the_help_and_is_read(capsys):
     with pytest.raises(SystemExit):
-        train_mixing.read(["--help"])
+        read("mixing", ["--help"])
     shown = re.sub(r"[│╭╮╰╯─\s]+", " ", capsys.readouterr().out)
     for field in fields(Config):
         assert f"--{field.name.replace('_', '-')}" in shown, field.name

@@ -278,14 +278,19 @@ def test_a_mistyped_search_leaves_no_folder_and_one_without_an_answer_can_be_cor
     [
         ({"candidates": 0}, "candidates must be at least 1"),
         ({"alpha": 0.6}, r"alpha above 0, at most 0.5, got 3, 0.6"),
-        ({"env_kwargs": "[1]"}, r"env_kwargs must be a JSON object, got '\[1\]'"),
-        ({"env_kwargs": "{"}, "env_kwargs must be a JSON object"),
         ({"env": "game:two-step"}, "a game takes mode weights and no records"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, reason):
     with pytest.raises(ValueError, match=reason):
         Config(**{"env": ENV, "model": "openai:http://h/v1#m", **settings})
+
+
+@pytest.mark.parametrize("verb", [("Adding-v0", "--model", "m"), ("check", "f.py", "--env", "Adding-v0")])
+@pytest.mark.parametrize("text", ["[1]", "{", "", "1"])
+def test_keywords_that_are_no_json_object_are_refused_in_a_line(verb, text, capsys):
+    assert main(["qllm", *verb, "--env-kwargs", text]) == 2
+    assert f"--env-kwargs must be a JSON object, got {text!r}" in capsys.readouterr().err
 
 
 def test_the_task_is_the_environments_own_page_with_named_inputs_and_no_more():
@@ -452,7 +457,7 @@ def test_the_command_shows_each_answers_fate_and_what_to_do_next(tmp_path, capsy
 
 
 def test_help_needs_no_torch():
-    code = "import sys; from baselines.cli import main\n"
+    code = "import sys; from baselines.cli.main import main\n"
     code += "try:\n    main(['qllm', 'X', '--help'])\nexcept SystemExit:\n    pass\n"
     code += "assert not {'torch', 'numpy'} & set(sys.modules), 'heavy'"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -44,7 +44,7 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
     team = magrpo.team(config, task)
     spent = {"sample": 0.0, "update": 0.0}
     tokens = {"update": 0}
-    play, improve_team = rollout.play, update.improve_team
+    play, update_team = rollout.play, update.update_team
 
     def timed_play(*args, **kwargs):
         torch.cuda.synchronize()
@@ -54,16 +54,16 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
         spent["sample"] += time.perf_counter() - start
         return out
 
-    def timed_improve(team, lessons, settings):
+    def timed_update(team, lessons, settings):
         start = time.perf_counter()
-        out = improve_team(team, lessons, settings)
+        out = update_team(team, lessons, settings)
         torch.cuda.synchronize()
         spent["update"] += time.perf_counter() - start
         for lesson in lessons.values():
             tokens["update"] += sum(len(s.ids) for move in lesson.moves for s in move.chain())
         return out
 
-    magrpo.play, magrpo.improve_team = timed_play, timed_improve
+    magrpo.play, magrpo.update_team = timed_play, timed_update
     steps = magrpo.train(config, task, team)
     next(steps)
     spent.update(sample=0.0, update=0.0)
@@ -71,7 +71,7 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
     torch.cuda.reset_peak_memory_stats()
     sampled = sum(metrics["tokens"] for metrics in steps)
     size = sum(p.numel() for p in team.policies["agent_0"].causal.parameters())
-    magrpo.play, magrpo.improve_team = play, improve_team
+    magrpo.play, magrpo.update_team = play, update_team
     return {
         "kind": kind,
         "chip": torch.cuda.get_device_name(),

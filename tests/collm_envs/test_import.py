@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +86,9 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
         collm_envs.mak
     with pytest.raises(ImportError, match="cannot import name 'mak'"):
         exec("from collm_envs import mak")
+
+
+def test_no_module_has_the_name_of_something_public():
+    """It would take its place in the package once it is imported; the registry's is hidden by hand."""
+    modules = {path.stem for path in Path(collm_envs.__file__).parent.iterdir()}
+    assert modules & set(collm_envs.__all__) == {"registry"}

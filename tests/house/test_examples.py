@@ -66,9 +66,8 @@ def test_the_training_commands_of_the_readme_have_flags_that_exist():
     from baselines.cli.train import read
 
     begun = [line for line in commands() if line.startswith("collm train") and "--resume" not in line]
-    begun = [line for line in begun if "train mixing" not in line]  # its settings are read elsewhere
     configs = [read(name, flags) for _, _, name, *flags in map(shlex.split, begun)]
-    assert len(configs) == 4
+    assert len(configs) == 5
     assert configs[1].model == "Qwen/Qwen3-1.7B"  # --paper
 
 
@@ -103,7 +102,7 @@ def test_the_example_environment_and_its_tests_pass(tmp_path, monkeypatch):
 def test_the_example_algorithm_learns_a_matrix_game(tmp_path, monkeypatch, training_seed):
     moving: ModuleType = saved(tmp_path, monkeypatch, "moving", code(CONTRIBUTING)[2])
     task = toy_games.matrix_game(((1, 0), (0, 0.2)))
-    team = tabular.tabular_team(task, lr=0.5)
+    team = moving.Baselined(**vars(tabular.tabular_team(task, lr=0.5)))
     config = moving.Config(steps=60, episodes=16, momentum=0.5, seed=training_seed)
     returns = [metrics["return"] for metrics in moving.train(config, task, team)]
     assert sum(returns[:3]) / 3 < 0.6
@@ -113,7 +112,7 @@ def test_the_example_algorithm_learns_a_matrix_game(tmp_path, monkeypatch, train
 def test_the_example_credit_function_is_pinned_and_passes_the_gates(tmp_path, monkeypatch):
     import torch
 
-    source, pinning = code(CONTRIBUTING)[3:5]
+    source, pinning = code(CONTRIBUTING)[4:6]
     folder = tmp_path / "baselines/credit/functions"
     folder.mkdir(parents=True)
     (folder / "equal.py").write_text(source)

@@ -3,16 +3,17 @@
 import errno
 import os
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from baselines.cli import sweep
 from baselines.credit import pinned
-from baselines.runs import run
+from baselines.runs import folder, texts
+from baselines.runs.budget import append_rows
 from baselines.runs.logs import _Lines, read
-from baselines.search.transcript import Transcript
 from collm_envs import files
+from collm_envs.policies.journal import open_journal
 
 
 def full(*args, **kwargs):
@@ -27,12 +28,14 @@ def torch_writer(*args, **kwargs):
     raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
 
 
-save: Any = run.save_agents
-write_config: Any = run.write_config
+save: Any = texts.save
+write_config: Any = folder.write_config
 
 
 class Team:
     """Saves one agent, then the disk is full."""
+
+    policies: ClassVar = {"agent_0": None, "agent_1": None}
 
     def __init__(self, fail):
         self.fail = fail
@@ -75,7 +78,7 @@ def test_a_run_whose_settings_cannot_be_written_is_not_begun(tmp_path, monkeypat
         patched.setattr(files.os, "replace", full)
         write_config(tmp_path, "maac", plan)
     assert list(tmp_path.iterdir()) == []
-    run.check_free(tmp_path)
+    folder.check_free(tmp_path)
 
 
 def test_a_full_disk_while_a_runs_numbers_are_written_says_resume_and_keeps_them(tmp_path, monkeypatch):
@@ -95,19 +98,19 @@ def test_a_full_disk_while_a_runs_numbers_are_written_says_resume_and_keeps_them
 def test_a_sweep_takes_a_cut_row_away_and_counts_a_run_once(tmp_path):
     file = tmp_path / "sweep.csv"
     row = dict.fromkeys(sweep.FIELDS, "1")
-    sweep.append(file, row)
-    sweep.append(file, row)
+    append_rows(file, [row])
+    append_rows(file, [row])
     with file.open("a") as lines:
         lines.write("maac,0,")
     assert sweep.read(file) == [row]
-    sweep.append(file, {**row, "seed": "2"})
+    append_rows(file, [{**row, "seed": "2"}])
     assert [one["seed"] for one in sweep.read(file)] == ["1", "2"]
 
 
 def test_a_sweep_that_was_full_before_its_first_row_begins_anew(tmp_path):
     file = tmp_path / "sweep.csv"
     file.touch()
-    sweep.append(file, dict.fromkeys(sweep.FIELDS, "1"))
+    append_rows(file, [dict.fromkeys(sweep.FIELDS, "1")])
     assert len(sweep.read(file)) == 1
 
 
@@ -115,7 +118,7 @@ def test_a_sweep_that_was_full_before_its_first_row_begins_anew(tmp_path):
 def test_a_cut_or_edited_config_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=rf"{tmp_path}/config.json (cannot be read|is no run's)"):
-        run.stored_config(tmp_path)
+        folder.stored_config(tmp_path)
 
 
 def test_a_damaged_line_of_a_runs_numbers_is_named_and_a_cut_one_left_out(tmp_path):
@@ -139,8 +142,12 @@ def test_a_cut_or_edited_manifest_is_named(tmp_path, text):
 def test_a_transcript_reads_what_is_whole_and_names_what_is_damaged(tmp_path, end):
     path = tmp_path / "transcript.jsonl"
     path.write_text('{"call": "a", "answer": "x"}\n' + end)
-    assert Transcript(path).answered
+    with open_journal(path, messages=True) as transcript:
+        assert transcript.answered
     assert path.read_text() == '{"call": "a", "answer": "x"}\n'
     path.write_text('{"call": "a", "ans\n{"call": "b", "answer": "x"}\n')
-    with pytest.raises(ValueError, match=r"transcript.jsonl:1: not a line of JSON"):
-        Transcript(path)
+    with pytest.raises(ValueError, match=r"transcript.jsonl:1: not a line of JSON"), open_journal(path):
+        pass
+    path.write_text('["a", "x", {}]\n')
+    with pytest.raises(ValueError, match="need a JSON object on each line, got list"), open_journal(path):
+        pass

@@ -108,9 +108,9 @@ def test_a_run_killed_at_the_worst_points_ends_in_the_same_bits(
     assert_same_end(tmp_path / "run", wanted)
 
 
-def kill_at_random(processes, undisturbed, model, out, name, kills, seed):
-    wanted, seconds = undisturbed(name, 20)
-    config, rng, hits = settings(name, model, out, 20), Random(seed), 0
+def kill_at_random(processes, undisturbed, model, out, name, kills, seed, count=12):
+    wanted, seconds = undisturbed(name, count)
+    config, rng, hits = settings(name, model, out, count), Random(seed), 0
     while hits < kills:
         process = start_run(processes, name, config, wait=False)
         time.sleep(rng.uniform(0, seconds))
@@ -137,7 +137,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bits(processes, undistu
 def test_a_run_killed_at_20_random_moments_ends_in_the_same_bits(
     processes, undisturbed, model, tmp_path, name
 ):
-    kill_at_random(processes, undisturbed, model, tmp_path / "run", name, 20, 2)
+    kill_at_random(processes, undisturbed, model, tmp_path / "run", name, 20, 2, count=20)
 
 
 def test_ctrl_c_finishes_the_step_in_hand_and_leaves_a_checkpoint(processes, undisturbed, model, tmp_path):

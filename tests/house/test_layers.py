@@ -13,7 +13,6 @@ PACKAGES = ("collm_envs", "baselines", "leaderboard")
 FAMILIES = ("collm_envs.building", "collm_envs.coding", "collm_envs.writing")
 FLOORS = {
     "collm_envs.task": 0,
-    "collm_envs.rows": 0,
     "collm_envs.keywords": 1,
     "collm_envs.datasets": 1,
     "collm_envs.sandbox": 1,
@@ -147,17 +146,18 @@ def test_every_module_imports_its_own_floor_and_those_below():
 
 def test_every_floor_names_a_module_that_exists():
     assert set(FLOORS) - names(read_sources()) == set()
-    assert len(FLOORS) <= 26
+    assert len(FLOORS) <= 25
 
 
 def test_the_listing_of_baselines_is_the_list_of_algorithms():
     for file in sorted((ROOT / "baselines").glob("[!_]*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         defined = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-        assert {"Config", "team", "train"} <= defined or file.name in UNLIKE, file.name
+        assert {"Config", "team", "train"} <= defined or file.stem in UNLIKE, file.name
 
 
-UNLIKE = ("mixing.py", "qllm.py")
+UNLIKE = ("qllm",)
+"""it asks a model for a credit function and trains nothing: `collm qllm`"""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collm_envs.evaluation.episodes import evaluate
 from collm_envs.policies.specs import seat_all
 from leaderboard import history, lists, verify
 from leaderboard.build import build
-from leaderboard.bundle import Refused, digest, open_bundle, records
+from leaderboard.bundle import NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally
 from leaderboard.cli import main
 from leaderboard.entry import About, read_entry
@@ -48,7 +48,7 @@ def make(tmp_path, monkeypatch):
 
 
 def refused(path, others=()):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(NotAccepted) as caught:
         verify.verify(path, others)
     return str(caught.value)
 
@@ -225,7 +225,7 @@ def test_a_claim_of_another_shape_is_refused_before_a_page_is_built(make, edit, 
     edit(claim)
     change(entry, claim=claim)
     assert "entry.json: field 'claim' is malformed" in refused(entry)
-    with pytest.raises(Refused, match="field 'claim'"):
+    with pytest.raises(NotAccepted, match="field 'claim'"):
         build(entry.parents[1], tmp_path / "site")
 
 

@@ -11,7 +11,7 @@ import collm_envs
 from collm_envs.evaluation.episodes import evaluate
 from collm_envs.policies.specs import seat_all
 from leaderboard import lists, verify
-from leaderboard.bundle import Refused
+from leaderboard.bundle import NotAccepted
 from leaderboard.entry import About
 from leaderboard.submit import submit
 
@@ -56,7 +56,7 @@ def changed(value, place, new):
 def outcome(entry):
     try:
         verify.verify(entry)
-    except Refused:
+    except NotAccepted:
         return "refused"
     return "verified"
 

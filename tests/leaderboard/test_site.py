@@ -10,7 +10,7 @@ from leaderboard_entries import change_record, make_entry
 
 from leaderboard import history
 from leaderboard.build import build
-from leaderboard.bundle import Refused
+from leaderboard.bundle import NotAccepted
 from leaderboard.cli import main
 from leaderboard.verify import verify
 
@@ -133,7 +133,7 @@ def test_to_draw_an_entry_nothing_of_it_is_imported(site, tmp_path):
     """An entry that nobody has verified may name any module as its environment."""
     entries = shutil.copytree(site.parent / "entries", tmp_path / "entries")
     change_record(entries / "TLDR-v0/noisy", 0, lambda data: data.update(env="antigravity:TLDR-v0"))
-    with pytest.raises(Refused, match=r"run-0\.jsonl\.gz:1: env"):
+    with pytest.raises(NotAccepted, match=r"run-0\.jsonl\.gz:1: env"):
         build(entries, tmp_path / "site")
     assert "antigravity" not in sys.modules
 

@@ -27,7 +27,7 @@ from collm_envs.policies.seat import Reply
 from collm_envs.policies.specs import seat_all
 from collm_envs.writing import tldr
 from leaderboard import bundle, lists, verify
-from leaderboard.bundle import Refused
+from leaderboard.bundle import NotAccepted
 from leaderboard.entry import About, read_entry
 from leaderboard.submit import how_to_play, submit
 
@@ -43,7 +43,7 @@ def entry(original, tmp_path):
 
 
 def refused(path):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(NotAccepted) as caught:
         verify.verify(path)
     return str(caught.value)
 
@@ -346,7 +346,7 @@ def test_an_evaluation_cut_short_makes_no_entry(tmp_path):
     lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
     (folder / "records.jsonl").write_text("".join(lines[:-1]))
     about = About(name="short", kind="scripted", method="m", licence="MIT", contact="c", command="x")
-    with pytest.raises(Refused, match="1 episodes of the list are missing"):
+    with pytest.raises(NotAccepted, match="1 episodes of the list are missing"):
         submit([folder], about, tmp_path / "entries")
     assert not (tmp_path / "entries").exists()
 

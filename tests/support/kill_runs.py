@@ -14,7 +14,7 @@ import torch
 
 from baselines.lm.optimizer import Optimizer
 from baselines.lm.policy import Conversations
-from baselines.runs import checkpoint, logs, run
+from baselines.runs import algorithms, checkpoint, logs, run
 
 
 def go(algorithm: str, settings: dict[str, Any], trap: str = "", when: int = 1) -> None:
@@ -27,7 +27,7 @@ def go(algorithm: str, settings: dict[str, Any], trap: str = "", when: int = 1) 
         if (out / "config.json").exists():
             run.resume(out, quiet=True)
         else:
-            run.train(algorithm, run.algorithm(algorithm).Config(**settings), quiet=True)
+            run.train(algorithm, algorithms.algorithm(algorithm).Config(**settings), quiet=True)
     except KeyboardInterrupt as stopped:
         (out / "said").write_text(str(stopped))
         sys.exit(3)

@@ -1,6 +1,6 @@
 """Whether every test of learning holds for many seeds under other arithmetic: a table.
 
-    python tests/seeds.py --seeds 20 --setting as-is --setting avx2 [what pytest takes, e.g. FILES or -m slow]
+    python tests/support/seeds.py --seeds 20 --setting as-is --setting avx2 [pytest: FILES, -m slow]
 
 Rounding differs between processors, instruction sets and numbers of threads, and a policy that samples soon
 follows another course: a seed more is as good as a processor more, and this runs both.

@@ -1,12 +1,12 @@
 """A tabular softmax policy and a tabular critic, which stand where language models stand in `baselines`.
 
-They offer the same verbs, so the same `play`, `collect`, `improve` and `train` run on them.
+They offer the same verbs, so the same `play`, `collect`, `learn` and `train` run on them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from toy_games import Game
 
 from baselines.formulas import losses
+from baselines.formulas.losses import Objective
+from baselines.lm import learning
 from baselines.lm.history import Message, Move, Segment
-from baselines.lm.policy import Scores
+from baselines.lm.learning import Beside, Lesson, Scores
 from baselines.train.team import Team
 
 
@@ -45,6 +47,8 @@ class Tabular:
         self.texts: dict[str, int] = {}
         self.rows: dict[Any, int] = {}
         self.table = nn.Parameter(torch.zeros(64, len(words)))
+        self.optimizer: Any = None
+        self.reference: Tabular | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         return [self.table]
@@ -64,8 +68,11 @@ class Tabular:
         """The distribution in a context that has been met."""
         return self.table[self.rows[context]].softmax(-1).tolist()
 
-    def converse(self, n: int, generator: torch.Generator) -> Talk:
-        return Talk(self, generator, [None] * n)
+    def converse(self, n: int, seed: int) -> Talk:
+        return Talk(self, torch.Generator().manual_seed(seed), [None] * n)
+
+    def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
+        return learning.learn(self, lesson, objective, beside)
 
     def logp(
         self, moves: Sequence[Move], *, entropy: bool = False, reference: bool = False
@@ -86,6 +93,7 @@ class Talk:
     generator: torch.Generator
     heads: list[Segment | None]
     turn: int = 0
+    streams: dict[int, torch.Generator] = field(default_factory=dict)
 
     def read(self, messages: Sequence[str]) -> None:
         texts = self.policy.texts
@@ -106,25 +114,29 @@ class Talk:
         ]
         return list(self.heads)
 
-    def pick(self, indices: Sequence[int]) -> Talk:
-        return Talk(self.policy, self.generator, [self.heads[k] for k in indices], self.turn)
+    def pick(self, indices: Sequence[int], seed: int | None = None) -> Talk:
+        generator = self.generator
+        if seed is not None:
+            generator = self.streams.setdefault(seed, torch.Generator().manual_seed(seed))
+        return Talk(self.policy, generator, [self.heads[k] for k in indices], self.turn, self.streams)
 
 
 class TabularCritic:
     """A value for every history, a joint one or an agent's own; with `last` for every newest message.
 
-    Offers what `baselines.train.critic.Critic` offers; `lm.tokenizer` gives every new text an id of its own.
+    Offers what `baselines.train.critic.Critic` offers; `lm.renderer` gives every new text an id of its own.
     """
 
     def __init__(self, *, last: bool = False):
         self.last = last
-        self.lm = self
+        self.lm = self.renderer = self
         self.texts: dict[str, int] = {}
         self.rows: dict[Any, int] = {}
         self.table = nn.Parameter(torch.zeros(256))
+        self.optimizer: Any = None
 
-    def tokenizer(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
-        return {"input_ids": [self.texts.setdefault(text, len(self.texts))]}
+    def text_ids(self, text: str, *, first: bool) -> list[int]:
+        return [self.texts.setdefault(text, len(self.texts))]
 
     def parameters(self) -> list[nn.Parameter]:
         return [self.table]
@@ -137,12 +149,12 @@ class TabularCritic:
         return self.table.detach()[self.rows_of(segments)].double()
 
     def fit(
-        self, optimizer: Any, segments: Sequence[Segment], targets: Tensor, *, coef: float = 1.0, **_: Any
+        self, segments: Sequence[Segment], targets: Tensor, *, coef: float = 1.0, **_: Any
     ) -> dict[str, float]:
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss = losses.value_loss(self.table[self.rows_of(segments)], targets.float()).mean()
         (coef * loss).backward()
-        return {"value_loss": float(loss.detach()), "value_grad_norm": optimizer.step()}
+        return {"value_loss": float(loss.detach()), "value_grad_norm": self.optimizer.step()}
 
 
 class SGD:
@@ -179,10 +191,12 @@ def tabular_team(
         agent: Tabular(agent, task.words, script=(scripts or {}).get(agent), **policy)
         for agent in task.agents
     }
-    team: Any = Team(policies, {a: SGD(p.parameters(), lr) for a, p in policies.items()}, {})  # pyright: ignore
-    team.critics = dict(critics or {})
-    team.critic_optimizers = {name: SGD(c.parameters(), critic_lr) for name, c in team.critics.items()}
-    return team
+    for actor in policies.values():
+        actor.optimizer = SGD(actor.parameters(), lr)
+    for critic in (critics or {}).values():
+        critic.optimizer = SGD(critic.parameters(), critic_lr)
+    stand_ins: Any = policies, dict(critics or {})
+    return Team(*stand_ins)
 
 
 def gradient(policy: Tabular, *context: str) -> list[float]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from collm_envs import Item, Rejected, Scene, Score, register
-from collm_envs.task import agent_names, split_rows
+from collm_envs import Item, Rejected, Scene, Score, agent_names, register, split_rows
 
 BUILTIN = {"train": [{"goal": g} for g in (3, 10, 25)], "eval": [{"goal": g} for g in (7, 40)]}
 

@@ -1,4 +1,4 @@
-"""Houses from a few settings: floor, walls with corners and a door, eaves, and one of five roofs.
+"""Generates houses: floor, walls with corners and a door, eaves, and one of five roofs.
 
 The default settings with each roof are the five houses of OpenMLRL/LLM_Collab_Minecraft (MIT), which its
 ten published items consist of.
@@ -34,9 +34,9 @@ CHOICES = {
     "D": ("spruce_planks", "birch_planks"),
     "A": ("air",),
 }
-"""what generated houses choose from"""
+"""{letter: blocks that a generated house draws from}"""
 PATIENCE = 1000
-"""draws in a row without a new house, after which there are taken to be no more"""
+"""draws in a row without a new house after which generation gives up"""
 _VARIANTS: dict[str, tuple[Roof, str | None]] = {
     "house_build_0002": ("gable", None),
     "house_build_0101": ("flat", "flat_north"),
@@ -53,7 +53,7 @@ _VARIANTS: dict[str, tuple[Roof, str | None]] = {
 
 @dataclass(frozen=True)
 class House:
-    """Settings of a house; the walls stand one row inside the front and the back of the box."""
+    """Settings of a house; its walls are one row inside the front and the back of the box."""
 
     roof: Roof = "gable"
     width: int = 6
@@ -65,13 +65,13 @@ class House:
     roof_layers: int = 2
     """layers above the eaves"""
     door: int = 2
-    """x where the door begins"""
+    """x of the door's left edge"""
     door_width: int = 2
     blocks: Mapping[str, str] = field(default_factory=lambda: dict(BLOCKS))
 
 
 def layers(house: House) -> list[list[str]]:
-    """Layers from the ground up, of rows from the front to the back, in the letters of `BLOCKS`."""
+    """Layers from the ground up; each is a list of rows, front to back, in the letters of `BLOCKS`."""
     body = [_walls(house, level) for level in range(1, house.walls + 1)]
     roof = [_roof(house, level) for level in range(1, house.roof_layers + 1)]
     return [_walls(house, 0), *body, _eaves(house), *roof]
@@ -135,7 +135,7 @@ def _is_stairs(house: House, x: int, z: int, ends_x: int, ends_z: int) -> bool:
 
 
 def row(house: House, **names: Any) -> dict[str, Any]:
-    """The house as a row of the published schema; `names` are its other entries, such as task_id."""
+    """The house as a row of the published schema; `names` are further entries, such as task_id."""
     grid = layers(house)
     text = "".join("".join(rows) for rows in grid)
     return {
@@ -154,12 +154,12 @@ def published() -> dict[str, list[dict[str, Any]]]:
     """The ten published rows: eight to train on, two to evaluate on."""
     rows = []
     for name, (roof, variant) in _VARIANTS.items():
-        made = row(House(roof), task_id=name, bbox=None)
+        data_row = row(House(roof), task_id=name, bbox=None)
         if variant is None:
-            made["bbox"] = {"from": [0, 0, 0], "to": [5, 6, 6]}
+            data_row["bbox"] = {"from": [0, 0, 0], "to": [5, 6, 6]}
         else:
-            made["variant"] = variant
-        rows.append(made)
+            data_row["variant"] = variant
+        rows.append(data_row)
     return {"train": rows[:8], "eval": rows[8:]}
 
 
@@ -167,13 +167,13 @@ def generate(n: int, n_eval: int, size: Any, seed: int) -> dict[str, tuple[Item,
     """`n` houses to train on and `n_eval` others, all different, as items `house_<split>_<number>`.
 
     `size` is (width, height, depth), each a number or (smallest, largest); a house fills its box.  The
-    evaluation houses depend on `n_eval`, `size` and `seed` only.  Raises ValueError where the sizes allow
-    too few different houses.
+    evaluation houses depend on `n_eval`, `size` and `seed` only.  Raises ValueError if the sizes allow too
+    few different houses.
     """
     ranges = _ranges(size)
     if whole_number("n", n, 1) + whole_number("n_eval", n_eval, 1) > (most := _at_most(ranges)):
         raise ValueError(f"n, n_eval: at most {most} different houses of size {size}, need {n + n_eval}")
-    seen: set[str] = set()
+    looks: set[str] = set()
     items: dict[str, tuple[Item, ...]] = {}
     for split, count in (("eval", n_eval), ("train", n)):
         rng = Random(f"collm/HouseBuild/houses/{seed}/{split}")
@@ -182,26 +182,26 @@ def generate(n: int, n_eval: int, size: Any, seed: int) -> dict[str, tuple[Item,
         while len(rows) < count and misses < PATIENCE:
             house = _draw(ranges, rng)
             look = repr((layers(house), house.blocks))
-            misses = misses + 1 if look in seen else 0
+            misses = misses + 1 if look in looks else 0
             if not misses:
-                seen.add(look)
+                looks.add(look)
                 name = f"house_{split}_{len(rows) + 1:04d}"
                 rows.append(row(house, task_id=name, bbox=None, variant=house.roof))
         if len(rows) < count:
             raise ValueError(
-                f"n, n_eval: found {len(seen)} different houses of size {size}, need {n + n_eval}"
+                f"n, n_eval: found {len(looks)} different houses of size {size}, need {n + n_eval}"
             )
         items[split] = tuple(Item(row["task_id"], row) for row in rows)
     return {"train": items["train"], "eval": items["eval"]}
 
 
 def _at_most(ranges: Sequence[tuple[int, int]]) -> int:
-    """A bound on the number of different houses of these sizes, without making them."""
+    """An upper bound on the number of different houses of these sizes."""
     shapes = 0
     for width, height, depth in product(*(range(low, high + 1) for low, high in ranges)):
         roofs = sum(min(height - 4, _highest(roof, width, depth)) for roof in get_args(Roof))
         shapes += roofs * ((width - 2) + (width - 3))  # doors of one and of two blocks
-    return shapes * prod(len(some) for some in CHOICES.values())
+    return shapes * prod(len(blocks) for blocks in CHOICES.values())
 
 
 def _draw(ranges: Sequence[tuple[int, int]], rng: Random) -> House:
@@ -217,12 +217,12 @@ def _draw(ranges: Sequence[tuple[int, int]], rng: Random) -> House:
         roof_layers=roof_layers,
         door=rng.randint(1, width - 1 - door_width),
         door_width=door_width,
-        blocks={letter: rng.choice(some) for letter, some in CHOICES.items()},
+        blocks={letter: rng.choice(choices) for letter, choices in CHOICES.items()},
     )
 
 
 def _highest(roof: Roof, width: int, depth: int) -> int:
-    """How many layers of this roof are not empty; two for a flat one."""
+    """The largest number of layers of this roof that are not empty; two for a flat one."""
     across, along = (width - 1) // 2, (depth - 1) // 2
     return {"gable": along, "steep": along - 1, "hip": min(across, along), "x_slope": across + 1, "flat": 2}[
         roof
@@ -230,7 +230,7 @@ def _highest(roof: Roof, width: int, depth: int) -> int:
 
 
 def _ranges(size: Any) -> list[tuple[int, int]]:
-    """(smallest, largest) of width, height and depth."""
+    """[(smallest, largest)] of width, height and depth.  Raises ValueError for a malformed `size`."""
     if not isinstance(size, Sequence) or isinstance(size, str) or len(size) != 3:
         raise ValueError(f"size: need (width, height, depth), got {size!r}")
     ranges = []

@@ -26,7 +26,7 @@ def score(state: State, k: int, lim: int, terse: bool) -> str:
 
 
 def perfect(state: State, k: int, lim: int, terse: bool) -> str:
-    """The wrong cells that fall to agent `k`, from the top down."""
+    """Agent `k`'s share of the wrong cells, from the top down."""
     site = state.site
     wrong = wrong_cells(site.plan, world_of(state), site.downward)
     listed = _listed(site, dealt(site.plan, wrong, site.named, k))
@@ -62,7 +62,7 @@ def position_modification(state: State, k: int, lim: int, terse: bool) -> str:
 
 
 def rect_modification(state: State, k: int, lim: int, terse: bool) -> str:
-    """The first parts of the blueprint in the agent's layers that hold a wrong cell."""
+    """The first rectangles of the blueprint, in the agent's layers, that contain a wrong cell."""
     site = state.site
     wrong = wrong_rectangles(site.plan, world_of(state), k, len(site.seats))
     shown = wrong[:lim] if lim else wrong
@@ -75,14 +75,14 @@ def rect_modification(state: State, k: int, lim: int, terse: bool) -> str:
 
 
 def resource_schedule(state: State, k: int, lim: int, terse: bool) -> str:
-    """What the last commands left of the stock, and what could be built with that."""
+    """The stock left by the agent's last commands, and what could be built with it."""
     site = state.site
     left = left_over(site.stock, [c for c in state.commands[k] if isinstance(c, Fill)])
     chosen: list[Rectangle] = schedule(site.plan, left, site.named[k])
     if terse:
         names = letters(site.plan)
-        rest = " ".join(f"{names[block]}:{count}" for block, count in left.items())
-        return f"{rest}\n{terse_rectangles(site.plan, chosen)}"
+        stock_left = " ".join(f"{names[block]}:{count}" for block, count in left.items())
+        return f"{stock_left}\n{terse_rectangles(site.plan, chosen)}"
     return (
         f"{_counted(state, k)}\nThey left of your stock (it is full again now): {full_stock(left)}.\n"
         f"What could be built with that, (x1, y, z1, x2, y, z2 block):\n{full_rectangles(chosen)}"
@@ -90,7 +90,7 @@ def resource_schedule(state: State, k: int, lim: int, terse: bool) -> str:
 
 
 def none(state: State, k: int, lim: int, terse: bool) -> str:
-    """Nothing."""
+    """No message."""
     return ""
 
 
@@ -103,7 +103,7 @@ MESSAGES: Mapping[str, Callable[[State, int, int, bool], str]] = {
     "resource_schedule": resource_schedule,
     "none": none,
 }
-"""feedback -> message(state, number of the agent, most entries or 0, terse)"""
+"""{feedback: message(state, index of the agent, most entries or 0 for all, terse)}"""
 
 
 def _counted(state: State, k: int) -> str:

@@ -1,7 +1,7 @@
-"""Blueprints: the published schema read strictly, and what can be known of a house before it is built.
+"""Reads blueprints of the published schema strictly, into a `Plan` of the finished house.
 
-A blueprint has layers (y, from the ground up) of rows (z) of characters (x); its inventory says which
-block a character stands for.
+A blueprint has layers (y, from the ground up) of rows (z) of characters (x); its inventory maps each
+character to a block.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collm_envs.task import Cell
 
 
 class Rectangle(NamedTuple):
-    """Equal blocks of one layer, from (x1, z1) to (x2, z2)."""
+    """Equal blocks of one layer, from (x1, z1) to (x2, z2), both included."""
 
     y: int
     x1: int
@@ -28,18 +28,18 @@ class Rectangle(NamedTuple):
 
     @property
     def area(self) -> int:
-        """how many blocks"""
+        """Number of blocks."""
         return (self.x2 - self.x1 + 1) * (self.z2 - self.z1 + 1)
 
     def box(self, low: Cell) -> tuple[int, slice, slice]:
-        """Its index into an array (height, depth, width) that begins at `low`."""
+        """The rectangle's index into an array (height, depth, width) whose first cell is `low`."""
         x, y, z = low
         return self.y - y, slice(self.z1 - z, self.z2 - z + 1), slice(self.x1 - x, self.x2 - x + 1)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A house as it should stand."""
+    """A house as it should be built."""
 
     id: str
     low: Cell
@@ -49,13 +49,13 @@ class Plan:
     inventory: tuple[str, ...]
     """block ids of the blueprint"""
     names: tuple[str, ...]
-    """air, the inventory, and other blocks that may be used"""
+    """block ids: air, the inventory, and other blocks that agents may use"""
     rectangles: tuple[Rectangle, ...]
-    """what is not air, layer by layer"""
+    """rectangles that are not air, layer by layer"""
     by_size: tuple[tuple[int, Rectangle], ...] = field(compare=False, repr=False)
-    """the same with their areas, the largest first, equals by their numbers"""
+    """(area, rectangle) of `rectangles`, the largest first, ties in the order of their coordinates"""
     covering: tuple[Rectangle, ...]
-    """the same with air, sorted"""
+    """rectangles of every block, air too, that cover the box; sorted"""
     part: np.ndarray = field(compare=False, repr=False)
     """(height, depth, width) indices into `covering`"""
     cells: np.ndarray = field(compare=False, repr=False)
@@ -63,24 +63,24 @@ class Plan:
     is_air: np.ndarray = field(compare=False, repr=False)
     """(len(names),) bool"""
     counts: Mapping[str, int] = field(compare=False, repr=False)
-    """cells that should hold each block; 0 for blocks of the inventory that are not used; no air"""
+    """{block: cells that should hold it}; 0 for unused blocks of the inventory; without air"""
 
     @property
     def high(self) -> Cell:
-        """highest corner of the box"""
+        """Highest corner of the box."""
         (x, y, z), (width, height, depth) = self.low, self.size
         return x + width - 1, y + height - 1, z + depth - 1
 
     def stock(self, n: int) -> dict[str, int]:
-        """What each of `n` agents may place of each block: its share, rounded up, and half a share more."""
+        """{block: cells each of `n` agents may fill}: its share, rounded up, and half a share more."""
         return {block: -(-count // n) + count // (2 * n) for block, count in sorted(self.counts.items())}
 
 
 def read_plan(name: str, row: Mapping[str, Any], others: Sequence[str] = ()) -> Plan:
-    """The plan of a row {"inventory", "target_spec": {"layers": [...]}, "bbox"}; `name` is its task's id.
+    """The plan of a row {"inventory", "target_spec": {"layers": [...]}, "bbox"}; `name` is the item's id.
 
-    `others` are blocks outside the inventory that agents may use.  Raises ValueError that names the task,
-    and the layer and row where that is where the fault is.
+    `others` are blocks outside the inventory that agents may use.  Raises ValueError that names the item
+    and, for a fault in a layer, the layer and row.
     """
     inventory = _inventory(name, row.get("inventory"))
     spec = row.get("target_spec")
@@ -108,7 +108,7 @@ def read_plan(name: str, row: Mapping[str, Any], others: Sequence[str] = ()) -> 
     for rectangle in rectangles:
         counts[rectangle.block] += rectangle.area
     is_air = np.array([block in AIR for block in names])
-    by_size = tuple(sorted(((rect.area, rect) for rect in rectangles), key=lambda two: (-two[0], two[1])))
+    by_size = tuple(sorted(((rect.area, rect) for rect in rectangles), key=lambda pair: (-pair[0], pair[1])))
     covering = tuple(sorted(listed))
     part = np.zeros(cells.shape, np.intp)
     for k, rect in enumerate(covering):
@@ -116,25 +116,25 @@ def read_plan(name: str, row: Mapping[str, Any], others: Sequence[str] = ()) -> 
     return Plan(name, low, size, blocks, names, rectangles, by_size, covering, part, cells, is_air, counts)
 
 
-def _inventory(name: str, given: Any) -> dict[str, str]:
-    if not isinstance(given, Mapping) or not given:
-        raise ValueError(f"{name}: inventory must map characters to block ids, got {given!r}")
-    for key, block in given.items():
+def _inventory(name: str, mapping: Any) -> dict[str, str]:
+    if not isinstance(mapping, Mapping) or not mapping:
+        raise ValueError(f"{name}: inventory must map characters to block ids, got {mapping!r}")
+    for key, block in mapping.items():
         if not isinstance(key, str) or len(key) != 1:
             raise ValueError(f"{name}: inventory: need single characters as keys, got {key!r}")
         if not isinstance(block, str) or len(block.split()) != 1:
             raise ValueError(f"{name}: inventory[{key!r}]: a block id is one word, got {block!r}")
-    return {key: block_id(block) for key, block in given.items()}
+    return {key: block_id(block) for key, block in mapping.items()}
 
 
-def _layers(name: str, given: Any, inventory: Mapping[str, str]) -> dict[int, list[str]]:
-    """y -> rows, all of one shape and without a gap in y."""
-    if isinstance(given, Mapping):
-        given = [{"y": y, "rows": rows} for y, rows in given.items()]
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise ValueError(f"{name}: target_spec.layers must be a list of layers, got {given!r}")
+def _layers(name: str, entries: Any, inventory: Mapping[str, str]) -> dict[int, list[str]]:
+    """{y: rows}; all layers have one shape and no y is missing.  Raises ValueError otherwise."""
+    if isinstance(entries, Mapping):
+        entries = [{"y": y, "rows": rows} for y, rows in entries.items()]
+    if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
+        raise ValueError(f"{name}: target_spec.layers must be a list of layers, got {entries!r}")
     layers: dict[int, list[str]] = {}
-    for k, layer in enumerate(given):
+    for k, layer in enumerate(entries):
         if not isinstance(layer, Mapping) or not {"y", "rows"} <= set(layer):
             raise ValueError(
                 f'{name}: layer number {k} must be like {{"y": 0, "rows": [...]}}, got {layer!r}'
@@ -157,20 +157,20 @@ def _layers(name: str, given: Any, inventory: Mapping[str, str]) -> dict[int, li
     return layers
 
 
-def _rows(where: str, given: Any, inventory: Mapping[str, str]) -> list[str]:
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise ValueError(f"{where}: rows must be a list of strings, got {given!r}")
-    for z, row in enumerate(given):
+def _rows(where: str, rows: Any, inventory: Mapping[str, str]) -> list[str]:
+    if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
+        raise ValueError(f"{where}: rows must be a list of strings, got {rows!r}")
+    for z, row in enumerate(rows):
         if not isinstance(row, str) or not row:
             raise ValueError(f"{where}, row {z}: need a string of inventory characters, got {row!r}")
         unknown = sorted(set(row) - set(inventory))
         if unknown:
             raise ValueError(f"{where}, row {z}: {unknown[0]!r} is not in the inventory: {row!r}")
-    return list(given)
+    return list(rows)
 
 
 def _low_corner(name: str, bbox: Any, size: Cell, ys: Sequence[int]) -> Cell:
-    """The lowest corner of the box; without a box x and z begin at 0."""
+    """The lowest corner of `bbox`, which must fit the layers; without one x and z begin at 0."""
     if bbox is None:
         return 0, ys[0], 0
     try:
@@ -180,10 +180,10 @@ def _low_corner(name: str, bbox: Any, size: Cell, ys: Sequence[int]) -> Cell:
         raise ValueError(
             f'{name}: bbox must be like {{"from": [0, 0, 0], "to": [5, 6, 6]}}, got {bbox!r}'
         ) from fault
-    low, got = (min(a, x), min(b, y), min(c, z)), (abs(x - a) + 1, abs(y - b) + 1, abs(z - c) + 1)
-    if got != size or low[1] != ys[0]:
+    low, extent = (min(a, x), min(b, y), min(c, z)), (abs(x - a) + 1, abs(y - b) + 1, abs(z - c) + 1)
+    if extent != size or low[1] != ys[0]:
         raise ValueError(
-            f"{name}: bbox {bbox} is {got} large from y={low[1]}; the layers are {size} from y={ys[0]}"
+            f"{name}: bbox {bbox} is {extent} large from y={low[1]}; the layers are {size} from y={ys[0]}"
         )
     return low
 
@@ -197,9 +197,9 @@ def _whole(where: str, value: Any) -> int:
 
 
 def _rectangles(rows: Sequence[str], inventory: Mapping[str, str]) -> list[tuple[int, int, int, int, str]]:
-    """(x1, z1, x2, z2, block) covering a layer: runs of one character, joined with equal runs below them.
+    """[(x1, z1, x2, z2, block)] that cover a layer: runs of one character, joined with equal runs below.
 
-    A rectangle is listed when the row after its last one has been seen, as published.
+    A rectangle is listed when the row after its last one is read, which gives the published order.
     """
     done: list[tuple[int, int, int, int, str]] = []
     growing: dict[tuple[int, int, str], int] = {}

@@ -1,4 +1,4 @@
-"""Scripted players of HouseBuild.  They know the whole state: yardsticks and teachers, not agents."""
+"""Scripted players of HouseBuild.  They read the full state: baselines and warm starts, not agents."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from collm_envs.task import Cell, Player
 def division(
     plan: Plan, blocks: tuple[tuple[str, ...], ...], limited: bool
 ) -> tuple[tuple[Rectangle, ...], ...]:
-    """The rectangles of a plan split among the agents: one tuple an agent, in the order of the plan.
+    """The rectangles of a plan split among the agents: one tuple per agent, ordered by coordinates.
 
-    Largest first, each goes to the agent that may place its block and has most of it left (or, without
-    limits, has least to do); what is too large for anyone is cut.
+    The largest is assigned first, to the agent with most of its block left (without limits: with least to
+    do); a rectangle that no agent has enough blocks for is cut in two.
     """
     everyone = range(len(blocks))
     stock = plan.stock(len(blocks)) if limited else plan.counts
-    left = [{block: stock[block] for block in stock if block in mine} for mine in blocks]
+    left = [{block: stock[block] for block in stock if block in allowed} for allowed in blocks]
     shares: list[list[Rectangle]] = [[] for _ in everyone]
     waiting = sorted(plan.rectangles, key=lambda rect: -rect.area)
     while waiting:
@@ -48,13 +48,13 @@ def _cut(rect: Rectangle) -> tuple[Rectangle, Rectangle]:
 
 
 def expert(task: Any, state: Any, agent: str, rng: Random) -> str:
-    """This agent's part of the house; the first agent also stops the spiders."""
+    """The agent's share of the house; the first agent also stops the spiders."""
     k = task.agents.index(agent)
     return _write(task, state, k, _share(task, state, k), kill=k == 0 and sum(state.attacks) > 0)
 
 
 def noisy(task: Any, state: Any, agent: str, rng: Random) -> str:
-    """The expert's part with mistakes: parts left out, parts of others, wrong blocks, wrong places."""
+    """The expert's share with mistakes: missing rectangles, others' rectangles, wrong blocks or positions."""
     k = task.agents.index(agent)
     plan, blocks = state.site.plan, state.site.seats[k].blocks
     share, skill = set(_share(task, state, k)), rng.uniform(0.1, 0.9)
@@ -69,7 +69,7 @@ def noisy(task: Any, state: Any, agent: str, rng: Random) -> str:
 
 
 def random(task: Any, state: Any, agent: str, rng: Random) -> str:
-    """Any rectangles of any allowed blocks, and sometimes /kill."""
+    """Random rectangles of allowed blocks, and sometimes /kill."""
     k, plan = task.agents.index(agent), state.site.plan
     chosen = []
     for _ in range(rng.randint(0, len(plan.rectangles))):
@@ -88,7 +88,7 @@ def _share(task: Any, state: Any, k: int) -> tuple[Rectangle, ...]:
 
 
 def _blunder(rect: Rectangle, blocks: Sequence[str], plan: Plan, rng: Random) -> Rectangle:
-    """The rectangle of another block, or moved by one cell as far as the box allows."""
+    """The rectangle with another block, or moved by one cell within the box."""
     if rng.random() < 0.5:
         return rect._replace(block=rng.choice(blocks))
     move = rng.choice((-1, 1))
@@ -104,7 +104,7 @@ def _corner(plan: Plan, rng: Random) -> Cell:
 
 
 def _write(task: Any, state: Any, k: int, chosen: Sequence[Rectangle], kill: bool) -> str:
-    """The rectangles as this task's prompts ask for them, one command a line, within the limit."""
+    """The rectangles as commands, in the form that the task's prompts ask for, at most the agent's limit."""
     lines = ["/kill"] if kill else []
     if task.prompts == "terse":
         lines += terse_rectangles(state.site.plan, chosen).splitlines()

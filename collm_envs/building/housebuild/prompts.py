@@ -1,4 +1,4 @@
-"""What an agent of HouseBuild reads: in full sentences, or terse."""
+"""The prompts of HouseBuild at turn 1: in full sentences, or terse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from collm_envs.building.housebuild.plan import Plan, Rectangle
-from collm_envs.building.seats import Seat, team_sentence
+from collm_envs.building.seats import Builder, team_sentence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -17,12 +17,12 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def full_opening(
     plan: Plan,
     blueprint: str,
-    seat: Seat,
+    seat: Builder,
     stock: Mapping[str, int],
     attacks: Sequence[int],
     player_hp: int,
 ) -> str:
-    """The whole task in sentences; an empty `stock` means no limits, no `attacks` no spiders."""
+    """The task in sentences; an empty `stock` means no limits, empty `attacks` no spiders."""
     (x1, y1, z1), (x2, y2, z2) = plan.low, plan.high
     lines = [
         f"A house is to be built of blocks. {team_sentence(seat)}",
@@ -50,13 +50,13 @@ def full_opening(
 
 
 def full_layers(plan: Plan, rectangles: Iterable[Rectangle]) -> str:
-    """One line a layer, the rectangles one after the other."""
+    """One line per layer: its rectangles."""
     layers = groupby(rectangles, key=lambda rect: rect.y)
-    return "\n".join(f"y={y}: {', '.join(map(full_rectangle, some))}" for y, some in layers)
+    return "\n".join(f"y={y}: {', '.join(map(full_rectangle, layer))}" for y, layer in layers)
 
 
 def full_threat(attacks: Sequence[int], player_hp: int) -> str:
-    """The spiders, and what stops them."""
+    """The sentences on the spiders' attacks and /kill."""
     blows = ", ".join(map(str, attacks))
     return (
         f"{len(attacks)} spiders attack the player, who has {player_hp} health points; they take {blows}, "
@@ -84,12 +84,12 @@ def full_rectangles(rectangles: Iterable[Rectangle]) -> str:
 def terse_opening(
     plan: Plan,
     blueprint: str,
-    seat: Seat,
+    seat: Builder,
     stock: Mapping[str, int],
     attacks: Sequence[int],
     player_hp: int,
 ) -> str:
-    """The same in few characters."""
+    """`full_opening` in few characters."""
     head = f"{seat.number}/{seat.team} {seat.limit}"
     if attacks:
         head += f" hp={player_hp} spiders={','.join(map(str, attacks))}"
@@ -105,24 +105,26 @@ def _count(block: str, stock: Mapping[str, int]) -> str:
 
 
 def letters(plan: Plan) -> dict[str, str]:
-    """block -> letter, `-` for air."""
+    """{block: letter} of the blocks that are not air."""
     solid = [block for block, air in zip(plan.names, plan.is_air, strict=True) if not air]
     return dict(zip(solid, LETTERS, strict=False))
 
 
 def terse_rectangles(plan: Plan, rectangles: Iterable[Rectangle]) -> str:
-    """One a line: y x1 z1 x2 z2 letter, without blanks where all numbers of the box have one digit."""
+    """One rectangle a line: y x1 z1 x2 z2 letter (`-` for air); no blanks if all numbers have one digit."""
     names = letters(plan)
     gap = "" if min(plan.low) >= 0 and max(plan.high) <= 9 else " "
     return "\n".join(gap.join([*map(str, rect[:5]), names.get(rect.block, "-")]) for rect in rectangles)
 
 
 def labels(plan: Plan, terse: bool) -> tuple[str, ...]:
-    """Each cell with the block that belongs there, in the order of the flattened plan: (x, y, z) block, or
-    as a terse rectangle."""
-    (x0, y0, z0), found = plan.low, []
+    """A label for each cell with its planned block, in the order of the flattened plan.
+
+    "(x, y, z) block", or a terse rectangle.
+    """
+    (x0, y0, z0), texts = plan.low, []
     for (y, z, x), k in np.ndenumerate(plan.cells):
         block, x, y, z = plan.names[k], x + x0, y + y0, z + z0
         single = Rectangle(y, x, z, x, z, block)
-        found.append(terse_rectangles(plan, [single]) if terse else f"({x}, {y}, {z}) {block}")
-    return tuple(found)
+        texts.append(terse_rectangles(plan, [single]) if terse else f"({x}, {y}, {z}) {block}")
+    return tuple(texts)

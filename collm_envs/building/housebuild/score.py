@@ -1,4 +1,4 @@
-"""What a built house is worth: metrics against the blueprint."""
+"""Compares a built house with its blueprint."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from collm_envs.building.housebuild.plan import Plan
 def house_score(plan: Plan, world: np.ndarray) -> dict[str, float]:
     """Metrics of a world (height, depth, width; indices into `plan.names`) against a plan.
 
-    match: share of all cells, air included, that hold the right block; iou: cells that hold any block in
-    both over those in either; coverage: the former over the plan's; redundancy: blocks where air should be
-    over the plan's blocks.
+    match: share of all cells, air included, with the right block.  With B the cells that hold any block and
+    P those that should: iou = |B & P| / |B | P|, coverage = |B & P| / |P|, redundancy = |B - P| / |P|.
     """
-    solid, wanted = ~plan.is_air[world], ~plan.is_air[plan.cells]
+    solid, planned = ~plan.is_air[world], ~plan.is_air[plan.cells]
     correct = int(np.count_nonzero(world == plan.cells))
-    both, built = int(np.count_nonzero(solid & wanted)), int(np.count_nonzero(solid))
-    total = int(np.count_nonzero(wanted))
+    overlap, built = int(np.count_nonzero(solid & planned)), int(np.count_nonzero(solid))
+    total = int(np.count_nonzero(planned))
     return {
-        "iou": both / (total + built - both),
+        "iou": overlap / (total + built - overlap),
         "match": correct / plan.cells.size,
-        "coverage": both / total,
-        "redundancy": (built - both) / total,
+        "coverage": overlap / total,
+        "redundancy": (built - overlap) / total,
         "correct_cells": correct,
         "cells": plan.cells.size,
     }

@@ -1,4 +1,4 @@
-"""A house under construction: what is the same in every episode of an item, and what changes."""
+"""A house under construction: `Site` is fixed for an item, `State` changes during an episode."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from collm_envs.building.commands import Fill, Kill, Rules, read_fill, unfold_rectangle
+from collm_envs.building.commands import CommandRules, Fill, Kill, read_fill, unfold_rectangle
 from collm_envs.building.housebuild.corrections import downward, upward
 from collm_envs.building.housebuild.plan import Plan, read_plan
 from collm_envs.building.housebuild.prompts import LETTERS, full_layers, labels, letters, terse_rectangles
-from collm_envs.building.seats import Seat
+from collm_envs.building.seats import Builder
 from collm_envs.building.world import AIR, check_blocks
 from collm_envs.keywords import choice, whole_number
 from collm_envs.task import Cell, Item, Score
@@ -21,25 +21,25 @@ from collm_envs.task import Cell, Item, Score
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What is the same in every episode of an item."""
+    """Everything that is the same in all episodes of an item."""
 
     item: Item
     plan: Plan
-    seats: tuple[Seat, ...]
-    rules: tuple[Rules, ...]
+    seats: tuple[Builder, ...]
+    rules: tuple[CommandRules, ...]
     named: tuple[frozenset[str], ...]
-    """block ids that the inventory or `allowed_blocks` gives each agent; air counts only where it is named"""
+    """by agent: block ids of the inventory or of `allowed_blocks`; air only if it is among them"""
     stock: Mapping[str, int]
-    """what each agent may place of each block; empty without limits"""
+    """{block: cells each agent may fill}; empty without limits"""
     target: Mapping[Cell, str]
-    """for the scene"""
+    """{cell: block} of the finished house, for the scene"""
     upward: np.ndarray = field(repr=False)
     downward: np.ndarray = field(repr=False)
-    """the cells in the two orders of `house_feedback`"""
+    """flat indices of the cells in the two orders of corrections.py"""
     labels: tuple[str, ...] = field(repr=False)
-    """what prompts call each cell"""
+    """the text of each cell in prompts"""
     blueprint: str = field(repr=False)
-    """the house as first prompts list it"""
+    """the house as listed in prompts at turn 1"""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class State:
     item: Item
     site: Site = field(compare=False, repr=False)
     attacks: tuple[int, ...]
-    """health points that each spider takes"""
+    """health points that each spider takes from the player"""
     turn: int = 0
     """turns played"""
     world: bytes = b""
     """uint16 (height, depth, width) indices into the plan's names, after the last turn"""
     commands: tuple[tuple[Fill | Kill, ...], ...] = ()
-    """what counted in the last turn, by agent"""
+    """by agent: the commands of the last turn that counted"""
     score: Score = field(default_factory=lambda: Score(0.0))
-    """of the last turn"""
+    """the score of the last turn"""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """what the agents wrote last"""
+    """{agent: text} of the last turn"""
 
 
 def read_site(
@@ -69,13 +69,13 @@ def read_site(
     limited: bool,
     terse: bool,
 ) -> Site:
-    """The site of an item; `allowed_blocks` (by agent) and `limits` (commands by agent) are checked already.
+    """The site of an item; `allowed_blocks` (by agent) and `limits` (commands by agent) must be valid.
 
-    Raises ValueError for a broken blueprint, and for one with too many blocks for the letters of terse
-    prompts.
+    Raises ValueError for a malformed blueprint, and for one with more blocks than terse prompts have
+    letters.
     """
     n = len(limits)
-    plan = read_plan(item.id, item.data, [block for some in allowed_blocks for block in some])
+    plan = read_plan(item.id, item.data, [block for agent_blocks in allowed_blocks for block in agent_blocks])
     short = {letter: block for block, letter in letters(plan).items()} | {"-": "air"}
     solid = int(np.count_nonzero(~plan.is_air))
     if terse and solid > len(LETTERS):
@@ -83,7 +83,7 @@ def read_site(
     named = [allowed_blocks[k] if allowed_blocks else plan.inventory for k in range(n)]
     stock = plan.stock(n) if limited else {}
     rules = [
-        Rules(
+        CommandRules(
             limit=limits[k],
             blocks=frozenset(named[k]) | {"air"},
             low=plan.low,
@@ -95,7 +95,7 @@ def read_site(
         )
         for k in range(n)
     ]
-    seats = [Seat(k + 1, n, tuple(b for b in named[k] if b not in AIR), limits[k]) for k in range(n)]
+    seats = [Builder(k + 1, n, tuple(b for b in named[k] if b not in AIR), limits[k]) for k in range(n)]
     return Site(
         item,
         plan,
@@ -112,19 +112,19 @@ def read_site(
 
 
 def check_allowed(blocks: Any, n: int) -> tuple[tuple[str, ...], ...]:
-    """By agent what it may place, from one list for all or one for each; empty for the inventory."""
+    """By agent: the blocks it may place, from one list for all or one for each; empty for None."""
     if blocks is None:
         return ()
     if isinstance(blocks, Sequence) and blocks and all(isinstance(b, str) for b in blocks):
         return (check_blocks("allowed_blocks", blocks),) * n
     if not isinstance(blocks, Sequence) or isinstance(blocks, str) or len(blocks) != n:
-        want = f"block ids, or a list of them for each of {n} agents"
-        raise ValueError(f"allowed_blocks: need {want}, got {blocks!r}")
-    return tuple(check_blocks(f"allowed_blocks[{k}]", some) for k, some in enumerate(blocks))
+        expected = f"block ids, or a list of them for each of {n} agents"
+        raise ValueError(f"allowed_blocks: need {expected}, got {blocks!r}")
+    return tuple(check_blocks(f"allowed_blocks[{k}]", agent_blocks) for k, agent_blocks in enumerate(blocks))
 
 
 def check_threat(threat: Any, spiders: int, seed: int) -> tuple[int, ...] | None:
-    """The attacks of every episode, or None where they are drawn for each."""
+    """The attacks of every episode, or None if each episode draws its own."""
     if isinstance(threat, str):
         if choice("threat", threat, ("episode", "run")) == "episode":
             return None
@@ -136,12 +136,12 @@ def check_threat(threat: Any, spiders: int, seed: int) -> tuple[int, ...] | None
 
 
 def raised(plan: Plan, commands: Sequence[Sequence[Fill | Kill]]) -> np.ndarray:
-    """The world after everyone's commands, agent by agent, in a box of air: indices into `plan.names`."""
+    """The world (height, depth, width; indices into `plan.names`) after all commands, agent by agent."""
     world = np.zeros(plan.cells.shape, np.uint16)
     index = {block: k for k, block in enumerate(plan.names)}
     x, y, z = plan.low
-    for some in commands:
-        for fill in some:
+    for agent_commands in commands:
+        for fill in agent_commands:
             if isinstance(fill, Fill):
                 (x1, y1, z1), (x2, y2, z2) = fill.low, fill.high
                 box = slice(y1 - y, y2 - y + 1), slice(z1 - z, z2 - z + 1), slice(x1 - x, x2 - x + 1)
@@ -150,10 +150,10 @@ def raised(plan: Plan, commands: Sequence[Sequence[Fill | Kill]]) -> np.ndarray:
 
 
 def world_of(state: State) -> np.ndarray:
-    """The world of a state after its first turn, as `raised` gave it."""
+    """The world of a state after turn 1: (height, depth, width) uint16, see `raised`."""
     return np.frombuffer(state.world, np.uint16).reshape(state.site.plan.cells.shape)
 
 
 def standing(plan: Plan, world: np.ndarray) -> dict[Cell, str]:
-    """Cells that are not air, counted from the lowest corner of the box."""
+    """{cell: block} of the cells that are not air; cells count from the lowest corner of the box."""
     return {(x, y, z): plan.names[world[y, z, x]] for y, z, x in np.argwhere(~plan.is_air[world]).tolist()}

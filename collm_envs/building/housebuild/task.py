@@ -27,7 +27,7 @@ from collm_envs.building.housebuild.site import (
 from collm_envs.building.rows import read_rows
 from collm_envs.building.seats import turn_sentence
 from collm_envs.building.world import budgets
-from collm_envs.keywords import choice, frame, truth, whole_number
+from collm_envs.keywords import Frame, choice, truth, whole_number
 from collm_envs.task import Item, Rejected, Scene, Score, agent_names
 
 Feedback = Literal[
@@ -43,7 +43,7 @@ Reward = Literal["published", "appendix"]
 Houses = Literal["published", "generated"]
 Prompts = Literal["full", "terse"]
 KEPT_SITES = 512
-"""read blueprints that a task keeps at hand"""
+"""sites that a task caches"""
 
 
 class HouseBuild:
@@ -59,13 +59,13 @@ class HouseBuild:
     built with that), or "none".  `original_prompt` and `previous_response` repeat the first prompt and the
     agent's last text; `self_contained=True` turns both on.
 
-    **What each agent writes.**  Lines `/fill x1 y1 z1 x2 y2 z2 block` (corners in any order, both in the
-    box, no mode) and `/kill`.  Each agent may use the blocks of the blueprint (or `allowed_blocks`) and
-    air.  With `limited_resource` each of n agents may fill ceil(c/n) + floor(c/2n) cells with a block of
-    which the house has c; a fill beyond that is refused whole, and filling a cell again costs again.  Each
-    has an equal share of `max_commands` (the remainder goes to the first).  All write at the same time;
-    commands are carried out agent by agent in a box of air, and the later block stays.  Lines that cannot
-    be used cost nothing.
+    **What each agent writes.**  Lines `/fill x1 y1 z1 x2 y2 z2 block` (corners in any order, both in the box,
+    no mode) and `/kill`.  Each agent may use the blocks of the blueprint (or `allowed_blocks`) and air.  With
+    `limited_resource` each of n agents may fill ceil(c/n) + floor(c/2n) cells with a block of which the house
+    has c; a fill beyond that is rejected as a whole, and filling a cell again costs again.  Each has an equal
+    share of `max_commands` (the remainder goes to the first).  All write at the same time; commands are
+    carried out agent by agent in a box of air, and the later block stays.  Lines that cannot be used cost
+    nothing.
 
     **Terse prompts.**  `prompts="terse"`: a line `1/2 300 hp=5 spiders=2,1,3` (agent 1 of 2, 300
     commands), the size of the box (`from x,y,z` where that is not 0,0,0), a letter for each block with
@@ -119,7 +119,6 @@ class HouseBuild:
         allowed_blocks: Sequence[Any] | None = None,
         limited_resource: bool = True,
         max_commands: int = 600,
-        max_turns: int = 4,
         threat: Literal["episode", "run"] | Sequence[int] = "episode",
         threat_seed: int = 0,
         spiders: int = 3,
@@ -133,12 +132,7 @@ class HouseBuild:
         feedback: Feedback = "score",
         lim: int = 20,
         prompts: Prompts = "full",
-        self_contained: bool = False,
-        original_prompt: bool | None = None,
-        previous_response: bool | None = None,
-        reward_scale: float = 1.0,
-        reward_shift: float = 0.0,
-        stop_above: float | None = None,
+        frame: Frame = Frame(max_turns=4),
     ):
         self.agents = agent_names(num_agents)
         self.allowed_blocks = check_allowed(allowed_blocks, len(self.agents))
@@ -153,16 +147,7 @@ class HouseBuild:
         self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
         if self.feedback == "resource_schedule" and not self.limited_resource:
             raise ValueError("feedback: 'resource_schedule' needs limited_resource=True, got False")
-        self.frame = frame(
-            max_turns=max_turns,
-            reward_scale=reward_scale,
-            reward_shift=reward_shift,
-            stop_above=stop_above,
-            self_contained=self_contained,
-            original_prompt=original_prompt,
-            previous_response=previous_response,
-        )
-        self.max_turns = self.frame.max_turns
+        self.frame, self.max_turns = frame, frame.max_turns
         if choice("houses", houses, get_args(Houses)) == "published":
             self._items = read_rows(published() if items is None else items, "house_build_", self._check_row)
         elif items is None:
@@ -185,33 +170,36 @@ class HouseBuild:
         return State(item, site, tuple(rng.randint(1, 3) for _ in range(self.spiders)))
 
     def prompt(self, state: State, agent: str) -> str:
-        """The task at turn 1, then the feedback."""
+        """The task at turn 1, the feedback at later turns."""
         k = self.agents.index(agent)
         if state.turn == 0:
             return self._opening(state, k)
         terse = self.prompts == "terse"
         head = str(state.turn + 1) if terse else turn_sentence(state.turn + 1, self.max_turns)
         message = f"{head}\n{MESSAGES[self.feedback](state, k, self.lim, terse)}".rstrip()
-        opening = self._opening(state, k) if self.frame.original_prompt else ""
+        opening = self._opening(state, k) if self.frame.repeats_prompt else ""
         return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
-        """Every agent's commands, carried out agent by agent in a box of air, and what they earned."""
+        """The state after all commands are carried out, agent by agent, in a box of air."""
         plan, commands = state.site.plan, []
         rejected: dict[str, list[Rejected]] = {}
         for agent, rules in zip(self.agents, state.site.rules, strict=True):
-            found, rejected[agent] = parse(texts[agent], rules)
-            commands.append(tuple(found))
+            counted, rejected[agent] = parse(texts[agent], rules)
+            commands.append(tuple(counted))
         world = raised(plan, commands)
         metrics = house_score(plan, world)
-        killed = any(isinstance(command, Kill) for some in commands for command in some)
+        killed = any(isinstance(command, Kill) for agent_commands in commands for command in agent_commands)
         damage = 0 if killed else sum(state.attacks)
         health = max(0, self.player_hp - damage)
         parts = self._parts(metrics, damage)
         reward, entered = self.frame.reward(parts)
         metrics |= {"hp": health, "hp_share": health / self.player_hp, "damage": damage}
         metrics["raw_reward"] = sum(parts.values())
-        accepted = {a: [c.line for c in some] for a, some in zip(self.agents, commands, strict=True)}
+        accepted = {
+            a: [c.line for c in agent_commands]
+            for a, agent_commands in zip(self.agents, commands, strict=True)
+        }
         return replace(
             state,
             turn=state.turn + 1,
@@ -222,15 +210,15 @@ class HouseBuild:
         )
 
     def score(self, state: State) -> Score:
-        """What the last turn earned."""
+        """The score of the last turn."""
         return state.score
 
     def done(self, state: State) -> bool:
-        """After the last turn, or above the threshold where one is set."""
+        """True after the last turn, or after a reward above `stop_above`."""
         return state.turn > 0 and self.frame.over(state.turn, state.score.reward)
 
     def scene(self, state: State) -> Scene:
-        """The site and the house."""
+        """The world after the last turn and the finished house as its target."""
         site = state.site
         blocks = standing(site.plan, world_of(state)) if state.turn else {}
         return Scene(size=site.plan.size, blocks=blocks, target=site.target)
@@ -240,12 +228,12 @@ class HouseBuild:
         return read_site(item, self.allowed_blocks, self.limits, self.limited_resource, terse)
 
     def _check_row(self, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row as an item's data; refused here, at the border, if there is no building it."""
+        """The row as an item's data.  Raises ValueError for a malformed blueprint."""
         self._read(Item(name, row))
         return dict(row)
 
     def _site(self, item: Item) -> Site:
-        """The site of an item; the last ones are kept."""
+        """The site of an item, from a cache of KEPT_SITES."""
         site = self._sites.get(item.id)
         if site is None or site.item != item:
             if len(self._sites) >= KEPT_SITES:
@@ -259,7 +247,7 @@ class HouseBuild:
         return write(site.plan, site.blueprint, site.seats[k], site.stock, state.attacks, self.player_hp)
 
     def _parts(self, metrics: Mapping[str, float], damage: int) -> dict[str, float]:
-        """The summands of the raw reward."""
+        """{name: summand} of the raw reward."""
         share = min(1.0, damage / self.player_hp) if len(self.agents) > 1 else 0.0
         if self.kind == "published":
             return {"match": metrics["match"], "threat": 0.0 - 0.1 * share}
@@ -270,13 +258,14 @@ class HouseBuild:
         }
 
     def _range(self) -> tuple[float, float]:
-        """Smallest and largest reward of a turn over all items."""
+        """(smallest, largest) reward of a turn over all items."""
         threat = 1.0 if len(self.agents) > 1 else 0.0
         if self.kind == "published":
             raw = (-0.1 * threat, 1.0)
         else:
-            plans = [read_plan(item.id, item.data) for some in self._items.values() for item in some]
+            plans = [
+                read_plan(item.id, item.data) for split_items in self._items.values() for item in split_items
+            ]
             air = max(plan.cells.size / sum(plan.counts.values()) - 1 for plan in plans)
             raw = (-1.5 * air - 0.2 * threat, 2.0)
-        ends = [self.frame.scale * end + self.frame.shift for end in raw]
-        return min(ends), max(ends)
+        return self.frame.reward_range(*raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from collm_envs.building.seats import Seat, team_sentence
+from collm_envs.building.seats import Builder, team_sentence
 from collm_envs.building.strbuild.words import HEIGHT, Word
 from collm_envs.task import Cell
 
@@ -14,7 +14,7 @@ MARKS = "123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @lru_cache(maxsize=4096)
-def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
+def full_opening(word: Word, seat: Builder, show_target: bool) -> str:
     """The whole task in sentences."""
     right, top = word.width - 1, HEIGHT - 1
     lines = [
@@ -39,7 +39,7 @@ def full_opening(word: Word, seat: Seat, show_target: bool) -> str:
 
 
 @lru_cache(maxsize=4096)
-def terse_opening(word: Word, seat: Seat, show_target: bool) -> str:
+def terse_opening(word: Word, seat: Builder, show_target: bool) -> str:
     """The same in few characters."""
     blocks = " ".join(f"{mark}={block}" for mark, block in zip(MARKS, seat.blocks, strict=False))
     z = f" z={word.z}" if word.z else ""
@@ -57,7 +57,7 @@ def terse_wall(word: Word, filled: Iterable[Cell], cleared: Iterable[Cell] = ())
 
 
 @lru_cache(maxsize=4096)
-def full_position(word: Word, seat: Seat) -> str:
+def full_position(word: Word, seat: Builder) -> str:
     """All cells of the word, the same for everyone."""
     share = max(1, len(word.cells) // 2)
     return "\n".join(

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from collm_envs.building.commands import Rules, SetBlock, parse, read_setblock, unfold_row
-from collm_envs.building.seats import Seat, turn_sentence
+from collm_envs.building.commands import CommandRules, SetBlock, parse, read_setblock, unfold_row
+from collm_envs.building.seats import Builder, turn_sentence
 from collm_envs.building.strbuild import prompts as say
 from collm_envs.building.strbuild.corrections import reference_blocks, word_corrections
 from collm_envs.building.strbuild.players import PLAYERS
 from collm_envs.building.strbuild.score import word_score
 from collm_envs.building.strbuild.words import HEIGHT, LETTERS, PUBLISHED, Word, generate, lay_out, read_items
 from collm_envs.building.world import AIR, budgets, check_blocks
-from collm_envs.keywords import choice, frame, truth, whole_number
+from collm_envs.keywords import Frame, choice, truth, whole_number
 from collm_envs.task import Cell, Item, Rejected, Scene, Score, agent_names
 
 Feedback = Literal["position", "perfect", "score", "none"]
@@ -100,7 +100,6 @@ class StrBuild:
         num_agents: int | None = None,
         palettes: Sequence[Sequence[str]] | None = None,
         max_commands: int = 300,
-        max_turns: int = 4,
         spacing: int = 2,
         local_z: int = 0,
         words: Words = "published",
@@ -112,28 +111,14 @@ class StrBuild:
         feedback: Feedback = "position",
         show_target: bool = True,
         prompts: Prompts = "full",
-        self_contained: bool = False,
-        original_prompt: bool | None = None,
-        previous_response: bool | None = None,
-        reward_scale: float = 1.0,
-        reward_shift: float = 0.0,
-        stop_above: float | None = None,
+        frame: Frame = Frame(max_turns=4),
     ):
         self.palettes = _check_palettes(palettes, num_agents)
         self.agents = agent_names(len(self.palettes))
         self.feedback: Feedback = choice("feedback", feedback, get_args(Feedback))
         self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
         self.show_target = truth("show_target", show_target)
-        self.frame = frame(
-            max_turns=max_turns,
-            reward_scale=reward_scale,
-            reward_shift=reward_shift,
-            stop_above=stop_above,
-            self_contained=self_contained,
-            original_prompt=original_prompt,
-            previous_response=previous_response,
-        )
-        self.max_turns = self.frame.max_turns
+        self.frame, self.max_turns = frame, frame.max_turns
         self.spacing = whole_number("spacing", spacing, least=0)
         self.local_z = whole_number("local_z", local_z)
         limits = budgets(whole_number("max_commands", max_commands, least=1), len(self.agents))
@@ -141,18 +126,17 @@ class StrBuild:
             tuple(block for block in palette if block not in AIR) for palette in self.palettes
         )
         self.seats = tuple(
-            Seat(k + 1, len(self.agents), self.blocks[k], limit) for k, limit in enumerate(limits)
+            Builder(k + 1, len(self.agents), self.blocks[k], limit) for k, limit in enumerate(limits)
         )
         self.wanted = tuple(frozenset(blocks) for blocks in self.blocks)
-        ends = tuple(reward_scale * raw + reward_shift for raw in (-2.5 - 0.25 * len(self.agents), 2.0))
-        self.reward_range = (min(ends), max(ends))
+        self.reward_range = frame.reward_range(-2.5 - 0.25 * len(self.agents), 2.0)
         if choice("words", words, get_args(Words)) == "published":
             self._items = read_items(PUBLISHED if items is None else items)
         elif items is None:
             self._items = generate(n, n_eval, length, letters, words_seed)
         else:
             raise ValueError("items, words: give items of your own or words='generated', not both")
-        self._rules: dict[tuple[int, int], Rules] = {}
+        self._rules: dict[tuple[int, int], CommandRules] = {}
 
     def items(self, split: str) -> Sequence[Item]:
         """The words of a split: {"string": ..., "difficulty": ...}."""
@@ -204,10 +188,10 @@ class StrBuild:
             target={(x, y, 0): "" for x, y, _ in state.word.cells},
         )
 
-    def _rules_of(self, word: Word, k: int) -> Rules:
+    def _rules_of(self, word: Word, k: int) -> CommandRules:
         if (word.width, k) not in self._rules:
             marks = dict(zip(say.MARKS, self.blocks[k], strict=False)) | {"-": "air"}
-            self._rules[word.width, k] = Rules(
+            self._rules[word.width, k] = CommandRules(
                 limit=self.seats[k].limit,
                 blocks=frozenset(self.palettes[k]) | {"air"},
                 low=(0, 0, word.z),

@@ -1,2 +1,2 @@
-"""What runs on the far side of the wall: zygote, child, grader.  Standard library only, and nothing of the
-rest of the package is ever imported here, so that no test or secret can ride along in memory."""
+"""The code that runs inside the sandbox's processes: zygote, child, grader.  Imports the standard library
+only and nothing else of the package, so that no test or expected value is in their memory."""

@@ -1,8 +1,8 @@
-"""One program in one process: read the job, lock the door, run it, say what the calls returned.
+"""One program in one process: read the job, lock the process down, run the program, report each call.
 
-The vocabulary: ready | load_error(part, kind, message, line, column) | loaded | returned(i, value) |
-raised(i, class, message) | unserialisable(i, class).  Nothing here means "passed", and no expected value is
-ever in this process, so there is nothing to forge and nothing to find.
+The frames it sends: ready | load_error(part, kind, message, line, column) | loaded | returned(i, value) |
+raised(i, class, message) | unserialisable(i, class).  No frame means "passed", and no expected value is
+ever in this process, so a program can neither forge a pass nor find an answer.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def read_body(fd: int, most: int = 1 << 30) -> bytes:
 
 
 def write(fd: int, frame: bytes) -> None:
-    rest = memoryview(frame)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    unsent = memoryview(frame)
+    while unsent:
+        unsent = unsent[os.write(fd, unsent) :]
 
 
 def say(fd: int, tokens: list[str]) -> None:

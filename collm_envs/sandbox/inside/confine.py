@@ -1,7 +1,7 @@
-"""What the zygote gives up before the first program: its user, its view of the machine, its rights to files.
+"""Privileges that the zygote drops before the first program: user, namespaces, capabilities, files.
 
-Every step is tried, its effect is looked at, and what holds is returned as a feature; none of it is needed
-for the level `seccomp`.  Order matters: modules are imported before this (a Python under a root-only home
+Every step is tried, its effect is checked, and the result is returned as a feature; the level `seccomp` needs
+none of them.  Order matters: modules are imported before this (a Python under a root-only home
 cannot be read afterwards), the process id namespace starts with the fork, Landlock comes last.
 """
 
@@ -49,7 +49,7 @@ def drop_user(unused: int) -> int:
 
 
 def _map_user(uid: int, gid: int) -> None:
-    """In a fresh user namespace: stay who we are."""
+    """In a fresh user namespace: map the user and group to themselves."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
@@ -75,7 +75,7 @@ def _empty_root() -> bool:
 
 
 def _become_process_one() -> None:
-    """Go on as process 1 of the new namespace; the outer process only waits, and takes it along in death."""
+    """Fork and go on in the child, process 1 of the new namespace; the parent only waits for its end."""
     pid = os.fork()
     if pid:
         os.closerange(0, 1024)
@@ -86,7 +86,7 @@ def _become_process_one() -> None:
 def namespaces(unused: int) -> dict[str, Any]:
     """Own process ids, network, IPC, host name, cgroups and an empty file system.  Returns the features.
 
-    Root unshares directly; anybody else, and root without that right, through a user namespace.
+    Root unshares directly; other users, and root without that right, through a user namespace.
     """
     separate = os.geteuid() == 0 and _unshare(SPACES)
     if not separate:
@@ -107,7 +107,7 @@ def namespaces(unused: int) -> dict[str, Any]:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, for this process and whatever it could become."""
+    """Drop every capability, also from the bounding and ambient sets."""
     for capability in range(64):
         with contextlib.suppress(OSError):
             syscalls.prctl(CAPBSET_DROP, capability)
@@ -119,7 +119,10 @@ def drop_capabilities() -> None:
 
 
 def landlock() -> int:
-    """Renounce all access to files, TCP and foreign signals.  Returns the ABI used, 0 where nothing holds."""
+    """Forbid access to files, TCP and signals to other processes.
+
+    Returns Landlock's ABI, 0 if not in force.
+    """
     try:
         abi = syscalls.call("landlock_create_ruleset", None, 0, 1)
         files = (1 << (13 + (abi >= 2) + (abi >= 3) + (abi >= 5))) - 1
@@ -140,7 +143,10 @@ def landlock() -> int:
 
 
 def limit(name: str, value: int) -> None:
-    """Set a resource limit for good, or a lower one that is in force already.  Raises OSError, ValueError."""
+    """Set soft and hard limit of a resource, to at most the hard limit in force.
+
+    Raises OSError, ValueError.
+    """
     number = getattr(resource, f"RLIMIT_{name}", None)
     if number is None:
         raise OSError(f"no RLIMIT_{name} here")
@@ -150,13 +156,23 @@ def limit(name: str, value: int) -> None:
 
 
 def limits(memory: int) -> list[str]:
-    """Limits that children inherit; `memory` in bytes of address space.  Returns the names that hold.
+    """Set the limits that children inherit; `memory` in bytes of address space.
 
-    AS, CORE, FSIZE and NOFILE raise OSError where they cannot be set; the rest is best effort.
+    Returns the names that were set.
+
+    AS, CORE, FSIZE and NOFILE raise OSError where they cannot be set; the others are best effort.
     """
-    wanted = {"AS": memory, "CORE": 0, "FSIZE": 0, "NOFILE": 8, "STACK": 8 << 20, "MEMLOCK": 0, "MSGQUEUE": 0}
+    limit_values = {
+        "AS": memory,
+        "CORE": 0,
+        "FSIZE": 0,
+        "NOFILE": 8,
+        "STACK": 8 << 20,
+        "MEMLOCK": 0,
+        "MSGQUEUE": 0,
+    }
     held = []
-    for name, value in wanted.items():
+    for name, value in limit_values.items():
         try:
             limit(name, value)
             held.append(name)
@@ -167,7 +183,7 @@ def limits(memory: int) -> list[str]:
 
 
 def confine(kernel: bool, memory: int) -> dict[str, Any]:
-    """All of it, in order; with `kernel` false only the user and the limits.  Returns the features."""
+    """All steps in order; with `kernel` false only the user and the limits.  Returns the features."""
     features: dict[str, Any] = {"namespaces": False, "empty_root": False, "landlock": 0}
     started = os.getpid()
     unused = FIRST_UNUSED_UID + started

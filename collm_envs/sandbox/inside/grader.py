@@ -1,8 +1,8 @@
-"""Trusted tests in a process of their own, with the program behind a wire: `candidate` is a remote proxy.
+"""Trusted tests in a process of their own; `candidate` is a proxy that calls the program over a socket.
 
 The tests and the prompt come from a data set, not from a model.  They run locked down all the same, since
-hostile values can make honest tests explode (`10**out`, `range(out)`).  The program's process is on the
-other end of a socket and can only ever return plain values of a bounded size.
+a hostile value can make a test use endless time or memory (`10**out`, `range(out)`).  The program's process
+can only return plain values of a bounded size.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .lock import Lock
 CANDIDATE = 4
 MAX_REPLY = 32 << 20
 QUIET = (StopIteration, StopAsyncIteration)
-"""exceptions that end a loop as if all were well: `all(map(candidate, inputs))` would pass"""
+"""exceptions that end a loop silently: with one, `all(map(candidate, inputs))` would pass"""
 
 
 def _is_error(kind: Any) -> bool:
-    """Whether something is an exception that a test may catch by its name."""
+    """Whether `kind` is an exception class that a test may catch by its name."""
     return isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, QUIET)
 
 
@@ -31,19 +31,25 @@ ERRORS = {wire.class_name(kind): kind for kind in vars(builtins).values() if _is
 
 
 class CandidateError(Exception):
-    """The program raised a class that tests cannot know; the argument is its name."""
+    """The program raised a class unknown to the tests; the argument is the name of the class."""
 
 
 class Lost(BaseException):
-    """The program's process is gone or talks nonsense.  No test can catch this by mistake."""
+    """The program's process ended or broke the protocol.
+
+    A BaseException, so that no test catches it by mistake.
+    """
 
 
 class Unusable(BaseException):
-    """The tests ask for what cannot be done."""
+    """The tests pass an argument that is not plain data."""
 
 
 class Proxy:
-    """Calls the program over the socket.  Raises what it raised, by name; never returns anything but data."""
+    """Calls the program over the socket.
+
+    Returns plain data, or raises the exception class that the program named.
+    """
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
@@ -99,7 +105,7 @@ class Proxy:
 
 
 def _verdict(error: BaseException) -> list[str]:
-    """What one test came to, as [verdict, class, message]."""
+    """The outcome of one failed test, as [verdict, class, message]."""
     if isinstance(error, Lost):
         return [str(error), "", ""]
     if isinstance(error, CandidateError):
@@ -122,7 +128,7 @@ def _scope(job: dict[str, Any], proxy: Proxy) -> dict[str, Any]:
 
 
 def _report(i: int, error: BaseException | None) -> None:
-    """Say what test i came to.  Does not return where nothing more can be learnt."""
+    """Send the verdict on test i.  Does not return if the program is lost or the tests are unusable."""
     if isinstance(error, Unusable):
         _unusable(error)
     verdict = ["ok", "", ""] if error is None else _verdict(error)
@@ -158,7 +164,7 @@ def main(zygote: int, lock: Lock) -> None:
     except BaseException as error:
         if proxy.calls == 0:
             _unusable(error)
-        _report(0, error)  # tests that call the program while they are defined: its doing
+        _report(0, error)  # the tests call the program while they are defined: its failure
         os._exit(0)
     for i, code in enumerate(codes):
         _report(i, _outcome(code, scope, proxy))

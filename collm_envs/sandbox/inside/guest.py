@@ -1,4 +1,4 @@
-"""What `componentize-py` turns into a WebAssembly build: `program`, with bytes in and bytes out."""
+"""The entry point of the WebAssembly build that `componentize-py` makes: `program` with bytes in and out."""
 
 import io
 import marshal
@@ -12,7 +12,7 @@ from . import host, preload, program
 
 
 class Nowhere(io.RawIOBase):
-    """What is printed is lost: WASI's own streams would need threads outside, which are not there."""
+    """Discards what is printed: WASI's own streams need threads in the host, which cannot start."""
 
     def writable(self) -> bool:
         return True
@@ -26,7 +26,7 @@ def nowhere() -> io.TextIOWrapper:
 
 
 def wait(seconds: float) -> None:
-    """In place of time.sleep, which needs threads outside too."""
+    """Replaces time.sleep, which needs threads in the host too."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pass
@@ -41,7 +41,7 @@ PROGRAM = program.Program()
 
 
 class WitWorld(wit_world.WitWorld):
-    """The exports of `vm.WORLD`; every call comes to a new object of this class."""
+    """The exports of `vm.WORLD`; every call creates a new object of this class."""
 
     def load(self, job: bytes) -> bytes:
         return PROGRAM.load(marshal.loads(job))

@@ -1,7 +1,7 @@
-"""Hides what tells one machine from another: a program finds the same names and paths wherever it runs.
+"""Hides what identifies the machine: a program sees the same arguments, names and paths everywhere.
 
-An honest program with an `if len(sys.argv) > 1:` then loads, and no path of this machine gets into a
-traceback, a message, or the next prompt.
+So a program with an `if len(sys.argv) > 1:` loads, and no path of this machine gets into a traceback, a
+message, or the next prompt.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 SCRIPT = "/solution.py"
 """the program's own name, as sys.argv has it"""
 PYTHON = "/python"
-"""in place of the folder this Python is installed in"""
+"""shown in place of the folder where this Python is installed"""
 PREFIXES = ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix")
 EXECUTABLES = ("executable", "_base_executable")
 
 
 def _folders() -> dict[str, str]:
-    """Folder of this machine -> its name for programs, the longest first."""
+    """{folder of this machine: name shown to programs}, the longest first."""
     library = os.path.dirname(vars(os).get("__file__") or PYTHON)  # a frozen `os` may have no file
     shown = {vars(sys)[name]: PYTHON for name in PREFIXES}
     shown |= {library: f"{PYTHON}/lib", os.path.dirname(os.path.abspath(__file__)): "/sandbox"}
@@ -30,14 +30,14 @@ def _folders() -> dict[str, str]:
 
 
 def _path(path: str, folders: dict[str, str]) -> str:
-    """A path of this machine as programs may see it."""
+    """A path of this machine as it is shown to programs."""
     return next(
         (name + path[len(folder) :] for folder, name in folders.items() if path.startswith(folder)), path
     )
 
 
 def _code(code: types.CodeType, folders: dict[str, str]) -> types.CodeType:
-    """The same code, and that of its inner functions, under a path that programs may see in a traceback."""
+    """A copy of the code, inner functions included, with the file name that is shown to programs."""
     inner = [_code(const, folders) if type(const) is types.CodeType else const for const in code.co_consts]
     return code.replace(co_filename=_path(code.co_filename, folders), co_consts=tuple(inner))
 
@@ -74,6 +74,6 @@ def hide() -> None:
     for name in EXECUTABLES:
         setattr(sys, name, f"{PYTHON}/bin/python3")
     name = platform.uname_result(platform.system(), "sandbox", "", "", "")
-    platform._uname_cache = name  # type: ignore[attr-defined]  # it was asked while modules were imported
+    platform._uname_cache = name  # type: ignore[attr-defined]  # cached while modules were imported
     if "_stdlib_dir" in vars(sys):
         sys._stdlib_dir = f"{PYTHON}/lib"  # type: ignore[attr-defined]

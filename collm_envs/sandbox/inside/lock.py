@@ -1,4 +1,4 @@
-"""What a child does to itself between reading its job and running it.  Prepared once, in the zygote."""
+"""Locks a child down between reading its job and running it.  Prepared once, in the zygote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import confine, seccomp, syscalls
 CPU_CLOCK = 2
 SIGKILL = 9
 SPARE_S = 2
-"""whole seconds that the limit on CPU time leaves to the timer, which is exact"""
+"""whole seconds by which RLIMIT_CPU exceeds the exact CPU timer"""
 SETTING = struct.Struct("=qqqq")
 """struct itimerspec: interval, then value, each in seconds and nanoseconds"""
 LIMIT = struct.Struct("=QQ")
@@ -23,11 +23,11 @@ Step = Callable[[], int]
 
 
 class Lock:
-    """Limits, the watch on the parent, the CPU timer, and the seccomp filter where the machine has one.
+    """Resource limits, death with the parent, the CPU timer, and the seccomp filter where there is one.
 
-    The timer is the kernel's, runs on this process's CPU time and sends SIGKILL: no handler catches it, and
-    the filter leaves no call to stop it.  Every structure is laid out beforehand, because a forked child
-    pays for each page it touches.
+    The timer is the kernel's, counts this process's CPU time and sends SIGKILL: no handler catches that, and
+    the filter allows no system call that would stop the timer.  Every structure is allocated beforehand,
+    because each page that a forked child writes to costs a copy.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Lock:
         self.confine: Step | None = None
         """installs the filter; None where there is none"""
         self.timer = False
-        """whether CPU time is limited to fractions of a second"""
+        """whether CPU time is limited to a fraction of a second, not whole seconds"""
         if syscalls.MACHINE is None:
             return
         self._limit = ctypes.create_string_buffer(LIMIT.size)
@@ -70,16 +70,16 @@ class Lock:
         self.confine = syscalls.prepared("seccomp", 1, 0, ctypes.create_string_buffer(header, len(header)))
 
     def close(self, zygote: int, cpu_s: float) -> None:
-        """Lock this process in for good.  Raises OSError where any part that must hold does not."""
-        whole = int(cpu_s)
-        most = min(whole + SPARE_S, self._most_s)
+        """Lock this process down irrevocably.  Raises OSError if a required part fails."""
+        seconds = int(cpu_s)
+        most = min(seconds + SPARE_S, self._most_s)
         if not self._steps:
             confine.limit("CPU", most)
             with contextlib.suppress(OSError, ValueError):
                 confine.limit("NPROC", 0)
             return
         LIMIT.pack_into(self._limit, 0, most, most)
-        SETTING.pack_into(self._setting, 0, 0, 0, whole, int((cpu_s - whole) * 1e9))
+        SETTING.pack_into(self._setting, 0, 0, 0, seconds, int((cpu_s - seconds) * 1e9))
         for step in self._steps:
             step()
         if os.getppid() != zygote:

@@ -1,4 +1,4 @@
-"""What programs may import: it is imported before they run, because then there is no file system."""
+"""The modules that programs may import: loaded beforehand, because a program has no file system."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CODECS = """
 
 
 def _no_hook(**_: Callable[[], object]) -> None:
-    """In place of os.register_at_fork: no module may make every fork dearer, locks are free here."""
+    """Replaces os.register_at_fork: hooks would slow every fork, and no lock is held here."""
 
 
 def preload() -> None:
-    """Import it all, then leave nothing to import from but what is built in."""
+    """Import all of MODULES and CODECS, then allow only built-in and frozen modules."""
     os.register_at_fork = _no_hook
     for name in MODULES.split():
         with contextlib.suppress(ImportError):  # not every Python is built with all of them

@@ -1,5 +1,5 @@
-"""A program's texts to a function, and a call to the frame about it.  Imports nothing of the machine's: the
-same file runs in a child and inside a WebAssembly build."""
+"""Defines a program's function from its texts, and calls it.  Uses no system calls: the same file runs in a
+child and inside a WebAssembly build."""
 
 from __future__ import annotations
 import __future__
@@ -16,11 +16,11 @@ MAX_MESSAGE = 200
 LOADED = wire.pack(["loaded"])
 PREAMBLE = "the preamble"
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names[2:])
-"""flags of what `from __future__ import` turns on; the first two features are long the language's own"""
+"""compiler flags of `from __future__ import`; the first two features are always on today"""
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """(class name, message) of an exception, asking no code of the program."""
+    """(class name, message) of an exception, without running code of the program."""
     kind = type(error)
     name = wire.class_name(kind)
     arguments = BaseException.args.__get__(error)  # type: ignore[attr-defined]
@@ -34,7 +34,7 @@ def describe(error: BaseException) -> tuple[str, str]:
 
 
 class LoadFailed(Exception):
-    """A text that does not become a function; the arguments are the load_error frame's."""
+    """A text that does not define its function; the arguments are those of the frame load_error."""
 
 
 def _compile(part: str, text: str, flags: int) -> types.CodeType:
@@ -48,32 +48,32 @@ def _compile(part: str, text: str, flags: int) -> types.CodeType:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """The global names in a text, those in its functions too."""
+    """The global names that a text uses, also in its functions."""
     inner = (const for const in code.co_consts if isinstance(const, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))
 
 
-def _define(part: str, code: types.CodeType, given: dict[str, Any], name: str) -> Any:
-    """Execute one text in a module of its own and return the one function it exports."""
+def _define(part: str, code: types.CodeType, visible: dict[str, Any], name: str) -> Any:
+    """Execute one text in a module of its own, with the names `visible`, and return its function `name`."""
     module = types.ModuleType(part)
     module.__file__ = f"/{part}.py"
     sys.modules[part] = module
     scope = module.__dict__
-    scope.update(given)
+    scope.update(visible)
     try:
         exec(code, scope)
     except BaseException as error:
         raise LoadFailed(part, *describe(error), 0, 0) from None
-    own = scope.get(name)
-    if name not in scope or (name in given and own is given[name]):
+    function = scope.get(name)
+    if name not in scope or (name in visible and function is visible[name]):
         raise LoadFailed(part, "NameError", f"name {name!r} is not defined", 0, 0)
-    if not callable(own):
+    if not callable(function):
         raise LoadFailed(part, "TypeError", f"{name!r} is not callable", 0, 0)
-    return own
+    return function
 
 
 def _preamble(text: str) -> tuple[dict[str, Any], int]:
-    """(scope, flags) of a trusted preamble: names and futures.  A statement that does not run is left out."""
+    """(names, compiler flags) of a trusted preamble.  A statement that raises is skipped."""
     module = types.ModuleType(PREAMBLE)
     sys.modules[PREAMBLE] = module
     try:
@@ -85,13 +85,13 @@ def _preamble(text: str) -> tuple[dict[str, Any], int]:
         code = compile(ast.Module([statement], []), f"<{PREAMBLE}>", "exec", flags, dont_inherit=True)
         try:
             exec(code, module.__dict__)
-        except Exception:  # a package that is not here, say: who needs the name will hear of it
+        except Exception:  # a missing package, for example: a text that uses the name gets the NameError
             continue
     return module.__dict__, flags
 
 
 def _stubbed(name: str, own: Any, text: str, kind: str) -> Any:
-    """A helper replaced by a stub, for whoever imports it too."""
+    """The stub of a helper, put into the helper's module too, for texts that import it."""
     stub = stubs.stub_for(kind, own, text, name)
     module = types.ModuleType(name)
     module.__dict__.update(sys.modules[name].__dict__)
@@ -105,19 +105,19 @@ def _load(job: dict[str, Any]) -> Any:
     scope, flags = _preamble(job["preamble"])
     codes = [(name, text, _compile(name, text, flags)) for name, text in job["helpers"]]
     main = _compile("main", job["main"], flags)
-    if codes and job["entry"] not in _names(main):  # a helper that runs first could still put it there
+    if codes and job["entry"] not in _names(main):  # without this check an earlier helper could define it
         raise LoadFailed("main", "NameError", f"name {job['entry']!r} is not defined", 0, 0)
-    given = {name: value for name, value in scope.items() if name[:2] != "__" and name != job["entry"]}
+    visible = {name: value for name, value in scope.items() if name[:2] != "__" and name != job["entry"]}
     for name, text, code in codes:
-        given[name] = _define(name, code, given, name)
+        visible[name] = _define(name, code, visible, name)
         if job["stub"] and job["stub"][0] == name:
-            given[name] = _stubbed(name, given[name], text, job["stub"][1])
-    scope[job["entry"]] = _define("solution", main, given, job["entry"])
+            visible[name] = _stubbed(name, visible[name], text, job["stub"][1])
+    scope[job["entry"]] = _define("solution", main, visible, job["entry"])
     return scope[job["entry"]]
 
 
 def _answer(function: Any, i: int, arguments: list[Any], named: dict[str, Any]) -> list[str]:
-    """The frame about one call."""
+    """The frame that reports one call."""
     try:
         value = function(*arguments, **named)
     except BaseException as error:

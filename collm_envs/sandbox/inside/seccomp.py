@@ -1,8 +1,9 @@
-"""The allow-list every program runs under: it may compute, use its memory, read and write what is open.
+"""The seccomp allow-list: a program may compute, use memory, and read and write open descriptors.
 
-No open, socket, clone, kill, ioctl, fcntl, prctl or memfd; no executable memory; prlimit64 only asks about
-itself.  What is refused gets EPERM, so that Python sees PermissionError; the blatant attacks, a 32-bit entry
-and x32 numbers kill.  The filter is assembled by hand because no library for it is everywhere.
+No open, socket, clone, kill, ioctl, fcntl, prctl or memfd; no executable memory; prlimit64 only reads the
+process's own limits.  A refused call returns EPERM, so that Python raises PermissionError; calls that only an
+attack makes, 32-bit calls and x32 numbers kill the process.  The filter is assembled by hand because no
+library for it is installed everywhere.
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ def _high(argument: int) -> int:
 
 
 def _assemble(steps: list[Step | str]) -> bytes:
-    """Steps and the labels between them -> struct sock_filter[]."""
-    places: dict[str, int] = {}
+    """Steps, with labels between them, as an array of struct sock_filter."""
+    label_at: dict[str, int] = {}
     plain: list[Step] = []
     for step in steps:
         if isinstance(step, str):
-            places[step] = len(plain)
+            label_at[step] = len(plain)
         else:
             plain.append(step)
 
     def jump(to: str | int, at: int) -> int:
-        return places[to] - at - 1 if isinstance(to, str) else to
+        return label_at[to] - at - 1 if isinstance(to, str) else to
 
     return b"".join(
         struct.pack("=HBBI", code, jump(yes, at), jump(no, at), operand)
@@ -72,7 +73,7 @@ def program(machine: str, table: Mapping[str, int]) -> bytes:
         if name in table:
             steps.append((EQUAL, table[name], special.get(name, "allow"), 0))
     steps += [(EQUAL, table[name], "kill", 0) for name in KILLED.split() if name in table]
-    steps.append((RETURN, ERRNO | errno.EPERM, 0, 0))  # whatever was not named
+    steps.append((RETURN, ERRNO | errno.EPERM, 0, 0))  # every other call
     steps += ["memory", (LOAD, _low(2), 0, 0), (BITS, PROT_EXEC, "refuse", "allow")]
     steps.append("limits")  # prlimit64(0, resource, NULL, old): own limits, and only to read them
     for offset in (_low(0), _high(0), _low(2), _high(2)):

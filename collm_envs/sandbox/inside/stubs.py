@@ -1,10 +1,10 @@
-"""What a helper is replaced by to see whether it mattered: the one table of stubs.
+"""Stubs that replace a helper to test whether the program depends on its value.
 
-The real helper runs, and the caller gets another value of the same type.  So a caller that looks at the
-type, or for None, sees nothing unusual, and one that throws the value away or computes it again is not
-disturbed.  No stub raises, and none returns None where the helper does not.
+The real helper runs, and the caller gets another value of the same type.  So a caller that checks the type,
+or for None, sees nothing unusual, and a caller that discards the value or computes it again is not affected.
+No stub raises, and none returns None where the helper does not.
 
-A stub may leave some values as they are (a list of equal elements reversed is itself), so all are tried.
+A stub may leave a value unchanged (a list of equal elements, reversed), so every stub is tried.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 DEPTH = 4
-"""containers and objects inside each other that are changed; deeper ones stay"""
+"""levels of nested containers and objects that are changed; deeper ones stay"""
 
 
 class Stub(NamedTuple):
-    """How values are changed; k counts the calls, so that two equal values become two others."""
+    """How values are changed; k counts the calls, so that two equal values become different ones."""
 
     number: Callable[[Any, int], Any]
     truth: Callable[[bool], bool]
     sequence: Callable[[Any], Any]
     """of a str, bytes, range or list; of a dict's values or a set's elements as a list"""
     inner: bool = False
-    """whether it is the elements that change, in place of the sequence"""
+    """whether the elements change instead of the sequence"""
 
 
 STUBS = {
@@ -44,12 +44,12 @@ STUBS = {
 FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 ATOMS = (int, float, str, bytes, type(None))
 UNDONE = "undone"
-"""one more: the value stays, but what the helper does to its arguments is lost"""
+"""one more stub: the value stays, but the helper's changes to its arguments are undone"""
 KINDS = (*STUBS, UNDONE)
 
 
 def _list(values: list[Any], stub: Stub, k: int, depth: int) -> list[Any]:
-    """Other elements, fewer, or the same in another order."""
+    """A list with other elements, fewer of them, or another order."""
     if not stub.inner and len(values) > 1:
         return stub.sequence(values)
     if stub.inner and not values:
@@ -59,7 +59,7 @@ def _list(values: list[Any], stub: Stub, k: int, depth: int) -> list[Any]:
 
 
 def _dict(value: dict[Any, Any], stub: Stub, k: int, depth: int) -> dict[Any, Any]:
-    """Other values under the same keys, or fewer keys."""
+    """A dict with other values under the same keys, or fewer keys."""
     keys, values = [*value], _list([*value.values()], stub, k, depth)
     pairs = dict(zip(keys or [k], values, strict=False))
     if type(value) is dict:
@@ -71,7 +71,7 @@ def _dict(value: dict[Any, Any], stub: Stub, k: int, depth: int) -> dict[Any, An
 
 
 def _object(value: Any, stub: Stub, k: int, depth: int) -> Any:
-    """A copy with other attributes; the object itself where it has none."""
+    """A copy with other attributes; the object itself if it has none."""
     attributes = vars(value) if hasattr(value, "__dict__") else {}
     if not attributes or isinstance(value, (type, types.ModuleType)):  # a class stays what it is
         return value
@@ -81,7 +81,7 @@ def _object(value: Any, stub: Stub, k: int, depth: int) -> Any:
 
 
 def _iterator(values: Iterator[Any], stub: Stub, k: int, depth: int) -> Iterator[Any]:
-    """An iterator of changed elements, without its first, or of none: never asks for more than it gives."""
+    """An iterator over changed elements, without its first, or empty; reads no element ahead."""
     left = stub.sequence("ab")
     if not left:
         return
@@ -92,7 +92,7 @@ def _iterator(values: Iterator[Any], stub: Stub, k: int, depth: int) -> Iterator
 
 
 def _set(value: Any, stub: Stub, k: int, depth: int) -> Any:
-    """Other elements where their order cannot matter, else as of a list."""
+    """For the stub that reverses, a set of changed elements; else as for a list."""
     if stub.sequence("ab") == "ba":
         return type(value)(change(element, stub, k, depth - 1) for element in value)
     return type(value)(_list([*value], stub, k, depth))
@@ -105,9 +105,9 @@ def _tuple(value: Any, stub: Stub, k: int, depth: int) -> Any:
 
 
 def _text(value: Any, stub: Stub, k: int, depth: int) -> Any:
-    """Another str, bytes or bytearray: with the number of the call, cut, or backwards."""
-    more: Any = str(k) if isinstance(value, str) else str(k).encode()
-    return value + more if stub.inner else stub.sequence(value)
+    """Another str, bytes or bytearray: with the number of the call appended, cut, or reversed."""
+    suffix: Any = str(k) if isinstance(value, str) else str(k).encode()
+    return value + suffix if stub.inner else stub.sequence(value)
 
 
 def _range(value: range, stub: Stub, k: int, depth: int) -> range:
@@ -134,11 +134,11 @@ CHANGES: tuple[tuple[Any, Callable[[Any, Stub, int, int], Any]], ...] = (
     (FUNCTIONS, lambda value, stub, k, depth: replaced(value, stub)),
     (object, _object),
 )
-"""class -> how its values change; the first that fits"""
+"""(class, how its values change); the first class that fits counts"""
 
 
 def change(value: Any, stub: Stub, k: int, depth: int = DEPTH) -> Any:
-    """Another value of the same type, or the value itself where there is none."""
+    """Another value of the same type, or the value itself if no other can be made."""
     if type(value) is int:  # what most helpers return, and the quickest
         return stub.number(value, k)
     if value is None or depth == 0:
@@ -151,7 +151,7 @@ def change(value: Any, stub: Stub, k: int, depth: int = DEPTH) -> Any:
 
 
 class _Callable:
-    """A replaced helper that is no plain function: a class, a partial, something with a cache."""
+    """The replacement of a helper that is not a plain function: a class, a partial, a cached function."""
 
     def __init__(self, own: Any, call: Callable[..., Any]) -> None:
         self._own, self._call = own, call
@@ -164,14 +164,14 @@ class _Callable:
 
 
 def _like(own: Any, call: Callable[..., Any]) -> Any:
-    """`call` in the clothes of `own`: its name, its signature, and whether it becomes a method in a class."""
+    """`call` with the name and signature of `own`, and bound as a method if `own` would be."""
     return functools.wraps(own)(call) if isinstance(own, types.FunctionType) else _Callable(own, call)
 
 
 def replaced(own: Callable[..., Any], stub: Stub) -> Any:
     """A function that runs `own` and returns another value of the same type.
 
-    None becomes the last value that was not None, where there was one.
+    In place of None it returns the last value that was not None, if any.
     """
     calls, last = 0, None
 
@@ -207,12 +207,12 @@ def undone(own: Callable[..., Any], silent: bool) -> Any:
 def is_silent(text: str, name: str) -> bool:
     """Whether the function `name` of a text returns nothing on every path, as one that mutates does.
 
-    A function that ends with `raise` is none: what it does is to raise.
+    A function that ends with `raise` is not silent: raising is its effect.
     """
-    found = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == name]
-    if not found or isinstance(found[-1].body[-1], ast.Raise):
+    definitions = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == name]
+    if not definitions or isinstance(definitions[-1].body[-1], ast.Raise):
         return False
-    waiting: list[ast.AST] = list(found[-1].body)
+    waiting: list[ast.AST] = list(definitions[-1].body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):

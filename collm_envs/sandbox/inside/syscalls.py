@@ -1,4 +1,4 @@
-"""System call numbers of Linux on x86_64 and aarch64, and the libc door to them."""
+"""System call numbers of Linux on x86_64 and aarch64, and calls through libc."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Word = int | ctypes.Array[ctypes.c_char] | None
 
 
 def checked(what: str, value: int) -> int:
-    """`value` as libc returned it, or OSError with its errno where that means failure."""
+    """`value` as libc returned it.  Raises OSError with errno if it is negative."""
     if value < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{what}: {os.strerror(error)}")
@@ -63,9 +63,9 @@ def checked(what: str, value: int) -> int:
 
 
 def prepared(name: str, *arguments: Word) -> Callable[[], int]:
-    """A system call by name, ready to be made: making it later touches as little memory as can be.
+    """A function that makes the system call `name`; it touches little memory, as all is prepared.
 
-    Raises OSError here where there is no such call, and with the kernel's errno when it is made.
+    Raises OSError if there is no table for this machine; the function raises OSError with the kernel's errno.
     """
     if MACHINE is None:
         raise OSError(errno.ENOSYS, f"no system call table for {sys.platform}")

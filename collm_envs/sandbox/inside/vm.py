@@ -1,7 +1,7 @@
 """A program inside WebAssembly: CPython as a wasm component, run by wasmtime in the child of a zygote.
 
-The machine is made once, in the zygote; every child gets a copy by fork, as it was before any program.  The
-component has clocks and random numbers, and no file, argument, environment or network.
+The machine is made once, in the zygote; every child gets a fresh copy by fork.  The component has clocks and
+random numbers, and no file, argument, environment or network.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def engine() -> wasmtime.Engine:
 
 
 class Machine:
-    """See `child.Box`.  A trap ends the child, as a crash would."""
+    """Implements `child.Box`.  A trap ends the child, as a crash would."""
 
     def __init__(self, build: str, memory: int) -> None:
         """`build` is a file made by `collm_envs.sandbox.build`; `memory` in bytes."""

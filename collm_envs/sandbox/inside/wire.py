@@ -1,7 +1,7 @@
-"""Plain values as flat frames, for a reader that trusts nothing.
+"""Encodes plain values as flat frames that can be read safely from an untrusted process.
 
-A frame is a 4-byte big-endian length and lines of UTF-8, one token a line: nothing in it nests, so no depth
-can hurt whoever reads it.  A value is its pre-order walk, one token a node:
+A frame is a 4-byte big-endian length and lines of UTF-8, one token a line.  Nothing nests, so reading
+one needs no recursion.  A value is written in pre-order, one token a node:
 
     n T F        None, True, False                 i5         an int below 2**53 in size, in decimal
     ftext        a float, as float.hex             I0x1f      any other int, in hexadecimal
@@ -10,7 +10,7 @@ can hurt whoever reads it.  A value is its pre-order walk, one token a node:
     y00ff        bytes or bytearray                S3 Z3      a set or frozenset, 3 values follow
     l3 t3        a list or tuple, 3 values follow
 
-Subclasses travel as their base and by the base's own methods, so nothing of theirs is ever asked.
+Subclasses are sent as their base class, read by the base's methods, so that no code of theirs runs.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Any
 CONTAINERS = frozenset("ltSZd")
 MAX_TOKENS = 1_000_000
 MAX_DEPTH = 200
-"""larger and deeper values are refused by the sender"""
+"""the sender raises Unserialisable for larger and deeper values"""
 SMALL = 2**53
 HEADER = struct.Struct("!I")
 ENDING = struct.Struct("!?id")
-"""how a child went: by itself or killed, its wait status (-1: never started), its CPU seconds"""
+"""how a child ended: by itself or killed, wait status (-1: never started), CPU seconds"""
 
 
 class Unserialisable(Exception):
-    """A value that is not plain data; the argument says what it is: a class name, or what is wrong."""
+    """A value that is not plain data; the argument is its class name or the reason."""
 
 
 class BadFrame(Exception):
@@ -38,7 +38,7 @@ class BadFrame(Exception):
 
 
 def class_name(kind: type) -> str:
-    """The name of a class, without asking its metaclass."""
+    """The name of a class, without calling its metaclass."""
     return type.__dict__["__name__"].__get__(kind)
 
 
@@ -71,7 +71,7 @@ def _pairs(value: dict[Any, Any]) -> Iterator[Any]:
 
 
 def _container(value: Any, kind: type) -> tuple[str, Iterator[Any]]:
-    """The token of a container and an iterator over what follows it."""
+    """(token, iterator over the values that follow it) of a container."""
     if issubclass(kind, list):
         return f"l{list.__len__(value)}", list.__iter__(value)
     if issubclass(kind, tuple):
@@ -86,7 +86,7 @@ def _container(value: Any, kind: type) -> tuple[str, Iterator[Any]]:
 
 
 def encode(value: Any) -> list[str]:
-    """The tokens of a plain value; Unserialisable for anything else, for cycles and for giants."""
+    """The tokens of a plain value.  Raises Unserialisable for other data, cycles and oversized values."""
     tokens: list[str] = []
     stack = [iter((value,))]
     while stack:
@@ -139,7 +139,7 @@ def read_scalar(token: str) -> Any:
 
 
 def container_size(token: str) -> int:
-    """Number of tokens' worth of values that follow a container's token (two for a pair); -1 for a scalar."""
+    """Number of values that follow a container's token (two for a pair); -1 for a scalar's token."""
     if token[:1] not in CONTAINERS:
         return -1
     if len(token) > 9 or not (token[1:].isascii() and token[1:].isdigit()):
@@ -169,7 +169,7 @@ def decode(tokens: list[str], start: int = 0) -> Any:
         token = tokens[at]
         size = container_size(token)
         if size > 0:
-            if len(open_) == MAX_DEPTH:  # hashing, comparing and freeing it would recurse
+            if len(open_) == MAX_DEPTH:  # hashing, comparing and freeing the value would recurse
                 raise BadFrame("nested too deep")
             open_.append((token[0], size, []))
             continue

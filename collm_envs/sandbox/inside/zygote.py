@@ -1,13 +1,13 @@
-"""A pure fork server: it receives sockets, forks a child for each, kills and reaps it.  It reads no job.
+"""A fork server: receives sockets, forks a child for each job, kills and reaps it.  It reads no job itself.
 
     control socket, from the trainer       "p" + 1 socket    run a program
                                            "g" + 2 sockets   run trusted tests against the second socket
                                            "e"               kill the child, report how it went
-                                           "w"               the same, after a grace for it to end by itself
+                                           "w"               the same, after a moment to end by itself
                                            "t"               report the child's CPU seconds so far
                     to the trainer         one frame at start: the features; then an ENDING for each e, w, t
 
-The end of the control socket is the end of the trainer, and so of this process and its child.
+When the control socket closes, the trainer is gone, and this process ends with its child.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ SPEAK = 3
 """descriptor of the control socket here, of the job socket in a child"""
 
 FORK = ctypes.PyDLL(None).fork
-"""os.fork touches twice the memory, to repair the locks of threads that are not here"""
+"""libc's fork: os.fork touches twice the memory, to repair the locks of threads that do not exist here"""
 
 
 def _reap(pid: int, grace: bool) -> bytes:
-    """Kill and reap the child, which nobody else can have reaped: its number is still its own."""
+    """Kill and reap the child; nobody else reaps, so its process id cannot have been reused."""
     until = time.monotonic() + (GRACE_S if grace else 0.0)
     reaped, status, usage = os.wait4(pid, os.WNOHANG)
     while not reaped and time.monotonic() < until:
@@ -49,7 +49,7 @@ def _reap(pid: int, grace: bool) -> bytes:
 
 
 def _cpu_so_far(pid: int) -> float:
-    """CPU seconds of the running child, -1 where the kernel will not say."""
+    """CPU seconds of the running child, -1 where the kernel does not report it."""
     try:
         return time.clock_gettime((~pid << 3) | 2)  # the CPU clock of another process, see clock_getres(2)
     except OSError:
@@ -76,7 +76,7 @@ def _fork(command: bytes, sockets: list[int], lock: Lock, box: child.Box) -> int
 
 
 def serve(control: socket.socket, lock: Lock, box: child.Box) -> None:
-    """Until the trainer hangs up."""
+    """Answer commands until the trainer closes the control socket."""
     pid = -1
     while True:
         command, sockets, _, _ = socket.recv_fds(control, 1, 2)
@@ -94,7 +94,7 @@ def serve(control: socket.socket, lock: Lock, box: child.Box) -> None:
 
 
 def _filter_holds(lock: Lock) -> bool:
-    """Whether the filter really refuses, seen by trying in a child."""
+    """Whether the filter refuses calls, checked in a child."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -119,7 +119,7 @@ def _cannot_fork() -> int:
 
 
 def _confined_as(kernel: bool, memory: int) -> tuple[Lock, dict[str, Any]]:
-    """Give up what can be given up.  Returns the lock for children, and the features that hold."""
+    """Drop the privileges that can be dropped.  Returns (the lock for children, the features in force)."""
     features = confine.confine(kernel, memory)
     lock = Lock()
     if kernel:
@@ -133,7 +133,7 @@ def _confined_as(kernel: bool, memory: int) -> tuple[Lock, dict[str, Any]]:
 
 
 def prepare(control_fd: int, kind: str, build: str = "") -> tuple[socket.socket, Lock, child.Box]:
-    """Give up what can be given up and report the features.  Returns the arguments of `serve`.
+    """Drop privileges, load the modules and report the features.  Returns the arguments of `serve`.
 
     `kind` is "kernel" (every layer the machine allows), "plain" (none of them), or "wasm" (the same layers,
     and programs run in the WebAssembly `build`).
@@ -141,7 +141,7 @@ def prepare(control_fd: int, kind: str, build: str = "") -> tuple[socket.socket,
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a trainer that ignores it would hide deaths from us
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # where memory runs out, this goes before the trainer
+        file.write("1000")  # when memory runs out, kill this before the trainer
     if control_fd != SPEAK:
         os.dup2(control_fd, SPEAK)
         os.close(control_fd)  # a trainer with many files open may have given it a number beyond the next line
@@ -149,14 +149,14 @@ def prepare(control_fd: int, kind: str, build: str = "") -> tuple[socket.socket,
     control = socket.socket(fileno=SPEAK)
     box, memory = program.Program(), MEMORY
     if kind == "wasm":
-        from . import vm  # its package is there for those who ask for it only
+        from . import vm  # its package is importable for this kind only
 
         box, memory = vm.Machine(build, MEMORY), vm.ADDRESS_SPACE
     preload()
     host.hide()
     lock, features = _confined_as(kind != "plain", memory)
     control.sendall(wire.pack(wire.encode({**features, "wasm": kind == "wasm"})))
-    os.dup2(1, 2)  # from here on, nobody reads complaints
+    os.dup2(1, 2)  # from here on nobody reads stderr
     gc.collect()
     gc.freeze()
     return control, lock, box

@@ -11,9 +11,9 @@ import pytest
 from safetensors import safe_open
 
 from baselines import maac, magrpo
-from baselines.cli import main
+from baselines.cli import flags, main
 from baselines.lm.tiny import model as tiny
-from baselines.runs import algorithms, folder, run
+from baselines.runs import algorithms, folder, run, texts
 from baselines.train.presets import is_tiny
 
 WORDS = {"prompts": "terse", "words": "generated", "length": [1, 1], "n": 8, "n_eval": 4, "max_turns": 1}
@@ -56,7 +56,11 @@ def refused(capsys, *args):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["ppo"], "algorithm must be one of cory, maac, magrpo, reinforce, or mixing for games, got 'ppo'"),
+        (
+            ["ppo"],
+            "algorithm must be one of cory, maac, magrpo, mixing, reinforce, or a module of your own, "
+            "as package.module, got 'ppo'",
+        ),
         (["maca"], "did you mean 'maac'?"),
         (["mixng"], "did you mean 'mixing'?"),
         (["maac", "--epsiodes", "3"], "maac has no setting --epsiodes; did you mean '--episodes'?"),
@@ -96,15 +100,15 @@ assert heavy == [], heavy
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+@pytest.mark.parametrize("name", algorithms.names())
 def test_the_names_read_from_the_source_are_those_of_the_settings(name):
-    assert set(algorithms.fields_of(algorithms.ALGORITHMS[name], "Config")) == set(
-        run.algorithm(name).Config().to_dict()
-    )
+    fields = algorithms.fields_of(algorithms.module_of(name))
+    assert fields is not None
+    assert set(fields) == set(algorithms.algorithm(name).Config().to_dict())
 
 
 def test_numbers_that_may_be_left_out_pass(capsys):
-    algorithms.check(
+    flags.check(
         "maac", ["--clip", "None", "--value-clip=0.2", "--lr", "1e-3", "--no-normalize", "--wandb", "x"]
     )
 
@@ -133,12 +137,28 @@ def test_a_missing_package_and_a_missing_device_are_said_before_a_warm_start_and
 def test_a_run_that_failed_before_it_measured_anything_leaves_its_folder_free(quick, monkeypatch):
     config = magrpo.Config(**SMALL, steps=1, group=2, out=str(quick / "run"))
     with monkeypatch.context() as patch:
-        patch.setattr(run, "evaluate", lambda *args: 1 / 0)
+        patch.setattr(texts, "measure", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run.train("magrpo", config, quiet=True)
     assert run.train("magrpo", config, quiet=True) == quick / "run"
     with pytest.raises(ValueError, match="holds a run already"):
         run.train("magrpo", config, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kl": 0.1, "model": "m"}, r"its KL term \(kl=0.1\) rounded differently"),
+        ({}, "it kept no warm_start, the model as the run began, and there is no checkpoint yet"),
+        ({"lora_rank": 2}, "it kept no warm_start, the frozen model"),
+    ],
+)
+def test_a_run_of_an_early_version_that_would_not_end_the_same_is_refused(changes, reason, tmp_path):
+    settings = magrpo.Config(**{**SMALL, **changes}, group=2).to_dict()
+    del settings["threads"]  # which those versions did not have
+    (tmp_path / "config.json").write_text(json.dumps({"algorithm": "magrpo", "config": settings}))
+    with pytest.raises(ValueError, match=f"would not end the same: {reason}"):
+        run.resume(tmp_path)
 
 
 def test_a_finished_run_is_not_gone_on_with(quick, capsys, monkeypatch):
@@ -191,7 +211,7 @@ def test_a_run_goes_on_without_the_cache_it_began_with(quick, monkeypatch):
 def test_the_embedded_model_is_warm_started_where_some_model_is_it(settings, made, monkeypatch):
     calls = []
     monkeypatch.setattr(tiny, "folder", lambda *args, **kwargs: calls.append(args) or "/warm")
-    config = run.with_models(maac.Config(**settings))
+    config = texts.with_models(maac.Config(**settings))
     assert len(calls) == made
     used = [*(config.models or [config.model]), config.critic_model]
     assert "tiny" not in used

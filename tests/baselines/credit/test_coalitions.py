@@ -12,8 +12,9 @@ from toy_games import Game, additive_bandit
 
 import collm_envs
 from baselines.credit.coalitions import counterfactual, difference, shapley
-from baselines.play.replays import Replays, play_turns, silence, texts_of
+from baselines.play.replays import Replays, play_turns, texts_of
 from baselines.play.rollout import play
+from collm_envs import silence
 
 INTERACTION = Game(
     3,

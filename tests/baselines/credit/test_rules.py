@@ -18,11 +18,11 @@ from baselines.credit.pinned import FLOOR
 from baselines.credit.rules import RULES, Credit, make, mixed, weighted, written
 from baselines.credit.written import Written
 from baselines.formulas.advantages import left_out_residual
+from baselines.lm.learning import Lesson
 from baselines.play.replays import Replays
 from baselines.play.rollout import play
-from baselines.runs import run
+from baselines.runs import run, texts
 from baselines.train.settings import Settings
-from baselines.train.update import Lesson
 
 GOLDEN = json.loads((folders.GOLDEN / "credit_shared.json").read_text())
 UNIFORM = Credit(lambda replays, nodes: weighted(torch.full((len(nodes), 2), 0.5, dtype=torch.float64)))
@@ -113,9 +113,9 @@ def one_step(task, name, **settings):
     """What agent_0 learns in one step of MA-REINFORCE."""
     team, seen = tabular_team(task), {}
     config = reinforce.Config(steps=1, group=1, credit=name, **settings)
-    team.credit = make(config, task)
+    team.credit = make(config.credit, config.credit_samples, task)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reinforce, "improve_team", lambda team, lessons, config: seen.update(lessons) or {})
+        patch.setattr(reinforce, "update_team", lambda team, lessons, config: seen.update(lessons) or {})
         next(reinforce.train(config, task, team))
     return seen["agent_0"]
 
@@ -227,7 +227,7 @@ def test_magrpos_gradient_with_the_difference_reward_is_that_with_the_teams():
         scripts = {a: [[one[k] for pair in joint for one in pair]] for k, a in enumerate(task.agents)}
         team = tabular_team(task, scripts=scripts)
         config = magrpo.Config(steps=1, episodes=2 * len(joint), group=2, credit=name)
-        team.credit = make(config, task)
+        team.credit = make(config.credit, config.credit_samples, task)
         next(magrpo.train(config, task, team))
         gradients.append([gradient(policy, "choose") for policy in team.policies.values()])
     assert gradients[0] == [pytest.approx(row, abs=1e-6) for row in gradients[1]]
@@ -359,20 +359,20 @@ def test_samples_of_none_are_refused():
 @pytest.mark.parametrize("name", ["difference", "shapley", "counterfactual", "learned", "qllm:str_build"])
 def test_one_agent_has_nobody_to_share_with(name):
     with pytest.raises(ValueError, match="divides a reward among agents and there is one"):
-        make(Settings(credit=name), Answer(num_agents=1))
+        make(name, 4, Answer(num_agents=1))
 
 
 def test_a_missing_function_names_those_there_are():
     with pytest.raises(FileNotFoundError, match=r"'nowhere'.*str_build"):
-        make(Settings(credit="qllm:nowhere"), Answer())
+        make("qllm:nowhere", 4, Answer())
 
 
 def test_a_credit_that_cannot_be_is_refused_before_a_model_is_made(monkeypatch):
-    monkeypatch.setattr(run, "with_models", lambda *_: pytest.fail("a model was made"))
+    monkeypatch.setattr(texts, "with_models", lambda *_: pytest.fail("a model was made"))
     with pytest.raises(FileNotFoundError, match="'nowhere'"):
         run.prepare("magrpo", magrpo.Config(credit="qllm:nowhere"))
 
 
 def test_shapley_for_too_many_agents_says_how_many_it_can_take():
     with pytest.raises(ValueError, match="at most 10 agents, got 11"):
-        make(Settings(credit="shapley"), additive_bandit(11))
+        make("shapley", 4, additive_bandit(11))

@@ -9,6 +9,7 @@ from tabular import tabular_team
 from toy_games import Answer, additive_bandit
 
 from baselines import maac, magrpo, reinforce
+from baselines.credit import rules
 from baselines.credit.language import Refused
 from baselines.lm.sampling import Sampling
 from baselines.play.episode import walk
@@ -20,20 +21,21 @@ TOKENIZER = words_tokenizer(Answer.vocabulary())
 
 @pytest.fixture(scope="session")
 def folder_of_seed(tmp_path_factory):
-    """seed -> a model with a tokenizer of its own."""
-    return cache(lambda seed: save(tmp_path_factory.mktemp("credited"), "qwen3", TOKENIZER, seed))
+    """seed -> a model with a tokenizer of its own, weights wide: see test_learning.py."""
+    return cache(lambda seed: save(tmp_path_factory.mktemp("credited"), "qwen3", TOKENIZER, seed, 4.0))
 
 
 @pytest.fixture(scope="session")
-def folder(folder_of_seed):
-    return folder_of_seed(0)
+def folder(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("uniform"), "qwen3", TOKENIZER)
 
 
 REINFORCE = {"episodes": 64, "baseline": "leave-one-out"}
+TWO_TURNS = {"turns": 2, "questions": 1, "entropy": 0.03}
 CASES = {
     "difference": (reinforce, REINFORCE),
-    "shapley": (magrpo, {"turns": 2, "group": 3, "lr": 5e-3}),
-    "counterfactual": (maac, {"turns": 2, "critic_lr": 1e-2}),
+    "shapley": (magrpo, {"group": 3, **TWO_TURNS}),
+    "counterfactual": (maac, {"critic_lr": 1e-2, **TWO_TURNS}),
     "learned": (magrpo, {}),
     "qllm": (maac, {"critic": "decentral", "critic_lr": 1e-2}),
 }
@@ -47,9 +49,9 @@ def test_it_learns(folder_of_seed, name, training_seed):
     folder = folder_of_seed(training_seed)
     algorithm, changes = CASES[name]
     changes = {**changes}
-    task = Answer(turns=changes.pop("turns", 1))
+    task = Answer(turns=changes.pop("turns", 1), questions=changes.pop("questions", 2))
     base = {"model": folder, "episodes": 64, "lr": 1e-2, "max_new_tokens": 1, "steps": 120, "device": "cpu"}
-    base |= {"entropy": 0.02, "seed": training_seed}  # why: see test_learning.py
+    base |= {"entropy": 0.05, "schedule": "linear", "seed": training_seed}  # why: see test_learning.py
     credit = "qllm:str_build" if name == "qllm" else name  # what the others earn alone fits this game too
     config = algorithm.Config(**base | changes, credit=credit)
     team = algorithm.team(config, task)
@@ -58,7 +60,7 @@ def test_it_learns(folder_of_seed, name, training_seed):
     for metrics in algorithm.train(config, task, team):
         assert metrics["credit_replays"] > 0
         returns.append(metrics["return"])
-        if sum(returns[-4:]) > 4 * 0.88:
+        if sum(returns[-4:]) > 4 * 0.94 and score(task, team) > 0.9:
             break
     assert score(task, team) > 0.85, [round(value, 2) for value in returns]
 
@@ -134,7 +136,7 @@ def test_a_lazy_agent_stays_where_it_was_and_with_the_teams_reward_it_wanders(tr
     for name in ("shared", "difference", "shapley", "counterfactual"):
         team = tabular_team(task, lr=0.5)
         config = reinforce.Config(steps=40, episodes=16, group=1, credit=name, seed=training_seed)
-        team.credit = reinforce.credit.make(config, task)
+        team.credit = rules.make(config.credit, config.credit_samples, task)
         list(reinforce.train(config, task, team))
         away[name] = abs(team.policies["agent_3"].probs("choose")[1] - 0.5)
         assert team.policies["agent_0"].probs("choose")[1] > 0.9

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import CONFIGS, tiny_model, words_tokenizer
+from lm_fixtures import CONFIGS, feed, reference, tiny_model, words_tokenizer
 
 from baselines.lm.cache import Memory
 from baselines.lm.engines import LlamaEngine, ModuleEngine, engine_for
@@ -10,20 +10,6 @@ from baselines.lm.engines import LlamaEngine, ModuleEngine, engine_for
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(20)])
 PLAIN = ("llama", "qwen2", "qwen3")
 CPU = torch.device("cpu")
-
-
-def reference(model, ids):
-    with torch.no_grad():
-        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
-
-
-def feed(engine, memory, chunks):
-    """One chunk of tokens for each row, padded on the left.   -> (B, V)"""
-    width = max(map(len, chunks))
-    ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
-    real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
-    with torch.no_grad():
-        return engine.forward(ids, real, memory)
 
 
 def engines(kind, seed=0):

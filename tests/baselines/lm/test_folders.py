@@ -11,8 +11,9 @@ import torch
 from lm_fixtures import tiny_model, words_tokenizer
 from transformers import AutoModelForCausalLM
 
-from baselines.lm import loading
-from baselines.lm.loading import add_adapters, load, save
+from baselines.lm import saving
+from baselines.lm.loading import add_adapters, load
+from baselines.lm.saving import save
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(20)])
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
@@ -407,4 +408,4 @@ def test_nothing_of_peft_is_said_to_whoever_trains_an_adapter(folder, tmp_path):
         save(wrapped, "agent_0", tokenizer, tmp_path / "one")
         load(str(tmp_path / "one"), "cpu")
     assert not [str(one.message) for one in said if issubclass(one.category, FutureWarning)]
-    assert loading.BASE not in {path.name for path in (tmp_path / "one").iterdir()}
+    assert saving.BASE not in {path.name for path in (tmp_path / "one").iterdir()}

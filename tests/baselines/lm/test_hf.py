@@ -7,9 +7,10 @@ import torch
 
 import collm_envs
 from baselines.cli import main
-from baselines.cli.play import kinds
+from baselines.cli.seating import kinds
 from baselines.lm import hf
-from baselines.lm.loading import add_adapters, save
+from baselines.lm.loading import add_adapters
+from baselines.lm.saving import save
 from baselines.lm.tiny import model as tiny
 from baselines.play.rollout import play
 from collm_envs.evaluation.episodes import evaluate, jobs
@@ -137,7 +138,7 @@ def test_a_peft_adapter_is_merged_into_its_base(folders, tmp_path):
         ("", "need a model folder or name"),
         ("/no/such/folder", "no such folder"),
         ("x?temprature=1", "no setting 'temprature'; there are temperature, top_p"),
-        ("x?top_k=a", "top_k='a'"),
+        ("x?top_k=a", "hf: top_k must be int, got 'a'"),
         ("x?thinking=yes", "need true or false, got 'yes'"),
         ("x?overflow=cut", r"overflow must be one of \('raise', 'drop'\), got 'cut'"),
         ("x?temperature=-1", "need temperature >= 0"),

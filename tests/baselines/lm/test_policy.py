@@ -185,7 +185,7 @@ def test_picked_histories_branch_and_go_on_from_their_own_past():
 
 def test_branches_before_writing_differ_by_their_draws_alone():
     lm = tiny_lm("qwen3", TOKENIZER)
-    talk = lm.converse(1, torch.Generator().manual_seed(0))
+    talk = lm.converse(1, 0)
     talk.read(["w1 w2 w3"])
     moves = talk.pick([0] * 8).write()
     assert len({tuple(move.ids) for move in moves}) > 4

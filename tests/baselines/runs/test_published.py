@@ -9,19 +9,12 @@ from tokenizers import pre_tokenizers
 from baselines.cli.train import read
 from baselines.runs import run
 from baselines.runs.logs import read as lines
-from baselines.runs.published import PAPER
+from baselines.runs.published import PUBLISHED
+from baselines.runs.published import ROWS as TRAINED
 
-ROWS = [(env, row) for env, rows in PAPER.items() for row in rows]
-FLAGS = {
-    "magrpo": ["magrpo"],
-    "grpo": ["magrpo"],
-    "cc": ["maac", "--critic", "central"],
-    "dc": ["maac", "--critic", "decentral"],
-    "ac": ["maac"],
-}
-"""row -> the command line after `collm train`"""
+ROWS = [(env, row) for env, rows in PUBLISHED.items() for row in rows]
 SMALL = "--steps 2 --max-new-tokens 2 --no-bf16 --device cpu --eval-every 0 --eval-episodes 1 --save-every 0"
-LONE = [(env, row) for env, row in ROWS if PAPER[env][row]["episodes"] == 1]
+LONE = [(env, row) for env, row in ROWS if PUBLISHED[env][row]["episodes"] == 1]
 """rows that play one episode a step"""
 
 
@@ -35,11 +28,10 @@ def model(tmp_path_factory):
 
 def published(env, row, model, out, **env_kwargs):
     """The settings of `--paper` for a row, small where its cost is, and not its arithmetic."""
-    algorithm, *flags = FLAGS[row]
-    keywords = {"data": "builtin"} if "data" in PAPER[env][row]["env_kwargs"] else {}
-    keywords |= env_kwargs
-    if row in ("grpo", "ac"):
-        keywords["num_agents"] = 1
+    algorithm, own = TRAINED[row]
+    flags = ["--critic", own["critic"]] if "critic" in own else []
+    keywords = {"data": "builtin"} if "data" in PUBLISHED[env][row]["env_kwargs"] else {}
+    keywords |= env_kwargs | own.get("env_kwargs", {})
     args = ["--paper", "--env", env, "--env-kwargs", json.dumps(keywords), *flags, *SMALL.split()]
     return algorithm, read(algorithm, [*args, "--model", model, "--out", str(out)])
 
@@ -52,7 +44,9 @@ DECISIVE = {"lr", "episodes", "gamma", "group", "normalize", "critic", "value_co
 @pytest.mark.filterwarnings("ignore:normalize")
 def test_every_published_row_runs_to_its_end(env, row, model, tmp_path):
     algorithm, config = published(env, row, model, tmp_path / "run")
-    assert all(vars(config)[name] == PAPER[env][row][name] for name in DECISIVE & set(PAPER[env][row]))
+    assert all(
+        vars(config)[name] == PUBLISHED[env][row][name] for name in DECISIVE & set(PUBLISHED[env][row])
+    )
     run.train(algorithm, config, quiet=True)
     assert [line["step"] for line in lines(tmp_path / "run" / "metrics.jsonl")] == [1, 2]
 

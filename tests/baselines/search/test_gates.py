@@ -13,8 +13,8 @@ from baselines.credit import language, pinned
 from baselines.credit.language import Refused
 from baselines.search import gates, sandboxed
 from baselines.search.gates import admit
-from baselines.search.ranking import Numbers, centred, equals, measure, ranks, shared, spearman
-from baselines.search.sandboxed import Trial, permuted, random_rows
+from baselines.search.ranking import Numbers, centred, equals, measure, shared
+from baselines.search.sandboxed import Sandboxed, permuted, random_rows
 from baselines.search.turns import gather, scripted
 from collm_envs.sandbox import Sandbox
 
@@ -259,7 +259,7 @@ def test_code_that_no_fence_has_seen_reaches_nothing_in_the_sandbox(
             admit(sandbox, source, "baseline", contexts)  # the fence alone would do
         said, got = "", np.zeros(2)
         try:
-            got = Trial(with_key, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
+            got = Sandboxed(with_key, source, "baseline", 2).numbers(contexts.rows[:1], [0.0])
         except Refused as refused:
             said = str(refused)
         assert not got.any()  # no key, no bytes, no process
@@ -274,7 +274,7 @@ def test_a_function_that_remembers_is_refused(sandbox, contexts, monkeypatch):
     remembers = "seen = []\ndef baseline(ctx, feat, me):\n    seen.append(1)\n    return len(seen) / 1000\n"
     with pytest.raises(Refused, match="static"):
         admit(sandbox, remembers, "baseline", contexts)
-    test = Trial(sandbox, remembers, "baseline", 2)
+    test = Sandboxed(sandbox, remembers, "baseline", 2)
     rewards = list(contexts.rewards)
     values = test.numbers(contexts.rows, rewards)
     with pytest.raises(Refused, match=r"steady: turn \d+, agent 0 .*in another process, after other turns"):
@@ -342,13 +342,6 @@ def test_numbers_of_known_functions(sandbox, contexts):
     mine = "a = pair['reward']\nreturn [reward - a[1][1], reward - a[0][0]]"
     mix = measure(admit(sandbox, body("mix", mine), "mix", contexts), contexts, 0.5)
     assert mix.factoredness == 1
-
-
-def test_spearman_against_numbers_worked_by_hand():
-    assert ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [2.5, 0, 2.5, 1]
-    assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 15])) == pytest.approx(0.5)
-    assert spearman(np.array([1.0, 2, 3]), np.array([5.0, 4, 1])) == pytest.approx(-1)
-    assert spearman(np.array([1.0, 1, 1]), np.array([5.0, 4, 1])) == 0
 
 
 def test_advantages_are_centred_over_the_turns_from_one_state(contexts):

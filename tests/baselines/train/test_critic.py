@@ -79,8 +79,8 @@ def test_fitting_reaches_its_targets(training_seed):
     known: dict = {}  # equal histories have equal targets
     keys = [tuple(i for part in h.chain() for i in part.ids) for h in histories]
     targets = torch.tensor([float(known.setdefault(key, len(known)) % 4) for key in keys])
-    optimizer = Optimizer(critic.parameters(), 1e-2, steps=60, schedule="linear")
-    losses = [critic.fit(optimizer, histories, targets)["value_loss"] for _ in range(60)]
+    critic.optimizer = Optimizer(critic.parameters(), 1e-2, steps=60, schedule="linear")
+    losses = [critic.fit(histories, targets)["value_loss"] for _ in range(60)]
     assert losses[0] == pytest.approx(float(targets.square().mean()), abs=1e-4)
     assert losses[-1] < 0.05
     assert torch.allclose(critic.values(histories).float(), targets, atol=0.6)
@@ -92,8 +92,8 @@ def test_the_size_of_micro_batches_does_not_change_the_gradient():
     for limit in (1, 10_000):
         critic = critic_of(micro_batch_tokens=limit)
         histories = [h for path in paths for h in joint_histories(path, critic.lm)]
-        optimizer = Optimizer(critic.parameters(), 0.0, steps=1, max_grad_norm=1e9)
-        critic.fit(optimizer, histories, torch.arange(len(histories)))
+        critic.optimizer = Optimizer(critic.parameters(), 0.0, steps=1, max_grad_norm=1e9)
+        critic.fit(histories, torch.arange(len(histories)))
         gradients.append(torch.cat([p.grad.flatten() for p in critic.parameters()]))
     scale = float(gradients[0].abs().max())
     assert float((gradients[0] - gradients[1]).abs().max()) < 1e-6 * max(1.0, scale)
@@ -110,9 +110,9 @@ def test_a_target_that_is_not_finite_raises_and_changes_nothing():
     _, paths = paths_of()
     histories = joint_histories(paths[0], critic.lm)
     before = [p.detach().clone() for p in critic.parameters()]
-    optimizer = Optimizer(critic.parameters(), 0.1, steps=1)
+    critic.optimizer = Optimizer(critic.parameters(), 0.1, steps=1)
     with pytest.raises(FloatingPointError, match="value loss is nan; nothing was changed"):
-        critic.fit(optimizer, histories, torch.tensor([0.0, float("nan"), 0.0]))
+        critic.fit(histories, torch.tensor([0.0, float("nan"), 0.0]))
     assert all(torch.equal(a, b) for a, b in zip(before, critic.parameters(), strict=True))
 
 

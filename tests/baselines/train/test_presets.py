@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
+from baselines.cli.flags import given
 from baselines.cli.train import command, read, read_filled
-from baselines.runs import algorithms
 from baselines.train.presets import ENVS
 from collm_envs import make
 
@@ -21,7 +21,7 @@ KWARGS = '{"prompts": "terse", "max_turns": 2}'
 
 
 @pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+@pytest.mark.parametrize("name", OTHERS)
 def test_the_environment_is_made_as_the_small_model_can_learn_it(name, env):
     config, filled = read_filled(name, ["--env", env, "--seed", "3"])
     assert (config.lr, config.seed, config.env_kwargs["prompts"]) == (1e-3, 3, "terse")
@@ -30,16 +30,14 @@ def test_the_environment_is_made_as_the_small_model_can_learn_it(name, env):
     assert make(env, **config.env_kwargs).task.max_turns == 1
 
 
-@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+@pytest.mark.parametrize("name", OTHERS)
 def test_flags_win_over_what_is_filled_in(name):
     args = ["--lr", "5e-6", "--env-kwargs", KWARGS, "--max-new-tokens", "33", *OTHERS[name]]
     config, filled = read_filled(name, args)
     assert (config.lr, config.max_new_tokens, config.env_kwargs["max_turns"]) == (5e-6, 33, 2)
-    assert not {flag for flag, _ in algorithms.given(args)} & {
-        flag for flag, _ in algorithms.given(filled.split())
-    }
+    assert not {flag for flag, _ in given(args)} & {flag for flag, _ in given(filled.split())}
     settings = config.to_dict()
-    for flag, value in algorithms.given(OTHERS[name]):
+    for flag, value in given(OTHERS[name]):
         want = False if flag == "--no-normalize" else value
         assert str(settings[flag.removeprefix("--no-").removeprefix("--").replace("-", "_")]) in (
             str(want),
@@ -63,7 +61,7 @@ def test_nothing_is_filled_in_for_other_models_or_for_the_published_settings(arg
     assert "words" not in config.env_kwargs
 
 
-@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+@pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize(
     "args",
     [

@@ -2,14 +2,15 @@
 
 import pytest
 import torch
-from lm_fixtures import save, scores_of, tiny_lm, words_tokenizer, write_talk
+from lm_fixtures import learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
 from toy_games import Answer, any_text_game
 
 from baselines import cory, maac, magrpo, reinforce
+from baselines.lm.learning import Lesson
 from baselines.lm.optimizer import Optimizer, learning_rate
 from baselines.lm.sampling import Sampling
 from baselines.train.settings import Settings
-from baselines.train.update import Lesson, improve, log_ratios
+from baselines.train.update import log_ratios
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(12)])
 TASK = any_text_game(turns=2)
@@ -32,7 +33,7 @@ def rates(config, algorithm, steps, state=None):
     run, out = algorithm.train(config, TASK, team), []
     for _ in range(steps):
         next(run)
-        out.append(team.optimizers["agent_0"].adam.param_groups[0]["lr"])
+        out.append(team.policies["agent_0"].optimizer.adam.param_groups[0]["lr"])
     return out, team.state_dict()
 
 
@@ -59,7 +60,7 @@ def test_a_critics_warm_up_counts_steps_of_the_run_too(model):
     team = maac.team(config, TASK)
     found = []
     for _ in maac.train(config, TASK, team):
-        found.append(team.critic_optimizers["central"].adam.param_groups[0]["lr"])
+        found.append(team.critics["central"].optimizer.adam.param_groups[0]["lr"])
     assert found[1] < 0.01 == found[2] == found[3]
 
 
@@ -91,9 +92,9 @@ def test_the_weight_of_the_value_loss_acts_where_the_critic_stands_on_the_actor(
 def test_a_value_loss_on_the_actor_goes_into_the_policys_own_step(model):
     """One optimizer, no other: the gradient is that of the policy's loss plus value_coef times L(V)."""
     team = maac.team(maac.Config(**settings(model, critic_on_actor=True, shared=True)), TASK)
-    assert not team.critic_optimizers
+    assert team.critics["central"].optimizer is None
     head = team.critics["central"].head
-    taught = team.optimizers["shared"].parameters
+    taught = team.policies["agent_0"].optimizer.parameters
     assert any(p is head.weight for p in taught)
     assert {id(p) for p in team.policies["agent_0"].parameters()} < {id(p) for p in taught}
 
@@ -131,7 +132,7 @@ def test_a_sampler_of_other_arithmetic_leaves_no_mark_on_the_gradient(ratio, cli
     gaps = torch.stack([logp.detach().sum() for logp in scores_of(lm, moves)]) - said
     assert gaps.abs().max() > 1e-2  # else the test shows nothing
     still = Optimizer(lm.parameters(), 0.0, steps=1, max_grad_norm=1e9)
-    logged = improve(lm, still, lesson(moves), Settings(ratio=ratio, clip=clip))
+    logged = learn(lm, still, lesson(moves), Settings(ratio=ratio, clip=clip))
     got = torch.cat([p.grad.flatten() for p in lm.parameters()])
     lm.model.zero_grad()
     parts = zip([0.25, -0.25, 0.125, -0.125], scores_of(lm, moves), strict=True)
@@ -150,8 +151,8 @@ def test_rounding_of_the_sampler_is_no_distance_from_the_reference():
     """At the untrained weights a model is no nat away from itself, in whatever precision it samples."""
     lm, moves = sampled_in_bf16()
     lm.autocast = torch.bfloat16
-    reference = tiny_lm("qwen3", TOKENIZER, sampling=lm.sampling, autocast=torch.bfloat16)
-    for ratio in log_ratios(lm, reference, [moves])[0]:
+    lm.reference = tiny_lm("qwen3", TOKENIZER, sampling=lm.sampling, autocast=torch.bfloat16)
+    for ratio in log_ratios(lm, [moves])[0]:
         assert ratio.abs().max() < 1e-6
 
 
@@ -159,7 +160,7 @@ def test_repeated_passes_are_clipped_about_the_first_one_whatever_the_sampler_sa
     lm, moves = sampled_in_bf16()
     before = [float(logp.detach().sum()) for logp in scores_of(lm, moves)]
     many = Settings(epochs=10, clip=0.2)
-    improve(lm, Optimizer(lm.parameters(), 1e-3, steps=10), lesson(moves), many)
+    learn(lm, Optimizer(lm.parameters(), 1e-3, steps=10), lesson(moves), many)
     after = [float(logp.detach().sum()) for logp in scores_of(lm, moves)]
     assert after[0] > before[0]
     assert after[1] < before[1]

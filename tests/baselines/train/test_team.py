@@ -9,9 +9,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from baselines import maac, magrpo, reinforce
 from baselines.lm import loading
+from baselines.lm.learning import Lesson
 from baselines.play.rollout import play, starts
 from baselines.train.team import Team
-from baselines.train.update import Lesson, improve_team
+from baselines.train.update import update_team
 
 TASK = any_text_game(turns=2)
 
@@ -115,7 +116,7 @@ def learn(team, config, agent):
     for k, node in enumerate(nodes):
         for name in TASK.agents:
             lessons[name].add(node.moves[name], (1.0 if k % 2 else -1.0) if name == agent else 0.0, 1 / 6)
-    improve_team(team, lessons, config)
+    update_team(team, lessons, config)
 
 
 @pytest.mark.parametrize("name", ["own", "two models", "central"])
@@ -151,7 +152,7 @@ def test_the_critics_step_moves_no_actor_and_the_actors_no_critic(folders):
             with torch.no_grad():
                 critic.head.weight.fill_(0.1)  # at zero the trunk has no gradient yet
             before[f"head/{agent}/weight"].fill_(0.1)
-            critic.fit(team.critic_optimizers[agent], histories, torch.tensor([1.0, 2.0]))
+            critic.fit(histories, torch.tensor([1.0, 2.0]))
         moved = changed(before, weights(team))
         assert moved
         for weight in moved:
@@ -163,7 +164,7 @@ def test_agents_that_share_weights_are_one_policy_with_one_optimizer(folders):
         _, _, team = made(folders, name)
         assert team.policies["agent_0"] is team.policies["agent_1"]
         assert team.members() == {"shared": ["agent_0", "agent_1"]}
-        assert list(team.optimizers) == ["shared"]
+        assert list(team.optimizers()) == ["shared"]
 
 
 def test_adapters_cost_one_base_for_all_agents_and_the_critic(folders):
@@ -222,7 +223,7 @@ def test_a_reference_is_the_model_before_training(folders, rank):
 
     before = logp(fresh.policies["agent_0"], False)
     list(algorithm.train(config, TASK, team))
-    policy, frozen = team.policies["agent_0"], team.references["agent_0"]
+    policy, frozen = team.policies["agent_0"], team.policies["agent_0"].reference
     assert torch.equal(logp(frozen, bool(rank)), before)
     assert not torch.allclose(logp(policy, False), before)
     assert (frozen is policy) == bool(rank)
@@ -308,7 +309,7 @@ def test_schedules_end_with_the_run(folders, epochs, critic_epochs, on_actor):
     )
     team = maac.team(config, TASK)
     list(maac.train(config, TASK, team))
-    for optimizer in (*team.optimizers.values(), *team.critic_optimizers.values()):
+    for optimizer in team.optimizers().values():
         assert optimizer.taken == optimizer.steps
 
 

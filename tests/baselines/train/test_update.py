@@ -2,16 +2,17 @@
 
 import pytest
 import torch
-from lm_fixtures import save, scores_of, tiny_lm, words_tokenizer, write_talk
+from lm_fixtures import learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
 from tabular import SGD, Tabular, tabular_team
 from toy_games import Answer, any_text_game, matrix_game
 
 from baselines import reinforce
+from baselines.lm.learning import Lesson
 from baselines.lm.optimizer import Optimizer, learning_rate
 from baselines.lm.sampling import Sampling
 from baselines.train.settings import Settings
 from baselines.train.team import Team
-from baselines.train.update import Lesson, improve, improve_team
+from baselines.train.update import update_team
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(12)])
 
@@ -35,7 +36,7 @@ def test_good_texts_become_likelier_and_bad_ones_less_likely(kind):
     lm = tiny_lm(kind, TOKENIZER)
     lesson = lesson_of(lm, [1.0, -1.0, 1.0, -1.0])
     before = total_logp(lm, lesson.moves)
-    logged = improve(lm, optimizer_of(lm), lesson, Settings())
+    logged = learn(lm, optimizer_of(lm), lesson, Settings())
     change = total_logp(lm, lesson.moves) - before
     assert (change > 0).tolist() == [True, False, True, False]
     assert logged["grad_norm"] > 0
@@ -46,7 +47,7 @@ def test_the_gradient_is_that_of_weighted_log_probabilities():
     lm = tiny_lm("llama", TOKENIZER, micro_batch_tokens=12)
     lesson = lesson_of(lm, [2.0, -0.5, 0.3])
     lesson.weights = [0.5, 0.2, 0.3]
-    improve(lm, optimizer_of(lm, lr=0.0, max_grad_norm=1e9), lesson, Settings())
+    learn(lm, optimizer_of(lm, lr=0.0, max_grad_norm=1e9), lesson, Settings())
     got = torch.cat([p.grad.flatten() for p in lm.parameters()])
     other = tiny_lm("llama", TOKENIZER)
     sums = [logp.sum() for logp in scores_of(other, lesson.moves)]
@@ -59,7 +60,7 @@ def test_the_gradient_is_that_of_weighted_log_probabilities():
 def test_texts_of_no_advantage_leave_every_weight_as_it_was():
     lm = tiny_lm("qwen3", TOKENIZER)
     before = [p.detach().clone() for p in lm.parameters()]
-    assert improve(lm, optimizer_of(lm), lesson_of(lm, [0.0] * 4), Settings())["grad_norm"] == 0.0
+    assert learn(lm, optimizer_of(lm), lesson_of(lm, [0.0] * 4), Settings())["grad_norm"] == 0.0
     assert all(torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
 
 
@@ -84,7 +85,7 @@ def test_a_loss_that_is_not_finite_raises_with_its_texts_and_changes_nothing(bad
     lesson = lesson_of(lm, [1.0, bad, 1.0])
     before = [p.detach().clone() for p in lm.parameters()]
     with pytest.raises(FloatingPointError, match="its optimizer has not used it") as raised:
-        improve(lm, optimizer_of(lm), lesson, Settings())
+        learn(lm, optimizer_of(lm), lesson, Settings())
     for move in lesson.moves:
         assert repr(move.text) in str(raised.value)
     assert all(torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
@@ -95,7 +96,7 @@ def test_a_gradient_that_is_not_finite_raises_and_changes_nothing():
     before = [p.detach().clone() for p in lm.parameters()]
     lm.causal.lm_head.weight.register_hook(lambda grad: grad * float("inf"))
     with pytest.raises(FloatingPointError, match="norm is inf; no weight was changed"):
-        improve(lm, optimizer_of(lm), lesson_of(lm, [1.0, -1.0]), Settings())
+        learn(lm, optimizer_of(lm), lesson_of(lm, [1.0, -1.0]), Settings())
     assert all(torch.equal(a, b) for a, b in zip(before, lm.parameters(), strict=True))
 
 
@@ -105,7 +106,7 @@ def test_an_entropy_bonus_flattens_and_a_negative_one_sharpens(training_seed):
         lm = tiny_lm("qwen3", TOKENIZER, training_seed, sampling=Sampling(max_new_tokens=1))
         lesson = lesson_of(lm, [0.0] * 6, seed=training_seed)
         for _ in range(20):
-            logged = improve(lm, optimizer_of(lm, lr=3e-3), lesson, Settings(entropy=weight))
+            logged = learn(lm, optimizer_of(lm, lr=3e-3), lesson, Settings(entropy=weight))
         entropies.append(logged["entropy"])
     assert entropies[0] > entropies[1] + 0.3
 
@@ -121,7 +122,7 @@ def test_the_weight_of_the_kl_keeps_the_policy_near_its_reference(training_seed)
         for step in range(25):
             lesson = lesson_of(lm, [0.0] * 24, seed=1000 * training_seed + step)
             lesson.advantages = [1.0 if move.ids[0] % 2 else -1.0 for move in lesson.moves]
-            improve(lm, optimizer, lesson, Settings(kl=weight), reference)
+            learn(lm, optimizer, lesson, Settings(kl=weight), reference)
         distances.append(divergence(lm, reference))
     assert distances[0] > 0.15  # 0.24, 0.11 and 0.009 as measured
     assert distances[1] < distances[0] / 1.5
@@ -142,8 +143,8 @@ def divergence(lm, reference):
 def test_the_logged_kl_is_zero_at_the_reference_and_grows_with_the_distance():
     lm, reference = (tiny_lm("qwen3", TOKENIZER) for _ in range(2))
     lesson, optimizer = lesson_of(lm, [1.0, -1.0, 0.5]), optimizer_of(lm, lr=3e-3)
-    first = improve(lm, optimizer, lesson, Settings(kl=1e-9), reference)["kl"]
-    later = improve(lm, optimizer, lesson, Settings(kl=1e-9), reference)["kl"]
+    first = learn(lm, optimizer, lesson, Settings(kl=1e-9), reference)["kl"]
+    later = learn(lm, optimizer, lesson, Settings(kl=1e-9), reference)["kl"]
     assert first == pytest.approx(0.0, abs=1e-9)
     assert later > 1e-4
 
@@ -157,7 +158,7 @@ def test_the_fixed_point_of_a_kl_penalised_bandit_is_where_k3s_gradient_vanishes
         for move, logp in zip(moves, p.log().tolist(), strict=True):
             move.logp = [logp]
         lesson = Lesson(moves, [0.0, 1.0, 2.0, 3.0], p.tolist())
-        improve(policy, SGD(policy.parameters(), 1.0), lesson, Settings(kl=1.0), frozen)
+        learn(policy, SGD(policy.parameters(), 1.0), lesson, Settings(kl=1.0), frozen)
     c = 3.38958
     wanted = [0.25 / (c - r) for r in range(4)]
     assert sum(wanted) == pytest.approx(1, abs=1e-4)
@@ -167,7 +168,7 @@ def test_the_fixed_point_of_a_kl_penalised_bandit_is_where_k3s_gradient_vanishes
 def uniform_moves(words):
     """A tabular policy and one move for each of its words."""
     policy = Tabular("p", words, script=[range(len(words))])
-    talk = policy.converse(len(words), torch.Generator())
+    talk = policy.converse(len(words), 0)
     talk.read(["x"] * len(words))
     return policy, talk.write()
 
@@ -180,7 +181,7 @@ def test_several_clipped_passes_go_further_than_one_but_stop_at_the_clip():
         "wide": Settings(epochs=30, clip=5.0),
     }.items():
         policy, moves = uniform_moves("0123")
-        improve(policy, SGD(policy.parameters(), 0.05), Lesson(moves[:1], [1.0], [1.0]), settings)
+        learn(policy, SGD(policy.parameters(), 0.05), Lesson(moves[:1], [1.0], [1.0]), settings)
         ratios[name] = policy.probs("x")[0] / 0.25
     assert 1.0 < ratios["once"] < 1.2 < ratios["clipped"] < 1.26
     assert ratios["wide"] > 1.5
@@ -194,7 +195,7 @@ def test_repeated_passes_without_a_clip_are_refused():
 def test_gradients_are_shortened_to_their_limit():
     lm = tiny_lm("qwen3", TOKENIZER)
     optimizer = optimizer_of(lm, max_grad_norm=0.01)
-    norm = improve(lm, optimizer, lesson_of(lm, [5.0, -5.0]), Settings())["grad_norm"]
+    norm = learn(lm, optimizer, lesson_of(lm, [5.0, -5.0]), Settings())["grad_norm"]
     after = torch.cat([p.grad.flatten() for p in lm.parameters()]).norm()
     assert norm > 1  # what is logged is the norm before
     assert float(after) == pytest.approx(0.01, rel=1e-3)
@@ -205,12 +206,12 @@ def test_advantages_are_normalised_for_each_agent_by_itself():
     team = tabular_team(task)
     lessons = {agent: Lesson() for agent in task.agents}
     for agent, scale in zip(task.agents, (1.0, 1000.0), strict=True):
-        talk = team.policies[agent].converse(2, torch.Generator().manual_seed(0))
+        talk = team.policies[agent].converse(2, 0)
         talk.read(["x", "x"])
         team.policies[agent].script = [[0, 1]]
         for move, advantage in zip(talk.write(), (1.0, 3.0), strict=True):
             lessons[agent].add(move, scale * advantage, 0.5)
-    improve_team(team, lessons, reinforce.Config(normalize=True))
+    update_team(team, lessons, reinforce.Config(normalize=True))
     grads = [policy.table.grad[0].tolist() for policy in team.policies.values()]
     assert grads[0] == pytest.approx([0.5, -0.5], abs=1e-4)
     assert grads[1] == pytest.approx(grads[0], abs=1e-4)
@@ -219,13 +220,14 @@ def test_advantages_are_normalised_for_each_agent_by_itself():
 def test_agents_that_share_weights_take_one_step_on_the_mean_of_their_losses():
     task = matrix_game(((0, 0), (0, 0)))
     shared = Tabular("shared", task.words, script=[[0]])
-    team = Team(dict.fromkeys(task.agents, shared), {"shared": SGD(shared.parameters(), 0.0)}, {})
+    shared.optimizer = SGD(shared.parameters(), 0.0)
+    team = Team(dict.fromkeys(task.agents, shared))
     lessons = {agent: Lesson() for agent in task.agents}
     for agent, advantage in zip(task.agents, (1.0, 5.0), strict=True):
-        talk = shared.converse(1, torch.Generator())
+        talk = shared.converse(1, 0)
         talk.read(["x"])
         lessons[agent].add(talk.write()[0], advantage, 1.0)
-    improve_team(team, lessons, reinforce.Config())
+    update_team(team, lessons, reinforce.Config())
     assert shared.table.grad[0].tolist() == pytest.approx([-0.5 * 3.0, 0.5 * 3.0], abs=1e-6)
 
 

@@ -118,5 +118,5 @@ def test_self_contained_prompts_repeat_the_task_and_the_last_text():
     assert later["agent_0"].endswith("/setblock 0 0 0 stone")
     assert later["agent_1"].endswith(opening["agent_1"])
     half = collm_envs.make("StrBuild-v0", self_contained=True, original_prompt=False)
-    assert not half.task.frame.original_prompt
-    assert half.task.frame.previous_response
+    assert not half.task.frame.repeats_prompt
+    assert half.task.frame.repeats_response

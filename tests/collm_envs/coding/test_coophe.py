@@ -365,3 +365,12 @@ def test_every_published_problem_runs(real_data):
         score = task.play(state, chance).score
         assert score.metrics["total_tests"] == len(state.problem.tests) > 3
         assert set(score.verdicts.values()) <= {"ok", "wrong", "raised:TypeError"}, item.id
+
+
+@pytest.mark.parametrize("id", ["CoopHE-v0", "CoopHE-v1"])
+def test_a_row_is_parsed_once_however_many_environments_have_it(id):
+    first, second = (collm_envs.make_task(id) for _ in range(2))
+    for item in first.items("eval"):
+        assert first.start(item, 0).problem is second.start(item, 1).problem
+    other = collm_envs.make_task(id, sandbox_slice=2)
+    assert other.start(item, 0).problem != first.start(item, 0).problem

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from collm_envs.evaluation.stats import T_975, across, bootstrap, iqm, strata, summary
+from collm_envs.evaluation.stats import (
+    T_975,
+    across,
+    bootstrap,
+    iqm,
+    ranks,
+    spearman,
+    strata,
+    student,
+    summary,
+)
 
 
 def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
@@ -77,3 +87,15 @@ def test_the_bootstrap_has_a_generator_of_its_own():
     before = np.random.get_state()[1].tolist()
     assert bootstrap([values]) == bootstrap([values])
     assert np.random.get_state()[1].tolist() == before
+
+
+def test_spearman_against_numbers_worked_by_hand():
+    assert ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [2.5, 0, 2.5, 1]
+    assert spearman(np.array([1.0, 2, 3]), np.array([10.0, 20, 15])) == pytest.approx(0.5)
+    assert spearman(np.array([1.0, 2, 3]), np.array([5.0, 4, 1])) == pytest.approx(-1)
+    assert spearman(np.array([1.0, 1, 1]), np.array([5.0, 4, 1])) == 0
+
+
+def test_students_interval_of_five_values_worked_by_hand():
+    low, high = student(np.array([1.0, 2, 3, 4, 5]))
+    assert (low, high) == pytest.approx((3 - 2.776 * 2.5**0.5 / 5**0.5, 3 + 2.776 * 2.5**0.5 / 5**0.5))

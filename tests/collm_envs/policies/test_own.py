@@ -90,7 +90,8 @@ def test_functions_factories_and_classes_play(mine, name, text):
         ("mine_policies:LIMIT", ValueError, "is int, need a function or class"),
         ("mine_policies:nothing", ValueError, "made NoneType; need a function observation -> text"),
         ("mine_policies:wants", ValueError, "needs model, size; a factory takes seed or nothing"),
-        ("mine_policies:make?sed=3", ValueError, "may be .seed=INT"),
+        ("mine_policies:make?sed=3", ValueError, "py: no setting 'sed'; there are seed"),
+        ("mine_policies:make?seed=x", ValueError, "py: seed must be int, got 'x'"),
         ("no_such_module:make", ImportError, "no_such_module"),
     ],
 )

@@ -12,7 +12,7 @@ from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.evaluation.measures import measures
 from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
-from collm_envs.policies.protocols import KEPT, Discussion, Pipeline, keywords, seated
+from collm_envs.policies.protocols import CALLS, Discussion, Pipeline, keywords, seated
 from collm_envs.policies.seat import Reply, Seat
 from collm_envs.record import read, replay
 
@@ -160,7 +160,7 @@ def test_after_a_kill_no_call_is_paid_again(protocol, tmp_path):
         with seated(protocol, policies, tmp_path) as chairs:
             first = evaluate(env, chairs, todo)
         calls = len(stub.bodies)
-        with (tmp_path / KEPT).open("a") as file:
+        with (tmp_path / CALLS).open("a") as file:
             file.write('["cut sho')
         with seated(protocol, policies, tmp_path) as chairs:
             again = evaluate(env, chairs, todo)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scenes import HUT, WALL
 
 from collm_envs.render.blocks import ANY, count, difference, look, shaded
-from collm_envs.render.faces import View, bounds, shapes, view_of
+from collm_envs.render.faces import Camera, bounds, shapes, view_of
 from collm_envs.task import Scene
 
 cells = st.tuples(*[st.integers(0, 3)] * 3)
-views = st.builds(View, st.floats(-360, 360), st.floats(4, 85))
+views = st.builds(Camera, st.floats(-360, 360), st.floats(4, 85))
 
 
 def test_published_blocks_look_like_themselves_and_unlike_each_other():
@@ -46,10 +46,10 @@ def test_the_difference_names_what_is_missing_wrong_and_extra():
 @pytest.mark.parametrize(
     ("view", "corner", "place"),
     [
-        (View(0, 0), (2, 3, 5), (2, 3)),
-        (View(180, 0), (2, 3, 5), (-2, 3)),
-        (View(90, 0), (2, 3, 5), (-5, 3)),
-        (View(0, 90), (2, 3, 5), (2, -5)),
+        (Camera(0, 0), (2, 3, 5), (2, 3)),
+        (Camera(180, 0), (2, 3, 5), (-2, 3)),
+        (Camera(90, 0), (2, 3, 5), (-5, 3)),
+        (Camera(0, 90), (2, 3, 5), (2, -5)),
     ],
 )
 def test_a_view_projects_along_the_axes(view, corner, place):
@@ -63,7 +63,7 @@ def test_a_solid_cube_shows_three_sides_and_nothing_inside():
 
 def test_one_can_look_through_glass_but_not_at_the_faces_between_panes():
     row = Scene((2, 1, 1), {(0, 0, 0): "glass", (1, 0, 0): "stone"})
-    from_the_left = View(-60, 20)
+    from_the_left = Camera(-60, 20)
     assert sum(shape.role == "block" for shape in shapes(row, from_the_left)) == 6
     panes = Scene((2, 1, 1), {(0, 0, 0): "glass", (1, 0, 0): "glass"})
     assert sum(shape.role == "block" for shape in shapes(panes, from_the_left)) == 5

@@ -18,7 +18,7 @@ def main() -> None:
     folder, profile = Path(sys.argv[1]), sys.argv[2]
     sys.path.insert(0, str(HERE.parent))
     package = types.ModuleType("collm_envs")  # the sandbox needs nothing else of the package
-    package.__path__ = [str(HERE.parent.parent / "collm_envs")]
+    package.__path__ = [str(HERE.parents[2] / "collm_envs")]
     sys.modules["collm_envs"] = package
     from collm_envs.sandbox import SandboxUnavailable
     from sandbox_corpus.play import play, restrict

@@ -1,23 +1,23 @@
-"""Where a task's items come from: built in, the Hugging Face hub, a JSONL file, or rows in memory.
+"""Loads a task's items: built in, from the Hugging Face hub, a JSONL file, or rows in memory.
 
-One `Source` per task says what its rows look like and where they stand.  Rows are checked here, once, at
-the border; an error names the file and line (or row), what is wanted and what was found.  Nothing is read
-before `load`, and only `data="hub"` touches the network.
+One `Source` per task gives the schema of its rows and their locations.  Rows are checked here, once; an error
+names the file and line (or row), the expected and the actual value.  Nothing is read before `load`, and only
+`data="hub"` uses the network.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from collm_envs.datasets.formats import FILES, SPLITS, GivenRow, plain, read_file, split_rows
 from collm_envs.keywords import whole_number
-from collm_envs.rows import FILES, SPLITS, plain, read_file
-from collm_envs.task import Item, split_rows
+from collm_envs.task import Item
 
-BUILTIN = Path(__file__).parent / "data"
+BUILTIN = Path(__file__).parents[1] / "data"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -31,30 +31,24 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of one task: their schema, and where they stand."""
+    """The data of one task: schema and locations of its rows."""
 
     task: str
-    """named in errors, e.g. "TLDR-v0" """
+    """name of the task in errors, e.g. "TLDR-v0" """
     columns: Mapping[str, tuple[str, ...]]
-    """required text column -> other names it may have"""
+    """{required text column: other names it may have}"""
     extra: tuple[str, ...] = ()
-    """further columns of the published schema (numbers or text), kept where a row has them"""
+    """optional columns of the published schema (numbers or text), kept if a row has them"""
     id_column: str = "id"
-    """names the item where a row has it, otherwise split and position do; unique within a split"""
+    """column with the item's id, unique within a split; without it the id is made of split and position"""
     builtin: Mapping[str, str] = field(default_factory=dict)
-    """split -> file in collm_envs/data"""
+    """{split: file in collm_envs/data}"""
     hub: tuple[str, ...] = ()
-    """names of the data set on the hub, tried in turn: the present one, then former ones"""
+    """names of the data set on the hub, tried in order: the current one, then former ones"""
     revision: str = "main"
     """commit, tag or branch on the hub"""
     slices: Mapping[str, Slice] = field(default_factory=dict)
-    """split -> its rows on the hub"""
-
-
-class _Row(NamedTuple):
-    value: Any
-    where: str
-    """for errors: "posts.jsonl, line 3" """
+    """{split: its rows on the hub}"""
 
 
 def load(
@@ -67,14 +61,14 @@ def load(
 ) -> dict[str, tuple[Item, ...]]:
     """The items of "train" and "eval".
 
-    `items` are rows as `collm_envs.rows` takes them (those of one list serve both splits) and win over
+    `items` are rows in any of the formats of `split_rows` (those of one list serve both splits) and win over
     `data`, which is "builtin", "hub", "hub:NAME" (a mirror, or a folder with the same layout) or the path
     of a .jsonl, .jsonl.gz or .json file, whose rows may have a column "split" ("train" or "eval"; without
     it all rows serve both).  `hub_revision` replaces the pinned revision, `limit` keeps the first items of
     each split.
 
-    Raises ValueError for what is wrong with a row or an argument, FileNotFoundError for a missing file,
-    ImportError without the package `datasets`, and ConnectionError where the hub's data can't be had.
+    Raises ValueError for a malformed row or argument, FileNotFoundError for a missing file, ImportError
+    without the package `datasets`, and ConnectionError if the hub's data cannot be loaded.
     """
     if limit is not None:
         whole_number("limit", limit, least=1)
@@ -91,27 +85,29 @@ def load(
     elif on_hub:
         rows = _hub(source, data[len("hub:") :], hub_revision or source.revision)
     elif data == "builtin":
-        rows = {split: list(_lines(BUILTIN / name)) for split, name in source.builtin.items()}
+        rows = {split: list(read_file(BUILTIN / name)) for split, name in source.builtin.items()}
     else:
         rows = _file(source, data)
-    made = {split: _items(source, split, some[:limit]) for split, some in rows.items()}
-    return made if "eval" in made else {"train": made["both"], "eval": made["both"]}
+    loaded = {split: _items(source, split, group[:limit]) for split, group in rows.items()}
+    return loaded if "eval" in loaded else {"train": loaded["both"], "eval": loaded["both"]}
 
 
-def _items(source: Source, split: str, rows: Sequence[_Row]) -> tuple[Item, ...]:
-    """The checked rows of a split; "both" where one list serves train and eval."""
-    made = tuple(
+def _items(source: Source, split: str, rows: Sequence[GivenRow]) -> tuple[Item, ...]:
+    """The items of the checked rows of a split; "both" if one list serves train and eval."""
+    items = tuple(
         _item(source, row, f"{'item' if split == 'both' else split}/{k}") for k, row in enumerate(rows)
     )
-    seen: dict[str, str] = {}
-    for item, row in zip(made, rows, strict=True):
-        if item.id in seen:
-            raise ValueError(f"{source.task}: {row.where}: the id {item.id!r} is that of {seen[item.id]} too")
-        seen[item.id] = row.where
-    return made
+    where_by_id: dict[str, str] = {}
+    for item, row in zip(items, rows, strict=True):
+        if item.id in where_by_id:
+            raise ValueError(
+                f"{source.task}: {row.where}: the id {item.id!r} is that of {where_by_id[item.id]} too"
+            )
+        where_by_id[item.id] = row.where
+    return items
 
 
-def _item(source: Source, row: _Row, spare_id: str) -> Item:
+def _item(source: Source, row: GivenRow, spare_id: str) -> Item:
     value = row.value
     if not isinstance(value, Mapping):
         raise ValueError(f"{source.task}: {row.where}: need an object, got {type(value).__name__}")
@@ -131,65 +127,60 @@ def _item(source: Source, row: _Row, spare_id: str) -> Item:
     return Item(str(_checked(source, row, source.id_column, (str, int))), data)
 
 
-def _checked(source: Source, row: _Row, column: str, kinds: tuple[type, ...]) -> Any:
-    """The row's value in `column`, of one of `kinds`; text must not be blank and must fit into UTF-8."""
+def _checked(source: Source, row: GivenRow, column: str, kinds: tuple[type, ...]) -> Any:
+    """The row's value in `column`.  Raises ValueError if it is blank, no Unicode, or not of `kinds`."""
     value = row.value[column]
-    got = ""
+    fault = ""
     if not isinstance(value, kinds) or isinstance(value, bool):
-        got = type(value).__name__
+        fault = type(value).__name__
     elif isinstance(value, str) and not value.strip():
-        got = "a blank text"
+        fault = "a blank text"
     elif isinstance(value, str) and _SURROGATE.search(value):
-        got = "a text with half of a surrogate pair"
-    if got:
-        wanted = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"{source.task}: {row.where}: column {column!r} must hold {wanted}, got {got}")
+        fault = "a text with half of a surrogate pair"
+    if fault:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{source.task}: {row.where}: column {column!r} must hold {expected}, got {fault}")
     return value
 
 
-def _given(items: Any) -> dict[str, list[_Row]]:
+def _given(items: Any) -> dict[str, list[GivenRow]]:
     items = plain(items)
     rows = split_rows(items)
     if not isinstance(items, Mapping):
-        return {"both": [_Row(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
+        return {"both": [GivenRow(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
     return {
-        split: [_Row(row, f"items[{split!r}][{k}]") for k, row in enumerate(some)]
-        for split, some in rows.items()
+        split: [GivenRow(row, f"items[{split!r}][{k}]") for k, row in enumerate(group)]
+        for split, group in rows.items()
     }
 
 
-def _lines(path: Path) -> Iterator[_Row]:
-    """The rows of a JSON or JSONL file; blank lines are skipped."""
-    return (_Row(row.value, row.where) for row in read_file(path))
-
-
-def _file(source: Source, name: str) -> dict[str, list[_Row]]:
+def _file(source: Source, name: str) -> dict[str, list[GivenRow]]:
     path = Path(name).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f"{source.task}: data must be 'builtin', 'hub', 'hub:NAME' or the path of a JSONL file; "
             f"there is no file {name!r}"
         )
-    rows = list(_lines(path))
+    rows = list(read_file(path))
     if len(rows) == 1 and isinstance(rows[0].value, Mapping) and set(rows[0].value) == SPLITS:
         return _given(rows[0].value)
     if not rows:
         raise ValueError(f"{source.task}: {path} has no rows; need at least one")
     if not any(isinstance(row.value, Mapping) and "split" in row.value for row in rows):
         return {"both": rows}
-    splits: dict[str, list[_Row]] = {"train": [], "eval": []}
+    splits: dict[str, list[GivenRow]] = {"train": [], "eval": []}
     for row in rows:
         split = row.value.get("split") if isinstance(row.value, Mapping) else None
         if split not in ("train", "eval"):
             raise ValueError(f"{source.task}: {row.where}: 'split' must be 'train' or 'eval', got {split!r}")
         splits[split].append(row)
-    for split, some in splits.items():
-        if not some:
+    for split, group in splits.items():
+        if not group:
             raise ValueError(f"{source.task}: {path} has no row with the split {split!r}; need at least one")
     return splits
 
 
-def _hub(source: Source, name: str, revision: str) -> dict[str, list[_Row]]:
+def _hub(source: Source, name: str, revision: str) -> dict[str, list[GivenRow]]:
     try:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -202,11 +193,11 @@ def _hub(source: Source, name: str, revision: str) -> dict[str, list[_Row]]:
     failures: list[str] = []
     for home in homes:
         try:
-            found = load_dataset(home, revision=revision)
+            splits = load_dataset(home, revision=revision)
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             failures.append(f"{home}: {type(error).__name__}: {error}")
             continue
-        return {split: _select(source, home, found, part) for split, part in source.slices.items()}
+        return {split: _select(source, home, splits, part) for split, part in source.slices.items()}
     raise ConnectionError(
         f"{source.task}: could not load {' or '.join(map(repr, homes))} at revision {revision!r} from the "
         "Hugging Face hub.  Check the network (or the login: hf auth login); or run "
@@ -215,15 +206,15 @@ def _hub(source: Source, name: str, revision: str) -> dict[str, list[_Row]]:
     )
 
 
-def _select(source: Source, name: str, found: Mapping[Any, Any], part: Slice) -> list[_Row]:
-    split = next((split for split in part.names if split in found), None)
+def _select(source: Source, name: str, splits: Mapping[Any, Any], part: Slice) -> list[GivenRow]:
+    split = next((split for split in part.names if split in splits), None)
     if split is None:
         raise ValueError(
-            f"{source.task}: {name} needs a split {' or '.join(map(repr, part.names))}, has {sorted(found)}"
+            f"{source.task}: {name} needs a split {' or '.join(map(repr, part.names))}, has {sorted(splits)}"
         )
-    stop = len(found[split]) if part.stop is None else min(part.stop, len(found[split]))
+    stop = len(splits[split]) if part.stop is None else min(part.stop, len(splits[split]))
     if part.start >= stop:
         raise ValueError(f"{source.task}: {name}, {split}: need more than {part.start} rows, got {stop}")
     numbers = range(part.start, stop)
-    rows = found[split].select(numbers)
-    return [_Row(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]
+    rows = splits[split].select(numbers)
+    return [GivenRow(row, f"{name}, {split}, row {k}") for k, row in zip(numbers, rows, strict=True)]

@@ -1,4 +1,4 @@
-"""Rows of data as people have them: lists, iterators, files, data frames, Hugging Face data sets.
+"""The formats in which people have rows of data: lists, iterators, files, data frames, data sets of the hub.
 
 Nothing of theirs is imported: a table is known by the name of its class.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ SPLITS = {"train", "eval"}
 FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 
 
-class Row(NamedTuple):
+class GivenRow(NamedTuple):
     """A row of a file."""
 
     value: Any
@@ -71,6 +71,27 @@ def storable(rows: Any) -> Any:
     return str(rows) if isinstance(rows, (str, Path)) else plain(rows)
 
 
+def split_rows(rows: Any) -> dict[str, list[Any]]:
+    """The `items=` keyword as {"train": rows, "eval": rows}; one list of rows serves both splits.
+
+    Rows may come in every format of this file: see `ACCEPTED`.
+    Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
+    """
+    rows = plain(rows)
+    if isinstance(rows, Mapping):
+        if set(rows) != {"train", "eval"}:
+            raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
+        splits = {split: rows[split] for split in ("train", "eval")}
+    else:
+        splits = {"train": rows, "eval": rows}
+    for split, given in splits.items():
+        if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
+            raise TypeError(f"items: need a list of rows, got {type(given).__name__}")
+        if not given:
+            raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
+    return {split: list(given) for split, given in splits.items()}
+
+
 def divided(values: list[Any], where: list[str]) -> Any:
     """Rows divided by their column "split", or as they are where none has it."""
     if not any(isinstance(value, Mapping) and "split" in value for value in values):
@@ -84,7 +105,7 @@ def divided(values: list[Any], where: list[str]) -> Any:
     return splits
 
 
-def read_file(path: Path) -> Iterator[Row]:
+def read_file(path: Path) -> Iterator[GivenRow]:
     """The rows of a .json array or object, or of a file with one object a line (.jsonl), either compressed.
 
     Blank lines are skipped.  Raises FileNotFoundError, and ValueError that names the line.
@@ -99,12 +120,12 @@ def read_file(path: Path) -> Iterator[Row]:
     if path.name.removesuffix(".gz").endswith(".json"):
         value = _json(data, str(path))
         rows = value if isinstance(value, list) else [value]
-        yield from (Row(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))
+        yield from (GivenRow(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))
         return
     for number, line in enumerate(data.replace(b"\r\n", b"\n").split(b"\n"), start=1):
         if line.strip():
             where = f"{path}, line {number}"
-            yield Row(_json(line, where), where)
+            yield GivenRow(_json(line, where), where)
 
 
 def _json(data: bytes, where: str) -> Any:

@@ -1,0 +1,67 @@
+"""Who plays: the flags that name an environment and the policies of its agents, read in one place."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+import collm_envs
+from collm_envs import TextEnv
+from collm_envs.policies.seat import Policy
+from collm_envs.policies.specs import KINDS as WITHOUT_TORCH
+
+EnvId = Annotated[Positional[str], arg(metavar="ENV")]
+AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=POLICY")]
+
+
+def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
+    """What may stand before the colon of a policy that plays `env`."""
+
+    def hf(rest: str) -> Policy:
+        from baselines.lm import hf
+
+        return hf.parse(rest, env)
+
+    return {**WITHOUT_TORCH, "hf": hf}
+
+
+@dataclass
+class Seating:
+    """Which environment, and who plays its agents: the flags that `collm play` and `collm eval` share."""
+
+    env: EnvId
+    """id of the environment, or package.module:Id"""
+    agent: AgentPolicies = ()
+    """who plays an agent; may be given again: expert, random, noisy, replay:FILE, human,
+    hf:FOLDER_OR_NAME (hf:tiny: the embedded model), py:package.module:factory (your own),
+    openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512 (further: stop, reasoning_effort, ...,
+    seed=off, body={"any": "JSON"})"""
+    env_kwargs: str = "{}"
+    """keywords of the environment, as JSON"""
+
+    def make(self, **more: Any) -> TextEnv:
+        """The environment; `more` are keywords that --env-kwargs may replace."""
+        try:
+            kwargs = json.loads(self.env_kwargs)
+        except json.JSONDecodeError:
+            kwargs = None
+        if not isinstance(kwargs, dict):
+            raise ValueError(f"--env-kwargs must be a JSON object, got {self.env_kwargs!r}")
+        return collm_envs.make(self.env, **{**more, **kwargs})
+
+    def named(self) -> dict[str, str]:
+        """{agent: policy} of the flags --agent; ValueError for one that is no AGENT=POLICY."""
+        if wrong := [pair for pair in self.agent if "=" not in pair]:
+            raise ValueError(f"--agent must be AGENT=POLICY, got {wrong[0]!r}")
+        return {agent: policy for agent, _, policy in (pair.partition("=") for pair in self.agent)}
+
+
+def viewing(env: str, path: Path) -> str:
+    """The command that shows recorded episodes of an environment."""
+    return shlex.join(["collm", "view", str(path), *(["--env", env] if ":" in env else [])])

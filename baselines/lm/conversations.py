@@ -1,0 +1,165 @@
+"""Histories of one policy, side by side: messages are read, texts are written, rows branch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from baselines.lm.cache import Memory
+from baselines.lm.history import Message, Move, Segment
+from baselines.lm.sampling import draw
+
+if TYPE_CHECKING:
+    from baselines.lm.policy import LM
+
+SHRINK = 0.75
+"""finished rows leave the batch when no more than this share of it still writes"""
+
+
+@dataclass
+class Conversations:
+    """Histories of one policy, side by side.  `read` appends messages, `write` moves; `pick` branches."""
+
+    policy: LM
+    dice: list[torch.Generator]
+    """what each history draws from; neighbours with the same generator draw from it together"""
+    heads: list[Segment | None]
+    """the newest segment of each history"""
+    unread: list[list[int]]
+    """tokens of each history that the model has not been run on yet"""
+    memory: Memory
+    logits: Tensor | None = field(default=None, repr=False)
+    """(n, V) after the last token of each history; None until something was read"""
+    streams: dict[int, torch.Generator] = field(default_factory=dict, repr=False)
+    """seed -> dice of the branches that were picked with it, shared by all branches of these histories"""
+
+    def read(self, messages: Sequence[str]) -> None:
+        """Append one message to each history.  Raises ValueError where max_context would not hold it."""
+        if self.policy.context.history == "last turn":
+            self.heads = [None] * len(self.heads)
+            self.unread = [[] for _ in self.heads]
+            self.memory = Memory.empty(len(self.heads), self.policy.engine.layers, self.policy.device)
+        for k, message in enumerate(messages):
+            self._append_message(k, message)
+        width = max(len(ids) for ids in self.unread)
+        ids = torch.zeros(len(self.heads), width, dtype=torch.long)
+        real = torch.zeros(len(self.heads), width, dtype=torch.bool)
+        for k, new in enumerate(self.unread):
+            ids[k, width - len(new) :] = torch.tensor(new)
+            real[k, width - len(new) :] = True
+        device = self.policy.device
+        with torch.no_grad(), self.policy.active():
+            self.logits = self.policy.engine.forward(ids.to(device), real.to(device), self.memory)
+        self.unread = [[] for _ in self.heads]
+
+    def write(self) -> list[Move]:
+        """Sample one text for each history and append it."""
+        assert self.logits is not None, "write() needs a read() before it"
+        policy, sampling, device = self.policy, self.policy.sampling, self.policy.device
+        ids: list[list[int]] = [[] for _ in self.heads]
+        logps: list[list[float]] = [[] for _ in self.heads]
+        done = [False] * len(self.heads)
+        # `memory` holds the rows still worth running: a copy once many have finished
+        logits, memory, rows, start = self.logits, self.memory, list(range(len(self.heads))), 0
+        with torch.no_grad(), policy.active():
+            while True:
+                token, logp = draw(logits, sampling, [self.dice[k] for k in rows])
+                for k, t, lp in zip(rows, token.tolist(), logp.tolist(), strict=True):
+                    if not done[k]:
+                        ids[k].append(t)
+                        logps[k].append(lp)
+                        done[k] = t in policy.eos or len(ids[k]) == sampling.max_new_tokens
+                live = [row for row, k in enumerate(rows) if not done[k]]
+                if not live:
+                    break
+                if len(live) <= SHRINK * len(rows):
+                    self._put_back(rows, memory, start)
+                    kept = torch.tensor(live, device=device)
+                    memory, start = memory.pick(kept), memory.seen.shape[1]
+                    token, rows = token[kept], [rows[row] for row in live]
+                real = torch.tensor([[not done[k]] for k in rows], device=device)
+                logits = policy.engine.forward(token[:, None], real, memory)
+        self._put_back(rows, memory, start)
+        self.logits = None
+        return [self._append_move(k, ids[k], logps[k]) for k in range(len(self.heads))]
+
+    def pick(self, indices: Sequence[int], seed: int | None = None) -> Conversations:
+        """The histories at `indices`, in this order; repeated ones become branches.
+
+        With a `seed` they draw from dice of that seed, which go on where the last pick with it left them,
+        and the histories' own dice stay where they are.
+        """
+        rows = torch.tensor(list(indices), dtype=torch.long, device=self.policy.device)
+        same = len(indices) == len(self.heads) and list(indices) == list(range(len(indices)))
+        return Conversations(
+            self.policy,
+            [self.dice[k] for k in indices] if seed is None else [self._stream(seed)] * len(indices),
+            [self.heads[k] for k in indices],
+            [list(self.unread[k]) for k in indices],
+            self.memory if same else self.memory.pick(rows),
+            None if self.logits is None else self.logits.index_select(0, rows),
+            self.streams,
+        )
+
+    def _stream(self, seed: int) -> torch.Generator:
+        if seed not in self.streams:
+            self.streams[seed] = torch.Generator(self.policy.device).manual_seed(seed)
+        return self.streams[seed]
+
+    def _put_back(self, rows: list[int], memory: Memory, start: int) -> None:
+        """Take over what a copy of some rows has gained since column `start`."""
+        if memory is not self.memory:
+            self.memory.put(torch.tensor(rows, device=self.policy.device), memory, start)
+
+    def _append_message(self, k: int, message: str) -> None:
+        renderer, context, head = self.policy.renderer, self.policy.context, self.heads[k]
+        if head is None:
+            ids = renderer.first(message)
+        else:
+            turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
+            ids = renderer.following(message, isinstance(head, Move) and renderer.ended(head.ids), turn)
+        if not ids:
+            raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
+        limit = self.policy.limit
+        room = limit.tokens - self.policy.sampling.max_new_tokens
+        held = int(self.memory.seen[k].sum()) + len(self.unread[k])
+        if held + len(ids) <= room:
+            self.heads[k] = Message(head, ids, message)
+            self.unread[k] = self.unread[k] + ids
+            return
+        if context.overflow == "raise" or len(renderer.first(message)) > room:
+            raise ValueError(
+                f"{self.policy.name}: a history of {held + len(ids)} tokens and max_new_tokens="
+                f"{self.policy.sampling.max_new_tokens} exceed {limit.setting}={limit.tokens}; "
+                f"{'raise it, ' if limit.setting == 'max_context' else ''}"
+                "write less, or set overflow='drop' to forget the oldest turns"
+            )
+        fresh = self._without_oldest(Message(head, ids, message), room)
+        self.heads[k] = fresh
+        self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
+        self.memory.seen[k] = False  # the row is read again from its new beginning
+
+    def _without_oldest(self, head: Message, room: int) -> Segment:
+        """A fresh history of the newest whole turns that fit into `room` tokens."""
+        past = head.chain()
+        while True:
+            past = past[2:]  # a turn: the oldest message and the reply to it
+            first = past[0]
+            assert isinstance(first, Message)
+            fresh: Segment = Message(None, self.policy.renderer.first(first.text), first.text)
+            size = len(fresh.ids) + sum(len(segment.ids) for segment in past[1:])
+            if size <= room:
+                for segment in past[1:]:
+                    fresh = replace(segment, parent=fresh)
+                return fresh
+
+    def _append_move(self, k: int, ids: list[int], logps: list[float]) -> Move:
+        eos = self.policy.eos
+        move = Move(self.heads[k], ids, logps, self.policy.renderer.text(ids, eos), ids[-1] in eos)
+        self.heads[k] = move
+        self.unread[k] = ids[-1:]  # the last token was sampled, but not read
+        return move

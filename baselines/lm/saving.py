@@ -1,0 +1,40 @@
+"""Saving models and LoRA adapters as folders that `from_pretrained` and peft load anywhere."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BASE = "base"
+"""beside an adapter: the model it was trained on, where that has no folder or name of its own"""
+
+
+def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
+
+    An adapter names its base.  A base that stands nowhere as it is in memory (an earlier adapter was merged
+    into it) is saved in `folder/base`.
+    """
+    if adapter is None:
+        model.save_pretrained(folder)
+    else:
+        config, base = model.peft_config[adapter], model.get_base_model()
+        if not base.name_or_path:
+            base.save_pretrained(folder / BASE, state_dict=_bare_weights(base))
+            tokenizer.save_pretrained(folder / BASE)
+            config.base_model_name_or_path = str((folder / BASE).resolve())
+        model.save_pretrained(folder, selected_adapters=[adapter])
+        for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
+            shutil.move(file, folder / file.name)
+        (folder / adapter).rmdir()
+    tokenizer.save_pretrained(folder)
+
+
+def _bare_weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights below the adapters that peft has put around a model's layers."""
+    weights = {key: value for key, value in base.state_dict().items() if ".lora_" not in key}
+    return {key.replace(".base_layer.", "."): value for key, value in weights.items()}
