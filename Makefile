@@ -5,8 +5,16 @@ READY := .venv/ready
 # data sets of others for the tests that compare with them; those tests are skipped where it is empty
 COLLM_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 export COLLM_TEST_DATA
+# libraries that an adapter is for; each gets a virtual environment of its own on top of .venv
+ADAPTERS := trl verifiers openenv comlrl torchrl rllib
+PACKAGES_trl := 'trl>=1.16,<2'
+PACKAGES_verifiers := 'verifiers>=0.4,<0.5' uv
+PACKAGES_openenv := 'openenv>=0.10,<0.11'
+PACKAGES_comlrl := 'comlrl>=1.4.3,<1.5'
+PACKAGES_torchrl := 'torchrl>=0.14,<0.15' 'tensordict>=0.14,<0.15'
+PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 
-.PHONY: demo test slow bench lint
+.PHONY: demo test slow bench lint adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
@@ -21,6 +29,11 @@ slow: $(READY)  ## the slow tests
 bench: $(READY)  ## speed, on an otherwise idle machine
 	$(BIN)/python -m pytest -m bench tests/bench
 
+adapters: $(ADAPTERS:%=adapter-%)  ## every adapter with its library
+
+$(ADAPTERS:%=adapter-%): adapter-%: .venv-%/ready  ## one of them, e.g. adapter-trl
+	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,4 +42,12 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+.PRECIOUS: .venv-%/ready
+.venv-%/ready: $(READY)
+	test -x .venv-$*/bin/python || $(BIN)/python -m venv .venv-$*
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')')" \
+		> "$$(.venv-$*/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/collm-base.pth"
+	.venv-$*/bin/python -m pip install -q -c constraints.txt $(PACKAGES_$*)
 	touch $@

@@ -109,4 +109,5 @@ def __dir__() -> list[str]:
 
 
 sys.modules[__name__].__class__ = _Package
-after_import("pettingzoo", lambda: importlib.import_module("collm_envs.registry"))
+for _library in ("pettingzoo", "gymnasium"):
+    after_import(_library, lambda: importlib.import_module("collm_envs.registry").announce())

@@ -7,12 +7,11 @@ import difflib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import pettingzoo
 
 from collm_envs.datasets.formats import storable
 from collm_envs.envspec import EnvSpec
@@ -38,6 +37,8 @@ _TABLE = (
     ),
 )
 _specs: dict[str, EnvSpec] = {}
+_announced: set[tuple[str, str]] = set()
+"""(library, id) of what `announce` has told"""
 _homes: dict[str, str] = {}
 """id -> the module that was named with it, where it was named "package.module:Id" """
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
@@ -47,7 +48,7 @@ registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
 def register(id: str, entry_point: str, summary: str = "", **kwargs: Any) -> None:
     """Add an environment of your own; the module that calls this has to be imported before `make`.
 
-    It is then also `collm/<id>` in PettingZoo's registry, where there is one (PettingZoo 1.27).
+    It is then also `collm/<id>` in PettingZoo's registry (from 1.27) and `collm/<id>-seat` in Gymnasium's.
     `entry_point` is "package.module:TaskClass", `kwargs` its default keywords.  Raises ValueError for an
     id that is taken or does not end in -v<number>, and for an entry point without a colon.
     """
@@ -64,9 +65,25 @@ def register(id: str, entry_point: str, summary: str = "", **kwargs: Any) -> Non
 
 def _add(spec: EnvSpec) -> None:
     _specs[spec.id] = spec
-    if hasattr(pettingzoo, "register"):
-        make_it = f"{__name__}:make"  # a string, so that nothing is imported before it is made
-        pettingzoo.register("parallel", f"collm/{spec.id}", make_it, kwargs={"id": spec.id})
+    announce()
+
+
+def announce() -> None:
+    """Tell the registries of PettingZoo and Gymnasium, where they are imported, of what they do not know.
+
+    `collm/<id>` is the environment in PettingZoo's (1.27), `collm/<id>-seat` one agent of it in Gymnasium's.
+    """
+    for name in ("pettingzoo", "gymnasium"):
+        library: Any = sys.modules.get(name)
+        if not hasattr(library, "register"):  # not imported, still being imported, or before PettingZoo 1.27
+            continue
+        for id in [id for id in _specs if (name, id) not in _announced]:
+            _announced.add((name, id))  # entry points are strings: nothing is imported before it is made
+            if name == "pettingzoo":
+                library.register("parallel", f"collm/{id}", f"{__name__}:make", kwargs={"id": id})
+            else:
+                seat = "collm_envs.adapters.gymnasium:SeatEnv"
+                library.register(f"collm/{id}-seat", entry_point=seat, kwargs={"env_or_id": id})
 
 
 for _spec in _TABLE:

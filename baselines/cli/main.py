@@ -25,7 +25,9 @@ VERBS = {
     "play": Verb("baselines.cli.play:play", "play an episode at the terminal"),
     "eval": Verb("baselines.cli.evaluate:evaluate", "play many episodes, write records and a table"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
-    "export": Verb("baselines.cli.export:main", "write worlds as Minecraft functions"),
+    "export": Verb(
+        "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
+    ),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
     "init": Verb("baselines.cli.init:main", "write an environment or algorithm of your own to begin with"),
@@ -34,6 +36,7 @@ VERBS = {
     "report": Verb(
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"
     ),
+    "serve": Verb("baselines.cli.serve:main", "serve an environment to OpenEnv's clients"),
     "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }
 EXTRAS = {

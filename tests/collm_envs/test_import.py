@@ -43,6 +43,21 @@ def test_pettingzoo_knows_the_environments_in_whatever_order_both_are_imported(s
     assert run(code) == "StrBuild-v0"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import collm_envs, gymnasium",
+        "import gymnasium, collm_envs",
+        "import pettingzoo, collm_envs, gymnasium",
+        "from collm_envs import make; import gymnasium",
+    ],
+)
+def test_gymnasium_knows_a_seat_of_each_in_whatever_order_both_are_imported(statement):
+    code = f"{statement}\nenv = gymnasium.make('collm/StrBuild-v0-seat', seat='agent_1')"
+    code += "\nprint(env.unwrapped.seat)"
+    assert run(code) == "agent_1"
+
+
 @pytest.mark.parametrize("name", collm_envs.__all__)
 def test_every_public_name_is_there_and_listed(name):
     assert name in dir(collm_envs)

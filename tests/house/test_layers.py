@@ -39,14 +39,18 @@ FLOORS = {
 """by the longest prefix of the module's name"""
 DOOR = 5
 """the floor of all else: what collm_envs shows to everybody, and the leaderboard"""
+ROOF = ("collm_envs.adapters",)
 FOR_ITSELF = ("collm_envs.sandbox", "collm_envs.render")
 """rooms that people use without an environment"""
 ONLY_IN = {
-    "torch": ("baselines",),
+    "torch": ("baselines", "collm_envs.adapters"),
     "transformers": ("baselines",),
     "peft": ("baselines",),
     "pettingzoo": ("collm_envs.env", "collm_envs.registry", "collm_envs.adapters", "baselines"),
-    "datasets": ("collm_envs.datasets", "baselines"),
+    "datasets": ("collm_envs.datasets", "collm_envs.adapters", "baselines"),
+    **dict.fromkeys(
+        ("trl", "comlrl", "verifiers", "openenv", "torchrl", "tensordict", "ray"), ("collm_envs.adapters",)
+    ),
     "subprocess": ("collm_envs.sandbox", "baselines", "leaderboard"),
     "multiprocessing": ("collm_envs.sandbox", "baselines"),
     "socket": ("collm_envs.sandbox",),
@@ -110,6 +114,8 @@ def why_not(module: str, target: str, packages: set[str]) -> str:
     if is_in(module, ("leaderboard",)) and is_in(target, ("baselines",)):
         return "the leaderboard knows no trainer"
     outside, inner = not is_in(module, ("collm_envs",)), is_in(target, ("collm_envs",))
+    if is_in(target, ROOF) and is_in(module, ("collm_envs",)) and not is_in(module, ROOF):
+        return "the adapters are the roof of collm_envs"
     if floor(target) > floor(module):
         return f"floor {floor(module)} imports floor {floor(target)}"
     if outside and inner and floor(target) < DOOR and not is_in(target, FOR_ITSELF):
@@ -169,6 +175,8 @@ UNLIKE = ("qllm",)
         ("collm_envs.env", "def f():\n    from collm_envs.registry import make", "floor 3 imports floor 4"),
         ("collm_envs.render.voxel", "from collm_envs.pages.episode import page", "floor 2 imports floor 5"),
         ("collm_envs.evaluation.episodes", "import torch.nn as nn", "only"),
+        ("collm_envs.vector", "from collm_envs.adapters.trl import rollout", "the roof"),
+        ("collm_envs.vector", "import trl", "only"),
         ("collm_envs.evaluation.stats", "from baselines.lm import policy", "floor 5 imports floor 6"),
         ("collm_envs.writing.text", "import subprocess", "only"),
         ("baselines.formulas.losses", "from baselines.play.rollout import play", "floor 6 imports floor 7"),

@@ -1,0 +1,48 @@
+"""`collm serve`: an environment behind a port, for clients that know no Python of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from baselines.cli.terminal import flags
+from collm_envs.adapters.framework import load
+
+
+@dataclass
+class Serve:
+    """Serve an environment by OpenEnv's protocol until interrupted."""
+
+    protocol: Annotated[Literal["openenv"], tyro.conf.Positional]
+    env: Annotated[str, tyro.conf.Positional]
+    """id of the environment, see `collm envs`"""
+    port: int = 8000
+    host: str = "127.0.0.1"
+    """0.0.0.0 lets other machines in"""
+    seat: str = "agent_0"
+    """the agent that clients play, or all: a step then takes the texts of every agent"""
+    partners: str = "expert"
+    """who plays the other agents, e.g. noisy, replay:FILE, openai:URL#MODEL"""
+    env_kwargs: str = "{}"
+    """keywords of the environment, as JSON"""
+
+
+def main(args: Sequence[str]) -> int:
+    """Serve until interrupted."""
+    asked = flags(Serve, args, "collm serve")
+    try:
+        kwargs = json.loads(asked.env_kwargs)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--env-kwargs must be a JSON object, got {asked.env_kwargs!r} ({error})") from None
+    if not isinstance(kwargs, dict):
+        raise ValueError(f"--env-kwargs must be a JSON object, got {asked.env_kwargs!r}")
+    from collm_envs.adapters.openenv import app
+
+    application = app(asked.env, seat=asked.seat, partners=asked.partners, **kwargs)
+    print(f"{asked.env} ({asked.seat}) at http://{asked.host}:{asked.port}; interrupt to stop", flush=True)
+    load("uvicorn", "0.20").run(application, host=asked.host, port=asked.port, log_level="warning")
+    return 0

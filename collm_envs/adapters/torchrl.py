@@ -1,0 +1,85 @@
+"""A TorchRL `EnvBase` of an environment: texts as `NonTensor` entries under each agent's name.
+
+    environment = env("StrBuild-v0")
+    environment.rollout(10, policy)      # policy(td): td.set((agent, "action"), a text) for every agent
+
+Keys: (agent, "observation") and (agent, "action") are texts, (agent, "reward") a float of shape (1,), and
+"done", "terminated", "truncated" are shared.  TorchRL's own `PettingZooWrapper` accepts a text environment
+and hands every agent the constant "a string"; its multi-process `ParallelEnv` cannot carry texts, so several
+environments in one process are a `SerialEnv`, and trajectories lie in a `LazyStackStorage`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from collm_envs.adapters.framework import load
+from collm_envs.registry import make
+
+VERSION = "0.14"
+
+
+def env(id: str, **make_kwargs: Any) -> Any:
+    """A `torchrl.envs.EnvBase` with batch size ().
+
+    `reset(seed=..., options=...)` as `TextEnv.reset`; `set_seed(s)` makes the next reset that of seed s.
+    `parallel` is the environment within.  Raises ImportError without TorchRL.
+    """
+    base = load("torchrl.envs", VERSION, "torchrl").EnvBase
+    specs, TensorDict = load("torchrl.data", VERSION, "torchrl"), load("tensordict", VERSION).TensorDict
+    import torch
+
+    class CollmEnv(base):
+        def __init__(self) -> None:
+            super().__init__(device="cpu", batch_size=[])
+            self.parallel = make(id, **make_kwargs)
+            self.seed_of_next: int | None = None
+
+            def of_agents(name: str, spec: Any) -> Any:
+                return {agent: specs.Composite({name: spec()}) for agent in self.parallel.possible_agents}
+
+            def text() -> Any:
+                return specs.NonTensor(shape=(), example_data="")
+
+            flag = {"n": 2, "dtype": torch.bool, "shape": (1,)}
+            self.observation_spec = specs.Composite(of_agents("observation", text))
+            self.action_spec = specs.Composite(of_agents("action", text))
+            self.reward_spec = specs.Composite(of_agents("reward", lambda: specs.Unbounded(shape=(1,))))
+            self.done_spec = specs.Composite(
+                {name: specs.Categorical(**flag) for name in ("done", "terminated", "truncated")}
+            )
+
+        def _set_seed(self, seed: int | None) -> None:
+            self.seed_of_next = seed
+
+        def _reset(self, tensordict: Any = None, *, seed: int | None = None, options: Any = None) -> Any:
+            seed = self.seed_of_next if seed is None else seed
+            self.seed_of_next = None
+            observations, _ = self.parallel.reset(seed=seed, options=options)
+            return self._written(observations, {}, False, False)
+
+        def _step(self, tensordict: Any) -> Any:
+            agents = self.parallel.possible_agents
+            if missing := [agent for agent in agents if "action" not in tensordict[agent].keys()]:  # noqa: SIM118
+                raise ValueError(f"{id}: no text of {missing[0]}; set ({missing[0]!r}, 'action')")
+            texts = {agent: tensordict[agent, "action"] for agent in agents}
+            observations, rewards, terminations, truncations, _ = self.parallel.step(texts)
+            return self._written(observations, rewards, all(terminations.values()), all(truncations.values()))
+
+        def _written(
+            self, observations: dict[str, str], rewards: dict[str, float], terminated: bool, truncated: bool
+        ) -> Any:
+            written = TensorDict(
+                {
+                    "done": torch.tensor([terminated or truncated]),
+                    "terminated": torch.tensor([terminated]),
+                    "truncated": torch.tensor([truncated]),
+                }
+            )
+            for agent, observation in observations.items():
+                written.set_non_tensor((agent, "observation"), observation)
+            for agent, reward in rewards.items():
+                written[agent, "reward"] = torch.tensor([reward], dtype=torch.float32)
+            return written
+
+    return CollmEnv()

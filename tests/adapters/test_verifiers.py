@@ -1,0 +1,112 @@
+"""An evaluation by verifiers against an endpoint is the one that our own evaluation plays there."""
+
+import asyncio
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from direct_play import write
+from folders import ROOT
+from frameworks import need
+
+need("verifiers", "0.4")
+
+from streaming_stub import serve
+from verifiers.v1.clients import EvalClientConfig, ModelContext
+from verifiers.v1.utils.loaders import environment_class, load_environment, resolve_env_config, taskset_class
+
+import collm_envs
+from collm_envs.adapters.verifiers import environment, taskset
+from collm_envs.evaluation.episodes import evaluate, jobs
+from collm_envs.policies import seat_all
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+EPISODES = int(os.environ.get("COLLM_VERIFIERS_EPISODES", "2"))
+WORDS = {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 60, "max_turns": 2}
+
+
+def text_of(message):
+    """The text of a message as it went over the wire, in one part or several."""
+    content = message["content"] if isinstance(message, dict) else message.content
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] if isinstance(part, dict) else part.text for part in content)
+
+
+def answer(messages):
+    return write("the model", text_of(messages[-1]))
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """An installed taskset package of the environment, by name."""
+    module = types.ModuleType("collm_words_v1")
+    module.Words, module.Tasks = environment("StrBuild-v0", **WORDS), taskset("StrBuild-v0", **WORDS)
+    module.__all__ = ["Tasks", "Words"]
+    module.__spec__ = types.SimpleNamespace(name=module.__name__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module.__name__
+
+
+def play(name, url, n):
+    """The episodes of the first n tasks, all at once."""
+    env = load_environment(resolve_env_config({"taskset": {"id": name}}))
+    model = ModelContext(model="m", client=EvalClientConfig(base_url=url, api_key_var="COLLM_STUB_KEY"))
+
+    async def run():
+        async with env.serving():
+            tasks = list(env.taskset)[:n]
+            return await asyncio.gather(*(env.run_episode(task, model) for task in tasks))
+
+    return asyncio.run(run())
+
+
+def test_every_seat_of_every_episode_reads_writes_and_earns_what_our_own_evaluation_records(
+    package, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("COLLM_STUB_KEY", "none")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    env = collm_envs.make("StrBuild-v0", **WORDS)
+    with serve(answer) as url:
+        episodes = play(package, url, EPISODES)
+        policies = seat_all(env.task, f"openai:{url}#m", {})
+        records = evaluate(env, policies, jobs(env, episodes=EPISODES)).records
+    by_item = {record.item: record for record in records}
+    assert len(episodes) == len(by_item) == EPISODES
+    for episode in episodes:
+        assert episode.ok, episode.errors
+        record = by_item[episode.task.data.item]
+        assert record.seed == episode.task.data.seed
+        earned = sum(turn["reward"] for turn in record.turns)
+        assert {trace.agent.name for trace in episode.traces} == set(env.possible_agents)
+        for trace in episode.traces:
+            agent = trace.agent.name
+            assert trace.reward == pytest.approx(earned)
+            assert trace.metrics["iou"] == pytest.approx(record.turns[-1]["metrics"]["iou"])
+            assert [text_of(message) for message in trace.messages] == [
+                text for turn in record.turns for text in (turn["prompts"][agent], turn["texts"][agent])
+            ]
+
+
+def test_a_seat_without_a_text_fails_the_episode_with_the_reason(package, monkeypatch):
+    monkeypatch.setenv("COLLM_STUB_KEY", "none")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    (episode,) = play(package, "http://127.0.0.1:9/v1", 1)
+    assert not episode.ok
+    assert "no text from agent_0 at turn 1: " in episode.errors[0].message
+
+
+def test_the_example_package_exports_what_verifiers_looks_for(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples/strbuild_v1"))
+    assert taskset_class("strbuild_v1").__name__ == "CollmTaskset"
+    config = resolve_env_config({"taskset": {"id": "strbuild_v1"}})
+    assert environment_class("strbuild_v1").__name__ == "CollmEnv"
+    assert config.max_concurrent_agents is None
+    assert config.agent_1.harness.id == "null"
+
+
+def test_a_wrong_keyword_is_found_at_once():
+    with pytest.raises(TypeError, match="no keyword 'wordz'"):
+        environment("StrBuild-v0", wordz=1)
