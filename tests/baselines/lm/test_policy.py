@@ -4,7 +4,7 @@ import pytest
 import torch
 from lm_fixtures import CONFIGS, END, alone, scores_of, tiny_lm, words_tokenizer, write_talk
 
-from baselines.lm import policy as lm_module
+from baselines.lm import conversations
 from baselines.lm.history import Message, Move
 from baselines.lm.policy import LM, Context, end_tokens
 from baselines.lm.sampling import Sampling, choices
@@ -156,7 +156,7 @@ def test_the_size_of_micro_batches_does_not_change_the_gradient():
 def test_rows_that_leave_the_batch_early_change_no_text(kind, monkeypatch):
     talks = []
     for shrink in (0, 0.75, 1):
-        monkeypatch.setattr(lm_module, "SHRINK", shrink)
+        monkeypatch.setattr(conversations, "SHRINK", shrink)
         lm = tiny_lm(kind, TOKENIZER, sampling=Sampling(temperature=0, max_new_tokens=12))
         talks.append(talk_of(lm))
         plain = tiny_lm(kind, TOKENIZER, sampling=Sampling(max_new_tokens=12))
@@ -167,7 +167,7 @@ def test_rows_that_leave_the_batch_early_change_no_text(kind, monkeypatch):
 
 
 def test_rows_leaving_early_keep_the_memory_of_later_turns_right(monkeypatch):
-    monkeypatch.setattr(lm_module, "SHRINK", 1)
+    monkeypatch.setattr(conversations, "SHRINK", 1)
     for kind in ("llama", "mistral"):
         lm = tiny_lm(kind, TOKENIZER, sampling=Sampling(max_new_tokens=80))
         for move in talk_of(lm):
