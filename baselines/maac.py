@@ -36,7 +36,7 @@ from baselines.core.improve import Lesson, improve_team
 from baselines.core.rollout import play, starts, summary
 from baselines.core.settings import Settings
 from baselines.core.team import Team, build
-from collm_envs import Task
+from collm_envs import Task, takes_turns
 
 
 @dataclass
@@ -78,7 +78,12 @@ class Config(Settings):
 
 
 def team(config: Config, task: Task) -> Team:
-    """Actors and their critics."""
+    """Actors and their critics.  Raises ValueError for decentral critics where agents take turns."""
+    if config.critic == "decentral" and takes_turns(task):
+        raise ValueError(
+            "critic='decentral' values every step by what the agent has just read, and in this task "
+            "(order='sequential') some read nothing; use critic='central'"
+        )
     divided = credit.make(config, task)
     made = build(
         config,
@@ -128,7 +133,8 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
                 own = shares.own(agent, paths, A, V)
                 for e, path in enumerate(paths):
                     for t, node in enumerate(path):
-                        lessons[agent].add(node.moves[agent], float(own[e, t]), 1 / len(paths))
+                        if agent in node.moves:
+                            lessons[agent].add(node.moves[agent], float(own[e, t]), 1 / len(paths))
             metrics["value"] = metrics.get("value", 0.0) + float(old.mean()) / len(team.critics)
         metrics |= improve_team(team, lessons, config)
         team.step += 1

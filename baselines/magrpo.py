@@ -36,7 +36,7 @@ from baselines.core.improve import Lesson, improve_team
 from baselines.core.rollout import play, starts, summary
 from baselines.core.settings import Settings
 from baselines.core.team import Team, build
-from collm_envs import Task
+from collm_envs import Task, takes_turns
 
 IDLE = (
     "credit={!r} with joint='cross' changes nothing: every text of an agent meets the same texts of the "
@@ -67,6 +67,10 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone: MAGRPO has no critic."""
+    if config.joint == "cross" and takes_turns(task):
+        raise ValueError(
+            "joint='cross' crosses texts of one step, and in this task (order='sequential') one is written"
+        )
     divided = credit.make(config, task)
     if config.joint == "cross" and divided.blind:
         raise ValueError(IDLE.format(config.credit))
@@ -106,7 +110,7 @@ def collect(
         if node.children:
             following = collect(node.children, config, shares, lessons, weight / len(group))
         returns.append(node.reward + config.gamma * sum(following) / len(following))
-    for agent, lesson in lessons.items():
+    for agent in group[0].moves:  # siblings follow one state: the same agents wrote
         own = torch.tensor(returns, dtype=torch.float64) + shares.p(group, agent)
         texts, R = per_text(group, own.tolist(), agent)
         A = R - group_baseline(R, "mean")
@@ -114,7 +118,7 @@ def collect(
             A = divide_by_std(A)
         A = shares.m(group[:1], agent) * A  # siblings follow one state: one weight
         for move, advantage in zip(texts, A[0].tolist(), strict=True):
-            lesson.add(move, advantage, weight / len(texts))
+            lessons[agent].add(move, advantage, weight / len(texts))
     return returns
 
 

@@ -23,7 +23,7 @@ from collm_envs.envspec import SPLITS, EnvSpec, content_hash
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render import voxel
 from collm_envs.space import SURROGATE, TextSpace
-from collm_envs.task import Item, Rejected, Score, Task
+from collm_envs.task import Item, Rejected, Score, Task, most_chars, writers
 
 MAX_ACTION_CHARS = 65_536
 MAX_OBSERVATION_CHARS = 4_194_304
@@ -44,9 +44,10 @@ class TextEnv(ParallelEnv[str, str, str]):
 
     `reset(seed, options)` knows the options "item" (id, or index into the split) and "split" ("train",
     the default, or "eval"); unknown options are ignored.  The same seed and item give the same episode.
-    `step` takes one `str` for each agent; text beyond `MAX_ACTION_CHARS` is cut and lone surrogates
-    become U+FFFD, both noted in `infos[agent]["edits"]` and recorded as played.  `snapshot` is the
-    task's frozen state, `turns` the episode so far.
+    `step` takes one `str` for each agent; text beyond `MAX_ACTION_CHARS` (or the task's own limit) is cut,
+    lone surrogates become U+FFFD, and the text of an agent that does not write now is dropped, all noted
+    in `infos[agent]["edits"]` and recorded as played.  `snapshot` is the task's frozen state, `turns` the
+    episode so far.
     """
 
     def __init__(
@@ -178,13 +179,15 @@ class TextEnv(ParallelEnv[str, str, str]):
         if not isinstance(actions, Mapping) or set(actions) != set(self.agents):
             got = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
             raise ValueError(f"{self._spec.id}: need one text for each of {self.agents}, got {got}")
-        mended = {agent: mend(self._spec.id, agent, actions[agent]) for agent in self.agents}
-        return {a: text for a, (text, _) in mended.items()}, {a: edits for a, (_, edits) in mended.items()}
+        return as_played(self._spec.id, self.task, self.snapshot, actions)
 
     def history(self, agent: str) -> tuple[str, ...]:
-        """What `agent` itself has read and written: (o_1, a_1, ..., o_t)."""
-        said = [text for turn in self.turns for text in (turn.prompts[agent], turn.texts[agent])]
-        return (*said, self._prompts[agent])
+        """What `agent` itself has read and written: (o_1, a_1, ..., o_t).
+
+        Steps in which it neither read nor wrote anything (others did) are left out.
+        """
+        steps = [(turn.prompts[agent], turn.texts[agent]) for turn in self.turns]
+        return (*(text for step in steps if any(step) for text in step), self._prompts[agent])
 
     def state(self) -> str:
         """The joint history of all agents as one text.  For critics in training, never for an actor."""
@@ -280,6 +283,27 @@ def _whole(id: str, seed: Any) -> int:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"{id}: seed must be an int, got {seed!r}")
     return int(seed)
+
+
+def as_played(
+    id: str, task: Task, state: Any, actions: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """({agent: text as it will be played}, {agent: what had to be changed for that}).
+
+    Raises TypeError for an action that is not a `str`.
+    """
+    writing, most = writers(task, state), most_chars(task, state)
+    texts: dict[str, str] = {}
+    edits: dict[str, tuple[str, ...]] = {}
+    for agent in task.agents:
+        text, changes = mend(id, agent, actions[agent])
+        if text and agent not in writing:
+            text, changes = "", (*changes, f"not played: {agent} does not write now")
+        elif most is not None and len(text) > most:
+            changes = (*changes, f"cut from {len(text)} to {most} characters")
+            text = text[:most]
+        texts[agent], edits[agent] = text, changes
+    return texts, edits
 
 
 def mend(id: str, agent: str, text: Any) -> tuple[str, tuple[str, ...]]:

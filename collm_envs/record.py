@@ -17,9 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
-from collm_envs.env import TextEnv, mend
+from collm_envs.env import TextEnv, as_played
 from collm_envs.registry import make
-from collm_envs.task import Rejected, Scene, Score
+from collm_envs.task import Rejected, Scene, Score, Task
 
 MAX_LINE_CHARS = 64 * 2**20
 MAX_DEPTH = 32
@@ -210,9 +210,14 @@ def states(record: Record) -> list[Any]:
     return found
 
 
+def task_of(record: Record) -> Task:
+    """The task that the record was played on."""
+    return _env(record.env, json.dumps(dict(record.kwargs))).task
+
+
 def scenes(record: Record) -> list[Scene]:
     """What a renderer may draw: the start and one scene after each turn."""
-    task = _env(record.env, json.dumps(dict(record.kwargs))).task
+    task = task_of(record)
     return [task.scene(state) for state in states(record)]
 
 
@@ -260,7 +265,8 @@ def replay(record: Record) -> Replay:
         if over:
             return Replay("differs", t, None, "turns", len(record.turns), t - 1)
         read = {agent: task.prompt(state, agent) for agent in task.agents}
-        played = {agent: mend(record.env, agent, turn["texts"].get(agent, ""))[0] for agent in task.agents}
+        recorded = {agent: turn["texts"].get(agent, "") for agent in task.agents}
+        played, _ = as_played(record.env, task, state, recorded)
         apart = _apart(t, turn, {"texts": played} if unsure else {"prompts": read, "texts": played})
         if apart is not None:
             return apart

@@ -14,7 +14,10 @@ from typing import Any
 import pettingzoo
 
 from collm_envs.env import EnvSpec, TextEnv
+from collm_envs.settings import choice, whole_number
 from collm_envs.task import Task
+from collm_envs.wrappers.order import Sequential
+from collm_envs.wrappers.talk import Talk
 
 _TABLE = (
     EnvSpec("StrBuild-v0", "collm_envs.building.string:StrBuild", {}, "build a word from blocks"),
@@ -87,8 +90,12 @@ def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = No
     """`TextEnv` of the task `id`.
 
     `render_mode` is "ansi", "rgb_array", "human" or None; `max_cycles` truncates episodes after so many
-    turns; all other keywords are the task's own (`collm envs <id>` lists them).  Raises KeyError for an
-    unknown id, TypeError for an unknown keyword, and whatever the task finds wrong with a value.
+    turns.  Three keywords work with every task of more than one agent (one agent has nobody to talk to):
+    `talk=R` puts R message rounds before every turn, `message_chars=280` is the longest message, and
+    `order="sequential"` lets agent k read what the agents before it wrote this turn, one writer a step (the
+    default, "simultaneous", does not).  All other keywords are the task's own (`collm envs <id>` lists them).
+    Raises KeyError for an unknown id, TypeError for an unknown keyword, and whatever the task finds wrong
+    with a value.
     """
     task, full = _make_task(id, kwargs)
     return TextEnv(task, full, render_mode=render_mode, max_cycles=max_cycles)
@@ -111,14 +118,37 @@ def pprint_registry() -> None:
     print("\n".join(f"{s.id:<{width}}  {s.summary}" for s in _specs.values()))
 
 
+_WRAPPING: Mapping[str, Any] = {"talk": 0, "message_chars": 280, "order": "simultaneous"}
+"""keywords of `make` for every task, with their defaults"""
+
+
 def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
     known, build = spec(id), task_class(id)
-    names = [*inspect.signature(build).parameters]
+    own = [*inspect.signature(build).parameters]
+    names = [*own, *(name for name in _WRAPPING if name not in own)]
     for name in kwargs:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(names)}"
             raise TypeError(f"{id}: no keyword {name!r}{hint}")
     merged = copy.deepcopy({**known.kwargs, **kwargs})
-    task = build(**copy.deepcopy(merged))
+    wrapping = {name: merged.pop(name, _WRAPPING[name]) for name in names[len(own) :]}
+    task = _wrapped(build(**copy.deepcopy(merged)), {**_WRAPPING, **wrapping}, merged)
+    if not wrapping.get("talk"):
+        wrapping.pop("message_chars", None)  # without messages it changes nothing
+    merged |= {name: value for name, value in wrapping.items() if value != _WRAPPING[name]}
     return task, EnvSpec(known.id, known.entry_point, merged, known.summary)
+
+
+def _wrapped(task: Task, wrapping: Mapping[str, Any], own: Mapping[str, Any]) -> Task:
+    """The task with message rounds and an order of writing, where those were asked for."""
+    rounds = whole_number("talk", wrapping["talk"], least=0)
+    message_chars = whole_number("message_chars", wrapping["message_chars"], least=1)
+    order = choice("order", wrapping["order"], ("simultaneous", "sequential"))
+    if len(task.agents) == 1:
+        return task
+    terse = own.get("prompts") == "terse"
+    if rounds:
+        alone = own.get("self_contained", False)
+        task = Talk(task, rounds, message_chars, terse=terse, self_contained=alone)
+    return Sequential(task, terse=terse) if order == "sequential" else task

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collm_envs.record import Record
+from collm_envs.evaluation.influence import influence
+from collm_envs.record import Record, TurnRecord
 from collm_envs.stats import Pair, Summary, strata, summary
 
 MAX_COUNT = 2**53
@@ -35,14 +36,17 @@ def measures(record: Record) -> dict[str, float]:
     The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
     Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
     answer of a turn, with what an agent `waited` for texts of others); cost is in tokens, where the policies
-    know them.  A measure is left out where a reply lacks it or has no number: an endpoint may say anything.
+    know them.  Where agents talk: `talk_tokens`, written in message rounds, and `influence` of the messages,
+    for teams of scripted players alone.  A measure is left out where a reply lacks it or has no number: an
+    endpoint may say anything.
     """
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
     last = record.turns[-1]
     found = {"score": last["reward"], "return": sum(turn["reward"] for turn in record.turns)}
     found.update(last["metrics"])
-    said = [[{"waited": 0.0, **one} for one in turn["usage"].values()] for turn in record.turns]
+    replies = [{agent: turn["usage"][agent] for agent in _wrote(turn)} for turn in record.turns]
+    said = [[{"waited": 0.0, **usage} for usage in turn.values()] for turn in replies]
 
     def known(name: str) -> bool:
         return all(_counts(one.get(name)) for turn in said for one in turn)
@@ -54,7 +58,17 @@ def measures(record: Record) -> dict[str, float]:
     for name in ("tokens_read", "tokens_written"):
         if known(name):
             found[name] = float(sum(one[name] for turn in said for one in turn))
+    messages = [t for t, turn in enumerate(record.turns) if "talk_round" in turn["metrics"]]
+    if messages and known("tokens_written"):
+        found["talk_tokens"] = float(sum(usage["tokens_written"] for t in messages for usage in said[t]))
+    if messages and (effect := influence(record)) is not None:
+        found["influence"] = effect
     return found
+
+
+def _wrote(turn: TurnRecord) -> list[str]:
+    """The agents that took part in a step: in some tasks others only wait."""
+    return [agent for agent in turn["usage"] if turn["prompts"][agent] or turn["texts"][agent]]
 
 
 def _counts(value: Any) -> bool:

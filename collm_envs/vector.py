@@ -18,6 +18,7 @@ from typing import Any
 
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
+from collm_envs.task import in_parallel
 
 Infos = dict[str, dict[str, Any]]
 
@@ -37,8 +38,7 @@ class VecEnv:
             TextEnv(env.task, self.spec, render_mode=env.render_mode, max_cycles=env.max_cycles)
             for _ in range(n)
         ]
-        slow = hasattr(env.task, "parallel_play") and env.task.parallel_play  # type: ignore[attr-defined]
-        self._pool = ThreadPoolExecutor(os.cpu_count()) if slow else None
+        self._pool = ThreadPoolExecutor(os.cpu_count()) if in_parallel(env.task) else None
 
     def __len__(self) -> int:
         return len(self.envs)

@@ -25,6 +25,7 @@ FLOORS = {
     "collm_envs.render.ascii": 2,
     "collm_envs.render.voxel": 2,
     "collm_envs.space": 2,
+    "collm_envs.wrappers": 2,
     "collm_envs.envspec": 2,
     "collm_envs.env": 3,
     "collm_envs.registry": 4,

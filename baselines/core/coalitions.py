@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from baselines.core.episode import Node
-from collm_envs import Score, Task
+from collm_envs import Score, Task, in_parallel, silence
 
 MOST_AGENTS = 10
 """for which `shapley` plays all 2^N coalitions of a turn"""
@@ -33,18 +33,10 @@ Coalition = frozenset[str]
 
 def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
     """The states these turns lead to; side by side where turns wait for a sandbox (`parallel_play`)."""
-    slow = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
-    if not slow or len(turns) < 2:
+    if not in_parallel(task) or len(turns) < 2:
         return [task.play(state, texts) for state, texts in turns]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda turn: task.play(*turn), turns))
-
-
-def silence(task: Task, state: Any, agent: str) -> str:
-    """What stands for an agent that takes no part: the task's `default_text` where it has one, else ""."""
-    if hasattr(task, "default_text"):
-        return task.default_text(state, agent)  # type: ignore[attr-defined]
-    return ""
 
 
 class Replays:
@@ -82,8 +74,8 @@ class Replays:
 
 
 def texts_of(node: Node) -> dict[str, str]:
-    """agent -> the text it wrote at this turn."""
-    return {agent: move.text for agent, move in node.moves.items()}
+    """agent -> the text it wrote at this turn, "" where others did."""
+    return {agent: node.moves[agent].text if agent in node.moves else "" for agent in node.prompts}
 
 
 def worth(

@@ -105,7 +105,7 @@ def joint_histories(path: Sequence[Node], lm: LM) -> list[Segment]:
     said: dict[str, str] = {}
     for node in path:
         text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in said.items())
-        text += "".join(f"[{agent} reads]\n{prompt}\n" for agent, prompt in node.prompts.items())
+        text += "".join(f"[{agent} reads]\n{node.prompts[agent]}\n" for agent in node.moves)
         ids = lm.tokenizer(text, add_special_tokens=not out)["input_ids"]
         out.append(Segment(out[-1] if out else None, ids))
         said = {agent: move.text for agent, move in node.moves.items()}

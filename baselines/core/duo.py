@@ -17,7 +17,7 @@ from baselines.core.episode import Move, Node
 from baselines.core.improve import reference_logp
 from baselines.core.lm import LM
 from baselines.core.team import Team
-from collm_envs import Item, Scene, Score, Task
+from collm_envs import Item, Scene, Score, Task, in_parallel
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Observed:
         self.task, self.template = task, template
         self.agents, self.max_turns, self.revision = task.agents, task.max_turns, task.revision
         self.reward_range, self.players = task.reward_range, task.players
-        self.parallel_play = hasattr(task, "parallel_play") and task.parallel_play  # type: ignore[attr-defined]
+        self.parallel_play = in_parallel(task)
 
     def items(self, split: str) -> Sequence[Item]:
         return [observed(item, ()) for item in self.task.items(split)]

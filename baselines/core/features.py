@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from baselines.core.coalitions import Replays, silence, texts_of
+from baselines.core.coalitions import Replays, texts_of
 from baselines.core.episode import Node
-from collm_envs import Score, Task
+from collm_envs import Score, Task, silence
 
 CTX = {
     "agents": "number of agents",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from baselines.core.coalitions import texts_of
 from baselines.core.episode import Node
 from collm_envs import TextEnv
 from collm_envs.record import Record, record
@@ -15,6 +16,6 @@ def to_record(env: TextEnv, path: Sequence[Node], agents: Mapping[str, str]) -> 
     split = next(split for split in ("train", "eval") if first.item in env.items(split))
     env.reset(seed=first.seed, options={"item": first.item.id, "split": split})
     for node in path:
-        env.step({agent: move.text for agent, move in node.moves.items()})
+        env.step(texts_of(node))
     usage = [{agent: {"completion_tokens": len(m.ids)} for agent, m in node.moves.items()} for node in path]
     return record(env, agents=agents, usage=usage)

@@ -16,7 +16,7 @@ import torch
 
 from baselines.core.coalitions import play_turns
 from baselines.core.episode import Move, Node, episodes, walk
-from collm_envs import Item, Task
+from collm_envs import Item, Task, takes_turns, writers
 
 Start = tuple[Item, int]
 """an item and the seed of the episode"""
@@ -50,12 +50,14 @@ def play(
     Before turn t each history is continued `copies[t]` times (an int: at turn 1 only, so that every start
     is a group of that many episodes).  aligned: the g-th texts of all agents are played together; cross:
     every combination is.  Agents that share a policy object are sampled in one batch.  At every history each
-    agent also writes so many `alternatives` that are not played (`Node.alternatives`).  All randomness comes
+    agent also writes so many `alternatives` that are not played (`Node.alternatives`).  Agents that do not
+    write at a step (`task.writers`) read and write nothing there: they have no move.  All randomness comes
     from `seed`: the same seed, policies and starts give the same texts, with alternatives or without.
     """
-    groups: dict[int, list[str]] = {}
+    groups: dict[Any, list[str]] = {}
     for agent in task.agents:
-        groups.setdefault(id(policies[agent]), []).append(agent)
+        # agents that write at different steps cannot be rows of one batch
+        groups.setdefault(agent if takes_turns(task) else id(policies[agent]), []).append(agent)
     talks, aside_dice = {}, {}
     for agents in groups.values():
         policy = policies[agents[0]]
@@ -70,16 +72,21 @@ def play(
     while places:
         many = copies[turn] if isinstance(copies, Sequence) else copies if turn == 0 else 1
         prompts = {agent: [task.prompt(place[2], agent) for place in places] for agent in task.agents}
+        writing = _writers(task, [place[2] for place in places])
         written: dict[str, list[Move]] = {}
         aside: dict[str, list[list[str]]] = {}
         for agents, talk in talks.items():
-            talk.read([prompt for agent in agents for prompt in prompts[agent]])
-            if alternatives:
+            now = agents[0] in writing
+            if now:
+                talk.read([prompt for agent in agents for prompt in prompts[agent]])
+            if now and alternatives:
                 texts = _write_aside(talk, len(agents) * len(places), alternatives, aside_dice[agents])
                 aside |= zip(agents, _chunks(texts, len(places)), strict=True)
             if many > 1:
                 talk = talk.pick([k for k in range(len(agents) * len(places)) for _ in range(many)])
             talks[agents] = talk
+            if not now:
+                continue
             moves, size = talk.write(), len(places) * many
             for a, agent in enumerate(agents):
                 written[agent] = moves[a * size : (a + 1) * size]
@@ -161,21 +168,32 @@ def _joint_turn(
         for p in range(len(places))
         for choice in choices
     ]
-    moves = [{agent: written[agent][k] for agent, k in source.items()} for source in sources]
+    moves = [{agent: written[agent][source[agent]] for agent in written} for source in sources]
+    silent = dict.fromkeys(task.agents, "")
     turns = [
-        (places[p][2], {agent: move.text for agent, move in some.items()})
+        (places[p][2], silent | {agent: move.text for agent, move in some.items()})
         for p, some in zip(at, moves, strict=True)
     ]
     nodes = []
     for p, some, after in zip(at, moves, play_turns(task, turns), strict=True):
         item, number, state, parent = places[p]
         read = {agent: prompts[agent][p] for agent in task.agents}
-        others = {agent: texts[p] for agent, texts in aside.items()}
+        others = {agent: aside[agent][p] if agent in aside else [""] for agent in task.agents if aside}
         node = Node(item, number, state, read, some, after, task.score(after), parent, alternatives=others)
         if parent is not None:
             parent.children.append(node)
         nodes.append(node)
     return nodes, sources
+
+
+def _writers(task: Task, states: Sequence[Any]) -> tuple[str, ...]:
+    """The agents that write now; ValueError where other agents do in other episodes."""
+    found = {writers(task, state) for state in states}
+    if len(found) > 1:
+        raise ValueError(
+            f"at one step {' and '.join(map(str, found))} write in different episodes; need the same"
+        )
+    return found.pop()
 
 
 def _write_aside(talk: Any, n: int, many: int, generator: torch.Generator) -> list[list[str]]:

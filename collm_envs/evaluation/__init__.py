@@ -1,0 +1,1 @@
+"""What played episodes amount to."""
