@@ -26,6 +26,9 @@ _TABLE = (
     EnvSpec("ArXiv-v0", "collm_envs.writing.arxiv:ArXiv", {}, "expand an abstract in two halves"),
     EnvSpec("CoopHE-v0", "collm_envs.coding.humaneval:CoopHE", {}, "a helper and the function that calls it"),
     EnvSpec("CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"),
+    EnvSpec(
+        "StrBuild-v1", "collm_envs.building.strbuild_v1.task:StrBuild", {}, "build a word, half a word each"
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)
@@ -82,8 +85,8 @@ def _nearest(id: str) -> str:
     stems = {known.lower().rpartition("-v")[0] for known in _specs}
     near = difflib.get_close_matches(re.sub(r"-v\d*$", "", id), stems, n=1)
     by_fold = {known.lower(): known for known in _specs if known.lower().rpartition("-v")[0] in near}
-    best = difflib.get_close_matches(id, by_fold, n=1, cutoff=0.0)
-    return by_fold[best[0]] if best else ""
+    alike = {known: difflib.SequenceMatcher(None, id, known).ratio() for known in by_fold}
+    return by_fold[max(alike, key=lambda known: alike[known])] if alike else ""
 
 
 def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = None, **kwargs: Any) -> TextEnv:

@@ -36,11 +36,7 @@ class Sequential:
         low, high = task.reward_range
         self.reward_range = (min(low, 0.0), max(high, 0.0))
         self.parallel_play = in_parallel(task)
-
-    @property
-    def players(self) -> Mapping[str, Player]:
-        """The task's players; one that is not to write writes nothing."""
-        return {name: partial(_play_as, name) for name in self.task.players}
+        self.players: Mapping[str, Player] = {name: partial(_play_as, name) for name in task.players}
 
     def items(self, split: str) -> Sequence[Item]:
         return self.task.items(split)

@@ -69,13 +69,10 @@ class Talk:
         low, high = task.reward_range
         self.reward_range = (min(low, 0.0), max(high, 0.0))
         self.parallel_play = in_parallel(task)
+        self.players: Mapping[str, Player] = {name: partial(_play_as, name) for name in task.players}
+        """those among the task's `voices` speak and listen, the others say nothing"""
         if takes_turns(task):  # else everyone always writes, and has no need of the verb
             self.writers = self._writers
-
-    @property
-    def players(self) -> Mapping[str, Player]:
-        """The task's players: those among its `voices` speak and listen, the others say nothing."""
-        return {name: partial(_play_as, name) for name in self.task.players}
 
     def items(self, split: str) -> Sequence[Item]:
         return self.task.items(split)
