@@ -26,8 +26,9 @@ _TABLE = (
     EnvSpec("ArXiv-v0", "collm_envs.writing.arxiv:ArXiv", {}, "expand an abstract in two halves"),
     EnvSpec("CoopHE-v0", "collm_envs.coding.humaneval:CoopHE", {}, "a helper and the function that calls it"),
     EnvSpec("CoopHE-v1", "collm_envs.coding.honest:HonestCoopHE", {}, "the same, judged without accidents"),
+    EnvSpec("StrBuild-v1", "collm_envs.building.strbuild_v1.task:StrBuild", {}, "a word, seen in parts"),
     EnvSpec(
-        "StrBuild-v1", "collm_envs.building.strbuild_v1.task:StrBuild", {}, "build a word, half a word each"
+        "HouseBuild-v1", "collm_envs.building.housebuild_v1.task:HouseBuild", {}, "a house, seen in parts"
     ),
 )
 _specs: dict[str, EnvSpec] = {}

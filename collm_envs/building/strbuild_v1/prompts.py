@@ -29,14 +29,14 @@ def full_opening(word: Word, seat: Seat, stock: tuple[int, ...], seen: frozenset
     right, top = word.width - 1, HEIGHT - 1
     held = ", ".join(f"{many} {block}" for block, many in zip(seat.blocks, stock, strict=True))
     rows = target_rows(word, seen)
+    hidden = ", ? you cannot see" if UNSEEN in rows[0] else ""
     lines = [
         f"A word is to be built as a wall of letters, {HEIGHT} blocks high, 1 block deep. {_team(seat)}",
         "",
         f"x runs from 0 (left) to {right} (right), y from 0 (bottom) to {top} (top), z is always 0. The wall "
         f"starts empty and stays as it is from turn to turn; there are {turns} turns.",
         "",
-        f"The wall (# holds a block, . stays empty{', ? you cannot see' if UNSEEN in rows[0] else ''}; at the "
-        "left of each row its y):",
+        f"The wall (# holds a block, . stays empty{hidden}; at the left of each row its y):",
         *(f"{top - r} {row}" for r, row in enumerate(rows)),
         "",
         f"Your stock: {held}. A block that you take away (air) or replace goes back to it. A cell that "
