@@ -110,7 +110,7 @@ def collect(
         if node.children:
             following = collect(node.children, config, shares, lessons, weight / len(group))
         returns.append(node.reward + config.gamma * sum(following) / len(following))
-    for agent in group[0].moves:  # siblings follow one state: the same agents wrote
+    for agent in [agent for agent in lessons if agent in group[0].moves]:  # the same in all siblings
         own = torch.tensor(returns, dtype=torch.float64) + shares.p(group, agent)
         texts, R = per_text(group, own.tolist(), agent)
         A = R - group_baseline(R, "mean")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,8 @@ class Source:
     """required text column -> other names it may have"""
     extra: tuple[str, ...] = ()
     """further columns of the published schema (numbers or text), kept where a row has them"""
+    nested: Mapping[str, Callable[[Any, str], Any]] = field(default_factory=dict)
+    """further columns that hold more than a number or text -> their check: (value, where) -> value"""
     id_column: str = "id"
     """names the item where a row has it, otherwise split and position do; unique within a split"""
     builtin: Mapping[str, str] = field(default_factory=dict)
@@ -124,6 +126,9 @@ def _item(source: Source, row: _Row, spare_id: str) -> Item:
     for column in source.extra:
         if value.get(column) is not None:
             data[column] = _checked(source, row, column, (str, int, float))
+    for column, check in source.nested.items():
+        if value.get(column) is not None:
+            data[column] = check(value[column], f"{source.task}: {row.where}: column {column!r}")
     if value.get(source.id_column) is None:
         return Item(spare_id, data)
     return Item(str(_checked(source, row, source.id_column, (str, int))), data)

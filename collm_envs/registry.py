@@ -30,6 +30,7 @@ _TABLE = (
     EnvSpec(
         "HouseBuild-v1", "collm_envs.building.housebuild_v1.task:HouseBuild", {}, "a house, seen in parts"
     ),
+    EnvSpec("TLDR-v1", "collm_envs.writing.tldr_v1:TLDR", {}, "sum up a post that one has read"),
 )
 _specs: dict[str, EnvSpec] = {}
 registry: Mapping[str, EnvSpec] = MappingProxyType(_specs)

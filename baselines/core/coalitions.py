@@ -70,12 +70,12 @@ class Replays:
         return [self._known[self._key(*turn)][1] for turn in whole]
 
     def _key(self, state: Any, texts: Mapping[str, str]) -> tuple[Any, ...]:
-        return id(state), *(texts[agent] for agent in self.task.agents)
+        return id(state), *(texts.get(agent, "") for agent in self.task.agents)
 
 
 def texts_of(node: Node) -> dict[str, str]:
-    """agent -> the text it wrote at this turn, "" where others did."""
-    return {agent: node.moves[agent].text if agent in node.moves else "" for agent in node.prompts}
+    """agent -> the text it wrote at this turn; agents that did not write are left out."""
+    return {agent: move.text for agent, move in node.moves.items()}
 
 
 def worth(

@@ -16,6 +16,6 @@ def to_record(env: TextEnv, path: Sequence[Node], agents: Mapping[str, str]) -> 
     split = next(split for split in ("train", "eval") if first.item in env.items(split))
     env.reset(seed=first.seed, options={"item": first.item.id, "split": split})
     for node in path:
-        env.step(texts_of(node))
+        env.step(dict.fromkeys(env.agents, "") | texts_of(node))
     usage = [{agent: {"completion_tokens": len(m.ids)} for agent, m in node.moves.items()} for node in path]
     return record(env, agents=agents, usage=usage)
