@@ -40,7 +40,7 @@ def test_golden_turns_worked_by_hand():
 
 
 def one_spider(strength):
-    """(seed, spider) of the first episode with a spider of that strength at turn 2, which agent_0 reads of."""
+    """(seed, spider) of the first episode with a spider of that strength at turn 2, seen by agent_0."""
     for seed in range(1000):
         (spider,) = draw(seed, 1, 4, 2, 2, 2, 2)
         if (spider.turn, spider.strength, spider.watch) == (2, strength, 0):

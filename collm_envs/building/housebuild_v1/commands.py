@@ -39,7 +39,8 @@ def read_command(line: str, rules: Rules) -> Fill | Guard | str | None:
 
 def fill_cells(fill: Fill) -> list[Cell]:
     """All cells of a box."""
-    return list(product(*(range(low, high + 1) for low, high in zip(fill.low, fill.high, strict=True))))
+    (x1, y1, z1), (x2, y2, z2) = fill.low, fill.high
+    return list(product(range(x1, x2 + 1), range(y1, y2 + 1), range(z1, z2 + 1)))
 
 
 def shortage(fill: Fill, own: Mapping[Cell, str], left: Mapping[str, int]) -> str:

@@ -13,7 +13,7 @@ from collm_envs.task import Cell, Item
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 """names of the kinds in blueprints; kind i belongs to builder i mod n"""
-KINDS = (
+KINDS: tuple[str, ...] = (
     "oak_planks",
     "stone",
     "white_concrete",

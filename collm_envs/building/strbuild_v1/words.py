@@ -60,7 +60,8 @@ def read_items(rows: Any) -> dict[str, tuple[Item, ...]]:
 
 
 def _read_row(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    string, signs = row.get("string"), row.get("signs")
+    string: Any = row.get("string")
+    signs: Any = row.get("signs")
     if isinstance(string, str) and string and set(string.upper()) <= set(FONT) and signs is None:
         return {**row, "string": string.upper()}
     listed = isinstance(signs, Sequence) and not isinstance(signs, str) and len(signs) > 0
