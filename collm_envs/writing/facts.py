@@ -81,7 +81,7 @@ class Reading:
 def stem(word: str) -> str:
     """A word without its ending: cheap, and the same for both sides of every comparison."""
     for suffix in SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3 and word[-2:] != "ss":
             word = word[: -len(suffix)]
             break
     if len(word) > 4 and word[-1] == word[-2]:
