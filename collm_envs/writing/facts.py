@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from collm_envs.writing.fluency import (
     FEWEST_WORDS,
@@ -35,6 +35,8 @@ FUNCTION_SHARE = 0.3
 """of function words, which a sentence needs to hold a fact"""
 LONGEST_LIST = 5
 """other words in a row that a sentence may have and still hold a fact"""
+MOST_TURNS = 0.86
+"""of the neighbours in a sentence of at least 12 words that may be a function word and another word"""
 LEAST_SAVED = -0.9
 """bits a word, as `fluency.saved`, which a sentence of at least 6 words needs to hold a fact"""
 COMMON_POSTS = 4
@@ -135,14 +137,16 @@ def read_text(text: str, post: Post, facts: tuple[Fact, ...]) -> Reading:
 
 def _is_usable(sentence: Sequence[str], post: Post) -> bool:
     """Whether a sentence may hit facts: not too long, no copy, no list of key words."""
-    plain = [word in FUNCTION_WORDS for word in sentence]
+    n, plain = len(sentence), [word in FUNCTION_WORDS for word in sentence]
+    longest = max((sum(1 for _ in run) for is_plain, run in groupby(plain) if not is_plain), default=0)
+    turns = sum(one != other for one, other in pairwise(plain))
     return (
-        len(sentence) <= LONGEST_SENTENCE
-        and sum(plain) >= FUNCTION_SHARE * len(sentence)
-        and max((sum(1 for _ in run) for is_plain, run in groupby(plain) if not is_plain), default=0)
-        <= LONGEST_LIST
+        n <= LONGEST_SENTENCE
+        and sum(plain) >= FUNCTION_SHARE * n
+        and longest <= LONGEST_LIST
+        and (n < 12 or turns <= MOST_TURNS * (n - 1))
         and post.nines.isdisjoint(_runs(sentence, COPY_RUN))
-        and (len(sentence) < FEWEST_WORDS or saved(sentence) >= LEAST_SAVED)
+        and (n < FEWEST_WORDS or saved(sentence) >= LEAST_SAVED)
     )
 
 

@@ -212,12 +212,6 @@ class HouseBuild:
             return frozenset(heights)
         return frozenset(y for y in heights if y % len(self.agents) == k)
 
-    def seen(self, state: State, agent: str) -> frozenset[Cell]:
-        """The cells of the blueprint that `agent` is shown."""
-        width, _, depth = state.house.size
-        layers = self.seen_layers(state, self.agents.index(agent))
-        return frozenset((x, y, z) for x in range(width) for y in layers for z in range(depth))
-
     def prompt(self, state: State, agent: str) -> str:
         """The task at turn 1, then health and own blocks; and the spiders this agent watches for."""
         k = self.agents.index(agent)

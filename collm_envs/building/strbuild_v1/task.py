@@ -190,12 +190,6 @@ class StrBuild:
             return frozenset(letters)
         return frozenset(j for j in letters if j % len(self.agents) == k)
 
-    def seen(self, state: State, agent: str) -> frozenset[Cell]:
-        """The cells of the wall that `agent` is shown."""
-        letters = self.seen_letters(state, self.agents.index(agent))
-        columns = [x for x in range(state.word.width) if letter_at(x) is None or letter_at(x) in letters]
-        return frozenset((x, y, 0) for x in columns for y in range(HEIGHT))
-
     def prompt(self, state: State, agent: str) -> str:
         """The task at turn 1, then the agent's own blocks."""
         k = self.agents.index(agent)
