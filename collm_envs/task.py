@@ -98,7 +98,6 @@ class Task(Protocol[S]):
       and their text is "".
     - `most_chars(state) -> int | None`: the longest text that counts now; longer ones are cut.
     - `voices: Mapping[str, Voice]`: scripted players that also speak, see `collm_envs.wrappers.talk`.
-
     """
 
     agents: tuple[str, ...]

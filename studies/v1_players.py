@@ -5,6 +5,15 @@
 Shown are mean returns on evaluation items.  expert talks one round before each turn; mute plays the same
 without a word; solo is one agent with everybody's views and hands; retention is expert / solo.  For TLDR-v1
 also what cheats earn, over all built-in posts, beside the reference summaries.
+
+Rules that measuring has set.  StrBuild-v1: a block outside the word costs 4/background (with 3 the mute pair
+that guesses at unseen letters reaches .70 to .74 of the expert at difficulty 1 to 3, with 4 at most .68); no
+cost for a kind that is missing (the dense return would then pay a mute pair .25 for each kind it places);
+a stock that tells nothing of the word (cut to fit at slack 1.5, it leaves 4 of 13 letters in a word of two).
+Both building tasks: agents are not shown what others have placed, since with a convention of one block for
+each letter a team that says nothing would know all after one turn; `feedback="letters"` of StrBuild-v1 shows
+it.  TLDR-v1: the brief text's length ramp ends at 90 words; copies with words left out are found by
+neighbours at most one word apart; a sentence that alternates function words and key words holds no fact.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def test_without_talk_every_task_is_what_it_was(id):
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("id", ["Adding-v0", "StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0"])
+@pytest.mark.parametrize("id", ["toy_task:Adding-v0", "StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0"])
 def test_every_task_keeps_the_contract_with_talk_and_order(id, way):
     if id in ("HouseBuild-v0", "ArXiv-v0") and way != WAYS[2]:
         pytest.skip("the same wrappers as around their siblings")
@@ -47,7 +47,7 @@ def test_every_task_keeps_the_contract_with_talk_and_order(id, way):
 
 def talked(texts, **kwargs):
     """The first prompts after each of these texts of all agents of Adding-v0."""
-    env = collm_envs.make("Adding-v0", **kwargs)
+    env = collm_envs.make("toy_task:Adding-v0", **kwargs)
     prompts = [env.reset(seed=0)[0]]
     for text in texts:
         prompts.append(env.step({agent: text.format(agent) for agent in env.agents})[0])
@@ -112,7 +112,7 @@ def test_one_agent_has_nobody_to_talk_to():
 
 
 def test_in_order_each_agent_reads_what_was_written_before_it_and_the_last_one_earns_it():
-    env = collm_envs.make("Adding-v0", order="sequential", num_agents=3)
+    env = collm_envs.make("toy_task:Adding-v0", order="sequential", num_agents=3)
     prompts, _ = env.reset(seed=0)
     assert [bool(prompt) for prompt in prompts.values()] == [True, False, False]
     prompts, rewards, *_ = env.step({"agent_0": "1", "agent_1": "", "agent_2": ""})
@@ -122,7 +122,7 @@ def test_in_order_each_agent_reads_what_was_written_before_it_and_the_last_one_e
     assert env.turns[1].edits["agent_0"] == ("not played: agent_0 does not write now",)
     assert env.turns[1].texts["agent_0"] == ""
     prompts, rewards, *_ = env.step({"agent_0": "", "agent_1": "", "agent_2": "3"})
-    plain = collm_envs.make("Adding-v0", num_agents=3)
+    plain = collm_envs.make("toy_task:Adding-v0", num_agents=3)
     plain.reset(seed=0)
     assert rewards == plain.step({"agent_0": "1", "agent_1": "2", "agent_2": "3"})[1]
     assert env.history("agent_1")[1] == "2"
@@ -140,7 +140,7 @@ def test_in_order_each_agent_reads_what_was_written_before_it_and_the_last_one_e
 )
 def test_a_wrong_keyword_is_refused(kwargs, match):
     with pytest.raises(ValueError, match=match):
-        collm_envs.make("Adding-v0", **kwargs)
+        collm_envs.make("toy_task:Adding-v0", **kwargs)
 
 
 class Chatty:
@@ -158,7 +158,7 @@ class Chatty:
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_only_writers_are_asked_and_a_recording_plays_the_same_episode(way, tmp_path):
-    env, chatty = collm_envs.make("Adding-v0", **way), Chatty()
+    env, chatty = collm_envs.make("toy_task:Adding-v0", **way), Chatty()
     todo = jobs(env, episodes=3)
     first = evaluate(env, dict.fromkeys(env.possible_agents, chatty), todo).records
     assert all(all(history) for history in chatty.histories)
@@ -180,7 +180,7 @@ SAID = st.lists(st.text(max_size=12) | st.sampled_from(["", "3", "x" * 300, "\ud
 @settings(max_examples=30, deadline=None)
 @given(texts=SAID, way=st.sampled_from(WAYS), seed=st.integers(0, 99))
 def test_every_recorded_episode_replays_and_a_planted_message_is_found(texts, way, seed):
-    env = collm_envs.make("Adding-v0", **way)
+    env = collm_envs.make("toy_task:Adding-v0", **way)
     env.reset(seed=seed)
     k = 0
     while env.agents:
