@@ -50,7 +50,7 @@ from baselines.train.critic import Critic, CriticSettings, joint_histories, loca
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build, optimizer
 from baselines.train.update import update_team
-from collm_envs import Task
+from collm_envs import Task, takes_turns
 
 VALUE_COEF = 0.6
 """the published weight of the value loss"""
@@ -97,7 +97,12 @@ class Config(Settings):
 
 
 def team(config: Config, task: Task) -> Team:
-    """Actors and their critics."""
+    """Actors and their critics.  Raises ValueError for decentral critics where agents take turns."""
+    if config.critic == "decentral" and takes_turns(task):
+        raise ValueError(
+            "critic='decentral' values every step by what the agent has just read, and in this task "
+            "(order='sequential') some read nothing; use critic='central'"
+        )
     divided = rules.make(config.credit, config.credit_samples, task)
     names = ("central",) if config.critic == "central" else tuple(task.agents)
     if config.critic_on_actor:
@@ -158,7 +163,8 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
                 A = shares.own(agent, paths, judgement.A, judgement.V)
                 for e, path in enumerate(paths):
                     for t, node in enumerate(path):
-                        lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
+                        if agent in node.moves:
+                            lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
         heads = beside(config, judgements, logs) if config.critic_on_actor else {}
         updated = update_team(team, lessons, config, heads)
         team.step += 1

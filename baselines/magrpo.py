@@ -46,7 +46,7 @@ from baselines.play.rollout import play, starts, summary
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build
 from baselines.train.update import update_team
-from collm_envs import Task
+from collm_envs import Task, takes_turns
 
 IDLE = (
     "credit={!r} with joint='cross' changes nothing: every text of an agent meets the same texts of the "
@@ -77,7 +77,11 @@ class Config(Settings):
 
 
 def team(config: Config, task: Task) -> Team:
-    """Actors alone: MAGRPO has no critic."""
+    """Actors alone: MAGRPO has no critic.  Raises ValueError for joint="cross" where agents take turns."""
+    if config.joint == "cross" and takes_turns(task):
+        raise ValueError(
+            "joint='cross' crosses texts of one step, and in this task (order='sequential') one is written"
+        )
     divided = rules.make(config.credit, config.credit_samples, task)
     if config.joint == "cross" and divided.blind:
         raise ValueError(IDLE.format(config.credit))
@@ -129,7 +133,7 @@ def collect(
         if node.children:
             following = collect(node.children, config, shares, lessons, weight / len(group))
         returns.append(node.reward + config.gamma * sum(following) / len(following))
-    for agent, lesson in lessons.items():
+    for agent in [agent for agent in lessons if agent in group[0].moves]:  # the same in all siblings
         own = torch.tensor(returns, dtype=torch.float64) + shares.p(group, agent)
         texts, R = per_text(group, own.tolist(), agent)
         A = R - group_baseline(R, "mean")
@@ -137,7 +141,7 @@ def collect(
             A = divide_by_std(A)
         A = shares.m(group[:1], agent) * A  # siblings follow one state: one weight
         for move, advantage in zip(texts, A[0].tolist(), strict=True):
-            lesson.add(move, advantage, weight / len(texts))
+            lessons[agent].add(move, advantage, weight / len(texts))
     return returns
 
 

@@ -97,8 +97,8 @@ def collect(
     for t in range(R.shape[1]):
         playing = [g for g, path in enumerate(group) if t < len(path)]  # the others have ended: no text
         nodes = [group[g][t] for g in playing]
-        for agent, lesson in lessons.items():
+        for agent in [agent for agent in lessons if agent in nodes[0].moves]:  # the others did not write
             own = (R[playing, t] + shares.p(nodes, agent))[None]
             A = own - group_baseline(own, config.baseline if len(playing) > 1 else "none")
             for node, advantage in zip(nodes, (shares.m(nodes, agent) * A[0]).tolist(), strict=True):
-                lesson.add(node.moves[agent], advantage, weight)
+                lessons[agent].add(node.moves[agent], advantage, weight)

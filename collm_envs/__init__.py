@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from collm_envs.keywords import Frame
     from collm_envs.registry import make, make_task, pprint_registry, register, registry, spec
     from collm_envs.space import TextSpace
-    from collm_envs.task import Item, Player, Rejected, Scene, Score, Task, agent_names, in_parallel, silence
+    from collm_envs.task import (
+        Item,
+        Player,
+        Rejected,
+        Scene,
+        Score,
+        Task,
+        agent_names,
+        in_parallel,
+        most_chars,
+        silence,
+        takes_turns,
+        writers,
+    )
     from collm_envs.vector import VecEnv, make_vec
 
     __version__: str
@@ -44,12 +57,15 @@ __all__ = [
     "make",
     "make_task",
     "make_vec",
+    "most_chars",
     "pprint_registry",
     "register",
     "registry",
     "silence",
     "spec",
     "split_rows",
+    "takes_turns",
+    "writers",
 ]
 _HOMES = {
     "EnvSpec": "envspec",
@@ -68,11 +84,14 @@ _HOMES = {
     "make": "registry",
     "make_task": "registry",
     "make_vec": "vector",
+    "most_chars": "task",
     "pprint_registry": "registry",
     "register": "registry",
     "silence": "task",
     "spec": "registry",
     "split_rows": "datasets.formats",
+    "takes_turns": "task",
+    "writers": "task",
 }
 """public name -> the module that defines it; `registry` has the name of its own module, see `_Package`"""
 

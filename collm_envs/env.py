@@ -23,7 +23,7 @@ from collm_envs.envspec import SPLITS, EnvSpec, content_hash
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render import voxel
 from collm_envs.space import SURROGATE, TextSpace
-from collm_envs.task import Item, Rejected, Score, Task
+from collm_envs.task import Item, Rejected, Score, Task, most_chars, writers
 
 MAX_ACTION_CHARS = 65_536
 MAX_OBSERVATION_CHARS = 4_194_304
@@ -44,9 +44,10 @@ class TextEnv(ParallelEnv[str, str, str]):
 
     `reset(seed, options)` takes the options "item" (id, or index into the split) and "split" ("train",
     the default, or "eval"); others raise ValueError.  The same seed and item give the same episode.
-    `step` takes one `str` for each agent; a text is cut to `MAX_ACTION_CHARS` and lone surrogates become
-    U+FFFD; both are listed in `infos[agent]["edits"]`, and the edited text is recorded.  `snapshot` is the
-    task's frozen state, `turns` the episode so far.
+    `step` takes one `str` for each agent; a text is cut to `MAX_ACTION_CHARS` (or to the task's own limit),
+    lone surrogates become U+FFFD, and the text of an agent that does not write now is dropped; each is listed
+    in `infos[agent]["edits"]`, and the edited text is recorded.  `snapshot` is the task's frozen state,
+    `turns` the episode so far.
     """
 
     def __init__(
@@ -180,15 +181,15 @@ class TextEnv(ParallelEnv[str, str, str]):
         if not isinstance(actions, Mapping) or set(actions) != set(self.agents):
             received = sorted(map(str, actions)) if isinstance(actions, Mapping) else type(actions).__name__
             raise ValueError(f"{self._spec.id}: need one text for each of {self.agents}, got {received}")
-        repaired = {agent: mend(self._spec.id, agent, actions[agent]) for agent in self.agents}
-        return {a: text for a, (text, _) in repaired.items()}, {
-            a: edits for a, (_, edits) in repaired.items()
-        }
+        return as_played(self._spec.id, self.task, self.snapshot, actions)
 
     def history(self, agent: str) -> tuple[str, ...]:
-        """The observations and actions of `agent`: (o_1, a_1, ..., o_t)."""
-        messages = [text for turn in self.turns for text in (turn.prompts[agent], turn.texts[agent])]
-        return (*messages, self._prompts[agent])
+        """The observations and actions of `agent`: (o_1, a_1, ..., o_t).
+
+        Steps in which it neither read nor wrote anything (others did) are left out.
+        """
+        steps = [(turn.prompts[agent], turn.texts[agent]) for turn in self.turns]
+        return (*(text for step in steps if any(step) for text in step), self._prompts[agent])
 
     def state(self) -> str:
         """The histories of all agents as one text.  For critics in training, not for policies."""
@@ -304,6 +305,27 @@ def _whole(id: str, seed: Any) -> int:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"{id}: seed must be an int, got {seed!r}")
     return int(seed)
+
+
+def as_played(
+    id: str, task: Task, state: Any, actions: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """({agent: text as it will be played}, {agent: what had to be changed for that}).
+
+    Raises TypeError for an action that is not a `str`.
+    """
+    writing, most = writers(task, state), most_chars(task, state)
+    texts: dict[str, str] = {}
+    edits: dict[str, tuple[str, ...]] = {}
+    for agent in task.agents:
+        text, changes = mend(id, agent, actions[agent])
+        if text and agent not in writing:
+            text, changes = "", (*changes, f"not played: {agent} does not write now")
+        elif most is not None and len(text) > most:
+            changes = (*changes, f"cut from {len(text)} to {most} characters")
+            text = text[:most]
+        texts[agent], edits[agent] = text, changes
+    return texts, edits
 
 
 def mend(id: str, agent: str, text: Any) -> tuple[str, tuple[str, ...]]:

@@ -19,11 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO, TypedDict
 
-from collm_envs.env import TextEnv, mend
+from collm_envs.env import TextEnv, as_played
 from collm_envs.files import drafted
 from collm_envs.registry import home, make, registry
 from collm_envs.shapes import MAX_DEPTH, fits, too_deep
-from collm_envs.task import Rejected, Scene, Score
+from collm_envs.task import Rejected, Scene, Score, Task
 
 MAX_LINE_CHARS = 64 * 2**20
 
@@ -198,15 +198,20 @@ def states(record: Record) -> list[Any]:
     return played
 
 
+def task_of(record: Record) -> Task:
+    """The task that the record was played on."""
+    return _env(_made_by(record), json.dumps(dict(record.kwargs))).task
+
+
 def scenes(record: Record) -> list[Scene]:
     """The scenes for renderers: at the start and after each turn."""
-    task = _env(_made_by(record), json.dumps(dict(record.kwargs))).task
+    task = task_of(record)
     return [task.scene(state) for state in states(record)]
 
 
 def reward_range(record: Record) -> tuple[float, float]:
     """Smallest and largest reward of a turn in the record's environment."""
-    return _env(record.env, json.dumps(dict(record.kwargs))).task.reward_range
+    return task_of(record).reward_range
 
 
 class Replayed(NamedTuple):
@@ -253,7 +258,8 @@ def replay(record: Record) -> Replayed:
         if over:
             return Replayed("differs", t, None, "turns", len(record.turns), t - 1)
         prompts = {agent: task.prompt(state, agent) for agent in task.agents}
-        played = {agent: mend(record.env, agent, turn["texts"].get(agent, ""))[0] for agent in task.agents}
+        recorded = {agent: turn["texts"].get(agent, "") for agent in task.agents}
+        played, _ = as_played(record.env, task, state, recorded)
         difference = _apart(t, turn, {"texts": played} if unsure else {"prompts": prompts, "texts": played})
         if difference is not None:
             return difference

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from collm_envs.datasets.formats import storable
 from collm_envs.envspec import EnvSpec
-from collm_envs.keywords import Frame
+from collm_envs.keywords import Frame, choice, whole_number
 from collm_envs.task import Task
+from collm_envs.wrappers.order import Sequential
+from collm_envs.wrappers.talk import Talk
 
 if TYPE_CHECKING:
     from collm_envs.env import TextEnv
@@ -35,6 +37,14 @@ _TABLE = (
     EnvSpec(
         "CoopHE-v1", "collm_envs.coding.coophe_v1:HonestCoopHE", {}, "the same, judged without accidents"
     ),
+    EnvSpec("StrBuild-v1", "collm_envs.building.strbuild_v1.task:SplitStrBuild", {}, "a word, seen in parts"),
+    EnvSpec(
+        "HouseBuild-v1",
+        "collm_envs.building.housebuild_v1.task:SplitHouseBuild",
+        {},
+        "a house, seen in parts",
+    ),
+    EnvSpec("TLDR-v1", "collm_envs.writing.tldr_v1:FactualTLDR", {}, "sum up a post that one has read"),
 )
 _specs: dict[str, EnvSpec] = {}
 _announced: set[tuple[str, str]] = set()
@@ -120,16 +130,20 @@ def _nearest(id: str) -> str:
     stems = {known.lower().rpartition("-v")[0] for known in _specs}
     near = difflib.get_close_matches(re.sub(r"-v\d*$", "", id), stems, n=1)
     by_fold = {known.lower(): known for known in _specs if known.lower().rpartition("-v")[0] in near}
-    best = difflib.get_close_matches(id, by_fold, n=1, cutoff=0.0)
-    return by_fold[best[0]] if best else ""
+    alike = {known: difflib.SequenceMatcher(None, id, known).ratio() for known in by_fold}
+    return by_fold[max(alike, key=lambda known: alike[known])] if alike else ""
 
 
 def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = None, **kwargs: Any) -> TextEnv:
     """`TextEnv` of the task `id`.
 
     `render_mode` is "ansi", "rgb_array", "human" or None; `max_cycles` truncates episodes after so many
-    turns; all other keywords are the task's own (`collm envs <id>` lists them).  Raises KeyError for an
-    unknown id, TypeError for an unknown keyword, and whatever the task finds wrong with a value.
+    turns.  Three keywords work with every task of more than one agent (one agent has nobody to talk to):
+    `talk=R` puts R message rounds before every turn, `message_chars=280` is the longest message, and
+    `order="sequential"` lets agent k read what the agents before it wrote this turn, one writer a step (the
+    default, "simultaneous", does not).  All other keywords are the task's own (`collm envs <id>` lists them).
+    Raises KeyError for an unknown id, TypeError for an unknown keyword, and whatever the task finds wrong
+    with a value.
     """
     from collm_envs.env import TextEnv  # late: importing PettingZoo imports this module
 
@@ -171,8 +185,13 @@ def pprint_registry() -> None:
     print("\n".join(f"{s.id:<{width}}  {s.summary}" for s in _specs.values()))
 
 
+_WRAPPING: Mapping[str, Any] = {"talk": 0, "message_chars": 280, "order": "simultaneous"}
+"""keywords of `make` for every task, with their defaults"""
+
+
 def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
-    known, build, names = spec(id), task_class(id), parameters(id)
+    known, build, own = spec(id), task_class(id), parameters(id)
+    names = [*own, *(name for name in _WRAPPING if name not in own)]
     for name in kwargs:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
@@ -181,7 +200,26 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
     if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
         kwargs = {**kwargs, "items": storable(kwargs["items"])}
     merged = copy.deepcopy({**known.kwargs, **kwargs})
-    return _build(build, copy.deepcopy(merged)), EnvSpec(known.id, known.entry_point, merged, known.summary)
+    wrapping = {name: merged.pop(name, _WRAPPING[name]) for name in names[len(own) :]}
+    task = _wrapped(_build(build, copy.deepcopy(merged)), {**_WRAPPING, **wrapping}, merged)
+    if not wrapping.get("talk"):
+        wrapping.pop("message_chars", None)  # without messages it changes nothing
+    merged |= {name: value for name, value in wrapping.items() if value != _WRAPPING[name]}
+    return task, EnvSpec(known.id, known.entry_point, merged, known.summary)
+
+
+def _wrapped(task: Task, wrapping: Mapping[str, Any], own: Mapping[str, Any]) -> Task:
+    """The task with message rounds and an order of writing, where those were asked for."""
+    rounds = whole_number("talk", wrapping["talk"], least=0)
+    message_chars = whole_number("message_chars", wrapping["message_chars"], least=1)
+    order = choice("order", wrapping["order"], ("simultaneous", "sequential"))
+    if len(task.agents) == 1:
+        return task
+    terse = own.get("prompts") == "terse"
+    if rounds:
+        alone = own.get("self_contained", False)
+        task = Talk(task, rounds, message_chars, terse=terse, self_contained=alone)
+    return Sequential(task, terse=terse) if order == "sequential" else task
 
 
 def _default_frame(declared: Mapping[str, inspect.Parameter]) -> Frame | None:

@@ -68,6 +68,20 @@ Player = Callable[[Any, Any, str, Random], str]
 """scripted player: (task, state, agent, rng) -> text.  It may read the whole state: a yardstick, no agent"""
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What the agents have said to each other before a scripted player writes."""
+
+    rounds: tuple[Mapping[str, str], ...] = ()
+    """{agent: message} of every message round of the episode, oldest first"""
+    speaking: bool = False
+    """whether the player's text will be a message, not a turn"""
+
+
+Voice = Callable[[Any, Any, str, Random, Heard], str]
+"""scripted player that speaks: (task, state, agent, rng, heard) -> message or turn"""
+
+
 class Task(Protocol[S]):
     """The contract of a task; `S` is its own frozen state.
 
@@ -81,6 +95,10 @@ class Task(Protocol[S]):
     - `parallel_play = True`: `play` waits for a sandbox, so that turns are worth playing side by side.
     - `default_text(state, agent) -> str`: what stands for an agent that takes no part, where the empty text
       is a poor choice (it would undo the other agents' work too).  It enters credit alone.
+    - `writers(state) -> tuple[str, ...]`: the agents that write now, where not all do.  The others read ""
+      and their text is "".
+    - `most_chars(state) -> int | None`: the longest text that counts now; longer ones are cut.
+    - `voices: Mapping[str, Voice]`: scripted players that also speak, see `collm_envs.wrappers.talk`.
     """
 
     agents: tuple[str, ...]
@@ -129,10 +147,28 @@ def in_parallel(task: Task) -> bool:
 
 
 def silence(task: Task, state: Any, agent: str) -> str:
-    """What stands for an agent that takes no part: the task's `default_text` where it has one, else ""."""
-    if hasattr(task, "default_text"):
+    """What stands for an agent that takes no part: the task's `default_text` where it has one, else "".
+
+    Also "" for an agent that does not write now in any case.
+    """
+    if hasattr(task, "default_text") and agent in writers(task, state):
         return task.default_text(state, agent)  # type: ignore[attr-defined]
     return ""
+
+
+def takes_turns(task: Task) -> bool:
+    """Whether there may be steps in which some agents do not write."""
+    return hasattr(task, "writers")
+
+
+def writers(task: Task, state: Any) -> tuple[str, ...]:
+    """The agents that write now: all of them, unless the task has `writers`."""
+    return task.writers(state) if takes_turns(task) else task.agents  # type: ignore[attr-defined]
+
+
+def most_chars(task: Task, state: Any) -> int | None:
+    """The longest text that counts now, None without a limit of the task's own."""
+    return task.most_chars(state) if hasattr(task, "most_chars") else None  # type: ignore[attr-defined]
 
 
 def agent_names(n: int) -> tuple[str, ...]:

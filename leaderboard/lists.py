@@ -32,6 +32,8 @@ class Listing(NamedTuple):
 ALONE = {"num_agents": 1}
 """keywords that an entry may add to the list's: one agent does all the work (single, GRPO, AC)"""
 HUB = {"data": "hub"}
+TALK, TERSE = {"talk": 1}, {"prompts": "terse"}
+TALKING = "one message round before each turn"
 TINY = "for very small models: terse prompts"
 LISTS: Mapping[str, Listing] = {
     "StrBuild-v0": Listing("StrBuild-v0", {}, "the two published evaluation words", published=True),
@@ -59,6 +61,12 @@ LISTS: Mapping[str, Listing] = {
     "CoopHE-v0-hub": Listing("CoopHE-v0", HUB, "the published evaluation problems", published=True),
     "CoopHE-v0": Listing("CoopHE-v0", {}, "our own problems, evaluation split"),
     "CoopHE-v1": Listing("CoopHE-v1", {}, "our own problems, evaluation split"),
+    "StrBuild-v1": Listing("StrBuild-v1", TALK, f"32 unseen words, {TALKING}"),
+    "StrBuild-v1-tiny": Listing("StrBuild-v1", {**TALK, **TERSE}, f"{TINY}, 32 unseen words, {TALKING}"),
+    "HouseBuild-v1": Listing("HouseBuild-v1", TALK, f"32 unseen houses, {TALKING}"),
+    "HouseBuild-v1-tiny": Listing("HouseBuild-v1", {**TALK, **TERSE}, f"{TINY}, 32 unseen houses, {TALKING}"),
+    "TLDR-v1": Listing("TLDR-v1", {}, "our own posts, evaluation split"),
+    "TLDR-v1-tiny": Listing("TLDR-v1", TERSE, f"{TINY}, our own posts"),
 }
 
 

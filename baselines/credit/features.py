@@ -113,14 +113,16 @@ def describe(replays: Replays, turns: Sequence[TurnTexts], pairs: bool = False) 
     agents = replays.task.agents
     groups = [(), *((i,) for i in agents), *(combinations(agents, 2) if pairs else ())]
     scores = iter(
-        replays.scores([(one.before, {i: one.texts[i] for i in who}) for one in turns for who in groups])
+        replays.scores(
+            [(one.before, {i: one.texts.get(i, "") for i in who}) for one in turns for who in groups]
+        )
     )
     return [_row(replays.task, one, {frozenset(who): next(scores) for who in groups}, pairs) for one in turns]
 
 
 def _row(task: Task, one: TurnTexts, alone: Mapping[frozenset[str], Score], pairs: bool) -> TurnRow:
     nobody = alone[frozenset()]
-    each = [_facts(alone[frozenset({i})], i, one.texts[i]) for i in task.agents]
+    each = [_facts(alone[frozenset({i})], i, one.texts.get(i, "")) for i in task.agents]
     feat = {name: tuple(facts[name] for facts in each) for name in each[0]}
     pair = {}
     if pairs:

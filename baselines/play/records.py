@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from baselines.lm.history import usage_of
 from baselines.play.episode import Node
+from baselines.play.replays import texts_of
 from collm_envs import TextEnv
 from collm_envs.record import Record, record
 
@@ -16,6 +17,6 @@ def to_record(env: TextEnv, path: Sequence[Node], agents: Mapping[str, str]) -> 
     split = next(split for split in ("train", "eval") if first.item in env.items(split))
     env.reset(seed=first.seed, options={"item": first.item.id, "split": split})
     for node in path:
-        env.step({agent: move.text for agent, move in node.moves.items()})
+        env.step(dict.fromkeys(env.agents, "") | texts_of(node))
     usage = [{agent: usage_of(move) for agent, move in node.moves.items()} for node in path]
     return record(env, agents=agents, usage=usage)

@@ -58,9 +58,9 @@ class Replays:
         return [self._known[self._key(*turn)][1] for turn in whole]
 
     def _key(self, state: Any, texts: Mapping[str, str]) -> tuple[Any, ...]:
-        return id(state), *(texts[agent] for agent in self.task.agents)
+        return id(state), *(texts.get(agent, "") for agent in self.task.agents)
 
 
 def texts_of(node: Node) -> dict[str, str]:
-    """agent -> the text it wrote at this turn."""
+    """agent -> the text it wrote at this turn; agents that did not write are left out."""
     return {agent: move.text for agent, move in node.moves.items()}

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from baselines.lm.history import Move
 from baselines.play.episode import Node, episodes, walk
 from baselines.play.replays import play_turns
-from collm_envs import Item, Task
+from collm_envs import Item, Task, takes_turns, writers
 
 Start = tuple[Item, int]
 """an item and the seed of the episode"""
@@ -62,7 +62,7 @@ class Texts(NamedTuple):
     prompts: dict[str, list[str]]
     """a place each"""
     moves: dict[str, list[Move]]
-    """place by place, the branches of one place together"""
+    """place by place, the branches of one place together; agents that do not write now are left out"""
     aside: dict[str, list[list[str]]]
     """of each place the texts that are not played; empty unless asked for"""
 
@@ -82,7 +82,8 @@ def play(
     Before turn t each history is continued `copies[t]` times (an int: at turn 1 only, so that every start
     is a group of that many episodes).  aligned: the g-th texts of all agents are played together; cross:
     every combination is.  Agents that share a policy object are sampled in one batch.  At every history each
-    agent also writes so many `alternatives` that are not played (`Node.alternatives`).  All randomness comes
+    agent also writes so many `alternatives` that are not played (`Node.alternatives`).  Agents that do not
+    write at a step (`task.writers`) read and write nothing there: they have no move.  All randomness comes
     from `seed`: the same seed, policies and starts give the same texts, with alternatives or without.
     """
     groups = _groups(task, policies, len(starts), seed)
@@ -92,7 +93,8 @@ def play(
         t = len(turns)
         branches = copies[t] if isinstance(copies, Sequence) else copies if t == 0 else 1
         prompts = {agent: [task.prompt(place.state, agent) for place in places] for agent in task.agents}
-        texts = _texts(groups, prompts, branches, alternatives)
+        writing = _writers(task, [place.state for place in places])
+        texts = _texts(groups, prompts, writing, branches, alternatives)
         nodes, sources = _joint_turn(task, places, texts, branches, joint)
         turns.append(nodes)
         live = [k for k, node in enumerate(nodes) if not task.done(node.after)]
@@ -153,9 +155,10 @@ def measure(
 
 def _groups(task: Task, policies: Mapping[str, Policy], n: int, seed: str) -> list[Group]:
     """The agents by policy, each with `n` empty histories."""
-    members: dict[int, list[str]] = {}
+    members: dict[Any, list[str]] = {}
     for agent in task.agents:
-        members.setdefault(id(policies[agent]), []).append(agent)
+        # agents that write at different steps cannot be rows of one batch
+        members.setdefault(agent if takes_turns(task) else id(policies[agent]), []).append(agent)
     return [
         Group(
             agents,
@@ -166,20 +169,40 @@ def _groups(task: Task, policies: Mapping[str, Policy], n: int, seed: str) -> li
     ]
 
 
-def _texts(groups: Sequence[Group], prompts: dict[str, list[str]], branches: int, alternatives: int) -> Texts:
-    """Every agent reads its prompts and writes `branches` texts at each place, and the alternatives."""
+def _writers(task: Task, states: Sequence[Any]) -> tuple[str, ...]:
+    """The agents that write now; ValueError where other agents do in other episodes."""
+    teams = {writers(task, state) for state in states}
+    if len(teams) > 1:
+        names = " and ".join(map(str, sorted(teams)))
+        raise ValueError(f"at one step {names} write in different episodes; need the same")
+    return teams.pop()
+
+
+def _texts(
+    groups: Sequence[Group],
+    prompts: dict[str, list[str]],
+    writing: Sequence[str],
+    branches: int,
+    alternatives: int,
+) -> Texts:
+    """The agents that write now read and write `branches` texts at each place, and the alternatives."""
     texts = Texts(prompts, {}, {})
     for group in groups:
-        group.histories.read([prompt for agent in group.agents for prompt in prompts[agent]])
         places = len(prompts[group.agents[0]])
         rows = range(len(group.agents) * places)
-        if alternatives:
+        writes = group.agents[0] in writing
+        if writes:
+            group.histories.read([prompt for agent in group.agents for prompt in prompts[agent]])
+        if writes and alternatives:
             aside = _write_aside(group, len(rows), alternatives)
             texts.aside.update(zip(group.agents, _chunks(aside, places), strict=True))
         if branches > 1:
             group.histories = group.histories.pick([k for k in rows for _ in range(branches)])
-        moves = _chunks(group.histories.write(), places * branches)
-        texts.moves.update(zip(group.agents, moves, strict=True))
+        if writes:
+            moves = _chunks(group.histories.write(), places * branches)
+            texts.moves.update(zip(group.agents, moves, strict=True))
+        elif alternatives:
+            texts.aside.update((agent, [[""]] * places) for agent in group.agents)
     return texts
 
 
@@ -202,9 +225,10 @@ def _joint_turn(
         for p in range(len(places))
         for choice in choices
     ]
-    moves = [{agent: texts.moves[agent][k] for agent, k in source.items()} for source in sources]
+    moves = [{agent: written[source[agent]] for agent, written in texts.moves.items()} for source in sources]
+    silent = dict.fromkeys(task.agents, "")
     turns = [
-        (places[p].state, {agent: move.text for agent, move in written.items()})
+        (places[p].state, silent | {agent: move.text for agent, move in written.items()})
         for p, written in zip(at, moves, strict=True)
     ]
     nodes = []

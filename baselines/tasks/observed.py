@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from collm_envs import Item, Scene, Score, Task, in_parallel, silence
+from collm_envs import Item, Scene, Score, Task, in_parallel, most_chars, silence, takes_turns, writers
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Observed:
         self.agents, self.max_turns, self.revision = task.agents, task.max_turns, task.revision
         self.reward_range, self.players = task.reward_range, task.players
         self.parallel_play = in_parallel(task)
+        if takes_turns(task):  # else everyone always writes, and has no need of the verb
+            self.writers = self._writers
 
     def items(self, split: str) -> Sequence[Item]:
         return [observed(item, ()) for item in self.task.items(split)]
@@ -39,6 +41,8 @@ class Observed:
 
     def prompt(self, state: Reading, agent: str) -> str:
         query = self.task.prompt(state.inner, agent)
+        if agent not in writers(self.task, state.inner):
+            return query
         if state.turn >= len(state.texts):
             return query
         return self.template.format(query=query, text=state.texts[state.turn])
@@ -54,6 +58,12 @@ class Observed:
 
     def default_text(self, state: Reading, agent: str) -> str:
         return silence(self.task, state.inner, agent)
+
+    def most_chars(self, state: Reading) -> int | None:
+        return most_chars(self.task, state.inner)
+
+    def _writers(self, state: Reading) -> tuple[str, ...]:
+        return writers(self.task, state.inner)
 
     def scene(self, state: Reading) -> Scene:
         return self.task.scene(state.inner)

@@ -148,7 +148,7 @@ def joint_histories(path: Sequence[Node], lm: LM) -> list[Segment]:
     written: dict[str, str] = {}
     for node in path:
         text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in written.items())
-        text += "".join(f"[{agent} reads]\n{prompt}\n" for agent, prompt in node.prompts.items())
+        text += "".join(f"[{agent} reads]\n{node.prompts[agent]}\n" for agent in node.moves)
         ids = lm.renderer.text_ids(text, first=not out)
         out.append(Segment(out[-1] if out else None, ids))
         written = {agent: move.text for agent, move in node.moves.items()}

@@ -8,7 +8,7 @@ names the file and line (or row), the expected and the actual value.  Nothing is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,8 @@ class Source:
     """{required text column: other names it may have}"""
     extra: tuple[str, ...] = ()
     """optional columns of the published schema (numbers or text), kept if a row has them"""
+    nested: Mapping[str, Callable[[Any, str], Any]] = field(default_factory=dict)
+    """{optional column of lists: its check, (value, where) -> value}"""
     id_column: str = "id"
     """column with the item's id, unique within a split; without it the id is made of split and position"""
     builtin: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +124,9 @@ def _item(source: Source, row: GivenRow, spare_id: str) -> Item:
     for column in source.extra:
         if value.get(column) is not None:
             data[column] = _checked(source, row, column, (str, int, float))
+    for column, check in source.nested.items():
+        if value.get(column) is not None:
+            data[column] = check(value[column], f"{source.task}: {row.where}: column {column!r}")
     if value.get(source.id_column) is None:
         return Item(spare_id, data)
     return Item(str(_checked(source, row, source.id_column, (str, int))), data)

@@ -29,6 +29,7 @@ from collm_envs.policies.journal import Journal, Paid, mended, open_journal
 from collm_envs.policies.seat import SECONDS, Policy, Reply, Seat, Weighed
 from collm_envs.policies.specs import take_seat
 from collm_envs.record import Record, read, record, unique
+from collm_envs.task import writers
 from collm_envs.vector import VecEnv
 
 
@@ -191,15 +192,16 @@ def _play(
                 if silent_rounds == 2:
                     raise RuntimeError(f"no more texts from {failure.agent}: {failure.error}")
             if playing:
-                vec.step([_texts(replies.get(k, {})) for k in range(len(vec))])
+                vec.step([_texts(vec, replies[k]) if k in replies else None for k in range(len(vec))])
             for k, some in replies.items():
                 playing[k].usage.append({agent: reply.usage for agent, reply in some.items()})
                 if not vec[k].agents:
                     yield _finished(vec[k], playing.pop(k), policies)
 
 
-def _texts(replies: Mapping[str, Reply]) -> dict[str, str]:
-    return {agent: reply.text for agent, reply in replies.items()}
+def _texts(vec: VecEnv, replies: Mapping[str, Reply]) -> dict[str, str]:
+    """A text for every agent: "" for those that did not write."""
+    return {agent: replies[agent].text if agent in replies else "" for agent in vec.task.agents}
 
 
 def _failures(
@@ -229,10 +231,13 @@ def _finished(env: TextEnv, episode: _Episode, policies: Mapping[str, Policy]) -
 def _ask(
     vec: VecEnv, policies: Mapping[str, Policy], playing: Mapping[int, _Episode], journal: Journal | None
 ) -> dict[int, dict[str, Reply]]:
-    """{episode: {agent: reply}}; every policy is called once, for all of its seats."""
+    """{episode: {agent: reply}} of the agents that write now; a policy is called once, for all its seats."""
+    writing = {k: writers(vec.task, vec[k].snapshot) for k in playing}
     replies: dict[int, dict[str, Reply]] = {k: {} for k in playing}
     for policy in {id(policy): policy for policy in policies.values()}.values():
-        places = [(k, agent) for k in playing for agent in policies if policies[agent] is policy]
+        places = [(k, agent) for k in playing for agent in writing[k] if policies[agent] is policy]
+        if not places:
+            continue
         seats = [take_seat(vec[k], agent, policy, playing[k].job.trial) for k, agent in places]
         began = time.perf_counter()
         answered = _act(policy, seats, journal)
@@ -241,7 +246,7 @@ def _ask(
             raise RuntimeError(f"{policy.name}: {len(answered)} replies for {len(seats)} seats")
         for (k, agent), reply in zip(places, answered, strict=True):
             replies[k][agent] = Reply(reply.text, {SECONDS: share, **reply.usage}, reply.error)
-    return {k: {agent: some[agent] for agent in policies} for k, some in replies.items()}
+    return {k: {agent: some[agent] for agent in policies if agent in some} for k, some in replies.items()}
 
 
 def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list[Reply]:

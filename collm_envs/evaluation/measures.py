@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collm_envs.evaluation.headline import score_of
+from collm_envs.evaluation.influence import influence
 from collm_envs.evaluation.stats import Pair, Summary, strata, summary
-from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
+from collm_envs.policies.seat import SECONDS, TOKENS, WAITED, WRITTEN
 from collm_envs.record import Record, TurnRecord
 
 MAX_COUNT = 2**53
@@ -38,14 +39,17 @@ def measures(record: Record) -> dict[str, float]:
     The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
     Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
     answer of a turn, with what an agent `waited` for texts of others); cost is in tokens, where the policies
-    know them.  A measure is left out where a reply lacks it or has no number: an endpoint may say anything.
+    know them.  Where agents talk: `talk_tokens`, written in message rounds, and `influence` of the messages,
+    for teams of scripted players alone.  A measure is left out where a reply lacks it or has no number: an
+    endpoint may say anything.
     """
     if not record.turns:
         raise ValueError(f"record of {record.env}, item {record.item}: no turn was played")
     last = record.turns[-1]
     values = {"score": score_of(record.turns), "return": sum(turn["reward"] for turn in record.turns)}
     values.update(last["metrics"])
-    usages = [[{WAITED: 0.0, **usage} for usage in turn["usage"].values()] for turn in record.turns]
+    replies = [{agent: turn["usage"][agent] for agent in _writers(turn)} for turn in record.turns]
+    usages = [[{WAITED: 0.0, **usage} for usage in turn.values()] for turn in replies]
 
     def known(name: str) -> bool:
         return all(_counts(usage.get(name)) for turn in usages for usage in turn)
@@ -59,7 +63,17 @@ def measures(record: Record) -> dict[str, float]:
     for name in TOKENS:
         if known(name):
             values[name] = float(sum(usage[name] for turn in usages for usage in turn))
+    messages = [t for t, turn in enumerate(record.turns) if "talk_round" in turn["metrics"]]
+    if messages and known(WRITTEN):
+        values["talk_tokens"] = float(sum(usage[WRITTEN] for t in messages for usage in usages[t]))
+    if messages and (effect := influence(record)) is not None:
+        values["influence"] = effect
     return values
+
+
+def _writers(turn: TurnRecord) -> list[str]:
+    """The agents that took part in a step: in some tasks others only wait."""
+    return [agent for agent in turn["usage"] if turn["prompts"][agent] or turn["texts"][agent]]
 
 
 def _counts(value: Any) -> bool:

@@ -40,7 +40,8 @@ def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None =
     parts.append(_texts(scenes[0].texts) if scenes else "")
     for t in range(len(turns)):
         before, after = scenes[t : t + 2] if scenes else (Scene(), Scene())
-        world = pair(after, target, f"after turn {t + 1}") if voxels else ""
+        acted = voxels and not _is_message_round(turns[t])
+        world = pair(after, target, f"after turn {t + 1}") if acted else ""
         parts.append(_turn(record, t, world, _texts(_fresh(before, after, turns[t]))))
     parts.append(_provenance(record))
     title = f"{record['item']} · {record['env']}"
@@ -104,11 +105,20 @@ def _turn(record: Row, t: int, world: str, texts: str) -> str:
     lanes = "".join(
         lane(turn, agent, policy, colour(k)) for k, (agent, policy) in enumerate(record["agents"].items())
     )
+    if _is_message_round(turn):
+        earned = (
+            f"message round {number(turn['metrics']['talk_round'], 0)}: the others read what is said here"
+        )
     return (
         f'<section id="turn-{t + 1}"><header><h2>Turn {t + 1}</h2>'
         f'<span class="quiet">{earned}</span></header>'
         f'{world}<div class="lanes">{lanes}</div>{_verdicts(turn["verdicts"])}{texts}</section>'
     )
+
+
+def _is_message_round(turn: Row) -> bool:
+    """Whether the agents only spoke (`collm_envs.wrappers.talk`)."""
+    return "talk_round" in turn["metrics"]
 
 
 def _verdicts(verdicts: Mapping[str, str]) -> str:

@@ -52,6 +52,8 @@ class Recorded:
             for agent in record.agents:
                 history: list[str] = []
                 for t, turn in enumerate(record.turns):
+                    if not turn["prompts"][agent] and not turn["texts"][agent]:
+                        continue  # others wrote; see TextEnv.history
                     history.append(turn["prompts"][agent])
                     seed = seat_seed(record.item, record.seed, record.trial, agent, t)
                     self._texts[agent, seed, _digest(history)] = turn["texts"][agent]

@@ -280,3 +280,20 @@ def test_data_for_scripts_cannot_end_its_element():
 def test_a_document_escapes_its_title():
     assert "<title>&lt;b&gt;</title>" in document("<b>", "")
     assert escape('a\r\nb\t"<&>\x1b') == "a\nb\t&quot;&lt;&amp;&gt;␛"
+
+
+def test_a_message_round_is_told_from_a_turn_and_has_no_picture_of_its_own():
+    env = collm_envs.make("StrBuild-v1", items=[{"string": "LI"}], talk=1, max_turns=1)
+    env.reset(seed=0)
+    env.step({"agent_0": "mine is an L", "agent_1": "<b>"})
+    env.step({"agent_0": "/setblock 0 0 0 oak_planks", "agent_1": ""})
+    one = record_of(env)
+    html = page(asdict(one), scenes(one))
+    first, second = html.split('<section id="turn-')[1:]
+    assert "message round 1: the others read what is said here" in first
+    assert "mine is an L" in first
+    assert "&lt;b&gt;" in first
+    assert "<figure>" not in first
+    assert "message round" not in second.split("<footer>")[0].replace("Before this turn, message round", "")
+    assert "<figure>" in second
+    Outline(html)

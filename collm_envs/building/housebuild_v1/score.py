@@ -1,0 +1,37 @@
+"""What a house is worth in HouseBuild-v1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from collm_envs.building.world import texture
+from collm_envs.task import Cell
+
+LOST = 0.05
+"""cost of a health point"""
+DEATH = -1.0
+"""reward of the turn in which the last health point is lost"""
+
+
+def house_score(
+    target: Mapping[Cell, str], blocks: Mapping[Cell, str]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """(parts, metrics) of what stands; the parts sum to
+
+        S = 2 right/target - wrong/target
+
+    right: cells that hold a block of the texture that belongs there; wrong: all other blocks.
+    """
+    right = sum(cell in target and texture(target[cell]) == texture(block) for cell, block in blocks.items())
+    inside = sum(cell in target for cell in blocks)
+    wrong, wanted = len(blocks) - right, len(target)
+    either = wanted + len(blocks) - inside
+    parts = {"right": 2.0 * right / wanted, "wrong": 0.0 - wrong / wanted}
+    metrics = {
+        "iou": right / either,
+        "iou_blind": inside / either,
+        "right_blocks": float(right),
+        "wrong_blocks": float(wrong),
+        "target_blocks": float(wanted),
+    }
+    return parts, metrics

@@ -1,0 +1,49 @@
+"""Spiders that come to the site, and who knows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from random import Random
+from typing import NamedTuple
+
+BITE = 2
+"""health points that a spider takes each turn until it is met"""
+
+
+class Spider(NamedTuple):
+    """One spider of an episode."""
+
+    turn: int
+    """when it comes, counted from 1"""
+    x: int
+    z: int
+    strength: int
+    """agents that have to guard its cell in one turn"""
+    watch: int
+    """the number of the agent (from 0) that reads of it"""
+
+
+def draw(
+    seed: int, many: int, turns: int, width: int, depth: int, builders: int, agents: int
+) -> tuple[Spider, ...]:
+    """`many` spiders, one a turn from turn 2, at border cells; in fewer turns fewer come."""
+    rng = Random(f"collm/HouseBuild-v1/spiders/{seed}")
+    border = [
+        (x, z) for x in range(width) for z in range(depth) if x in (0, width - 1) or z in (0, depth - 1)
+    ]
+    when = sorted(rng.sample(range(2, turns + 1), min(many, turns - 1)))
+    found = []
+    for turn in when:
+        x, z = rng.choice(border)
+        strength, watch = rng.randint(1, min(2, builders)), rng.randrange(builders)
+        found.append(Spider(turn, x, z, strength, watch if agents > 1 else 0))
+    return tuple(found)
+
+
+def known(spiders: Sequence[Spider], met: Collection[int], turn: int, agent: int) -> list[Spider]:
+    """The spiders an agent reads of before `turn`: those it watches for that are here or come next."""
+    return [
+        spider
+        for number, spider in enumerate(spiders)
+        if spider.watch == agent and number not in met and spider.turn <= turn + 1
+    ]

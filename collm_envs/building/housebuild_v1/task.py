@@ -1,0 +1,374 @@
+"""HouseBuild-v1: a house of which each agent sees some layers, and spiders of which one agent knows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from collm_envs.building.commands import CommandRules, Fill, parse, unfold_rectangle
+from collm_envs.building.housebuild_v1 import prompts as say
+from collm_envs.building.housebuild_v1.commands import Guard, fill_cells, read_command, shortage
+from collm_envs.building.housebuild_v1.houses import (
+    KINDS,
+    KINDS_EACH,
+    LETTERS,
+    LayeredHouse,
+    generate,
+    house_of,
+    most_needed,
+    ration,
+    read_items,
+)
+from collm_envs.building.housebuild_v1.players import PLAYERS, VOICES
+from collm_envs.building.housebuild_v1.score import DEATH, LOST, house_score
+from collm_envs.building.housebuild_v1.spiders import BITE, Spider, draw, known
+from collm_envs.building.seats import Builder
+from collm_envs.building.stacks import Held, Stacks, holder, own_blocks, put, standing
+from collm_envs.building.strbuild_v1.task import check_builders, check_difficulty
+from collm_envs.building.world import AIR
+from collm_envs.keywords import Frame, choice, real_number, whole_number
+from collm_envs.task import Cell, Item, Rejected, Scene, Score, agent_names
+
+Reward = Literal["dense", "final"]
+View = Literal["split", "all"]
+Prompts = Literal["full", "terse"]
+SIDES = (3, 4, 5, 5, 6, 7)
+TURNS = (4, 6, 8, 8, 10, 12)
+SPIDERS = (1, 1, 2, 3, 3, 4)
+SLACK = (1.5, 1.41, 1.32, 1.23, 1.14, 1.05)
+"""each by difficulty"""
+
+
+@dataclass(frozen=True)
+class State:
+    """A house under construction."""
+
+    item: Item
+    house: LayeredHouse = field(compare=False, repr=False)
+    stock: int
+    """blocks of each kind that there are, placed or not"""
+    spiders: tuple[Spider, ...]
+    hp: int
+    """health points left"""
+    met: frozenset[int] = frozenset()
+    """numbers of the spiders that have left"""
+    turn: int = 0
+    """turns played"""
+    stacks: Stacks = field(default_factory=dict)
+    """what stands"""
+    worth: float = 0.0
+    """S of what stands"""
+    score: Score = field(default_factory=lambda: Score(0.0))
+    """of the last turn"""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """what the agents wrote last"""
+
+
+class SplitHouseBuild:
+    """Several agents build a house; each sees some layers, has some of the blocks, and may have to guard.
+
+    **What each agent sees.**  Turn 1: its place in the team, the size, its blocks and stock, and of n agents
+    agent k the layers y with y mod n = k (`view="all"`: every layer), a letter for each kind of block.  Kind
+    i of the 2 n kinds belongs to agent i mod n.  Later turns: the turn, the health points, its own blocks
+    that stand; never what the others have built, which would be a way of telling each other things without
+    words.  `talk=R` gives them words.  One agent (`num_agents=1`) is the *solo* team: it sees everything and
+    has the blocks, the command limits and the strength of all `builders`.
+
+    **The house.**  Floor and roof are rings around each other, the layers between them four walls and four
+    corners.  The kind of each part is drawn for each layer anew, so that every layer needs blocks of two
+    agents at least and a layer tells nothing of the next.
+
+    **Spiders.**  From the episode's seed, each in a turn of its own from turn 2, at a border cell (x, z), of
+    strength 1 or 2.  One agent, its watch, reads of it, from the turn before it comes until it leaves.  It
+    leaves when as many agents as its strength write `/guard x z` of its cell in one turn; until then it takes
+    2 health points a turn of `player_hp`.  At 0 the episode ends.
+
+    **What each agent writes.**  Lines `/fill x1 y1 z1 x2 y2 z2 block` (corners in any order; a block of its
+    own or air), at most `max_commands` a turn, or one `/guard x z`: an agent that guards builds nothing that
+    turn, its other lines are refused ("on guard").  Of each kind there are `slack` times the house's cells
+    over n blocks (or what the house needs, where that is more); a fill beyond the stock is refused whole.
+    What is built stays.  Where another agent's block stands, one's own waits behind it and counts for nothing
+    (listed as refused, "held by agent_1", though not to the agent).  Lines that cannot be used cost nothing.
+
+    **Terse prompts.**  `prompts="terse"`: a line `1/2 8 A=oak_planks:19 C=white_concrete:19` (agent 1 of 2, 8
+    commands, letter, block, stock), the size, a line `y0 AAB/AAB/CCB` for each layer seen (rows from z = 0),
+    `spider 3 2,0 2` (turn, cell, strength) for each spider known.  Later: `2 hp=5` and own blocks by layer.
+    `yxzxzA` means a /fill of one layer, with blanks between where a number has two digits, `-` for air.
+
+    **Reward**, shared.  The worth of what stands:
+
+        S = 2 right/target - wrong/target
+
+    right: cells that hold a block of the texture that belongs there; wrong: all other blocks, in or outside
+    the house.  `reward="dense"`: S less S before the turn, less 0.05 for each health point lost in it;
+    `reward="final"`: S at the last turn less 0.05 for each point lost since the start, 0 before.  On the turn
+    that takes the last health point the reward is -1 in both.  Example: of 26 cells one agent fills 4 right
+    and the other 2 wrong while a spider that nobody meets takes 2 points: 2 * 4/26 - 2/26 - 0.1 = 0.1308.
+
+    **Metrics.**  iou (of right textures), iou_blind (of any blocks, as in v0), `worth` (S), hp, spiders_met,
+    guards_wasted (guards of this turn where no spider left), survived, wasted (lines refused), stock_left.
+
+    **Difficulty** 1 to 6: houses of 3x3x3, 4, 5, 5, 6 and 7x7x7; 1, 1, 2, 3, 3 and 4 spiders; 4, 6, 8, 8, 10
+    and 12 turns; slack 1.5 down to 1.05.
+
+    **Players.**  expert (says its layers and spiders, builds what it knows), mute (the same without a word;
+    to guess a kind loses), solo (knows everything), noisy, random; see `studies/results/v1_players.md`.
+
+    **End.**  After `max_turns` turns, or without health points.
+
+    **Data and licence.**  Generated: `n` houses to train on and `n_eval` others, from `houses_seed`.
+    `items=[{"layers": [["AB", "BA"], ["..", "A."]]}]` takes your own (layers from the ground up).
+
+    **Source and where we differ.**  HouseBuild-v0 (arXiv:2601.21972), where all agents see the whole house
+    and may place every block, the world is empty again at every turn, and one `/kill` of anybody ends all
+    danger.
+
+    **Versions.**  v1: this task.
+    """
+
+    revision = 1
+    players = PLAYERS
+    voices = VOICES
+
+    def __init__(
+        self,
+        *,
+        items: Any = None,
+        num_agents: int = 2,
+        builders: int | None = None,
+        difficulty: int = 1,
+        max_turns: int | None = None,
+        spiders: int | None = None,
+        player_hp: int = 5,
+        max_commands: int = 8,
+        reward: Reward = "dense",
+        view: View = "split",
+        slack: float | None = None,
+        n: int = 128,
+        n_eval: int = 32,
+        houses_seed: int = 0,
+        prompts: Prompts = "full",
+        self_contained: bool = False,
+    ):
+        self.agents = agent_names(num_agents)
+        self.builders = check_builders(builders, num_agents, len(KINDS) // KINDS_EACH)
+        self.difficulty = check_difficulty(difficulty)
+        self.reward: Reward = choice("reward", reward, get_args(Reward))
+        self.view: View = choice("view", view, get_args(View))
+        self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
+        self.player_hp = whole_number("player_hp", player_hp, least=1)
+        self.spiders = (
+            SPIDERS[difficulty - 1] if spiders is None else whole_number("spiders", spiders, least=0)
+        )
+        self.slack = SLACK[difficulty - 1] if slack is None else real_number("slack", slack)
+        if not 1 <= self.slack <= 100:
+            raise ValueError(f"slack: need a number of 1 to 100, got {slack!r}")
+        self.frame = Frame(
+            max_turns=TURNS[difficulty - 1] if max_turns is None else max_turns,
+            self_contained=self_contained,
+        )
+        self.max_turns = self.frame.max_turns
+        kinds = KINDS[: KINDS_EACH * self.builders]
+        self.blocks = tuple(kinds[k::num_agents] for k in range(num_agents))
+        hands = self.builders if num_agents == 1 else 1
+        self.limit = whole_number("max_commands", max_commands, least=1) * hands
+        self.seats = tuple(Builder(k + 1, num_agents, self.blocks[k], self.limit) for k in range(num_agents))
+        for name, value in (("n", n), ("n_eval", n_eval)):
+            whole_number(name, value, least=1)
+        whole_number("houses_seed", houses_seed)
+        if items is None:
+            self._items = generate(n, n_eval, SIDES[difficulty - 1], self.builders, self.slack, houses_seed)
+        else:
+            self._items = read_items(items, self.builders)
+        self._houses = {item.id: house_of(item) for split in ("train", "eval") for item in self._items[split]}
+        self._rules: dict[tuple[Cell, int], CommandRules] = {}
+        self.reward_range = self._range()
+
+    def items(self, split: str) -> Sequence[Item]:
+        """The houses of a split: {"layers": [[row, ...], ...]}."""
+        return self._items[split]
+
+    def start(self, item: Item, seed: int) -> State:
+        """An empty site; the spiders are drawn from `seed`."""
+        house = self._houses.get(item.id)
+        if house is None or list(map(list, house.layers)) != [list(rows) for rows in item.data["layers"]]:
+            house = house_of(item)
+        width, _, depth = house.size
+        spiders = draw(seed, self.spiders, self.max_turns, width, depth, self.builders, len(self.agents))
+        stock = max(most_needed(house), ration(house, self.builders, self.slack))
+        return State(item, house, stock, spiders, self.player_hp)
+
+    def seen_layers(self, state: State, k: int) -> frozenset[int]:
+        """The layers that agent k sees."""
+        heights = range(state.house.size[1])
+        if self.view == "all":
+            return frozenset(heights)
+        return frozenset(y for y in heights if y % len(self.agents) == k)
+
+    def prompt(self, state: State, agent: str) -> str:
+        """The task at turn 1, then health and own blocks; and the spiders this agent watches for."""
+        k = self.agents.index(agent)
+        terse, turn = self.prompts == "terse", state.turn + 1
+        opening = self._opening(state, k) if state.turn == 0 or self.frame.repeats_prompt else ""
+        if state.turn == 0:
+            message = opening
+        else:
+            own = own_blocks(state.stacks, k)
+            if terse:
+                message = say.terse_turn(state.house, own, turn, state.hp)
+            else:
+                message = say.full_turn(state.house, own, turn, self.max_turns, state.hp)
+        spiders = known(state.spiders, state.met, turn, k)
+        if spiders:
+            message += "\n" + (say.terse_spiders(spiders) if terse else say.full_spiders(spiders, turn))
+        if state.turn == 0:
+            return message
+        return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
+
+    def play(self, state: State, texts: Mapping[str, str]) -> State:
+        """Guards first, then every agent's commands, agent by agent on what stands."""
+        stacks = dict(state.stacks)
+        accepted: dict[str, list[str]] = {}
+        rejected: dict[str, list[Rejected]] = {}
+        guards: Counter[tuple[int, int]] = Counter()
+        for k, agent in enumerate(self.agents):
+            commands, rejected[agent] = parse(texts[agent], self._rules_of(state.house.size, k))
+            guard = next((command for command in commands if isinstance(command, Guard)), None)
+            if guard is None:
+                accepted[agent] = self._build(stacks, k, commands, state.stock, rejected[agent])
+                continue
+            accepted[agent] = [guard.line]
+            guards[guard.x, guard.z] += self.builders if len(self.agents) == 1 else 1
+            rejected[agent] += [Rejected(c.line, "on guard") for c in commands if c is not guard]
+        return self._scored(state, stacks, guards, texts, accepted, rejected)
+
+    def score(self, state: State) -> Score:
+        """What the last turn earned."""
+        return state.score
+
+    def done(self, state: State) -> bool:
+        """After the last turn, or without health points."""
+        return state.turn >= self.max_turns or state.hp <= 0
+
+    def scene(self, state: State) -> Scene:
+        """The site and the house."""
+        return Scene(size=state.house.size, blocks=standing(state.stacks), target=state.house.cells)
+
+    def _build(
+        self,
+        stacks: dict[Cell, tuple[Held, ...]],
+        k: int,
+        commands: Sequence[Fill],
+        stock: int,
+        rejected: list[Rejected],
+    ) -> list[str]:
+        """Carry an agent's fills out; the lines that counted.  Those that did not are added to `rejected`."""
+        accepted = []
+        own = own_blocks(stacks, k)
+        left = dict.fromkeys(self.blocks[k], stock)
+        for block in own.values():
+            left[block] -= 1
+        for fill in commands:
+            if why := shortage(fill, own, left):
+                rejected.append(Rejected(fill.line, why))
+                continue
+            free = fill.block in AIR
+            for cell in fill_cells(fill):
+                if cell in own:
+                    left[own.pop(cell)] += 1
+                if fill.block not in AIR:
+                    own[cell] = fill.block
+                    left[fill.block] -= 1
+                put(stacks, k, cell, fill.block)
+                free = free or holder(stacks, cell) == k
+            if free:
+                accepted.append(fill.line)
+            else:
+                other = holder(stacks, fill.low)
+                rejected.append(Rejected(fill.line, f"held by {self.agents[other or 0]}"))
+        return accepted
+
+    def _scored(
+        self,
+        state: State,
+        stacks: Stacks,
+        guards: Mapping[tuple[int, int], int],
+        texts: Mapping[str, str],
+        accepted: Mapping[str, list[str]],
+        rejected: Mapping[str, list[Rejected]],
+    ) -> State:
+        turn = state.turn + 1
+        here = {
+            number: spider
+            for number, spider in enumerate(state.spiders)
+            if number not in state.met and spider.turn <= turn
+        }
+        left = frozenset(n for n, spider in here.items() if guards.get(spider[1:3], 0) >= spider.strength)
+        lost = min(state.hp, BITE * (len(here) - len(left)))
+        hp, met = state.hp - lost, state.met | left
+        useful = {state.spiders[number][1:3] for number in left}
+        parts, metrics = house_score(state.house.cells, standing(stacks))
+        worth = sum(parts.values())
+        parts, reward = self._reward(state, parts, worth, hp, lost)
+        placed = sum(map(len, stacks.values()))
+        metrics |= {
+            "worth": worth,
+            "hp": float(hp),
+            "spiders_met": float(len(met)),
+            "guards_wasted": float(sum(many for cell, many in guards.items() if cell not in useful)),
+            "survived": float(hp > 0),
+            "wasted": float(sum(map(len, rejected.values()))),
+            "stock_left": float(state.stock * KINDS_EACH * self.builders - placed),
+        }
+        score = Score(reward, parts, metrics, accepted, rejected)
+        return replace(
+            state, turn=turn, stacks=stacks, worth=worth, hp=hp, met=met, score=score, texts=dict(texts)
+        )
+
+    def _reward(
+        self, state: State, parts: Mapping[str, float], worth: float, hp: int, lost: int
+    ) -> tuple[dict[str, float], float]:
+        """(parts, reward) of a turn."""
+        if hp == 0:
+            return {"death": DEATH}, DEATH
+        if self.reward == "dense":
+            entered = {"change": worth - state.worth, "health": 0.0 - LOST * lost}
+        elif state.turn + 1 < self.max_turns:
+            entered = {}
+        else:
+            entered = {**parts, "health": 0.0 - LOST * (self.player_hp - hp)}
+        return entered, float(sum(entered.values()))
+
+    def _opening(self, state: State, k: int) -> str:
+        seat, seen = self.seats[k], self.seen_layers(state, k)
+        if self.prompts == "terse":
+            return say.terse_opening(state.house, seat, state.stock, seen)
+        return say.full_opening(state.house, seat, state.stock, seen, self.max_turns, self.player_hp)
+
+    def _rules_of(self, size: Cell, k: int) -> CommandRules:
+        if (size, k) not in self._rules:
+            width, height, depth = size
+            marks = {LETTERS[KINDS.index(block)]: block for block in self.blocks[k]} | {"-": "air"}
+            self._rules[size, k] = CommandRules(
+                limit=self.limit,
+                blocks=frozenset(self.blocks[k]) | {"air"},
+                low=(0, 0, 0),
+                high=(width - 1, height - 1, depth - 1),
+                read=read_command,
+                unfold=unfold_rectangle if self.prompts == "terse" else None,
+                marks=marks,
+            )
+        return self._rules[size, k]
+
+    def _range(self) -> tuple[float, float]:
+        """Smallest and largest reward of a turn over all items."""
+        worst = 0.0
+        for house in self._houses.values():
+            width, height, depth = house.size
+            worst = min(worst, -width * height * depth / len(house.cells))
+        bitten = LOST * self.player_hp
+        if self.reward == "dense":
+            return min(DEATH, worst - 2.0 - bitten), 2.0 - worst
+        return min(DEATH, worst - bitten), 2.0
