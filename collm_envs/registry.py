@@ -92,7 +92,7 @@ def spec(id: str) -> EnvSpec:
 
 def home(spec: EnvSpec) -> str:
     """The module to import before `make(spec.id)`; "" for the environments of this package."""
-    if any(spec.id == known.id for known in _TABLE):
+    if any(spec.id == other.id for other in _TABLE):
         return ""
     module = _homes.get(spec.id, spec.entry_point.partition(":")[0])
     return "" if module == "__main__" else module
@@ -100,9 +100,11 @@ def home(spec: EnvSpec) -> str:
 
 def _nearest(id: str) -> str:
     """The known id most like this one in lower case; "" where only the version is alike."""
-    stems = {known.lower().rpartition("-v")[0] for known in _specs}
+    stems = {known_id.lower().rpartition("-v")[0] for known_id in _specs}
     near = difflib.get_close_matches(re.sub(r"-v\d*$", "", id), stems, n=1)
-    by_fold = {known.lower(): known for known in _specs if known.lower().rpartition("-v")[0] in near}
+    by_fold = {
+        known_id.lower(): known_id for known_id in _specs if known_id.lower().rpartition("-v")[0] in near
+    }
     best = difflib.get_close_matches(id, by_fold, n=1, cutoff=0.0)
     return by_fold[best[0]] if best else ""
 
@@ -155,7 +157,7 @@ def pprint_registry() -> None:
 
 
 def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
-    known, build, names = spec(id), task_class(id), parameters(id)
+    base, build, names = spec(id), task_class(id), parameters(id)
     for name in kwargs:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
@@ -163,8 +165,8 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
             raise TypeError(f"{id}: no keyword {name!r}{hint}")
     if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
         kwargs = {**kwargs, "items": storable(kwargs["items"])}
-    merged = copy.deepcopy({**known.kwargs, **kwargs})
-    return _build(build, copy.deepcopy(merged)), EnvSpec(known.id, known.entry_point, merged, known.summary)
+    merged = copy.deepcopy({**base.kwargs, **kwargs})
+    return _build(build, copy.deepcopy(merged)), EnvSpec(base.id, base.entry_point, merged, base.summary)
 
 
 def _default_frame(declared: Mapping[str, inspect.Parameter]) -> Frame | None:

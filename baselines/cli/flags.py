@@ -37,8 +37,8 @@ def check_flags(who: str, fields: Mapping[str, str], args: Sequence[str]) -> Non
         if flag in MORE or name in fields or fields.get(name.removeprefix("no_")) == "bool":
             _check_value(flag, fields.get(name, ""), value)
             continue
-        known = ["--" + field.replace("_", "-") for field in fields]
-        raise ValueError(f"{who} has no setting {flag}{nearest(flag, known)}")
+        known_flags = ["--" + field.replace("_", "-") for field in fields]
+        raise ValueError(f"{who} has no setting {flag}{nearest(flag, known_flags)}")
 
 
 def check_values(fields: Mapping[str, str], args: Sequence[str]) -> None:

@@ -31,12 +31,14 @@ METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score", "pass rate": "pas
 """measure of the paper -> metric of ours, a share of 1"""
 BY_METHOD: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     env: {
-        METRICS[one.measure]: {
-            method: value for (_, method), value in zip(METHODS, one.values, strict=True) if value is not None
+        METRICS[line.measure]: {
+            method: value
+            for (_, method), value in zip(METHODS, line.values, strict=True)
+            if value is not None
         }
-        for one in some
+        for line in lines
     }
-    for env, some in REPORTED.items()
+    for env, lines in REPORTED.items()
 }
 """environment -> metric -> the paper's row -> percent"""
 COSTS = {
@@ -61,16 +63,16 @@ class Report:
 
 
 def main(args: Sequence[str]) -> None:
-    asked = flags(Report, args, "collm report")
-    if not asked.dirs:
+    settings = flags(Report, args, "collm report")
+    if not settings.dirs:
         raise ValueError("which folders? collm report DIR...")
-    rows = collect(asked.dirs, lambda why: print(f"left out: {why}", file=sys.stderr))
-    asked.out.mkdir(parents=True, exist_ok=True)
+    rows = collect(settings.dirs, lambda why: print(f"left out: {why}", file=sys.stderr))
+    settings.out.mkdir(parents=True, exist_ok=True)
     files = {"tables.md": markdown, "tables.tex": latex, "measures.csv": measures_csv}
     for name, write in files.items():
-        (asked.out / name).write_text(write(rows), encoding="utf-8")
-    (asked.out / "index.html").write_text(page(rows, asked.title), encoding="utf-8")
-    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {asked.out / 'index.html'}")
+        (settings.out / name).write_text(write(rows), encoding="utf-8")
+    (settings.out / "index.html").write_text(page(rows, settings.title), encoding="utf-8")
+    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
 
 
 def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -129,16 +131,16 @@ def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     for row in rows:
         if row.name in ("random", "expert"):
             scales.setdefault((row.env, row.keywords), {}).setdefault(row.name, row.returns[0])
-    scales = {place: ends for place, ends in scales.items() if len({*ends.values()}) == 2}
-    found: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    scales = {env_key: ends for env_key, ends in scales.items() if len({*ends.values()}) == 2}
+    returns_by_method: dict[str, dict[tuple[str, str], np.ndarray]] = {}
     for row, name in zip(rows, _methods(rows), strict=True):
-        if ends := scales.get(place := (row.env, row.keywords)):
+        if ends := scales.get(env_key := (row.env, row.keywords)):
             scaled = (np.array(row.returns) - ends["random"]) / (ends["expert"] - ends["random"])
-            found.setdefault(name, {})[place] = scaled
+            returns_by_method.setdefault(name, {})[env_key] = scaled
     cells = []
-    for name, places in found.items():
-        if len(places) == len(scales) > 1:
-            total = across([*places.values()])
+    for name, returns in returns_by_method.items():
+        if len(returns) == len(scales) > 1:
+            total = across([*returns.values()])
             between = "" if total.low is None else f" [{total.low:.3f}, {total.high:.3f}]"
             cells.append([name, f"{total.iqm:.3f}{between}", f"{total.mean:.3f}"])
     return ["method", "IQM", "mean"], sorted(cells, key=lambda line: -float(line[1].split()[0]))
@@ -177,7 +179,7 @@ TOGETHER = (
 
 def markdown(rows: Sequence[Row]) -> str:
     """The tables as Markdown."""
-    parts = [f"## {env}\n\n{_pipes(*wide(env, some))}" for env, some in _by_env(rows).items()]
+    parts = [f"## {env}\n\n{_pipes(*wide(env, env_rows))}" for env, env_rows in _by_env(rows).items()]
     parts.append(NOTE)
     columns, cells = together(rows)
     if cells:
@@ -197,8 +199,8 @@ def latex(rows: Sequence[Row]) -> str:
         | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     )
     parts = []
-    for env, some in _by_env(rows).items():
-        columns, cells = wide(env, some)
+    for env, env_rows in _by_env(rows).items():
+        columns, cells = wide(env, env_rows)
         lines = [" & ".join(cell.translate(escapes) for cell in line) + r" \\" for line in [columns, *cells]]
         body = "\n".join([lines[0], r"\hline", *lines[1:]])
         align = "ll" + "r" * (len(columns) - 2)
@@ -234,14 +236,14 @@ def measures_csv(rows: Sequence[Row]) -> str:
 def page(rows: Sequence[Row], title: str) -> str:
     """The page: for each environment its table, learning curves and command lines."""
     parts = []
-    for env, some in _by_env(rows).items():
-        columns, cells = wide(env, some)
-        commands = "\n\n".join(f"# {row.name}\n{row.command}" for row in some)
+    for env, env_rows in _by_env(rows).items():
+        columns, cells = wide(env, env_rows)
+        commands = "\n\n".join(f"# {row.name}\n{row.command}" for row in env_rows)
         shown = table(columns, [[_kept_whole(cell) for cell in line] for line in cells])
-        alike = {row.keywords for row in some}
-        note = alike.pop() if len(alike) == 1 else ""
+        keyword_texts = {row.keywords for row in env_rows}
+        note = keyword_texts.pop() if len(keyword_texts) == 1 else ""
         repeat = prose("To repeat these rows:"), code(commands)
-        parts.append(section(env, shown, *_charts(some), *repeat, note=note))
+        parts.append(section(env, shown, *_charts(env_rows), *repeat, note=note))
     parts.insert(0, prose(NOTE))
     columns, cells = together(rows)
     if cells:

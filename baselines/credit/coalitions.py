@@ -30,14 +30,14 @@ def worth(
     replays: Replays, nodes: Sequence[Node], coalitions: Iterable[Iterable[str]]
 ) -> dict[Coalition, Tensor]:
     """v(S): a turn's reward with the texts of the agents in S and silence from the others.   -> (B,) each"""
-    some = [frozenset(coalition) for coalition in coalitions]
+    unique = [frozenset(coalition) for coalition in coalitions]
     turns = [
         (node.before, {agent: text for agent, text in texts_of(node).items() if agent in S})
         for node in nodes
-        for S in some
+        for S in unique
     ]
-    table = rewards(replays, turns).reshape(len(nodes), len(some))
-    return dict(zip(some, table.unbind(1), strict=True))
+    table = rewards(replays, turns).reshape(len(nodes), len(unique))
+    return dict(zip(unique, table.unbind(1), strict=True))
 
 
 def difference(replays: Replays, nodes: Sequence[Node]) -> Tensor:

@@ -89,10 +89,10 @@ class Features:
 
 def extract(replays: Replays, nodes: Sequence[Node], pairs: bool = False) -> Features:
     """The features of these joint turns; `pair` is empty without `pairs`."""
-    found = describe(replays, [turn(node) for node in nodes], pairs)
+    described = describe(replays, [turn(node) for node in nodes], pairs)
     stack = [
         {name: torch.tensor([part[name] for part in column], dtype=torch.float64) for name in column[0]}
-        for column in zip(*found, strict=True)
+        for column in zip(*described, strict=True)
     ]
     return Features(*stack)
 
@@ -113,35 +113,44 @@ def describe(replays: Replays, turns: Sequence[TurnTexts], pairs: bool = False) 
     agents = replays.task.agents
     groups = [(), *((i,) for i in agents), *(combinations(agents, 2) if pairs else ())]
     scores = iter(
-        replays.scores([(one.before, {i: one.texts[i] for i in who}) for one in turns for who in groups])
+        replays.scores(
+            [
+                (turn_texts.before, {i: turn_texts.texts[i] for i in who})
+                for turn_texts in turns
+                for who in groups
+            ]
+        )
     )
-    return [_row(replays.task, one, {frozenset(who): next(scores) for who in groups}, pairs) for one in turns]
+    return [
+        _row(replays.task, turn_texts, {frozenset(who): next(scores) for who in groups}, pairs)
+        for turn_texts in turns
+    ]
 
 
-def _row(task: Task, one: TurnTexts, alone: Mapping[frozenset[str], Score], pairs: bool) -> TurnRow:
+def _row(task: Task, turn_texts: TurnTexts, alone: Mapping[frozenset[str], Score], pairs: bool) -> TurnRow:
     nobody = alone[frozenset()]
-    each = [_facts(alone[frozenset({i})], i, one.texts[i]) for i in task.agents]
+    each = [_facts(alone[frozenset({i})], i, turn_texts.texts[i]) for i in task.agents]
     feat = {name: tuple(facts[name] for facts in each) for name in each[0]}
     pair = {}
     if pairs:
         rewards = {who: float(score.reward) for who, score in alone.items()}
         pair["reward"] = tuple(tuple(rewards[frozenset({i, j})] for j in task.agents) for i in task.agents)
-    still = [_facts(nobody, i, silence(task, one.before, i)) for i in task.agents]
+    still = [_facts(nobody, i, silence(task, turn_texts.before, i)) for i in task.agents]
     silent = {name: tuple(facts[name] for facts in still) for name in still[0]}
-    return TurnRow(_context(task, one, nobody.reward), feat, pair, silent)
+    return TurnRow(_context(task, turn_texts, nobody.reward), feat, pair, silent)
 
 
-def _context(task: Task, one: TurnTexts, silent: float) -> dict[str, float | tuple[float, ...]]:
+def _context(task: Task, turn_texts: TurnTexts, silent: float) -> dict[str, float | tuple[float, ...]]:
     worst, best = task.reward_range
-    accepted, rejected = (one.last.accepted, one.last.rejected) if one.last else ({}, {})
+    accepted, rejected = (turn_texts.last.accepted, turn_texts.last.rejected) if turn_texts.last else ({}, {})
     return {
         "agents": float(len(task.agents)),
-        "turn": float(one.number),
+        "turn": float(turn_texts.number),
         "turns": float(task.max_turns),
         "worst": float(worst),
         "best": float(best),
         "silent": float(silent),
-        "last": float(one.last.reward) if one.last else 0.0,
+        "last": float(turn_texts.last.reward) if turn_texts.last else 0.0,
         "last_accepted": tuple(float(len(accepted.get(agent, ()))) for agent in task.agents),
         "last_rejected": tuple(float(len(rejected.get(agent, ()))) for agent in task.agents),
     }

@@ -80,7 +80,7 @@ def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
     if reasons:
         raise Refused("\n".join(dict.fromkeys(reasons)))
     named = list(_named(tree))
-    return {place: tuple(sorted({n for p, n in named if p == place})) for place in PLACES}
+    return {argument: tuple(sorted({n for p, n in named if p == argument})) for argument in PLACES}
 
 
 def mode_of(source: str) -> Mode:
@@ -90,18 +90,18 @@ def mode_of(source: str) -> Mode:
     except (SyntaxError, ValueError) as error:
         raise Refused(f"no Python: {error}") from None
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    found = [mode for mode in get_args(Mode) if mode in names]
-    if len(found) != 1:
-        raise Refused(f"need one function called {', '.join(MODES)}; got {found or 'none'}")
-    return found[0]
+    modes = [mode for mode in get_args(Mode) if mode in names]
+    if len(modes) != 1:
+        raise Refused(f"need one function called {', '.join(MODES)}; got {modes or 'none'}")
+    return modes[0]
 
 
-def check_names(read: Mapping[str, Collection[str]], known: Mapping[str, Collection[str]]) -> None:
+def check_names(read: Mapping[str, Collection[str]], available: Mapping[str, Collection[str]]) -> None:
     """Refuse a function that reads what the environment does not have."""
-    for place, names in read.items():
-        for name in sorted(set(names) - set(known[place])):
-            there = ", ".join(known[place]) or "nothing"
-            raise Refused(f"{place}[{name!r}] is unknown: {place} has {there}")
+    for argument, names in read.items():
+        for name in sorted(set(names) - set(available[argument])):
+            there = ", ".join(available[argument]) or "nothing"
+            raise Refused(f"{argument}[{name!r}] is unknown: {argument} has {there}")
 
 
 def _depth(tree: ast.AST) -> int:
@@ -112,15 +112,15 @@ def _depth(tree: ast.AST) -> int:
 
 
 def _signature(tree: ast.Module, mode: str) -> Iterator[str]:
-    want = f"def {mode}({', '.join(MODES[mode])})"
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == mode]
-    if len(found) != 1:
-        yield f"need one function `{want}`, got {len(found)} of that name"
+    signature = f"def {mode}({', '.join(MODES[mode])})"
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == mode]
+    if len(functions) != 1:
+        yield f"need one function `{signature}`, got {len(functions)} of that name"
         return
-    got = tuple(arg.arg for arg in found[0].args.args)
-    if got != MODES[mode]:
-        what = f"got `def {mode}({', '.join(got)})`{_own_action(mode, got)}"
-        yield f"line {found[0].lineno}: need `{want}`, {what}"
+    parameters = tuple(arg.arg for arg in functions[0].args.args)
+    if parameters != MODES[mode]:
+        what = f"got `def {mode}({', '.join(parameters)})`{_own_action(mode, parameters)}"
+        yield f"line {functions[0].lineno}: need `{signature}`, {what}"
 
 
 def _own_action(mode: str, names: Collection[str]) -> str:
@@ -167,17 +167,17 @@ def _number(node: ast.expr) -> bool:
 
 def _names(tree: ast.Module, mode: str) -> Iterator[str]:
     """Names that are not known, and inputs that are not read by name."""
-    known = {*BUILTINS, *(p for p in PLACES if p in MODES[mode])}
+    bound = {*BUILTINS, *(p for p in PLACES if p in MODES[mode])}
     good: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            known |= {node.name, *(arg.arg for arg in node.args.args)} - {*PLACES}
+            bound |= {node.name, *(arg.arg for arg in node.args.args)} - {*PLACES}
         elif isinstance(node, ast.ImportFrom):
-            known |= {alias.name for alias in node.names}
+            bound |= {alias.name for alias in node.names}
             for alias in node.names:
                 yield from _taken(alias.name, node.lineno)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            known.add(node.id)
+            bound.add(node.id)
         elif _by_name(node):
             good.add(id(node.value))  # type: ignore[attr-defined]
     for node in ast.walk(tree):
@@ -189,7 +189,7 @@ def _names(tree: ast.Module, mode: str) -> Iterator[str]:
                 yield f"{where}`{node.id}` is not given in mode {mode}{_own_action(mode, [node.id])}"
             elif node.id in PLACES and id(node) not in good:
                 yield f'{where}read `{node.id}` by name, as {node.id}["..."], and nothing else of it'
-            elif node.id not in known:
+            elif node.id not in bound:
                 yield f"{where}`{node.id}` is not known here"
         elif isinstance(node, (ast.FunctionDef, ast.arg)):
             name = node.name if isinstance(node, ast.FunctionDef) else node.arg

@@ -54,22 +54,22 @@ class Pinned(NamedTuple):
 
         Raises Refused for a function of form "state" that fails at a state, naming it.
         """
-        given = {field: fields[field] for field in self.reads}
+        read_fields = {field: fields[field] for field in self.reads}
         if self.manifest["form"] == "state":
-            columns = {field: frozen(x.tolist()) for field, x in given.items()}
+            columns = {field: frozen(x.tolist()) for field, x in read_fields.items()}
             states = range(len(next(iter(fields.values()))))  # of all fields: it may read none
             rows = [{field: column[b] for field, column in columns.items()} for b in states]
-            said = [self._numbers(name, b, row) for b, row in enumerate(rows)]
-            if len({len(each) for each in said}) != 1:
+            results = [self._numbers(name, b, row) for b, row in enumerate(rows)]
+            if len({len(each) for each in results}) != 1:
                 raise Refused(f"{self.name}: {name} gives more numbers at some states than at others")
-            return torch.tensor(said)
+            return torch.tensor(results)
         with torch.no_grad():
-            return self.functions[name](given)
+            return self.functions[name](read_fields)
 
     def _numbers(self, name: str, b: int, row: Mapping[str, Any]) -> list[float]:
         try:
-            said = self.functions[name](row)
-            return [float(x) for x in (said if isinstance(said, (list, tuple)) else [said])]
+            result = self.functions[name](row)
+            return [float(x) for x in (result if isinstance(result, (list, tuple)) else [result])]
         except language.FAILURES as error:
             what = f"{type(error).__name__}: {error}"
             raise Refused(f"{self.name}: {name} of state {b} ({row}): {what}") from None
@@ -171,13 +171,15 @@ def review(path: Path, reviewed_by: str) -> None:
 
 def check_reads(function: Pinned, fields: Mapping[str, Any]) -> None:
     """Refuse a function that reads fields, or shapes of fields, that this environment does not have."""
-    for field, want in function.reads.items():
+    for field, shape in function.reads.items():
         if field not in fields:
             raise Refused(f"{function.name}: reads {field!r}, the environment has {sorted(fields)}")
-        got = fields[field].shape
-        if len(got) != len(want) or any(w is not None and w != g for w, g in zip(want, got, strict=True)):
+        actual = fields[field].shape
+        if len(actual) != len(shape) or any(
+            w is not None and w != g for w, g in zip(shape, actual, strict=True)
+        ):
             raise Refused(
-                f"{function.name}: reads {field!r} of shape {want}, the environment's is {list(got)}"
+                f"{function.name}: reads {field!r} of shape {shape}, the environment's is {list(actual)}"
             )
 
 

@@ -48,7 +48,7 @@ class Written(NamedTuple):
         and agent, for a function that fails, and for weights that are negative, below the floor or do not
         sum to 1.
         """
-        there = {place: list(getattr(features, place)) for place in PLACES}
+        there = {argument: list(getattr(features, argument)) for argument in PLACES}
         try:
             check_names(self.reads, there)
         except Refused as why:
@@ -56,13 +56,13 @@ class Written(NamedTuple):
         rows = features.rows()
         turns = zip(rows, rewards.tolist(), strict=True)
         out = [self._numbers(b, row, reward) for b, (row, reward) in enumerate(turns)]
-        found = torch.tensor(out, dtype=torch.float64)
+        values = torch.tensor(out, dtype=torch.float64)
         if self.mode == "weights":
-            pinned.check_weights(found, (len(rows), int(rows[0].ctx["agents"])), self.name)  # type: ignore
-        elif not bool(torch.isfinite(found).all()):
-            b, i = (~torch.isfinite(found)).nonzero()[0].tolist()
+            pinned.check_weights(values, (len(rows), int(rows[0].ctx["agents"])), self.name)  # type: ignore
+        elif not bool(torch.isfinite(values).all()):
+            b, i = (~torch.isfinite(values)).nonzero()[0].tolist()
             raise Refused(f"{self.name}: {self.mode} of turn {b}, agent {i} is {out[b][i]}")
-        return found.to(rewards)
+        return values.to(rewards)
 
     def _numbers(self, b: int, row: TurnRow, reward: float) -> list[float]:
         agents = int(row.ctx["agents"])  # type: ignore[arg-type]
@@ -70,8 +70,8 @@ class Written(NamedTuple):
         for i, call in enumerate(calls(self.mode, row, agents, reward)):
             where = f"{self.name}: {self.mode} of turn {b}" + f", agent {i}" * (self.mode == "baseline")
             try:
-                said = self.function(*call)
-                values += [float(x) for x in ([said] if self.mode == "baseline" else said)]
+                result = self.function(*call)
+                values += [float(x) for x in ([result] if self.mode == "baseline" else result)]
             except FAILURES as error:
                 raise Refused(f"{where}: {type(error).__name__}: {error}") from None
         if len(values) != agents:
@@ -108,9 +108,9 @@ def load(name: str | Path) -> Written:
     facts = file.manifest
     if facts["form"] != "turn":
         raise Refused(f"{file.name}: its functions are for a mixer, not for the credit of text agents")
-    reads: dict[str, list[str]] = {place: [] for place in PLACES}
+    reads: dict[str, list[str]] = {argument: [] for argument in PLACES}
     for field in file.reads:
-        place, _, read = field.partition(".")
-        reads[place].append(read)
+        argument, _, read = field.partition(".")
+        reads[argument].append(read)
     function = file.functions[facts["mode"]]
     return Written(file.name, facts["mode"], function, facts["alpha"], reads, file.sha256)

@@ -79,7 +79,7 @@ class Conversations:
                 if len(live) <= SHRINK * len(rows):
                     self._put_back(rows, memory, start)
                     kept = torch.tensor(live, device=device)
-                    memory, start = memory.pick(kept), memory.seen.shape[1]
+                    memory, start = memory.pick(kept), memory.mask.shape[1]
                     token, rows = token[kept], [rows[row] for row in live]
                 real = torch.tensor([[not done[k]] for k in rows], device=device)
                 logits = policy.engine.forward(token[:, None], real, memory)
@@ -126,7 +126,7 @@ class Conversations:
             raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
         limit = self.policy.limit
         room = limit.tokens - self.policy.sampling.max_new_tokens
-        held = int(self.memory.seen[k].sum()) + len(self.unread[k])
+        held = int(self.memory.mask[k].sum()) + len(self.unread[k])
         if held + len(ids) <= room:
             self.heads[k] = Message(head, ids, message)
             self.unread[k] = self.unread[k] + ids
@@ -141,7 +141,7 @@ class Conversations:
         fresh = self._without_oldest(Message(head, ids, message), room)
         self.heads[k] = fresh
         self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
-        self.memory.seen[k] = False  # the row is read again from its new beginning
+        self.memory.mask[k] = False  # the row is read again from its new beginning
 
     def _without_oldest(self, head: Message, room: int) -> Segment:
         """A fresh history of the newest whole turns that fit into `room` tokens."""

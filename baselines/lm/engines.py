@@ -1,8 +1,8 @@
 """Token by token: key-value memory that outlives a turn, and two engines that read it.
 
-Rows of a batch share columns.  A row that has nothing to say in a column holds a hole there: the column is
-not `seen` by it, and positions count only what is.  So histories of different lengths grow side by side, rows
-can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
+Rows of a batch share columns.  Where a row has no token in a column, its `mask` is False there: nothing
+attends to that cell, and positions do not count it.  So histories of different lengths grow side by side,
+rows can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
 
 `engine_for(model)` gives the own forward pass for plain Llama-shaped models (Llama, Qwen2, Qwen3) and the
 model's own modules for everything else; both return the same logits (tests compare them, and a short text
@@ -39,11 +39,11 @@ class Engine(Protocol):
 def _positions_and_mask(real: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
     """Positions (B, T) of new tokens among what each row has seen, and who may attend to what."""
     B, T = real.shape
-    past = memory.seen
+    past = memory.mask
     positions = (past.sum(1, keepdim=True) + real.cumsum(1) - 1).clamp(min=0)
-    memory.seen = torch.cat([past, real], dim=1)
+    memory.mask = torch.cat([past, real], dim=1)
     if T == 1:
-        return positions, memory.seen[:, None, None, :]
+        return positions, memory.mask[:, None, None, :]
     causal = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
     new = causal & real[:, None, :]
     new = new | torch.eye(T, dtype=torch.bool, device=real.device)  # a padding token sees itself: no NaN
@@ -72,7 +72,7 @@ class ModuleEngine:
         positions, full = _positions_and_mask(real, memory)
         masks = {"full_attention": full}
         if "sliding_attention" in self.kinds:
-            keys = (memory.seen.cumsum(1) - 1).clamp(min=0)
+            keys = (memory.mask.cumsum(1) - 1).clamp(min=0)
             near = positions[:, None, :, None] - keys[:, None, None, :] < self.window
             masks["sliding_attention"] = full & near
         if self.attention == "eager":  # it adds the mask to the scores
@@ -230,9 +230,9 @@ def difference(engine: Engine, model: Any) -> float:
             ids = torch.tensor([[0] * (width - len(part)) + part for part in parts], device=model.device)
             real = torch.tensor([[False] * (width - len(part)) + [True] * len(part) for part in parts])
             logits = engine.forward(ids, real.to(model.device), memory)
-        wanted = [
+        expected_rows = [
             model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
             for text in texts
         ]
-    whole = torch.stack(wanted).float()
-    return float((logits.float() - whole).abs().max() / whole.abs().max().clamp(min=1.0))
+    expected = torch.stack(expected_rows).float()
+    return float((logits.float() - expected).abs().max() / expected.abs().max().clamp(min=1.0))

@@ -115,10 +115,10 @@ def _check_safetensors(file: Path) -> None:
         ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"model file {file}: is not a safetensors file (its header: {error})") from error
-    wanted = 8 + length + max(ends, default=0)
-    if size != wanted:
+    expected_size = 8 + length + max(ends, default=0)
+    if size != expected_size:
         raise ValueError(
-            f"model file {file}: has {size} bytes of the {wanted} its header names; download it again"
+            f"model file {file}: has {size} bytes of the {expected_size} its header names; download it again"
         )
 
 

@@ -54,12 +54,12 @@ DEVICE: Mapping[str, Callable[[str], Any]] = {"device": str, "bf16": _truth}
 CHOICES = {"history": ("full", "last turn"), "overflow": ("raise", "drop")}
 
 
-def parse(rest: str, env: TextEnv | None = None) -> HF:
+def parse(text: str, env: TextEnv | None = None) -> HF:
     """The policy of "FOLDER_OR_NAME?setting=value&...".  `tiny` needs the `env` it is to play.
 
     Raises ValueError for what cannot be loaded.
     """
-    model, _, query = rest.partition("?")
+    model, _, query = text.partition("?")
     if not model:
         raise ValueError("hf: need a model folder or name, e.g. hf:runs/x/agent_0 or hf:Qwen/Qwen3-1.7B")
     settings = _read(query)
@@ -77,7 +77,7 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
         model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
     network, tokenizer = load(model, device, dtype=dtype)
-    return HF(LM(f"hf:{rest}", network, tokenizer, sampling, context))
+    return HF(LM(f"hf:{text}", network, tokenizer, sampling, context))
 
 
 def _read(query: str) -> dict[str, Any]:

@@ -39,10 +39,10 @@ def load(
     A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
     folder or file and what is wrong with it.
     """
-    place = _place(name)
+    source = _place(name)
     with _named(name):
         tokenizer = AutoTokenizer.from_pretrained(
-            place, trust_remote_code=False, local_files_only=_is_local(place)
+            source, trust_remote_code=False, local_files_only=_is_local(source)
         )
     model = _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
@@ -123,24 +123,24 @@ def _place(name: str) -> str:
     return name
 
 
-def _is_local(place: str) -> bool:
+def _is_local(source: str) -> bool:
     """Whether to read this from the disk alone: a folder, or without the hub what is in the hub's cache."""
-    return Path(place).is_dir() or not hub_answers()
+    return Path(source).is_dir() or not hub_answers()
 
 
 def _network(
     name: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...] = ()
 ) -> Any:
     """A model with the adapter, if `name` holds one, merged into its base; `above` are adapters on top."""
-    place = _place(name)
-    if place in above:
+    source = _place(name)
+    if source in above:
         raise ValueError(f"model {name!r}: is an adapter whose base is itself")
-    local = _is_local(place)
-    if find_adapter_config_file(place, local_files_only=local) is not None:
-        return _merged(place, dtype, tokenizer, above)
+    local = _is_local(source)
+    if find_adapter_config_file(source, local_files_only=local) is not None:
+        return _merged(source, dtype, tokenizer, above)
     with _named(name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            place, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
+            source, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
         )
     model, report = loaded
     missing = sorted(report["missing_keys"])
@@ -150,36 +150,36 @@ def _network(
 
 
 def _merged(
-    place: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...]
+    source: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...]
 ) -> Any:
     """The base of an adapter with the adapter in its weights: an ordinary model that stands in no folder."""
     from peft import PeftConfig, PeftModel
 
-    with _named(place):
-        config = PeftConfig.from_pretrained(place, local_files_only=_is_local(place))
+    with _named(source):
+        config = PeftConfig.from_pretrained(source, local_files_only=_is_local(source))
     if config.is_prompt_learning or config.task_type not in ("CAUSAL_LM", None):
         kind = str(config.peft_type).removeprefix("PeftType.")
         raise ValueError(
-            f"model {place!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be "
+            f"model {source!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be "
             "merged into a causal language model"
         )
     base = str(config.base_model_name_or_path)
-    beside = Path(place) / BASE
+    beside = Path(source) / BASE
     if not Path(base).is_dir() and beside.is_dir():
         base = str(beside)  # its folder has been moved
-    model = _network(base, dtype, tokenizer, (*above, place))
+    model = _network(base, dtype, tokenizer, (*above, source))
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))  # as peft's AutoPeftModel does
     ids = torch.arange(8)[None] % model.get_input_embeddings().weight.shape[0]
-    with _named(place), warnings.catch_warnings(), torch.no_grad():
+    with _named(source), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # advice to whoever wrote the adapter; the logits are compared below
         warnings.filterwarnings("error", message="Found missing adapter keys")
-        wrapped = PeftModel.from_pretrained(model, place, local_files_only=_is_local(place)).eval()
+        wrapped = PeftModel.from_pretrained(model, source, local_files_only=_is_local(source)).eval()
         trained = wrapped(input_ids=ids).logits
         model = wrapped.merge_and_unload()
         far = (model(input_ids=ids).logits - trained).abs().max() / trained.abs().max().clamp(min=1)
     if not far <= (1e-3 if dtype == torch.float32 else 0.1):
-        raise ValueError(f"model {place!r}: merged into its base, this adapter computes other logits")
+        raise ValueError(f"model {source!r}: merged into its base, this adapter computes other logits")
     if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
         model.config.get_text_config().tie_word_embeddings = False  # the adapter has parted them
     model.requires_grad_(True)  # peft has frozen it

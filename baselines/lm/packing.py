@@ -63,7 +63,7 @@ def rows(segments: Sequence[Segment]) -> list[Row]:
     Turns of one conversation share a row; branches of a tree repeat their common past, and it is asked for
     only in the first of them.
     """
-    asked = {id(segment): k for k, segment in enumerate(segments)}
+    indices = {id(segment): k for k, segment in enumerate(segments)}
     inner: set[int] = set()  # segments that some asked-for segment continues
     for segment in segments:
         parent = segment.parent
@@ -78,7 +78,7 @@ def rows(segments: Sequence[Segment]) -> list[Row]:
         for segment in leaf.chain():
             start = len(row.ids)
             row.ids += segment.ids
-            k = asked.pop(id(segment), None)
+            k = indices.pop(id(segment), None)
             if k is not None:
                 row.spans.append(Span(k, start, len(row.ids)))
         out.append(row)
@@ -95,12 +95,12 @@ def batches(segments: Sequence[Segment], max_tokens: int, device: torch.device |
     start = 0
     while start < len(ordered):
         width = len(ordered[start].ids)
-        some = ordered[start : start + max(1, max_tokens // width)]
-        ids = torch.zeros(len(some), width, dtype=torch.long)
-        for k, row in enumerate(some):
+        chunk = ordered[start : start + max(1, max_tokens // width)]
+        ids = torch.zeros(len(chunk), width, dtype=torch.long)
+        for k, row in enumerate(chunk):
             ids[k, : len(row.ids)] = torch.tensor(row.ids)
-        yield Batch(ids.to(device), some)
-        start += len(some)
+        yield Batch(ids.to(device), chunk)
+        start += len(chunk)
 
 
 def scored(batch: Batch) -> Scored:
@@ -128,7 +128,7 @@ def scored(batch: Batch) -> Scored:
 
 def ends(batch: Batch) -> tuple[Tensor, Tensor, list[int]]:
     """Row and column of the last token of every asked-for segment, and the segments' indices."""
-    places = [(r, span.stop - 1, span.index) for r, row in enumerate(batch.rows) for span in row.spans]
-    row, column, index = zip(*places, strict=True)
+    positions = [(r, span.stop - 1, span.index) for r, row in enumerate(batch.rows) for span in row.spans]
+    row, column, index = zip(*positions, strict=True)
     device = batch.ids.device
     return torch.tensor(row, device=device), torch.tensor(column, device=device), list(index)

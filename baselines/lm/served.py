@@ -51,9 +51,9 @@ def reach(config: Any) -> Reach:
     values = config.get_text_config().to_dict()
     limits = [Reach(values[name], name) for name in POSITIONS if isinstance(values.get(name), int)]
     rope = values.get("rope_parameters") or {}
-    for one in [rope, *(part for part in rope.values() if isinstance(part, dict))]:
-        if one.get("rope_type") == "longrope":
-            original = one.get("original_max_position_embeddings")
+    for parameters in [rope, *(part for part in rope.values() if isinstance(part, dict))]:
+        if parameters.get("rope_type") == "longrope":
+            original = parameters.get("original_max_position_embeddings")
             limits.append(Reach(original, "original_max_position_embeddings"))
     return min(limits, key=lambda limit: limit.tokens, default=Reach(UNLIMITED, "no limit"))
 

@@ -18,9 +18,9 @@ SMALL = 3_000_000
 
 @dataclass
 class _Process:
-    """What this process was asked for and has loaded."""
+    """Threads chosen by hand, parameters of the largest model, and torch's own number."""
 
-    asked: int = 0
+    chosen: int = 0
     largest: int = 0
     own: int = 0
     """torch's number before we changed it: OMP_NUM_THREADS, or the machine's cores"""
@@ -36,7 +36,7 @@ def ask(threads: int) -> None:
     """
     if threads < 0:
         raise ValueError(f"threads must be 1 or more, or 0 for as many as the model is worth, got {threads}")
-    _process.asked = threads
+    _process.chosen = threads
 
 
 def fit(model: nn.Module) -> None:
@@ -45,6 +45,6 @@ def fit(model: nn.Module) -> None:
 
     _process.own = _process.own or torch.get_num_threads()
     _process.largest = max(_process.largest, sum(p.numel() for p in model.parameters()))
-    threads = _process.asked or (1 if _process.largest < SMALL else _process.own)
+    threads = _process.chosen or (1 if _process.largest < SMALL else _process.own)
     if threads != torch.get_num_threads():
         torch.set_num_threads(threads)

@@ -57,8 +57,8 @@ class Encoder:
     def encode(self, before: str, content: str, after: str) -> list[int]:
         """Ids of the three strings joined; control tokens come from `before` and `after` alone."""
         ids = self.ids(before + content + after)
-        wanted = self._marks_of_template(before) + self._marks_of_template(after)
-        if self._marks_in(ids) == wanted and not self._spells_unknown(content):
+        expected_marks = self._marks_of_template(before) + self._marks_of_template(after)
+        if self._marks_in(ids) == expected_marks and not self._spells_unknown(content):
             return ids
         head, tail = self._last_mark(before), self._first_mark(after)
         text = before[head:] + content + after[:tail]

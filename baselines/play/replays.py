@@ -46,16 +46,16 @@ class Replays:
 
     def scores(self, turns: Sequence[Turn]) -> list[Score]:
         """What each of these turns earns."""
-        whole = [
+        full_turns = [
             (state, {a: texts[a] if a in texts else silence(self.task, state, a) for a in self.task.agents})
             for state, texts in turns
         ]
-        missing = {key: turn for turn in whole if (key := self._key(*turn)) not in self._known}
+        missing = {key: turn for turn in full_turns if (key := self._key(*turn)) not in self._known}
         afters = play_turns(self.task, list(missing.values()))
         for (key, (state, _)), after in zip(missing.items(), afters, strict=True):
             self._known[key] = state, self.task.score(after)
         self.played += len(missing)
-        return [self._known[self._key(*turn)][1] for turn in whole]
+        return [self._known[self._key(*turn)][1] for turn in full_turns]
 
     def _key(self, state: Any, texts: Mapping[str, str]) -> tuple[Any, ...]:
         return id(state), *(texts[agent] for agent in self.task.agents)

@@ -171,14 +171,14 @@ def _texts(groups: Sequence[Group], prompts: dict[str, list[str]], branches: int
     texts = Texts(prompts, {}, {})
     for group in groups:
         group.histories.read([prompt for agent in group.agents for prompt in prompts[agent]])
-        places = len(prompts[group.agents[0]])
-        rows = range(len(group.agents) * places)
+        count = len(prompts[group.agents[0]])
+        rows = range(len(group.agents) * count)
         if alternatives:
             aside = _write_aside(group, len(rows), alternatives)
-            texts.aside.update(zip(group.agents, _chunks(aside, places), strict=True))
+            texts.aside.update(zip(group.agents, _chunks(aside, count), strict=True))
         if branches > 1:
             group.histories = group.histories.pick([k for k in rows for _ in range(branches)])
-        moves = _chunks(group.histories.write(), places * branches)
+        moves = _chunks(group.histories.write(), count * branches)
         texts.moves.update(zip(group.agents, moves, strict=True))
     return texts
 

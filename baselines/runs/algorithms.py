@@ -51,10 +51,10 @@ def module_of(name: str) -> str:
     module = f"baselines.{name}" if (FOLDER / f"{name}.py").is_file() else name
     spec = find(module)
     if spec is None:
-        known = names()
-        near = f"; did you mean {_near(name, known)!r}?" if _near(name, known) else ""
-        wanted = f"one of {', '.join(known)}, or a module of your own, as package.module"
-        raise ValueError(f"algorithm must be {wanted}, got {name!r}{near}")
+        known_names = names()
+        near = f"; did you mean {_near(name, known_names)!r}?" if _near(name, known_names) else ""
+        expected = f"one of {', '.join(known_names)}, or a module of your own, as package.module"
+        raise ValueError(f"algorithm must be {expected}, got {name!r}{near}")
     if spec.origin is None or not spec.origin.endswith(".py"):
         raise ValueError(f"{module} is no algorithm: it is no Python file")
     check_contract(module, lacking(_parsed(Path(spec.origin)), CONTRACT))
@@ -83,14 +83,14 @@ def check_contract(module: str, parts: Sequence[str], why: str = "") -> None:
         raise ValueError(f"{module} is no algorithm to train: it lacks {', '.join(parts)} ({rule})")
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known_names: Sequence[str]) -> str:
     """The end of an error message: "; did you mean 'x'?", or all the known names."""
-    near = _near(name, known)
-    return f"; did you mean {near!r}?" if near else f"; there are {', '.join(known)}"
+    near = _near(name, known_names)
+    return f"; did you mean {near!r}?" if near else f"; there are {', '.join(known_names)}"
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
+def _near(name: str, known_names: Sequence[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known_names, n=1)), "")
 
 
 def find(module: str) -> ModuleSpec | None:
@@ -105,10 +105,10 @@ def find(module: str) -> ModuleSpec | None:
         raise  # the package is there, and lacks something that it imports
 
 
-def lacking(tree: ast.Module, wanted: Sequence[str]) -> list[str]:
-    """Those of the `wanted` names that a module's source does not bind."""
+def lacking(tree: ast.Module, required: Sequence[str]) -> list[str]:
+    """Those of the `required` names that a module's source does not bind."""
     bound = set(_bound(tree))
-    return [] if "*" in bound else [name for name in wanted if name not in bound]
+    return [] if "*" in bound else [name for name in required if name not in bound]
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

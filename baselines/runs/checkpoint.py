@@ -42,8 +42,10 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     os.replace(draft, target)
     _flush(folder)
-    whole = [at for at in steps(folder) if at <= step]  # later ones were damaged, or we would be past them
-    for at in set(steps(folder)) - set(whole[-keep:]):
+    kept_steps = [
+        at for at in steps(folder) if at <= step
+    ]  # later ones were damaged, or we would be past them
+    for at in set(steps(folder)) - set(kept_steps[-keep:]):
         shutil.rmtree(folder / f"step-{at:08d}", ignore_errors=True)
     return target
 

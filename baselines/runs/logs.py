@@ -46,8 +46,8 @@ SHOWN = {
 
 def check_extras(config: RunSettings) -> None:
     """Raise ModuleNotFoundError, with its `name`, for a package that these settings need and lack."""
-    wanted = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
-    for package in (name for name, asked in wanted.items() if asked):
+    needed = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
+    for package in (name for name, used in needed.items() if used):
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:  # without an origin: a mere folder of that name
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)

@@ -34,8 +34,8 @@ class Field(NamedTuple):
             return {name: list(self.shapes[name]) for name in read["ctx"]}
         shapes: dict[str, list[int | None]] = {"feat": [None], "pair": [None, None]}
         return {
-            f"{place}.{name}": shapes.get(place, [None] if name in PER_AGENT else [])
-            for place, names in read.items()
+            f"{argument}.{name}": shapes.get(argument, [None] if name in PER_AGENT else [])
+            for argument, names in read.items()
             for name in names
         }
 
@@ -50,8 +50,8 @@ class Bench(NamedTuple):
     def judge(self, source: str) -> tuple[Admitted, Numbers]:
         """Gates and numbers of one function; Refused with the reason."""
         contexts, config = self.field.contexts, self.config
-        found = admit(self.sandbox, source, config.mode, contexts, config.seed)
-        return found, measure(found, contexts, config.alpha)
+        admitted = admit(self.sandbox, source, config.mode, contexts, config.seed)
+        return admitted, measure(admitted, contexts, config.alpha)
 
     def facts(self, found: Admitted, numbers: Numbers) -> dict[str, Any]:
         """What the .json of a function that passed says beside its hash and names."""

@@ -44,13 +44,13 @@ def play_game(name: str, states: int, seed: int) -> GameTurns:
     while len(rows) < states:
         number = rng.getrandbits(31)
         plan = [_joint(game, rng) for _ in range(MOST_TURNS)]
-        seen, got = episode(game, number, plan)
-        ends.append(_row(game, seen[-1]))
-        t = rng.randrange(len(got))
+        states_seen, step_rewards = episode(game, number, plan)
+        ends.append(_row(game, states_seen[-1]))
+        t = rng.randrange(len(step_rewards))
         for _ in range(GROUP):
             plan[t] = _joint(game, rng)
             earned = sum(episode(game, number, plan)[1][t:])
-            rows.append(_row(game, seen[t]))
+            rows.append(_row(game, states_seen[t]))
             rewards.append(earned)
             truth.append([influence(game, number, plan, t, i, earned) for i in range(n)])
     span = (min(rewards), max(rewards))
@@ -82,14 +82,14 @@ def influence(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i:
 
 def episode(game: Game, seed: int, plan: Sequence[Sequence[int]]) -> tuple[list[np.ndarray], list[float]]:
     """The states before each turn and after the last, and the rewards, as far as the plan and the game go."""
-    seen, got = [game.reset(seed).state], []
+    states_seen, step_rewards = [game.reset(seed).state], []
     for joint in plan:
         outcome = game.step(np.array(joint))
-        seen.append(outcome.view.state)
-        got.append(outcome.reward)
+        states_seen.append(outcome.view.state)
+        step_rewards.append(outcome.reward)
         if outcome.terminated or outcome.truncated:
             break
-    return seen, got
+    return states_seen, step_rewards
 
 
 def _page(name: str, game: Game) -> str:

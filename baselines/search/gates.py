@@ -117,12 +117,12 @@ def _weights(rows: Sequence[TurnRow], w: np.ndarray) -> str:
 
 def steady(trial: Sandboxed, rows: Sequence[TurnRow], rewards: Sequence[float], values: np.ndarray) -> str:
     """Refuse a function that says something else in another process, order or company."""
-    some = [b for b in reversed(range(len(rows))) if b % 3]
-    again = trial.numbers([rows[b] for b in some], [rewards[b] for b in some])
-    for k, i in np.argwhere(again != values[some]):
-        b, got = some[k], f"{again[k, i]:.6g} in another process, after other turns"
+    sample = [b for b in reversed(range(len(rows))) if b % 3]
+    again = trial.numbers([rows[b] for b in sample], [rewards[b] for b in sample])
+    for k, i in np.argwhere(again != values[sample]):
+        b, second_value = sample[k], f"{again[k, i]:.6g} in another process, after other turns"
         raise Refused(
-            f"steady: {where(b, rows, i)}: {values[b, i]:.6g}, and {got}: "
+            f"steady: {where(b, rows, i)}: {values[b, i]:.6g}, and {second_value}: "
             "it must depend on its arguments alone"
         )
     return "the same in another process and order"
@@ -133,8 +133,8 @@ def blind(mode: str, values: np.ndarray, changed: np.ndarray, contexts: Contexts
     if not contexts.changes:
         return "a game's state is known before anybody acts"
     for k, (b, i, _, _) in enumerate(contexts.changes):
-        mine = [i] if mode == "baseline" else range(contexts.agents)
-        for j in mine:
+        checked_agents = [i] if mode == "baseline" else range(contexts.agents)
+        for j in checked_agents:
             if changed[k, j] != values[b, j]:
                 moved = f"{values[b, j]:.6g} became {changed[k, j]:.6g} when agent {i} wrote another text"
                 raise Refused(
@@ -192,4 +192,4 @@ def factoredness(values: np.ndarray, changed: np.ndarray, contexts: Contexts) ->
 
 def named(read: Mapping[str, Sequence[str]]) -> str:
     """ctx.turn, feat.reward, ..."""
-    return ", ".join(f"{place}.{name}" for place, names in read.items() for name in names)
+    return ", ".join(f"{argument}.{name}" for argument, names in read.items() for name in names)

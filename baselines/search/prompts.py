@@ -146,11 +146,11 @@ def _inputs(contexts: Contexts, mode: str, n: int) -> Iterator[str]:
             yield _line(contexts, "pair", name, f"[{n} lists of {n} numbers]", PAIR[name])
 
 
-def _line(contexts: Contexts, place: str, name: str, shape: str, meaning: str) -> str:
-    values = np.array([getattr(row, place)[name] for row in contexts.rows], float)
+def _line(contexts: Contexts, argument: str, name: str, shape: str, meaning: str) -> str:
+    values = np.array([getattr(row, argument)[name] for row in contexts.rows], float)
     low, high = values.min(), values.max()
-    seen = f"always {low:.4g} here" if low == high else f"seen from {low:.4g} to {high:.4g}"
-    return f'- {place}["{name}"]: {shape}, {seen}: {meaning}'
+    range_text = f"always {low:.4g} here" if low == high else f"seen from {low:.4g} to {high:.4g}"
+    return f'- {argument}["{name}"]: {shape}, {range_text}: {meaning}'
 
 
 def refused(why: str, again: bool) -> str:
@@ -183,14 +183,18 @@ Write a better function.
 
 
 def noisiest(
-    contexts: Contexts, reads: Mapping[str, Sequence[str]], b: int, agent: int, said: float, silent: float
+    contexts: Contexts, reads: Mapping[str, Sequence[str]], b: int, agent: int, value: float, silent: float
 ) -> str:
     """The turn where a baseline leaves the most noise, in words."""
     row = contexts.rows[b]
-    given = {f"{place}.{name}": getattr(row, place)[name] for place, names in reads.items() for name in names}
+    inputs = {
+        f"{argument}.{name}": getattr(row, argument)[name]
+        for argument, names in reads.items()
+        for name in names
+    }
     return (
         f"It leaves the most noise for agent {agent} in a turn with reward {contexts.rewards[b]:.4g} and "
-        f"these inputs (before masking): {given}. It returned {said:.4g}; without that agent's text the "
+        f"these inputs (before masking): {inputs}. It returned {value:.4g}; without that agent's text the "
         f"reward would have been {silent:.4g}."
     )
 
@@ -231,8 +235,8 @@ Answer with a sentence of reason, then, alone on the last line, the number of th
 def opinion(answer: str, count: int) -> int | None:
     """The candidate's index, from the last line; None where there is no usable opinion."""
     lines = answer.strip().splitlines()
-    found = re.findall(r"\d+", lines[-1]) if lines else []
-    return int(found[0]) - 1 if len(found) == 1 and 1 <= int(found[0]) <= count else None
+    numbers = re.findall(r"\d+", lines[-1]) if lines else []
+    return int(numbers[0]) - 1 if len(numbers) == 1 and 1 <= int(numbers[0]) <= count else None
 
 
 def function(answer: str) -> str:

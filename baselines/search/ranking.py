@@ -46,19 +46,19 @@ class Numbers(NamedTuple):
         return {name: round(x, 4) for name, x in self._asdict().items() if not math.isnan(x)}
 
 
-def measure(found: Admitted, contexts: Contexts, alpha: float) -> Numbers:
+def measure(admitted: Admitted, contexts: Contexts, alpha: float) -> Numbers:
     """The numbers of a function on these turns."""
     R = contexts.rewards[:, None]
     A = centred(R, contexts)
-    if found.mode == "weights":
+    if admitted.mode == "weights":
         size = np.abs(contexts.truth)
         share = size / np.where(size.sum(1) > 0, size.sum(1), 1)[:, None]
-        return Numbers(spearman(found.values, share), _ratio(contexts.agents * found.values * A, A))
-    if found.mode == "baseline":
-        credit = R - found.values
+        return Numbers(spearman(admitted.values, share), _ratio(contexts.agents * admitted.values * A, A))
+    if admitted.mode == "baseline":
+        credit = R - admitted.values
         return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A))
-    credit = (1 - alpha) * R + alpha * found.values
-    part = factoredness(found.values, found.changed, contexts)
+    credit = (1 - alpha) * R + alpha * admitted.values
+    part = factoredness(admitted.values, admitted.changed, contexts)
     return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A), part)
 
 

@@ -46,17 +46,17 @@ TOGETHER = ({"group", "baseline"},)
 """settings that make sense together only: where one is given, none of them is filled in"""
 
 
-def preset(algorithm: str, env: str, given: Set[str]) -> dict[str, Any]:
-    """What to fill in for the embedded model, where the settings `given` are on the command line.
+def preset(algorithm: str, env: str, given_names: Set[str]) -> dict[str, Any]:
+    """What to fill in for the embedded model, where the settings `given_names` are on the command line.
 
     Keywords of the environment that are given stand alone: then nothing that hangs on them is filled in.
     """
-    own = ENVS.get(env) if "env_kwargs" not in given else None
-    found = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}
+    own = ENVS.get(env) if "env_kwargs" not in given_names else None
+    filled = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}
     if own:
-        found = {"env_kwargs": dict(own.env_kwargs), **own.settings, **found}
-    bound = set().union(*(names for names in TOGETHER if names & given))
-    return {name: value for name, value in found.items() if name not in bound | given}
+        filled = {"env_kwargs": dict(own.env_kwargs), **own.settings, **filled}
+    bound = set().union(*(names for names in TOGETHER if names & given_names))
+    return {name: value for name, value in filled.items() if name not in bound | given_names}
 
 
 def is_tiny(model: str, models: Sequence[str]) -> bool:

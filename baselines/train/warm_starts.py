@@ -81,12 +81,12 @@ def make_file(ready: Ready, file: Path) -> None:
 
 
 def main(begins: str = "") -> None:
-    wanted = {file_of(ready): ready for ready in settings()}
-    for file, ready in wanted.items():
+    by_file = {file_of(ready): ready for ready in settings()}
+    for file, ready in by_file.items():
         if not file.is_file() and ready.env.startswith(begins):
             make_file(ready, file)
     for file in tiny.WEIGHTS.glob("*.safetensors"):
-        if not begins and file not in wanted:
+        if not begins and file not in by_file:
             file.unlink()
 
 

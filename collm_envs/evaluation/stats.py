@@ -44,7 +44,7 @@ def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
     if 1 < len(runs) <= FEW_RUNS:
         low, high = student(runs)
     elif scores.size > 1:
-        low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, some] for some in strata])
+        low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, columns] for columns in strata])
     return Summary(float(runs.mean()), low, high, float(iqm(scores.ravel())))
 
 
@@ -62,7 +62,9 @@ def across(strata: Sequence[np.ndarray]) -> Summary:
     """
     values = np.concatenate(strata)
     low, high = bootstrap(strata, iqm) if min(map(len, strata)) > 1 else (None, None)
-    return Summary(float(np.mean([some.mean() for some in strata])), low, high, float(iqm(values)))
+    return Summary(
+        float(np.mean([task_scores.mean() for task_scores in strata])), low, high, float(iqm(values))
+    )
 
 
 def strata(pairs: Sequence[Pair]) -> list[np.ndarray]:
@@ -72,7 +74,7 @@ def strata(pairs: Sequence[Pair]) -> list[np.ndarray]:
         items.setdefault(item, []).append(k)
     if min(map(len, items.values())) < LEAST_OF_STRATUM:
         return [np.arange(len(pairs))]
-    return [np.array(some) for some in items.values()]
+    return [np.array(columns) for columns in items.values()]
 
 
 def mean(values: np.ndarray) -> np.ndarray:
@@ -92,7 +94,7 @@ def bootstrap(
 ) -> tuple[float, float]:
     """95 % percentile interval of a statistic of all strata together, each (n_k,) resampled by itself."""
     rng = np.random.default_rng(SEED)
-    drawn = [some[rng.integers(len(some), size=(DRAWS, len(some)))] for some in strata]
+    drawn = [stratum[rng.integers(len(stratum), size=(DRAWS, len(stratum)))] for stratum in strata]
     low, high = np.percentile(statistic(np.concatenate(drawn, axis=1)), [2.5, 97.5])
     return float(low), float(high)
 

@@ -31,7 +31,7 @@ class Paid(Protocol):
     @property
     def name(self) -> str: ...
 
-    def act_each(self, seats: Sequence[Seat], heard: Callable[[Seat, Reply], None]) -> list[Reply]: ...
+    def act_each(self, seats: Sequence[Seat], notify: Callable[[Seat, Reply], None]) -> list[Reply]: ...
 
 
 def mended(usage: Any) -> Any:
@@ -68,11 +68,11 @@ class Journal:
 
         A reply with an error is not kept: it is worth another try.
         """
-        known = [self._replies.get(_key(policy, seat)) for seat in seats]
-        missing = [seat for seat, reply in zip(seats, known, strict=True) if reply is None]
+        stored = [self._replies.get(_key(policy, seat)) for seat in seats]
+        missing = [seat for seat, reply in zip(seats, stored, strict=True) if reply is None]
         keep = partial(self._keep, policy)
         new = iter(policy.act_each(missing, keep) if missing else ())
-        return [next(new) if reply is None else reply for reply in known]
+        return [next(new) if reply is None else reply for reply in stored]
 
     def note(self, **entry: Any) -> None:
         """Write down what happened, once; a note is no reply and has no `answer`."""

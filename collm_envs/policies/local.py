@@ -64,9 +64,9 @@ class Recorded:
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """The recorded texts; an error where nothing was recorded for a seat."""
-        found = [self._texts.get((seat.agent, seat.seed, _digest(seat.history))) for seat in seats]
+        recorded_texts = [self._texts.get((seat.agent, seat.seed, _digest(seat.history))) for seat in seats]
         missing = f"{self.name} has no text for this episode"
-        return [Reply("", error=missing) if text is None else Reply(text) for text in found]
+        return [Reply("", error=missing) if text is None else Reply(text) for text in recorded_texts]
 
 
 _KEYS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.?)|[\x00-\x08\x0b-\x1f\x7f]")
@@ -141,7 +141,7 @@ def _digest(history: Sequence[str]) -> str:
     return hashlib.sha256("\x00".join(history).encode()).hexdigest()
 
 
-def _human(rest: str) -> Policy:
-    if rest not in ("", "blind"):
-        raise ValueError(f"policy 'human' takes nothing after it but 'blind', got {rest!r}")
-    return Human(blind=rest == "blind")
+def _human(option: str) -> Policy:
+    if option not in ("", "blind"):
+        raise ValueError(f"policy 'human' takes nothing after it but 'blind', got {option!r}")
+    return Human(blind=option == "blind")
