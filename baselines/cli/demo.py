@@ -48,7 +48,7 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class Outcome:
+class StudyResult:
     """What one algorithm's run came to."""
 
     name: str
@@ -84,7 +84,7 @@ def settings(name: str) -> tuple[str, Settings]:
     return kind, algorithm(kind).Config(**SHARED, **own, **RUNS[name])
 
 
-def study(name: str) -> Outcome:
+def study(name: str) -> StudyResult:
     """Train one algorithm and look at the same word before and after."""
     kind, config = settings(name)
     config.out = str(OUT / kind)
@@ -97,7 +97,7 @@ def study(name: str) -> Outcome:
     unseen = summary(play(words.task, eval_starts(words.task, 16), after.policies, "published"))
     env = make("StrBuild-v0", **WORDS)
     chosen = two_letters(env.task)
-    return Outcome(
+    return StudyResult(
         name,
         command(kind, replace(config, out="")),
         read(out / "eval.jsonl"),
@@ -150,7 +150,7 @@ COLUMNS = (
 )
 
 
-def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
+def rows(outcomes: Sequence[StudyResult], expert: float) -> list[list[str]]:
     """One line for each algorithm, as it is shown."""
     out = []
     for outcome in outcomes:
@@ -160,7 +160,7 @@ def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
     return out
 
 
-def write_report(outcomes: Sequence[Outcome], expert: float) -> str:
+def write_report(outcomes: Sequence[StudyResult], expert: float) -> str:
     """The whole report as one HTML page."""
     curves = [
         Curve(o.name, [line["step"] for line in o.curve], [line["return"] for line in o.curve])

@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
-from baselines.cli.report_rows import Row, collect
+from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.terminal import flags
 from collm_envs.evaluation.stats import Summary, across
 from collm_envs.pages.report import chart, code, prose, report, section, side_by_side, spread, table
@@ -75,7 +75,7 @@ def main(args: Sequence[str]) -> None:
     print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
 
 
-def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def wide(env: str, rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]]]:
     """(columns, cells) of an environment's table: ours, the paper's in columns of their own, time and cost.
 
     The paper's rows that nobody has run yet stand below, with nothing but the paper's numbers.
@@ -116,11 +116,11 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _by_env(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _by_env(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
     return {env: [row for row in rows if row.env == env] for env in dict.fromkeys(row.env for row in rows)}
 
 
-def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def together(rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]]]:
     """(columns, cells) over all environments, of the methods that were run on each of them.
 
     A return counts from 0, the random player's on that environment and keywords, to 1, the expert's.
@@ -146,7 +146,7 @@ def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     return ["method", "IQM", "mean"], sorted(cells, key=lambda line: -float(line[1].split()[0]))
 
 
-def _methods(rows: Sequence[Row]) -> list[str]:
+def _methods(rows: Sequence[ReportRow]) -> list[str]:
     """The name of each row's method: the paper's, or its own where a place has several rows of that one.
 
     Rows of one name in one place are numbered from the second on.
@@ -177,7 +177,7 @@ TOGETHER = (
 )
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[ReportRow]) -> str:
     """The tables as Markdown."""
     parts = [f"## {env}\n\n{_pipes(*wide(env, env_rows))}" for env, env_rows in _by_env(rows).items()]
     parts.append(NOTE)
@@ -192,7 +192,7 @@ def _pipes(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def latex(rows: Sequence[Row]) -> str:
+def latex(rows: Sequence[ReportRow]) -> str:
     """The tables as LaTeX tabulars, for no package."""
     escapes = str.maketrans(
         {**{c: f"\\{c}" for c in "&%$#_{}"}, "\\": r"\textbackslash{}"}
@@ -208,7 +208,7 @@ def latex(rows: Sequence[Row]) -> str:
     return "\n\n".join([f"% {NOTE}", *parts]) + "\n"
 
 
-def measures_csv(rows: Sequence[Row]) -> str:
+def measures_csv(rows: Sequence[ReportRow]) -> str:
     """Every measure of every row, one a line, unscaled; the paper's number in percent."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -233,7 +233,7 @@ def measures_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def page(rows: Sequence[Row], title: str) -> str:
+def page(rows: Sequence[ReportRow], title: str) -> str:
     """The page: for each environment its table, learning curves and command lines."""
     parts = []
     for env, env_rows in _by_env(rows).items():
@@ -256,7 +256,7 @@ def _kept_whole(cell: str) -> str:
     return re.sub(r"(?<=\d),? (?=-?\d+\.|seed|pair)", lambda gap: gap[0].replace(" ", "\u00a0"), cell)
 
 
-def _charts(rows: Sequence[Row]) -> list[str]:
+def _charts(rows: Sequence[ReportRow]) -> list[str]:
     """Learning curves, one pair of charts for all runs on the same keywords: only their returns compare."""
     out = []
     for kwargs in dict.fromkeys(row.keywords for row in rows if row.curves):

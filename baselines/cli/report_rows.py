@@ -29,7 +29,7 @@ NO_DIFFERENCE = ("seed", "out", "threads")
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """One method on one environment."""
 
     env: str
@@ -65,7 +65,7 @@ class Played(NamedTuple):
     """of the trained agents that played it"""
 
 
-def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[Row]:
+def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[ReportRow]:
     """The rows of these folders, environment by environment, the best return first.
 
     `left_out` is called with folder and reason of each that is of no use: not begun, cut, of another version.
@@ -129,7 +129,7 @@ def _run(path: Path) -> Path | None:
 
 def _trained_rows(
     folders: Sequence[Path], played: Sequence[Played], skip: Callable[[str], None]
-) -> list[Row]:
+) -> list[ReportRow]:
     """One row for runs that differ in nothing but seed and folder."""
     groups: dict[str, list[Path]] = {}
     for folder in _usable(folders, _run, skip):
@@ -157,7 +157,7 @@ def _trained_rows(
 
 def _trained(
     name: str, paper: str, config: Mapping[str, Any], folders: Sequence[Path], played: Sequence[Played]
-) -> Row:
+) -> ReportRow:
     from baselines.cli.train import command  # with torch, which a report of evaluations does without
     from baselines.runs.run import load_config
 
@@ -185,7 +185,7 @@ def _trained(
         units += f", {len(evaluations[0].measured['return'])} pairs"
     flags = f"--seed $seed{_out_of(folders)}"
     line = f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} {flags}; done"
-    return Row(
+    return ReportRow(
         config["env"],
         _shared(config["env_kwargs"]),
         name,
@@ -270,14 +270,14 @@ def _run_of(record: Record) -> Path | None:
     return run.resolve()
 
 
-def _prompted(evaluation: Played) -> Row:
+def _prompted(evaluation: Played) -> ReportRow:
     """The row of an evaluation of anything but a run's agents."""
     names = list(dict.fromkeys(evaluation.first.agents.values()))
     paper = _protocol(names, len(evaluation.first.agents))
     kind = {"untrained": "single:", "parallel": "parallel:"}.get(paper, "")
     numbers = {measure: summarised([evaluation.measured], measure) for measure in evaluation.measured}
     pairs = len(evaluation.measured["return"])
-    return Row(
+    return ReportRow(
         evaluation.first.env,
         _shared(evaluation.first.kwargs),
         kind + " + ".join(names),

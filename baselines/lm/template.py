@@ -27,7 +27,7 @@ REFUSALS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
 """what a chat template that cannot render a conversation may raise"""
 
 
-class Frame(NamedTuple):
+class Surround(NamedTuple):
     """What a template writes around the content of one message."""
 
     before: str
@@ -180,7 +180,7 @@ class Renderer:
         """A conversation of known words before its `turn`-th message."""
         return [pair for k in range(1, turn) for pair in (("user", _said(k)), ("assistant", _replied(k)))]
 
-    def _probe_message(self, turn: int) -> Frame:
+    def _probe_message(self, turn: int) -> Surround:
         """What stands before the content of the `turn`-th message, from the reply before it on, and after."""
         try:
             text = self._template([*self._past(turn), ("user", _said(turn))], True)
@@ -189,7 +189,7 @@ class Renderer:
         _, reply, behind = text.rpartition(_replied(turn - 1)) if turn > 1 else ("", "-", text)
         before, message, after = behind.partition(_said(turn))
         if reply and message:
-            return Frame(before, after)
+            return Surround(before, after)
         warnings.warn(
             f"the chat template of {self.tokenizer.name_or_path!r} does not write later turns; every message "
             "is rendered as the first is",
@@ -198,7 +198,7 @@ class Renderer:
         before, after = self._frame(1)
         bos = self.tokenizer.bos_token or ""
         eos = self.tokenizer.eos_token or ""
-        return Frame(eos + before.removeprefix(bos), after)
+        return Surround(eos + before.removeprefix(bos), after)
 
     def _content(self, message: str, turn: int) -> str:
         """A message as the template writes it at this turn: some trim it, some change it."""
@@ -211,10 +211,10 @@ class Renderer:
             text = text.rpartition(_replied(turn - 1))[2]
         return _inside(text, before, after, message)
 
-    def _probe_reply(self, turn: int) -> Frame | None:
+    def _probe_reply(self, turn: int) -> Surround | None:
         """What a rendered conversation has before and after its `turn`-th reply; None where it has none."""
         before, reply, after = self._after_message(_replied(turn), turn).partition(_replied(turn))
-        return Frame(before, after) if reply else None
+        return Surround(before, after) if reply else None
 
     def _reply_content(self, text: str, turn: int) -> str:
         """A reply as the template writes it among earlier turns."""

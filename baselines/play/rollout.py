@@ -24,7 +24,7 @@ Joint = Literal["aligned", "cross"]
 """which texts of the agents are played together: the g-th of all of them, or every combination"""
 
 
-class Policy(Protocol):
+class TextPolicy(Protocol):
     """What a rollout needs of whoever writes texts."""
 
     def converse(self, n: int, seed: int) -> Any:
@@ -70,7 +70,7 @@ class Texts(NamedTuple):
 def play(
     task: Task,
     starts: Sequence[Start],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, TextPolicy],
     seed: str,
     *,
     copies: Sequence[int] | int = 1,
@@ -137,7 +137,7 @@ def summary(roots: Sequence[Node]) -> dict[str, float]:
 
 
 def measure(
-    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, Policy]], seed: str
+    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
 ) -> dict[str, float]:
     """Summaries of every line-up by itself, with the same dice: `name/key` for each, `key` for their mean.
 
@@ -151,7 +151,7 @@ def measure(
     return out
 
 
-def _groups(task: Task, policies: Mapping[str, Policy], n: int, seed: str) -> list[Group]:
+def _groups(task: Task, policies: Mapping[str, TextPolicy], n: int, seed: str) -> list[Group]:
     """The agents by policy, each with `n` empty histories."""
     members: dict[int, list[str]] = {}
     for agent in task.agents:

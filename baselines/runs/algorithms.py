@@ -2,7 +2,7 @@
 
 An algorithm is a module with
 
-    Config                       its settings, a dataclass with `to_dict` and the fields of `logs.RunSettings`
+    Config                       its settings, a dataclass with `to_dict` and the fields of `run.RunSettings`
     team(config, subject)        what is trained; it has `step`, `state_dict` and `load_state_dict`
     train(config, subject, team) yields metrics after each of `config.steps` steps
 

@@ -14,7 +14,7 @@ from baselines.cli.progress import Progress
 from collm_envs.files import read_lines, saving, write_whole
 
 
-class RunSettings(Protocol):
+class LogSettings(Protocol):
     """What logs need of a run's settings."""
 
     @property
@@ -44,7 +44,7 @@ SHOWN = {
 """metric -> how the progress bar tells it, where there is one"""
 
 
-def check_extras(config: RunSettings) -> None:
+def check_extras(config: LogSettings) -> None:
     """Raise ModuleNotFoundError, with its `name`, for a package that these settings need and lack."""
     needed = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
     for package in (name for name, used in needed.items() if used):
@@ -59,7 +59,7 @@ class Logs:
     Lines of steps after `step` are dropped first: a resumed run writes them again.
     """
 
-    def __init__(self, out: Path, name: str, config: RunSettings, step: int, quiet: bool):
+    def __init__(self, out: Path, name: str, config: LogSettings, step: int, quiet: bool):
         self.metrics = _Lines(out / "metrics.jsonl", step)
         self.evals = _Lines(out / "eval.jsonl", step)
         self.sinks = _sinks(out, name, config, step)
@@ -140,7 +140,7 @@ class _TensorBoard:
 
 
 class _WandB:
-    def __init__(self, out: Path, name: str, config: RunSettings):
+    def __init__(self, out: Path, name: str, config: LogSettings):
         import wandb  # pyright: ignore[reportMissingImports]  (optional, imported on request)
 
         identity = out / "wandb-id"  # a resumed run goes on with its own page
@@ -163,7 +163,7 @@ class _WandB:
         self.run.finish()
 
 
-def _sinks(out: Path, name: str, config: RunSettings, step: int) -> list[Sink]:
+def _sinks(out: Path, name: str, config: LogSettings, step: int) -> list[Sink]:
     sinks: list[Sink] = []
     if config.tensorboard:
         sinks.append(_TensorBoard(out, step))

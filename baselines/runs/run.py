@@ -32,7 +32,7 @@ from baselines.train.settings import Settings
 from collm_envs.files import one_writer
 
 
-class Learner(Protocol):
+class Trainee(Protocol):
     """What a run trains and keeps: a team of language models, or whatever else counts its steps."""
 
     step: int
@@ -42,7 +42,7 @@ class Learner(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class RunSettings(logs.RunSettings, Protocol):
+class RunSettings(logs.LogSettings, Protocol):
     """What a run needs of an algorithm's settings, which are a dataclass."""
 
     @property
@@ -131,7 +131,7 @@ def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool)
 def follow(
     name: str,
     config: RunSettings,
-    learner: Learner,
+    learner: Trainee,
     steps: Iterator[dict[str, float]],
     measure: Callable[[], dict[str, float]],
     out: Path,
