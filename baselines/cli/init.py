@@ -44,10 +44,10 @@ def main(args: Sequence[str]) -> int:
         raise ValueError(f"need `collm init env NAME` or `collm init algorithm NAME`, got {' '.join(args)!r}")
     kind, name = KINDS[args[0]], args[1]
     files = written(kind, name)
-    check_name(kind, name)
     for file in files:
         if Path(file).exists():
             raise ValueError(f"{file} is there already; nothing was written")
+    check_name(kind, name)
     for file, text in files.items():
         write_whole(Path(file), text)
     print("\n".join(files))

@@ -6,7 +6,7 @@ from chat_stub import serve
 import collm_envs
 from baselines.cli import main
 from baselines.lm import hf
-from baselines.lm.loading import save
+from baselines.lm.saving import save
 from baselines.lm.tiny import model as tiny
 from baselines.play.episode import episodes
 from baselines.play.records import to_record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,14 @@ from transformers import (
     Qwen3Config,
 )
 
-from baselines.lm.cache import Memory
-from baselines.lm.history import Move
+from baselines.lm.history import Message, Move
+from baselines.lm.learning import Lesson
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
+from baselines.play.rollout import eval_starts, play, summary
+from baselines.train.settings import Settings
+from baselines.train.team import Team
+from collm_envs import Task
 
 END, PAD = "<end>", "<pad>"
 _SHAPE: dict[str, Any] = {
@@ -135,21 +139,6 @@ def save(
     return str(folder)
 
 
-def reference(model: Any, ids: Sequence[int]) -> torch.Tensor:
-    """The logits after these tokens, by transformers' own forward pass.   -> (V,)"""
-    with torch.no_grad():
-        return model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0, -1]
-
-
-def feed(engine: Any, memory: Memory, chunks: Sequence[list[int]]) -> torch.Tensor:
-    """An engine's logits after one chunk of tokens for each row, padded on the left.   -> (B, V)"""
-    width = max(map(len, chunks))
-    ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
-    real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
-    with torch.no_grad():
-        return engine.forward(ids, real, memory)
-
-
 def alone(lm: LM, move: Move) -> torch.Tensor:
     """Log-probabilities of a move's tokens by one plain forward pass of its history."""
     ids = [i for segment in move.chain() for i in segment.ids]
@@ -158,3 +147,80 @@ def alone(lm: LM, move: Move) -> torch.Tensor:
     logp = (logits.float() / (lm.sampling.temperature or 1.0)).log_softmax(-1)
     n = len(move.ids)
     return logp[-n - 1 : -1].gather(-1, torch.tensor(move.ids)[:, None]).squeeze(-1)
+
+
+def reference(model: Any, ids: list[int]) -> torch.Tensor:
+    """transformers' own logits after these tokens.   -> (V,)"""
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+
+
+def feed(engine: Any, memory: Any, chunks: Sequence[list[int]]) -> torch.Tensor:
+    """One chunk of tokens for each row, padded on the left.   -> (B, V)"""
+    width = max(map(len, chunks))
+    ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
+    real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
+    with torch.no_grad():
+        return engine.forward(ids, real, memory)
+
+
+def scores_of(lm: LM, moves: Sequence[Move], **kwargs: Any) -> list[torch.Tensor]:
+    """Token log-probabilities of each move, in the order of `moves`."""
+    out = [torch.empty(0)] * len(moves)
+    for scores in lm.logp(moves, **kwargs):
+        for k, logp in zip(
+            scores.moves, scores.logp.split([len(moves[m].ids) for m in scores.moves]), strict=True
+        ):
+            out[k] = logp
+    return out
+
+
+def write_talk(
+    lm: LM, turns: Sequence[Sequence[str]], seed: int = 0, between: Mapping[int, Sequence[int]] | None = None
+) -> list[list[Move]]:
+    """Read `turns[t]`, a message for each history, and write, turn by turn; `between[t]` picks after it."""
+    talk = lm.converse(len(turns[0]), seed)
+    out = []
+    for t, messages in enumerate(turns):
+        talk.read(messages)
+        out.append(talk.write())
+        if between and t in between:
+            talk = talk.pick(between[t])
+    return out
+
+
+def learn(
+    policy: Any, optimizer: Any, lesson: Lesson, settings: Settings, reference: Any = None
+) -> dict[str, float]:
+    """A step of a policy with this optimizer, and with this frozen reference where the settings have a KL."""
+    policy.optimizer, policy.reference = optimizer, reference
+    return policy.learn(lesson, settings.objective)
+
+
+def set_answers(
+    lm: LM, answers: Mapping[str, Mapping[str, float]], *, steps: int = 150, lr: float = 0.02
+) -> None:
+    """Supervised steps until each prompt is answered by these words with these probabilities, and no other.
+
+    A word is followed by nothing: policies made for this write one token.
+    """
+    prompts = list(answers)
+    moves, weights = [], []
+    for prompt in prompts:
+        for word, probability in answers[prompt].items():
+            ids = lm.tokenizer(word, add_special_tokens=False)["input_ids"]
+            moves.append(Move(Message(None, lm.renderer.first(prompt), prompt), ids, text=word))
+            weights.append(probability)
+    adam = torch.optim.Adam(lm.parameters(), lr=lr)
+    for step in range(steps):
+        for group in adam.param_groups:
+            group["lr"] = lr * (1 - step / steps)
+        adam.zero_grad()
+        for scores in lm.logp(moves):
+            (-(torch.tensor([weights[k] for k in scores.moves]) * scores.logp).sum()).backward()
+        adam.step()
+
+
+def score(task: Task, team: Team) -> float:
+    """Mean return of 128 episodes."""
+    return summary(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]

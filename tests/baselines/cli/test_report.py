@@ -218,7 +218,7 @@ UNUSABLE = {
     "not begun": (lambda at: (at / "eval.jsonl").write_text(""), "nothing was evaluated in this run yet"),
     "no settings": (lambda at: (at / "config.json").unlink(), "holds no run: there is no config.json in it"),
     "cut settings": (lambda at: (at / "config.json").write_text("{"), "config.json cannot be read"),
-    "other settings": (lambda at: (at / "config.json").write_text('{"model": 1}'), "is not of a run"),
+    "other settings": (lambda at: (at / "config.json").write_text('{"model": 1}'), "is no run's"),
     "another version": (
         lambda at: (at / "config.json").write_text(
             (at / "config.json").read_text().replace('"lr"', '"rate"')
@@ -226,8 +226,8 @@ UNUSABLE = {
         "unknown settings ['rate']",
     ),
     "an algorithm of somebody else": (
-        lambda at: (at / "config.json").write_text((at / "config.json").read_text().replace("maac", "mine")),
-        "got 'mine'",
+        lambda at: (at / "config.json").write_text((at / "config.json").read_text().replace("maac", "nobodys")),
+        "got 'nobodys'",
     ),
 }
 

@@ -15,9 +15,9 @@ from baselines.lm.loading import load
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
-from baselines.lm.tiny.model import ready
 from baselines.lm.tiny.tokenizer import load_tokenizer
 from baselines.play.rollout import eval_starts, play, summary
+from baselines.train import warm_starts as ready
 from collm_envs import make, make_task
 
 KWARGS = {"prompts": "terse", "words": "generated", "length": [1, 1], "n": 8, "n_eval": 4, "max_turns": 1}
