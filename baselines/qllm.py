@@ -46,7 +46,7 @@ from collm_envs.sandbox import Sandbox
 
 
 class Tried(NamedTuple):
-    """One answer of the coder and what became of it."""
+    """One answer of the coder and the result of its gates."""
 
     round: int
     candidate: int
@@ -59,7 +59,7 @@ class Tried(NamedTuple):
 
 
 class SearchResult(NamedTuple):
-    """What a search came to."""
+    """The result of a search."""
 
     tried: Sequence[Tried]
     best: Tried | None
@@ -71,7 +71,7 @@ class SearchResult(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a search works with."""
+    """The bench and the transcript of a running search."""
 
     bench: Bench
     transcript: Journal
@@ -94,14 +94,14 @@ class Work(NamedTuple):
 def search(
     config: Config, sandbox: Sandbox, notify: Callable[[Tried], None] = lambda tried: None
 ) -> SearchResult:
-    """Ask, gate, measure, choose, write; `notify` is called with every answer's fate.
+    """Ask, gate, measure, choose, write; `notify` is called with every judged answer.
 
-    Called again after a kill it goes on where it was.  Raises ValueError where the folder holds another
+    Called again after an interruption it continues.  Raises ValueError where the folder holds another
     search, RuntimeError where the endpoint gives no answer or another process searches there.
     """
     for model in {config.model, config.evaluator or config.model}:
-        endpoint(model)  # a wrong one is refused before anything is played
-    bench = set_up(config, sandbox)  # and so is a wrong environment, before there is a folder
+        endpoint(model)  # refuse a malformed address before any turn is played
+    bench = set_up(config, sandbox)  # refuses a wrong environment before a folder is made
     path = config.folder / "transcript.jsonl"
     with one_writer(config.folder), open_journal(path, messages=True) as transcript:
         claim(config, transcript)
@@ -126,7 +126,7 @@ def _search(work: Work, notify: Callable[[Tried], None]) -> SearchResult:
 
 
 def _round(work: Work, r: int, first: str) -> Iterator[Tried]:
-    """One round: each candidate until it passes or its tries are used up; a wave is asked at once."""
+    """One round: each candidate is retried until it passes or has no tries left; all are asked at once."""
     talks: dict[int, tuple[str, ...]] = dict.fromkeys(range(work.bench.config.candidates), (first,))
     for attempt in range(1 + work.bench.config.retries):
         if not talks:
@@ -152,7 +152,7 @@ def _try(work: Work, position: tuple[int, int, int], answer: str) -> Tried:
 
 
 def best_of(tried: Sequence[Tried], mode: str) -> list[Tried]:
-    """Those that passed and that no number tells apart; one of each program, earliest first."""
+    """The best candidates, equal by all numbers; of identical programs the earliest."""
     programs: dict[str, Tried] = {}
     for candidate in tried:
         if candidate.admitted:
@@ -190,7 +190,7 @@ def _choose(work: Work, tried: Sequence[Tried]) -> tuple[Tried | None, str]:
 
 
 def _better(work: Work, best: Tried) -> str:
-    """The brief of a later round: the best function, and in mode baseline the turn it leaves noisiest."""
+    """The brief of a later round: the best function, and in mode baseline its noisiest turn."""
     contexts, admitted, noisiest_turn = work.bench.field.contexts, best.admitted, ""
     assert admitted is not None
     assert best.numbers is not None
@@ -248,9 +248,9 @@ def endpoint(text: str) -> OpenAI:
 
 
 def claim(config: Config, transcript: Journal) -> None:
-    """Write down whose folder it is; ValueError where it holds another search.
+    """Write the settings to search.json.  Raises ValueError where the folder holds another search.
 
-    A search that never got an answer holds nothing: the command can be corrected and given again.
+    A search without any answer yet is overwritten, so a mistyped command can be corrected.
     """
     path, settings = config.folder / "search.json", {**asdict(config), "out": ""}
     stored = read_json(path) if path.exists() else settings

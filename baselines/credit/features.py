@@ -1,14 +1,14 @@
-"""Named features of a joint turn: all that a written credit function may know of it.
+"""Named features of a joint turn: the only inputs of a written credit function.
 
     ctx[name]     (B,) or (B, N)   known before the turn: of the team, or of each agent
-    feat[name]    (B, N)           [:, j] from text j alone: the turn played again with all others silent
+    feat[name]    (B, N)           [:, j] from text j alone: the turn replayed with all others silent
     pair[name]    (B, N, N)        [:, i, j] from the texts of i and j, all others silent; mode "mix" only
-    silent[name]  (B, N)           what feat[name] is when nobody writes: the mask of the own row
+    silent[name]  (B, N)           feat[name] where nobody writes: replaces an agent's own row
 
-Silent agents write what the task calls silence (`default_text`), else nothing.
+A silent agent's text is the task's `default_text(state, agent)`, else "".
 
-Everything comes through the task's public verbs on pure states, so a feature is a function of the state
-before the turn and of the texts it names, of nothing else; search/gates.py changes texts and looks.
+Features use the task's public methods only, so each depends on the state before the turn and on the texts it
+names.  The gate `blind` (search/gates.py) checks this by changing the other texts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CTX = {
 }
 """facts known before the turn -> meaning"""
 PER_AGENT = ("last_accepted", "last_rejected")
-"""those of CTX that are a number for each agent"""
+"""names in CTX with one number for each agent"""
 FEAT = {
     "reward": "the team's reward if this agent alone had written",
     "accepted": "lines of its text that count",
@@ -98,12 +98,12 @@ def extract(replays: Replays, nodes: Sequence[Node], pairs: bool = False) -> Fea
 
 
 def frozen(value: Any) -> Any:
-    """Nested lists as nested tuples: what is handed to a written function cannot be changed by it."""
+    """Nested lists as nested tuples, so that a written function cannot change its arguments."""
     return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def turn(node: Node) -> TurnTexts:
-    """A joint turn of a rollout, as it is described."""
+    """A rollout's node as `TurnTexts`."""
     last = None if node.parent is None else node.parent.score
     return TurnTexts(node.before, texts_of(node), len(node.path()) - 1, last)
 
@@ -157,7 +157,7 @@ def _context(task: Task, turn_texts: TurnTexts, silent: float) -> dict[str, floa
 
 
 def _facts(score: Score, agent: str, text: str) -> dict[str, float]:
-    """What one text earned alone; ours come last, since a metric of the same name would hide them."""
+    """Features of one text alone; ours overwrite an environment's metric of the same name."""
     return {name: float(value) for name, value in score.metrics.items()} | {
         "reward": float(score.reward),
         "accepted": float(len(score.accepted.get(agent, ()))),

@@ -1,6 +1,6 @@
-"""The small language of written credit functions, and its fence: plain Python on the numbers of one turn.
+"""The language of written credit functions, a subset of Python on the numbers of one turn, and its checker.
 
-    baseline(ctx, feat, me)         -> b         the team's reward to expect whatever agent `me` writes
+    baseline(ctx, feat, me)         -> b         expected team reward, independent of the text of agent `me`
     weights(ctx)                    -> [w] * N   shares of the team's advantage, known before the turn
     mix(ctx, feat, pair, reward)    -> [c] * N   each agent's part in the reward
 
@@ -8,7 +8,7 @@ Arithmetic, comparisons, `if`, `for` over what is there, comprehensions, functio
 `from math import ...`; no attributes, no other import, no `while`.  Inputs are read as ctx["name"], by
 names that the environment has, so what a function reads is known before it runs.
 
-The fence is the second one: code that nobody has reviewed runs in a sandbox whatever this module says.
+This check is a second line of defence: unreviewed code runs in a sandbox even when it passes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ BUILTINS = (
 )
 MATH = tuple(name for name in vars(math) if not name.startswith("_"))
 FAILURES = (ArithmeticError, LookupError, MemoryError, NameError, RecursionError, TypeError, ValueError)
-"""what a function of this language can raise"""
+"""exceptions that a function of this language can raise"""
 MAX_CHARS = 8000
 MAX_DEPTH = 100
-"""expressions and blocks within each other; what walks a program by recursion needs an end"""
+"""largest nesting of expressions and blocks; bounds the recursion of the checker"""
 
 _FINE = (
     *(ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.Expr),
@@ -60,7 +60,7 @@ class Refused(ValueError):
 
 
 def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
-    """Which names `source` reads of each of ctx, feat and pair.
+    """The names that `source` reads from each of ctx, feat and pair.
 
     Raises Refused with every reason why it is no `mode` function of this language, a line each.
     """
@@ -130,7 +130,7 @@ def _own_action(mode: str, names: Collection[str]) -> str:
 
 
 def _nodes(tree: ast.Module) -> Iterator[str]:
-    """What is there that the language does not have."""
+    """A line for each syntax element outside the language."""
     for node in ast.walk(tree):
         where = f"line {node.lineno}: " if isinstance(node, (ast.stmt, ast.expr)) else ""
         if not isinstance(node, _FINE):
@@ -166,7 +166,7 @@ def _number(node: ast.expr) -> bool:
 
 
 def _names(tree: ast.Module, mode: str) -> Iterator[str]:
-    """Names that are not known, and inputs that are not read by name."""
+    """A line for each unknown name, and for each input that is not read as input["name"]."""
     bound = {*BUILTINS, *(p for p in PLACES if p in MODES[mode])}
     good: set[int] = set()
     for node in ast.walk(tree):
@@ -197,7 +197,7 @@ def _names(tree: ast.Module, mode: str) -> Iterator[str]:
 
 
 def _taken(name: str, line: int) -> Iterator[str]:
-    """What one function binds counts as known in all: a name of Python's own would be Python's there."""
+    """A line where `name` is a builtin's: bound in one function, it would count as known in all others."""
     if name.startswith("_") or hasattr(builtins, name):
         yield f"line {line}: `{name}` cannot be a name here: it begins with _ or is Python's own"
 

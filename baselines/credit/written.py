@@ -1,11 +1,11 @@
-"""Credit functions that were written down, as the text trainers call them: `load("str_build")`.
+"""Written credit functions, as the text trainers call them: `load("str_build")`.
 
     baseline   b_i(ctx, feat with row i masked)      A_i = R - b_i: unbiased, since b_i cannot see text i
     weights    w_i(ctx), N w_i >= 0.1, sum 1         A_i = N w_i A: each state's direction stays as it is
     mix        c_i(ctx, feat, pair, R)               A_i = (1 - alpha) A + alpha (c_i - its mean)
 
-A function gets the numbers of one turn at a time, so no turn can look at another.  Row i is masked here, by
-what silence would have given in that very state, and the reward is withheld from `baseline` and `weights`.
+A function is called with the numbers of a single turn, so it cannot use other turns.  Row i is replaced here
+by its values under silence in the same state, and `baseline` and `weights` do not get the reward.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Written(NamedTuple):
     alpha: float = ALPHA
     """of mode mix"""
     reads: Mapping[str, Sequence[str]] = MappingProxyType({})
-    """of each of ctx, feat and pair: what it reads, to be refused where an environment does not have it"""
+    """names it reads from each of ctx, feat and pair; refused where an environment lacks one"""
     sha256: str = ""
-    """of the source, as pinned; "" for one that no file holds"""
+    """of the source, as pinned; "" for a function without a file"""
 
     def credit(self, features: Features, rewards: Tensor) -> Tensor:
         """b_i, w_i or c_i of every turn and agent.   rewards: (B,) -> (B, N) of the same dtype

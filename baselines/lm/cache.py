@@ -40,7 +40,7 @@ class Slab(DynamicLayer):
     def _grown(self, old: Tensor, new: Tensor, stop: int) -> Tensor:
         B, heads, _, head_dim = new.shape
         capacity = max(64, stop + stop // 2)
-        grown = new.new_zeros(B, heads, capacity, head_dim)  # zeros: a hole must never hold a NaN
+        grown = new.new_zeros(B, heads, capacity, head_dim)  # zeros: a masked cell must never hold a NaN
         if self.length:
             grown[..., : self.length, :] = old[..., : self.length, :]
         return grown
@@ -68,7 +68,7 @@ class Slab(DynamicLayer):
 
 
 class Memory:
-    """The key-value memory of a batch of rows; `mask` (B, C) tells which columns a row has really read."""
+    """The key-value memory of a batch of rows; `mask` (B, C) is True where a row holds a token."""
 
     def __init__(self, layers: list[Slab], mask: Tensor):
         self.layers = layers
@@ -83,7 +83,7 @@ class Memory:
         return Memory([layer.pick(rows) for layer in self.layers], self.mask.index_select(0, rows))
 
     def put(self, rows: Tensor, other: Memory, start: int) -> None:
-        """Take over the columns that `other`, a copy of these rows, has gained from `start` on."""
+        """Write into `rows` the columns from `start` on of `other`, a copy of these rows that has read on."""
         for own_layer, other_layer in zip(self.layers, other.layers, strict=True):
             own_layer.put(rows, other_layer, start)
         gained = other.mask.shape[1] - self.mask.shape[1]

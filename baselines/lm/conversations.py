@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from baselines.lm.policy import LM
 
 SHRINK = 0.75
-"""finished rows leave the batch when no more than this share of it still writes"""
+"""finished rows are removed from the batch once at most this share of its rows is unfinished"""
 
 
 @dataclass
@@ -26,16 +26,16 @@ class Conversations:
 
     policy: LM
     dice: list[torch.Generator]
-    """what each history draws from; neighbours with the same generator draw from it together"""
+    """random generator of each history; adjacent histories with the same generator draw in one call"""
     heads: list[Segment | None]
     """the newest segment of each history"""
     unread: list[list[int]]
-    """tokens of each history that the model has not been run on yet"""
+    """tokens of each history that the model has not processed yet"""
     memory: Memory
     logits: Tensor | None = field(default=None, repr=False)
     """(n, V) after the last token of each history; None until something was read"""
     streams: dict[int, torch.Generator] = field(default_factory=dict, repr=False)
-    """seed -> dice of the branches that were picked with it, shared by all branches of these histories"""
+    """seed -> generator of the branches made by `pick(seed=seed)`, shared by all branches"""
 
     def read(self, messages: Sequence[str]) -> None:
         """Append one message to each history.  Raises ValueError where max_context would not hold it."""
@@ -90,8 +90,8 @@ class Conversations:
     def pick(self, indices: Sequence[int], seed: int | None = None) -> Conversations:
         """The histories at `indices`, in this order; repeated ones become branches.
 
-        With a `seed` they draw from dice of that seed, which go on where the last pick with it left them,
-        and the histories' own dice stay where they are.
+        With a `seed` they draw from the generator of that seed, which continues where the last `pick` with
+        that seed left it; the histories' own generators do not advance.
         """
         rows = torch.tensor(list(indices), dtype=torch.long, device=self.policy.device)
         same = len(indices) == len(self.heads) and list(indices) == list(range(len(indices)))
@@ -111,7 +111,7 @@ class Conversations:
         return self.streams[seed]
 
     def _put_back(self, rows: list[int], memory: Memory, start: int) -> None:
-        """Take over what a copy of some rows has gained since column `start`."""
+        """Copy back into `rows` the columns from `start` on of `memory`, a copy of these rows."""
         if memory is not self.memory:
             self.memory.put(torch.tensor(rows, device=self.policy.device), memory, start)
 

@@ -24,7 +24,7 @@ from baselines.lm.served import attention_kinds
 
 
 class Engine(Protocol):
-    """Reads a chunk of new tokens and says what may come next."""
+    """Processes a chunk of new tokens and returns the logits of the next one."""
 
     layers: int
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 
 def _positions_and_mask(real: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-    """Positions (B, T) of new tokens among what each row has seen, and who may attend to what."""
+    """Position ids (B, T) of new tokens, and the attention mask, holes of the memory masked out."""
     B, T = real.shape
     past = memory.mask
     positions = (past.sum(1, keepdim=True) + real.cumsum(1) - 1).clamp(min=0)
@@ -46,13 +46,13 @@ def _positions_and_mask(real: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         return positions, memory.mask[:, None, None, :]
     causal = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
     new = causal & real[:, None, :]
-    new = new | torch.eye(T, dtype=torch.bool, device=real.device)  # a padding token sees itself: no NaN
+    new = new | torch.eye(T, dtype=torch.bool, device=real.device)  # padding attends to itself: no NaN
     mask = torch.cat([past[:, None, :].expand(B, T, past.shape[1]), new], dim=2)
     return positions, mask[:, None]
 
 
 class ModuleEngine:
-    """The model's own modules, whatever its architecture, as long as all its layers attend."""
+    """The model's own modules, for any architecture whose layers are all attention layers."""
 
     def __init__(self, model: Any):
         config = model.config.get_text_config()
@@ -75,7 +75,7 @@ class ModuleEngine:
             keys = (memory.mask.cumsum(1) - 1).clamp(min=0)
             near = positions[:, None, :, None] - keys[:, None, None, :] < self.window
             masks["sliding_attention"] = full & near
-        if self.attention == "eager":  # it adds the mask to the scores
+        if self.attention == "eager":  # eager attention adds the mask to the scores
             low = torch.finfo(self.model.dtype).min
             masks = {
                 kind: torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, low)
@@ -115,7 +115,7 @@ class LlamaEngine:
 
     @classmethod
     def serves(cls, model: Any) -> bool:
-        """Plain, unquantised, without adapters and without sliding windows."""
+        """Whether this engine fits: unquantised, without adapters, without sliding windows."""
         if type(model) not in cls.MODELS:  # a class of the same name may come with a model's own code
             return False
         config = model.config

@@ -1,4 +1,4 @@
-"""Model folders as people really have them: what is broken is named before anything is loaded.
+"""Checks model folders before loading: a broken or incomplete file is named in one line.
 
 Half a download, a clone without git-lfs, a missing shard: libraries answer these with a page of traceback or,
 worse, with random weights.  `check` reads headers and small files only.
@@ -23,7 +23,7 @@ ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def check(folder: Path) -> None:
-    """Raise ValueError, one line that names the file, where `folder` holds no whole model or adapter."""
+    """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter."""
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     if not files.keys() & {"config.json", "adapter_config.json"}:
         more = "; GGUF files are not read" if _any(files, ".gguf") else ""

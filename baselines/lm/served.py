@@ -1,4 +1,4 @@
-"""Which models are served, and how long a history each of them can read: from its configuration alone."""
+"""Which models are supported, and how long a history each can read: from the configuration alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POSITIONS = (
     "seq_length",
     "n_ctx",
 )
-"""what configurations call the number of positions a model was made for"""
+"""configuration keys that hold the number of positions a model was trained for"""
 UNLIMITED = 2**62
 ARCHITECTURES = frozenset(
     """

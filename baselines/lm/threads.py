@@ -30,7 +30,7 @@ _process = _Process()
 
 
 def ask(threads: int) -> None:
-    """Choose the number by hand (`--threads`), for models loaded from now on; 0 leaves it to their size.
+    """Set the number (`--threads`) for models loaded from now on; 0: by the size of the largest model.
 
     Raises ValueError for a negative number.
     """
@@ -40,7 +40,7 @@ def ask(threads: int) -> None:
 
 
 def fit(model: nn.Module) -> None:
-    """Count in a model that is going to compute here; the largest one of the process decides."""
+    """Register a model that computes in this process and set torch's threads by the largest one so far."""
     import torch
 
     _process.own = _process.own or torch.get_num_threads()

@@ -1,11 +1,11 @@
 """Recorded states of discrete games with each agent's influence on the return, to score a mixer's weights.
 
-A game is played at random to some turn t, and from that state on with GROUP random joint actions at t,
-which are a group: only within it is noise compared.  From the same seed it is then played again with one
-agent's action changed and all other actions of the episode as they were.  The truth of agent i at turn t is
+A game is played at random to a random turn t, and from that state with GROUP random joint actions at t, which
+form a group: gradient noise is compared within groups only.  From the same seed it is then replayed with one
+agent's action at t changed and all other actions of the episode unchanged.  The truth of agent i at turn t is
 the size of what that changes in the episode's return from t on, as a mean over the agent's first ACTIONS
-actions, the one it played (which changes nothing) among them; what cannot be played on after the change (the
-episode ended) counts as it stands.
+actions, the one it played (which changes nothing) among them; where the episode ends
+after the change, the return up to there counts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from baselines.games.game import Game
 from baselines.search.turns import GROUP, Contexts
 
 MOST_TURNS = 25
-"""of an episode that is played again"""
+"""turns of an episode that are replayed at most"""
 ACTIONS = 6
-"""of an agent that are tried"""
+"""actions of an agent that are tried at most"""
 
 
 class GameTurns(NamedTuple):
@@ -68,7 +68,7 @@ def _row(game: Game, state: np.ndarray) -> TurnRow:
 
 
 def influence(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float) -> float:
-    """Mean size of what other actions of agent i at turn t change in the return of an episode from t on.
+    """Mean |change| in an episode's return from t on when agent i takes other actions at turn t.
 
     `number` is the seed of the episode, `plan` the joint actions of its turns, `earned` its return from t on.
     """

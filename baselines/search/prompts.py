@@ -1,8 +1,8 @@
-"""What the coder and the evaluator are asked, in our own words; and how their answers are read.
+"""Prompts to the coder and the evaluator, and the parsing of their answers.
 
 The coder reads the environment's own page (its docstring: what agents see, write, earn), the inputs by name
-with shape, range and meaning, the language, and how functions are judged.  It never sees an index into a
-flat state.  A refusal goes back to it as it is, reason and all.
+with shape, range and meaning, the language, and how functions are judged.  Inputs have names,
+never indices into a flat state.  A refusal is sent back to the coder with its full reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from baselines.search.turns import Contexts
 from collm_envs import TextEnv, catalogue
 
 LEFT_OUT = ("Data and licence", "Source and where we differ", "Versions", "Terse prompts")
-"""paragraphs of an environment's page that say nothing about credit"""
+"""paragraphs of an environment's page that are irrelevant to credit"""
 WANTED = {
     "baseline": """\
     def baseline(ctx, feat, me):
@@ -106,7 +106,7 @@ fenced block that begins with ```python.
 
 
 def page(env: TextEnv) -> str:
-    """The environment's own page, without what has no bearing on credit."""
+    """The environment's own page, without the paragraphs LEFT_OUT."""
     parts, heading = [], ""
     for block in catalogue.blocks(env.spec.id):
         heading = block.heading or heading
@@ -166,7 +166,7 @@ Mend this and send the whole function again, in exactly one fenced block that be
 
 
 def better(first: str, source: str, numbers: Numbers, shared: Numbers, worst: str) -> str:
-    """The first message of a later round: the task, the best function so far, and where it errs most."""
+    """The first message of a later round: the task, the best function so far, and its worst turn."""
     return f"""\
 {first}
 # The best so far

@@ -1,4 +1,4 @@
-"""A function that nobody has reviewed, tried in the sandbox on the numbers of many turns."""
+"""Calls an unreviewed function in the sandbox on the numbers of many turns."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BASES = 3
 CORNERS = 128
 """turns with every feature at an end of its range, or at another value that functions test for"""
 COUNTS = {"accepted": 10.0, "rejected": 10.0, "last_accepted": 10.0, "last_rejected": 10.0, "chars": 400.0}
-"""features that count, and how far they are tried where nothing more was recorded"""
+"""features that are counts -> largest value tried, unless more was recorded"""
 REWARDS = ("reward", "silent", "last")
 """features that are rewards of a turn"""
 Draw = Callable[[Sequence[float]], float]
 """the ends of a range -> a number in it"""
 CPU_S = 2.0
-"""for all turns together; a fraction of a millisecond is usual for one"""
+"""CPU seconds for all turns together; one turn usually takes a fraction of a millisecond"""
 RUNNER = """
 
 def _each(turns):
@@ -50,7 +50,7 @@ def _each(turns):
 
 @dataclass(frozen=True)
 class Sandboxed:
-    """A source and where it runs: a process that may compute and nothing else, begun anew for each call."""
+    """A function's source and the sandbox it runs in: a fresh process for each call of `numbers`."""
 
     sandbox: Sandbox
     source: str
@@ -58,7 +58,7 @@ class Sandboxed:
     agents: int
 
     def numbers(self, rows: Sequence[TurnRow], rewards: Sequence[float]) -> np.ndarray:
-        """What it says of each turn, (B, N); Refused, with the turn, unless it is N finite numbers each."""
+        """The function's values.   -> (B, N); raises Refused unless each turn has N finite ones"""
         turns = [calls(self.mode, row, self.agents, r) for row, r in zip(rows, rewards, strict=True)]
         whose = [(b, i) for b, agent_calls in enumerate(turns) for i in range(len(agent_calls))]
         results = self._run([arguments for agent_calls in turns for arguments in agent_calls])
@@ -152,7 +152,7 @@ def _drawn(contexts: Contexts, draw: Draw) -> TurnRow:
 
 
 def _symmetric(row: TurnRow) -> TurnRow:
-    """What two agents do together has no order."""
+    """Make `pair` features symmetric: those of agents (i, j) equal those of (j, i)."""
     pair = {
         name: tuple(tuple(table[min(i, j)][max(i, j)] for j in range(len(table))) for i in range(len(table)))
         for name, table in row.pair.items()
@@ -176,12 +176,12 @@ def _declared(contexts: Contexts) -> bool:
 
 
 def _ends(contexts: Contexts, argument: str, name: str) -> tuple[float, ...]:
-    """The ends of a feature's range and what functions test for in between.
+    """The ends of a feature's range, and values in between that functions are likely to test for.
 
     Rewards: those of a turn, and 0; lines and characters: none, some, more than were recorded; other
     metrics and a game's fields have no declared range: what was recorded, and half as much again upwards.
     """
-    key = {"silent": "feat"}.get(argument, argument)  # silence has the same facts as a text
+    key = {"silent": "feat"}.get(argument, argument)  # `silent` has the same range as `feat`
     recorded = [np.array([getattr(row, p)[name] for row in contexts.rows], float) for p in {argument, key}]
     low, high = min(float(x.min()) for x in recorded), max(float(x.max()) for x in recorded)
     wider = (low, high) if low == high else (low, high + (high - low) / 2)
@@ -205,13 +205,13 @@ def _filled(value: Any, ends: Sequence[float], draw: Draw) -> Any:
 
 
 def only(row: TurnRow, read: Mapping[str, Sequence[str]]) -> TurnRow:
-    """Just what the function reads: nothing else need travel.  The number of agents always does."""
+    """The features that the function reads, and the number of agents: all that is sent to the sandbox."""
     keep = {argument: {name: getattr(row, argument)[name] for name in read[argument]} for argument in PLACES}
     return TurnRow(**keep, silent={name: row.silent[name] for name in read["feat"]})
 
 
 def _shown(value: Any) -> str:
-    """What a function returned or claims, short and safe to print."""
+    """A value returned by a function, as a short printable string."""
     try:
         text = str(value)
     except ValueError:  # an int of thousands of digits

@@ -1,4 +1,4 @@
-"""The settings of QLLM's loop, apart from it: `collm qllm --help` needs no torch."""
+"""The settings of QLLM's loop, in a module without torch so that `collm qllm --help` is quick."""
 
 from __future__ import annotations
 

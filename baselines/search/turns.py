@@ -1,7 +1,7 @@
-"""Turns to judge written credit functions on: recorded ones, with what really happened and what might have.
+"""Recorded turns to judge written credit functions on, with actual and counterfactual rewards.
 
-Turns come in groups that start from one state; in each group agents write texts of their own choice, from
-recorded play or from the task's scripted players.  Of every turn is known, by replay,
+Turns come in groups that start from one state; within a group the texts differ and come from recorded play or
+from the task's scripted players.  Replays give for every turn
 
     R          the team's reward
     D_i        R minus the reward with agent i silent: the leave-one-out truth
@@ -55,11 +55,11 @@ class Contexts:
     exchange: bool = False
     """whether agents are exchangeable: in no recorded turn did swapping two agents' texts change R"""
     others: Sequence[tuple[TurnRow, float]] = ()
-    """turns and rewards of teams that no scripted player makes: a function must keep its contract there"""
+    """turns and rewards of the additional teams (`other_teams`), on which gates check a function too"""
     ends: Sequence[TurnRow] = ()
-    """states of a game in which nobody acts any more; a mixer is asked about these too"""
+    """final states of a game's episodes, for which a mixer also computes weights"""
     names: Mapping[str, Collection[str]] = field(init=False)
-    """of each of ctx, feat and pair: what there is"""
+    """argument (ctx, feat, pair) -> names it has"""
 
     def __post_init__(self) -> None:
         first = self.rows[0]._asdict()
@@ -67,7 +67,9 @@ class Contexts:
 
 
 def gather(task: Task, groups: Sequence[Sequence[TurnTexts]], pairs: bool = False) -> Contexts:
-    """What there is to know of these turns.  Raises Refused where a feature is not what it must be."""
+    """Replay these turns and collect features, rewards and counterfactuals.
+
+    Raises Refused where a feature depends on another agent's text."""
     replays, agents = Replays(task), task.agents
     turns = [turn for group in groups for turn in group]
     others = [group[(k + 1) % len(group)] for group in groups for k in range(len(group))]
@@ -98,7 +100,7 @@ def gather(task: Task, groups: Sequence[Sequence[TurnTexts]], pairs: bool = Fals
 
 
 def check_own_text(rows: Sequence[TurnRow], changes: Sequence[Change]) -> None:
-    """Refuse features that are not of their own text alone: agent i's change may move feat[:, i] only."""
+    """Refuse features that depend on another agent's text: a change by agent i may alter feat[:, i] only."""
     for b, i, row, _ in changes:
         for argument in ("ctx", "silent"):
             before, after = getattr(rows[b], argument), getattr(row, argument)
@@ -121,7 +123,7 @@ def scripted(task: Task, groups: int, seed: int) -> list[list[TurnTexts]]:
     for g in range(groups):
         state, last = task.start(items[rng.randrange(len(items))], rng.getrandbits(31)), None
         number = 0
-        while number < g % task.max_turns:  # as many groups of every turn
+        while number < g % task.max_turns:  # equally many groups at every turn
             after = task.play(state, _texts(task, state, rng))
             if task.done(after):
                 break
@@ -219,7 +221,7 @@ WRITERS: Mapping[str, Callable[[Any, Any, str, Random], str]] = {
     "hostile": _hostile,
     "learning": _learning,
 }
-"""how the teams write that functions are tried on besides"""
+"""writers of the additional teams that functions are tried on"""
 
 
 def _others(replays: Replays, pairs: bool) -> list[tuple[TurnRow, float]]:

@@ -1,4 +1,4 @@
-"""What `collm train` fills in for the embedded model where the command line leaves it open.
+"""Defaults of `collm train` for the embedded model, for settings that the command line does not set.
 
 The defaults of `Settings` are the papers', for models of billions of parameters on full prompts; none of them
 moves 0.16 million parameters.  These do, in about two minutes of one CPU core, and a flag always wins.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Preset(NamedTuple):
-    """An environment as the embedded model can learn it, and how much of it."""
+    """Keywords of an environment that the embedded model can learn, and settings of its training."""
 
     env_kwargs: dict[str, Any]
     settings: dict[str, Any]
@@ -34,22 +34,22 @@ ENVS: Mapping[str, Preset] = {
     "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
-"""on every environment, with every algorithm"""
+"""settings for every environment and algorithm"""
 ALGORITHMS: Mapping[str, dict[str, Any]] = {
     "maac": {"critic_lr": 1e-3, "critic_epochs": 4, "normalize": True},
     "magrpo": {"group": 8},
     "reinforce": {"group": 8, "baseline": "leave-one-out"},
     "cory": {"critic_lr": 1e-3, "kl": 0.02},
 }
-"""and with this one besides"""
+"""algorithm -> further settings"""
 TOGETHER = ({"group", "baseline"},)
-"""settings that make sense together only: where one is given, none of them is filled in"""
+"""settings that depend on each other: where one is given, none of them is filled in"""
 
 
 def preset(algorithm: str, env: str, given_names: Set[str]) -> dict[str, Any]:
-    """What to fill in for the embedded model, where the settings `given_names` are on the command line.
+    """Settings to fill in for the embedded model; `given_names` are set on the command line and left alone.
 
-    Keywords of the environment that are given stand alone: then nothing that hangs on them is filled in.
+    Where `env_kwargs` is among them, nothing that depends on the environment is filled in.
     """
     own = ENVS.get(env) if "env_kwargs" not in given_names else None
     filled = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}

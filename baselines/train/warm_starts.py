@@ -32,7 +32,7 @@ EPISODES = 64
 
 
 class Ready(NamedTuple):
-    """What a shipped warm start is for."""
+    """Environment and keywords of a shipped warm start."""
 
     env: str
     kwargs: dict[str, Any]
@@ -47,7 +47,7 @@ def settings() -> Iterator[Ready]:
 
 
 def file_of(ready: Ready) -> Path:
-    """Where the weights of a setting are shipped, whether they are there or not."""
+    """Path of the shipped weights of a setting, which may not exist."""
     env = make(ready.env, **ready.kwargs)
     return tiny.weights_file(ready.env, tiny.key(env, "full", 0, tiny.STEPS))
 

@@ -57,8 +57,8 @@ class Own:
         else:
             answers = self._made.act(seats)
         if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != len(seats):
-            got = f"{len(answers)}" if isinstance(answers, Sequence) else type(answers).__name__
-            raise TypeError(f"{self.name}: act must return a list of {len(seats)} replies, got {got}")
+            shown = f"{len(answers)}" if isinstance(answers, Sequence) else type(answers).__name__
+            raise TypeError(f"{self.name}: act must return a list of {len(seats)} replies, got {shown}")
         return [self._reply(answer) for answer in answers]
 
     def _reply(self, answer: Any) -> Reply:

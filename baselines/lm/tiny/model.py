@@ -34,7 +34,7 @@ from collm_envs import Task, TextEnv, make
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 3
-"""raised with every change that makes other weights: part of the cache's key"""
+"""increased with every change that alters the weights: part of the cache key"""
 KEEP_EVERY = 25
 """steps of a warm start between two savings of it"""
 WEIGHTS = Path(__file__).with_name("weights")
@@ -109,7 +109,7 @@ def folder(
 
 
 def key(env: TextEnv, history: History, seed: int, steps: int) -> str:
-    """16 hex digits that stand for all the weights depend on, the places of modules not among it."""
+    """16 hex digits: hash of everything the weights depend on, the location of modules excepted."""
     alphabet = hashlib.sha256(FILE.read_text("utf-8").encode()).hexdigest()  # whatever a checkout's line ends
     env_facts = [env.spec.id, dict(env.spec.kwargs), env.spec.content_hash]
     facts = [REVISION, env_facts, alphabet, history, seed, steps, BATCH, LR]
@@ -117,7 +117,7 @@ def key(env: TextEnv, history: History, seed: int, steps: int) -> str:
 
 
 def weights_file(env: str, name: str) -> Path:
-    """Where the shipped weights of a key are, if they are: see `python -m baselines.train.warm_starts`."""
+    """Path of the shipped weights of a key, which may not exist; see train/warm_starts.py."""
     return WEIGHTS / f"{env}-{name}.safetensors"
 
 
@@ -131,7 +131,7 @@ def _warm_start_in(
     steps: int,
     quiet: bool,
 ) -> None:
-    """Warm-start `model` beside its cache folder: audibly, and so that an interrupt loses few steps."""
+    """Warm-start `model` with progress on stderr, its state kept in a file against interrupts."""
     kept = target.with_name(f"{target.name}.steps")
     with Progress(f"warm start {env.spec.id}", steps, quiet=quiet) as progress:
 
@@ -158,7 +158,7 @@ def _warm_start_in(
 
 
 def _publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    """Save both as the folder `target`, whole or not at all."""
+    """Save both as the folder `target` atomically."""
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
@@ -187,8 +187,8 @@ def warm_start(
 ) -> list[float]:
     """Supervised steps on whole conversations of the `noisy` player; returns each step's loss in nats.
 
-    `on_step` is called with the steps taken and the loss after each.  With `kept` the state goes to that file
-    every KEEP_EVERY steps, and what is there is gone on from.
+    `on_step` is called with the steps taken and the loss after each.  With `kept` the state is saved to
+    that file every KEEP_EVERY steps, and training continues from a state found there.
     """
     threads.fit(model)
     lm = LM("warm start", model, tokenizer, Sampling(), Context())

@@ -226,7 +226,9 @@ UNUSABLE = {
         "unknown settings ['rate']",
     ),
     "an algorithm of somebody else": (
-        lambda at: (at / "config.json").write_text((at / "config.json").read_text().replace("maac", "nobodys")),
+        lambda at: (at / "config.json").write_text(
+            (at / "config.json").read_text().replace("maac", "nobodys")
+        ),
         "got 'nobodys'",
     ),
 }
