@@ -49,12 +49,12 @@ RUNS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class StudyResult:
-    """What one algorithm's run came to."""
+    """The result of one algorithm's run."""
 
     name: str
     command: str
     curve: list[dict[str, Any]]
-    """its evaluations, from before the first step on"""
+    """evaluations, the first one before training"""
     unseen: dict[str, float]
     """on the published evaluation words, wider than any it was trained on"""
     before: Record
@@ -85,7 +85,7 @@ def settings(name: str) -> tuple[str, Settings]:
 
 
 def study(name: str) -> StudyResult:
-    """Train one algorithm and look at the same word before and after."""
+    """Train one algorithm; episodes of the same word before and after."""
     kind, config = settings(name)
     config.out = str(OUT / kind)
     print(f"{name}: {command(kind, replace(config, out=''))}", flush=True)
@@ -109,7 +109,7 @@ def study(name: str) -> StudyResult:
 
 
 def team_of(kind: str, config: Settings, folder: str) -> Team:
-    """The agents a run began with, or with its folder those it ended with."""
+    """The agents as a run starts, or with `folder` those trained in that run."""
     began = texts.with_models(config)
     if folder:
         began.models = tuple(f"{folder}/agent_{k}" for k in range(2))

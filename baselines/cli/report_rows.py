@@ -34,7 +34,7 @@ class ReportRow:
 
     env: str
     kwargs: Mapping[str, Any]
-    """of the environment, but for the number of agents"""
+    """keywords of the environment, without the number of agents"""
     name: str
     paper: str
     """the paper's row it may be compared with; "" for none"""
@@ -50,25 +50,25 @@ class ReportRow:
 
     @property
     def keywords(self) -> str:
-        """Of the environment, in one order."""
+        """`kwargs` as "name=JSON ...", sorted by name."""
         return " ".join(f"{name}={json.dumps(self.kwargs[name])}" for name in sorted(self.kwargs))
 
 
 class Played(NamedTuple):
-    """An evaluation: what it measured, and the line that repeats it."""
+    """An evaluation: its measures, and the command line that repeats it."""
 
     folder: Path
     first: Record
     measured: Scores
     command: str
     run: Path | None
-    """of the trained agents that played it"""
+    """folder of the run whose agents played it; None for other policies"""
 
 
 def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[ReportRow]:
     """The rows of these folders, environment by environment, the best return first.
 
-    `left_out` is called with folder and reason of each that is of no use: not begun, cut, of another version.
+    `left_out` is called with folder and reason of each unusable one: not begun, cut short, another version.
     Raises ValueError for a folder that is not there and where nothing of use is left.
     """
     reasons: list[str] = []
@@ -108,7 +108,7 @@ T = TypeVar("T")
 
 
 def _usable(paths: Sequence[Path], read: Callable[[Path], T], skip: Callable[[str], None]) -> Iterator[T]:
-    """What `read` makes of each folder; those it refuses are skipped."""
+    """`read(folder)` of each folder; those for which it raises are skipped."""
     for path in paths:
         try:
             yield read(path)
@@ -200,7 +200,7 @@ def _trained(
 
 
 def _method(algorithm: str, config: Mapping[str, Any]) -> str:
-    """What the paper calls an algorithm with these settings; the algorithm's name where it has no word."""
+    """The paper's name of an algorithm with these settings; the algorithm's own where it has none."""
     return row_of(algorithm, config) or algorithm
 
 
@@ -217,7 +217,7 @@ def _out_of(folders: Sequence[Path]) -> str:
 def _last(
     folders: Sequence[Path], evals: Sequence[Sequence[Mapping[str, Any]]]
 ) -> tuple[dict[str, Summary], list[float]]:
-    """The last evaluation that all of these runs had, and its returns."""
+    """Measures and returns at the last step at which all of these runs were evaluated."""
     both = set[int].intersection(*({line["step"] for line in lines} for lines in evals))
     if not both:
         raise ValueError(f"{', '.join(map(str, folders))}: no step at which all of them were evaluated")
@@ -301,5 +301,5 @@ def _protocol(names: Sequence[str], agents: int) -> str:
 
 
 def _shared(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """How many agents there are belongs to a method: rows of one and of several stand in one table."""
+    """Keywords without `num_agents`, which belongs to the method: one table holds teams of any size."""
     return {name: value for name, value in kwargs.items() if name != "num_agents"}

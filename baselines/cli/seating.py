@@ -21,7 +21,7 @@ AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=P
 
 
 def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
-    """What may stand before the colon of a policy that plays `env`."""
+    """Policy kinds (the word before the colon) for `env`: kind -> parser of the text after it."""
 
     def hf(text: str) -> Policy:
         from baselines.lm import hf

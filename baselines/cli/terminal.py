@@ -25,9 +25,9 @@ from baselines.cli.flags import check_values
 
 T = TypeVar("T")
 GAP = 3
-"""columns between two columns of a table"""
+"""characters between two columns of a table"""
 READABLE = 24
-"""columns that a column of text needs at least; a longer text is wrapped"""
+"""smallest width in characters of a column of text; longer texts are wrapped"""
 
 
 def plain(text: str) -> str:

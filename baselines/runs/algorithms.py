@@ -7,7 +7,7 @@ An algorithm is a module with
     train(config, subject, team) yields metrics after each of `config.steps` steps
 
 A `Config` that inherits from `baselines.train.settings.Settings` trains language models: its subject is the
-task, and runs/texts.py knows the rest.  One of another kind defines besides what a run has to ask:
+task, and runs/texts.py knows the rest.  Any other kind of algorithm also defines
 
     label(config) -> str                  for the folder's name: runs/ALGORITHM-LABEL-seedN
     subject(config)                       what is played
@@ -32,7 +32,7 @@ from types import ModuleType
 CONTRACT = ("Config", "team", "train")
 """what every algorithm defines"""
 BESIDES = ("label", "subject", "measure", "save")
-"""and what one does besides whose `Config` is none of `Settings`"""
+"""what an algorithm defines in addition if its `Config` does not inherit from `Settings`"""
 FOLDER = Path(__file__).parents[1]
 
 
@@ -43,7 +43,7 @@ def names() -> tuple[str, ...]:
 
 
 def module_of(name: str) -> str:
-    """The module that an algorithm's name on the command line stands for, as it is imported.
+    """The import name of the module behind an algorithm's name on the command line.
 
     Raises ValueError, with the nearest known name, where there is no such module, and where the source of it
     lacks a part of the contract.
@@ -94,7 +94,7 @@ def _near(name: str, known_names: Sequence[str]) -> str:
 
 
 def find(module: str) -> ModuleSpec | None:
-    """Where a module is; None where there is none.  Packages around it are imported, the module is not."""
+    """A module's spec, None where it does not exist; imports the packages around it, not itself."""
     if not all(part.isidentifier() for part in module.split(".")):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: JSON lines, a progress bar; TensorBoard and Weights & Biases on request."""
+"""Logs of a run: JSON lines and a progress bar; TensorBoard and Weights & Biases on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LogSettings(Protocol):
 
 
 class Sink(Protocol):
-    """Another place for numbers."""
+    """A further destination of a run's numbers."""
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -41,7 +41,7 @@ SHOWN = {
     "tokens_per_s": "{:,.0f} tok/s",
     "epsilon": "epsilon {:.2f}",
 }
-"""metric -> how the progress bar tells it, where there is one"""
+"""metric -> its form in the progress bar"""
 
 
 def check_extras(config: LogSettings) -> None:
@@ -108,7 +108,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class _Lines:
-    """A file of JSON lines, opened for each: what was written stays written."""
+    """A file of JSON lines, opened and closed for each line so that a kill loses none."""
 
     def __init__(self, path: Path, step: int):
         self.path = path

@@ -7,8 +7,8 @@
         print(row)
 
 Many episodes are played at once, each turn with one call of each policy.  With `out`, every episode is
-written when it ends and every paid reply when it arrives, so that the same call after a kill goes on where
-the last one was and pays for nothing twice.
+written when it ends and every paid reply when it arrives, so that the same call after an interruption
+continues and pays for no reply twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from collm_envs.vector import VecEnv
 
 
 class Job(NamedTuple):
-    """One episode to play: item and seed of the environment, and which of its repetitions."""
+    """One episode to play: split, item, seed, and the number of its repetition (`trial`)."""
 
     split: str
     item: str
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An episode that ended without a score, since a policy had no text."""
+    """An episode that ended without a score because a policy returned an error."""
 
     job: Job
     agent: str
@@ -54,10 +54,10 @@ class Evaluation:
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     kept: list[Record] = field(default_factory=list)
-    """those of `records` that the folder held already; the others were played now"""
+    """records that the folder held before; the others were played by this call"""
 
     def __str__(self) -> str:
-        """How many episodes were played now, and how many were there."""
+        """Counts of episodes played by this call and of those kept from before."""
         kept, there = len(self.kept), len(self.records) + len(self.failures)
         if kept == there:
             return f"complete already: {kept} of {there}, nothing was played"
@@ -126,7 +126,7 @@ def _play_into(
     done: Evaluation,
     note: Callable[[Record | Failure], None],
 ) -> None:
-    """Note what the folder holds of `todo`, then play and write what it lacks."""
+    """Report the episodes of `todo` that the folder holds, then play and write the missing ones."""
     missing = dict.fromkeys(todo)
     with appending(folder / "records.jsonl") as file, open_journal(folder / "calls.jsonl") as journal:
         for episode in kept(folder):
@@ -265,7 +265,7 @@ def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:
 
 
 def _claimed(env: TextEnv, policies: Mapping[str, Policy]) -> dict[str, Any]:
-    """What tells an evaluation from another one, as JSON gives it back."""
+    """The identity of an evaluation (environment, agents, weights), after a round trip through JSON."""
     spec = env.spec
     facts = {
         "env": spec.id,

@@ -1,4 +1,4 @@
-"""What records amount to: the mean of every measure, its 95 % interval and its interquartile mean."""
+"""Summary of records: mean, 95 % interval and interquartile mean of every measure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Measure(NamedTuple):
 
 
 def measures(record: Record) -> dict[str, float]:
-    """What one episode counts for: score, return, the metrics of its last turn, time and cost.
+    """Measures of one episode: score, return, the metrics of its last turn, time and cost.
 
     The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
     Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
@@ -115,7 +115,7 @@ def empty_replies(records: Iterable[Record]) -> str:
 
 
 def _empty(record: Record) -> list[str]:
-    """Why replies of models in an episode held no text, one reason each."""
+    """The reasons of a model's empty replies in an episode, one for each reply."""
     return [
         reason
         for turn in record.turns
@@ -125,7 +125,7 @@ def _empty(record: Record) -> list[str]:
 
 
 def _reasons(turn: TurnRecord) -> dict[str, str]:
-    """How each model's reply ended, as it said; scripted players say nothing."""
+    """{agent: finish reason} of a turn, for models that report one."""
     ends = {agent: usage.get("empty") or usage.get("finish_reason") for agent, usage in turn["usage"].items()}
     return {agent: end for agent, end in ends.items() if isinstance(end, str)}
 

@@ -18,9 +18,9 @@ DRAWS, SEED = 2000, 0
 T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Student's t, two-sided 95 %, by number of values"""
 FEW_RUNS = 4
-"""up to so many the interval of a summary is Student's: a bootstrap of so few runs is too narrow"""
+"""largest number of runs for Student's interval: a bootstrap of so few is too narrow"""
 LEAST_OF_STRATUM = 8
-"""a stratum of fewer pairs would make the bootstrap too sure of itself"""
+"""smallest stratum: with fewer pairs the bootstrap interval is too narrow"""
 Pair = tuple[str, int]
 """item and episode seed"""
 
@@ -35,7 +35,7 @@ class Summary(NamedTuple):
 
 
 def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
-    """What `scores` (R, P) come to; `strata` are columns of like pairs, for the interval of a single run.
+    """Summary of `scores` (R, P); `strata` group the columns for the bootstrap of a single run.
 
     Student's t for two to four runs, a percentile bootstrap otherwise.
     """
@@ -55,7 +55,7 @@ def student(values: np.ndarray) -> tuple[float, float]:
 
 
 def across(strata: Sequence[np.ndarray]) -> Summary:
-    """What several tasks come to together, one stratum (R_k,) of runs each; the interval is of the IQM.
+    """Summary over several tasks, one stratum (R_k,) of runs each; the interval is of the IQM.
 
     rliable's stratified bootstrap (Agarwal et al. 2021, arXiv:2108.13264): the runs of each task are drawn
     anew by themselves.  There is no interval where some task has a single run.

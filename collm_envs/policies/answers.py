@@ -1,4 +1,4 @@
-"""One answer of a chat endpoint: its text, what it thought, and why there is no text where there is none.
+"""Parses one answer of a chat endpoint: text, thinking, and the reason where there is no text.
 
 Servers agree on less than the name "OpenAI-compatible" says.  What was generated is paid for, so every shape
 of a generated answer is read, and one without a text is the empty text with its reason; only what was never
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from collm_envs.policies.thinking import split
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""where servers put thinking beside the content"""
+"""fields of a message in which servers return thinking"""
 
 
 class Unread(Exception):
-    """Nothing was generated, or nothing that can be told from an error."""
+    """The body holds no generated answer, or none that can be told from an error."""
 
 
 class Answer(NamedTuple):
-    """What came from the endpoint, before anything is blotted out of it."""
+    """The parsed answer of an endpoint, before keys are masked in it."""
 
     text: str
     thinking: str
@@ -94,7 +94,7 @@ def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _generated(usage: Mapping[str, Any]) -> bool:
-    """Whether the endpoint counted something, so that it charges for it."""
+    """Whether the usage has a positive count, so that the endpoint charges for the answer."""
     return any(type(n) is int and n > 0 for n in usage.values())
 
 

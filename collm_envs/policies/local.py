@@ -70,7 +70,7 @@ class Recorded:
 
 
 _KEYS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.?)|[\x00-\x08\x0b-\x1f\x7f]")
-"""what arrow keys and their like put into a line where nothing interprets them"""
+"""escape sequences and control characters that keys such as arrows leave in a line without readline"""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Human:
     """A person at the terminal, who ends a text with a line that holds a single dot."""
 
     blind: bool = False
-    """whether the person is shown what an agent is told, and nothing else"""
+    """whether the person sees an agent's observations only"""
     preview: Callable[[str, str], str] | None = None
     """(agent, its text so far) -> the world with that text played, shown for a line `?`"""
     _typed: list[str] = field(default_factory=list)

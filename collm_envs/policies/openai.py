@@ -43,14 +43,14 @@ SAMPLING: Mapping[str, Callable[[str], Any]] = {
 }
 """what may stand after the model's name and is sent as it is; see also `options.SENT`"""
 SETTINGS: Mapping[str, Callable[[str], Any]] = {"concurrency": int, "timeout_s": float, "retries": int}
-"""what may stand there and is our own"""
+"""settings after the model's name that configure this client and are not sent"""
 PASSES = (408, 409, 425, 429)
 """statuses of the 4xx kind after which a call is tried again"""
 _LONG_KEY = 8
 
 
 class _Refused(Exception):
-    """One attempt that brought no text."""
+    """One attempt that returned no answer."""
 
     def __init__(self, why: str, *, again: bool, pause_s: float | None = None):
         super().__init__(why)
@@ -90,8 +90,8 @@ class OpenAI:
     concurrency: int = 16
     """calls under way at once"""
     timeout_s: float = 300.0
-    """for one attempt, from its beginning to the last byte; connecting and sending end by themselves after
-    as long, each"""
+    """seconds for one attempt, first byte to last; connecting and sending each have the same limit of their
+    own"""
     retries: int = 6
     """attempts after the first"""
     pause_s: float = 0.5

@@ -1,4 +1,4 @@
-"""Prompt-only baselines: how a team that was not trained talks before it acts.  No torch.
+"""Prompt-only baselines: which texts of each other untrained agents read before they answer.  No torch.
 
     single        one model does all the agents' work in one answer
     parallel      each agent answers alone, all at once
@@ -40,7 +40,7 @@ from collm_envs.policies.seat import SECONDS, TOKENS, WAITED, Policy, Reply, Sea
 Protocol = Literal["single", "parallel", "pipeline", "discussion"]
 CALLS = "protocol_calls.jsonl"
 ADDED = (*TOKENS, SECONDS)
-"""what the calls for one reply add up to"""
+"""usage entries that are summed over the calls for one reply"""
 BEFORE = "{message}\n\nThese agents of your team have already answered:\n\n{texts}\n\nNow write your answer."
 DRAFTS = (
     "{message}\n\nThese are the drafts of your team, yours among them; you are {agent}:\n\n{texts}\n\n"
@@ -49,7 +49,7 @@ DRAFTS = (
 
 
 def keywords(protocol: Protocol) -> dict[str, Any]:
-    """What the protocol asks of `make`."""
+    """Keywords of `make` that the protocol requires."""
     return {"num_agents": 1} if protocol == "single" else {}
 
 
@@ -152,7 +152,7 @@ def _names(policies: Mapping[str, Policy]) -> str:
 
 
 def _digest(policies: Mapping[str, Policy]) -> str:
-    """Of the team: all that its policies' names do not tell."""
+    """Digest of the team's weights, which its policies' names do not determine."""
     each = {agent: policy.digest for agent, policy in policies.items() if isinstance(policy, Weighed)}
     return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
@@ -195,17 +195,17 @@ def _reading(seat: Seat, words: str, others: Mapping[str, Reply]) -> Seat | Repl
 
 
 def _reseeded(seat: Seat, call: str) -> Seat:
-    """The same seat with other dice: a draft is no copy of the answer."""
+    """The same seat with another seed, so that a draft is not a copy of the answer."""
     return replace(seat, seed=Random(f"collm/{seat.seed}/{call}").getrandbits(31))
 
 
 def _seconds(reply: Reply) -> float:
-    """Of one call; none for one that was not made."""
+    """Seconds of one call; 0 for a call that was not made."""
     return reply.usage.get(SECONDS, 0.0)
 
 
 def _told(calls: Sequence[Reply], waited: float) -> Reply:
-    """The last of the calls for one reply, with what all of them cost."""
+    """The last of the calls for one reply, with the usage of all of them."""
     usages = [reply.usage for reply in calls]
     cost = {
         name: sum(usage[name] for usage in usages) for name in ADDED if all(name in usage for usage in usages)
