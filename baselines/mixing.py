@@ -120,10 +120,12 @@ class Config:
             raise ValueError(f"reward_scale must be above 0, or left out, got {self.reward_scale}")
         if not 1 <= self.batch <= self.capacity:
             raise ValueError(f"batch must be 1 to capacity = {self.capacity}, got {self.batch}")
-        ones = ("steps", "updates", "epsilon_turns", "at_once", "eval_episodes", "keep", "hidden")
-        for name in (*ones, "eval_every", "save_every"):
-            if getattr(self, name) < (name in ones):
-                raise ValueError(f"{name} must be at least {int(name in ones)}, got {getattr(self, name)}")
+        at_least_one = ("steps", "updates", "epsilon_turns", "at_once", "eval_episodes", "keep", "hidden")
+        for name in (*at_least_one, "eval_every", "save_every"):
+            if getattr(self, name) < (name in at_least_one):
+                raise ValueError(
+                    f"{name} must be at least {int(name in at_least_one)}, got {getattr(self, name)}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-able values."""

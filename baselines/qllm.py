@@ -46,7 +46,7 @@ from collm_envs.sandbox import Sandbox
 
 
 class Tried(NamedTuple):
-    """One answer of the coder and what became of it."""
+    """One answer of the coder and the result of its gates."""
 
     round: int
     candidate: int
@@ -54,12 +54,12 @@ class Tried(NamedTuple):
     source: str
     refused: str
     """the gate's reason; "" where it passed"""
-    found: Admitted | None = None
+    admitted: Admitted | None = None
     numbers: Numbers | None = None
 
 
 class SearchResult(NamedTuple):
-    """What a search came to."""
+    """The result of a search."""
 
     tried: Sequence[Tried]
     best: Tried | None
@@ -71,16 +71,18 @@ class SearchResult(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a search works with."""
+    """The bench and the transcript of a running search."""
 
     bench: Bench
     transcript: Journal
 
-    def ask(self, model: str, talks: Mapping[str, tuple[str, ...]], place: tuple[int, int]) -> list[str]:
-        """The answers to {who: messages}, all asked at once; `place` is round and attempt."""
+    def ask(
+        self, model: str, talks: Mapping[str, tuple[str, ...]], attempt_of_round: tuple[int, int]
+    ) -> list[str]:
+        """The answers to {who: messages}, all asked at once; `attempt_of_round` is (round, attempt)."""
         config = self.bench.config
         seats = [
-            Seat(who, talk, seat_seed(config.env, config.seed, place[0], who, place[1]))
+            Seat(who, talk, seat_seed(config.env, config.seed, attempt_of_round[0], who, attempt_of_round[1]))
             for who, talk in talks.items()
         ]
         replies = self.transcript.ask(endpoint(model), seats)
@@ -90,23 +92,23 @@ class Work(NamedTuple):
 
 
 def search(
-    config: Config, sandbox: Sandbox, heard: Callable[[Tried], None] = lambda one: None
+    config: Config, sandbox: Sandbox, notify: Callable[[Tried], None] = lambda tried: None
 ) -> SearchResult:
-    """Ask, gate, measure, choose, write; `heard` is called with every answer's fate.
+    """Ask, gate, measure, choose, write; `notify` is called with every judged answer.
 
-    Called again after a kill it goes on where it was.  Raises ValueError where the folder holds another
+    Called again after an interruption it continues.  Raises ValueError where the folder holds another
     search, RuntimeError where the endpoint gives no answer or another process searches there.
     """
     for model in {config.model, config.evaluator or config.model}:
-        endpoint(model)  # a wrong one is refused before anything is played
-    bench = set_up(config, sandbox)  # and so is a wrong environment, before there is a folder
+        endpoint(model)  # refuse a malformed address before any turn is played
+    bench = set_up(config, sandbox)  # refuses a wrong environment before a folder is made
     path = config.folder / "transcript.jsonl"
     with one_writer(config.folder), open_journal(path, messages=True) as transcript:
         claim(config, transcript)
-        return _search(Work(bench, transcript), heard)
+        return _search(Work(bench, transcript), notify)
 
 
-def _search(work: Work, heard: Callable[[Tried], None]) -> SearchResult:
+def _search(work: Work, notify: Callable[[Tried], None]) -> SearchResult:
     config = work.bench.config
     tried: list[Tried] = []
     for r in range(config.rounds):
@@ -114,49 +116,49 @@ def _search(work: Work, heard: Callable[[Tried], None]) -> SearchResult:
         if r and best is None:
             break  # a model that fails every time is not asked for more
         first = work.bench.field.brief if best is None else _better(work, best)
-        for one in _round(work, r, first):
-            work.transcript.note(**_entry(one))
-            tried.append(one)
-            heard(one)
+        for candidate in _round(work, r, first):
+            work.transcript.note(**_entry(candidate))
+            tried.append(candidate)
+            notify(candidate)
     best, chosen_by = _choose(work, tried)
     path = None if best is None else _write(work, best, chosen_by)
     return SearchResult(tried, best, chosen_by, path)
 
 
 def _round(work: Work, r: int, first: str) -> Iterator[Tried]:
-    """One round: each candidate until it passes or its tries are used up; a wave is asked at once."""
+    """One round: each candidate is retried until it passes or has no tries left; all are asked at once."""
     talks: dict[int, tuple[str, ...]] = dict.fromkeys(range(work.bench.config.candidates), (first,))
     for attempt in range(1 + work.bench.config.retries):
         if not talks:
             return
-        asked = {f"coder {r + 1}.{k + 1}": talk for k, talk in talks.items()}
-        answers = work.ask(work.bench.config.model, asked, (r, attempt))
+        messages = {f"coder {r + 1}.{k + 1}": talk for k, talk in talks.items()}
+        answers = work.ask(work.bench.config.model, messages, (r, attempt))
         for (k, talk), answer in zip(list(talks.items()), answers, strict=True):
-            one = _try(work, (r, k, attempt), answer)
-            yield one
-            if one.found:
+            candidate = _try(work, (r, k, attempt), answer)
+            yield candidate
+            if candidate.admitted:
                 del talks[k]
             else:
-                talks[k] = (*talk, answer, prompts.refused(one.refused, again=answer in talk))
+                talks[k] = (*talk, answer, prompts.refused(candidate.refused, again=answer in talk))
 
 
-def _try(work: Work, place: tuple[int, int, int], answer: str) -> Tried:
+def _try(work: Work, position: tuple[int, int, int], answer: str) -> Tried:
     source = ""
     try:
         source = prompts.function(answer)
-        return Tried(*place, source, "", *work.bench.judge(source))
+        return Tried(*position, source, "", *work.bench.judge(source))
     except Refused as why:
-        return Tried(*place, source, str(why))
+        return Tried(*position, source, str(why))
 
 
 def best_of(tried: Sequence[Tried], mode: str) -> list[Tried]:
-    """Those that passed and that no number tells apart; one of each program, earliest first."""
+    """The best candidates, equal by all numbers; of identical programs the earliest."""
     programs: dict[str, Tried] = {}
-    for one in tried:
-        if one.found:
-            programs.setdefault(_program(one.source), one)
+    for candidate in tried:
+        if candidate.admitted:
+            programs.setdefault(_program(candidate.source), candidate)
     passed = list(programs.values())
-    numbers = [one.numbers for one in passed if one.numbers]
+    numbers = [candidate.numbers for candidate in passed if candidate.numbers]
     return [passed[k] for k in equals(numbers, mode)] if passed else []
 
 
@@ -165,7 +167,7 @@ def _program(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.FunctionDef)):
-            node.body = [one for one in node.body if not isinstance(one, ast.Expr)]
+            node.body = [statement for statement in node.body if not isinstance(statement, ast.Expr)]
     return ast.unparse(tree)
 
 
@@ -175,47 +177,54 @@ def _choose(work: Work, tried: Sequence[Tried]) -> tuple[Tried | None, str]:
     if len(left) < 2:
         return (left[0] if left else None), "numbers"
     question = prompts.compare(
-        work.bench.field.brief, [(one.source, one.numbers) for one in left if one.numbers]
+        work.bench.field.brief,
+        [(candidate.source, candidate.numbers) for candidate in left if candidate.numbers],
     )
     model = work.bench.config.evaluator or work.bench.config.model
     (answer,) = work.ask(model, {"evaluator": (question,)}, (0, 0))
     picked = prompts.opinion(answer, len(left))
-    work.transcript.note(equals=[[one.round + 1, one.candidate + 1] for one in left], picked=picked)
+    work.transcript.note(
+        equals=[[candidate.round + 1, candidate.candidate + 1] for candidate in left], picked=picked
+    )
     return (left[0], "first of equals") if picked is None else (left[picked], "evaluator")
 
 
 def _better(work: Work, best: Tried) -> str:
-    """The brief of a later round: the best function, and in mode baseline the turn it leaves noisiest."""
-    contexts, found, told = work.bench.field.contexts, best.found, ""
-    assert found is not None
+    """The brief of a later round: the best function, and in mode baseline its noisiest turn."""
+    contexts, admitted, noisiest_turn = work.bench.field.contexts, best.admitted, ""
+    assert admitted is not None
     assert best.numbers is not None
     if work.bench.config.mode == "baseline":
         R = contexts.rewards[:, None]
-        left = np.abs(centred(R - found.values, contexts))
+        left = np.abs(centred(R - admitted.values, contexts))
         b, i = map(int, np.unravel_index(int(left.argmax()), left.shape))
         silent = contexts.rewards[b] - contexts.truth[b, i]
-        told = prompts.noisiest(contexts, found.reads, b, i, found.values[b, i], silent)
+        noisiest_turn = prompts.noisiest(contexts, admitted.reads, b, i, admitted.values[b, i], silent)
     return prompts.better(
-        work.bench.field.brief, best.source, best.numbers, shared(contexts, work.bench.config.mode), told
+        work.bench.field.brief,
+        best.source,
+        best.numbers,
+        shared(contexts, work.bench.config.mode),
+        noisiest_turn,
     )
 
 
-def _entry(one: Tried) -> dict[str, Any]:
+def _entry(candidate: Tried) -> dict[str, Any]:
     """A gate's report as a line of the transcript."""
     out: dict[str, Any] = {
-        "round": one.round + 1,
-        "candidate": one.candidate + 1,
-        "attempt": one.attempt + 1,
-        "source": one.source,
+        "round": candidate.round + 1,
+        "candidate": candidate.candidate + 1,
+        "attempt": candidate.attempt + 1,
+        "source": candidate.source,
     }
-    if one.found is None or one.numbers is None:
-        return {**out, "refused": one.refused}
-    return {**out, "gates": dict(one.found.checks), "numbers": one.numbers.to_dict()}
+    if candidate.admitted is None or candidate.numbers is None:
+        return {**out, "refused": candidate.refused}
+    return {**out, "gates": dict(candidate.admitted.checks), "numbers": candidate.numbers.to_dict()}
 
 
 def _write(work: Work, best: Tried, chosen_by: str) -> Path:
     """NAME.py with NAME.json in the search's folder: admitted, and reviewed by nobody."""
-    assert best.found is not None
+    assert best.admitted is not None
     assert best.numbers is not None
     name = (
         work.bench.config.env.rpartition(":")[2].rpartition("-v")[0]
@@ -223,7 +232,7 @@ def _write(work: Work, best: Tried, chosen_by: str) -> Path:
     )
     path = work.bench.config.folder / f"{name.replace('-', '_').lower()}_{work.bench.config.mode}.py"
     by = f"{endpoint(work.bench.config.model).name}, chosen by {chosen_by} in `collm qllm`"
-    facts = work.bench.facts(best.found, best.numbers)
+    facts = work.bench.facts(best.admitted, best.numbers)
     with saving(str(path), "the same command goes on and pays for no answer twice"):
         write_whole(path, best.source.strip() + "\n")
     submit(path, facts, by)
@@ -232,21 +241,21 @@ def _write(work: Work, best: Tried, chosen_by: str) -> Path:
 
 def endpoint(text: str) -> OpenAI:
     """The client for "openai:URL#NAME"; ValueError for any other kind."""
-    kind, _, rest = text.partition(":")
+    kind, _, address = text.partition(":")
     if kind != "openai":
         raise ValueError(f"the model must be openai:http://host:8000/v1#name, got {text!r}")
-    return parse(rest)
+    return parse(address)
 
 
 def claim(config: Config, transcript: Journal) -> None:
-    """Write down whose folder it is; ValueError where it holds another search.
+    """Write the settings to search.json.  Raises ValueError where the folder holds another search.
 
-    A search that never got an answer holds nothing: the command can be corrected and given again.
+    A search without any answer yet is overwritten, so a mistyped command can be corrected.
     """
-    path, mine = config.folder / "search.json", {**asdict(config), "out": ""}
-    theirs = read_json(path) if path.exists() else mine
-    if theirs != mine and transcript.answered:
-        differ = sorted(name for name in mine if theirs.get(name) != mine[name])
+    path, settings = config.folder / "search.json", {**asdict(config), "out": ""}
+    stored = read_json(path) if path.exists() else settings
+    if stored != settings and transcript.answered:
+        differ = sorted(name for name in settings if stored.get(name) != settings[name])
         raise ValueError(f"{config.folder} holds another search ({', '.join(differ)}); choose another --out")
     with saving(str(path), "make room and give the same command again"):
-        write_json(path, mine)
+        write_json(path, settings)

@@ -25,17 +25,17 @@ class _Finder:
         if name != self.name:
             return None
         sys.meta_path.remove(self)
-        found = importlib.util.find_spec(name)
-        if found is None or found.loader is None:
-            return found
-        execute = found.loader.exec_module
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
 
         def execute_and_go_on(module: ModuleType) -> None:
             execute(module)
             self.then()
 
-        found.loader.exec_module = execute_and_go_on
-        return found
+        spec.loader.exec_module = execute_and_go_on
+        return spec
 
 
 def after_import(name: str, then: Callable[[], object]) -> None:

@@ -30,14 +30,14 @@ def one_writer(folder: Path) -> Iterator[None]:
     Raises RuntimeError that names the process which does.  A thread may enter again what it holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    key, mine = folder.resolve(), threading.get_ident()
+    key, thread = folder.resolve(), threading.get_ident()
     holder = _held.get(key)
-    if holder == mine:
+    if holder == thread:
         yield
         return
     if holder is not None:
         raise RuntimeError(f"{folder} is being written by another thread of this process")
-    _held[key] = mine
+    _held[key] = thread
     file = None
     try:
         file = _take(folder)
@@ -60,8 +60,8 @@ def _take(folder: Path) -> IO[str]:
             if error.errno in BUSY:
                 hint = "wait for it, stop it, or choose another folder"
                 raise RuntimeError(f"{folder} is being written by {holder}; {hint}") from None
-            said = f"{folder} cannot be locked ({error}): start nothing else that writes there"
-            warnings.warn(said, stacklevel=4)
+            warning = f"{folder} cannot be locked ({error}): start nothing else that writes there"
+            warnings.warn(warning, stacklevel=4)
             return path.open("a+", encoding="utf-8")
         if _is_there(file, path):
             break
@@ -125,8 +125,8 @@ def saving(what: str, hint: str) -> Iterator[None]:
 def appending(path: Path) -> Iterator[TextIO]:
     """The file opened to append (made where it is missing), without a last line that a kill cut short."""
     path.touch()
-    with path.open("rb+") as whole:
-        whole.truncate(whole.read().rfind(b"\n") + 1)
+    with path.open("rb+") as existing:
+        existing.truncate(existing.read().rfind(b"\n") + 1)
     file = path.open("a", encoding="utf-8", newline="\n")
     try:
         yield file

@@ -8,18 +8,18 @@ from math import isfinite
 from typing import Any
 
 
-def choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
-    """`value` if it is one of `known`, else a ValueError."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name}: need one of {', '.join(map(repr, known))}, got {value!r}")
+def choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
+    """`value` if it is one of `choices`, else a ValueError."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: need one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
 
 
 def whole_number(name: str, value: Any, least: int | None = None) -> int:
     """`value` if it is an int of at least `least`, else a ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
-        want = "an int" if least is None else f"an int of at least {least}"
-        raise ValueError(f"{name}: need {want}, got {value!r}")
+        expected = "an int" if least is None else f"an int of at least {least}"
+        raise ValueError(f"{name}: need {expected}, got {value!r}")
     return value
 
 

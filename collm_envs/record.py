@@ -132,12 +132,12 @@ _TURN: dict[str, Any] = {
 
 
 def _check(data: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
-    for name, want in schema.items():
+    for name, shape in schema.items():
         if name not in data:
             raise ValueError(f"record: {where}no field {name!r}")
-        if not fits(data[name], want):
-            got = repr(data[name])
-            raise ValueError(f"record: {where}field {name!r} is malformed: {got[:80]}")
+        if not fits(data[name], shape):
+            value_text = repr(data[name])
+            raise ValueError(f"record: {where}field {name!r} is malformed: {value_text[:80]}")
 
 
 def record(

@@ -119,7 +119,7 @@ def spec(id: str) -> EnvSpec:
 
 def home(spec: EnvSpec) -> str:
     """The module to import before `make(spec.id)`; "" for the environments of this package."""
-    if any(spec.id == known.id for known in _TABLE):
+    if any(spec.id == other.id for other in _TABLE):
         return ""
     module = _homes.get(spec.id, spec.entry_point.partition(":")[0])
     return "" if module == "__main__" else module
@@ -127,11 +127,13 @@ def home(spec: EnvSpec) -> str:
 
 def _nearest(id: str) -> str:
     """The known id most like this one in lower case; "" where only the version is alike."""
-    stems = {known.lower().rpartition("-v")[0] for known in _specs}
+    stems = {known_id.lower().rpartition("-v")[0] for known_id in _specs}
     near = difflib.get_close_matches(re.sub(r"-v\d*$", "", id), stems, n=1)
-    by_fold = {known.lower(): known for known in _specs if known.lower().rpartition("-v")[0] in near}
-    alike = {known: difflib.SequenceMatcher(None, id, known).ratio() for known in by_fold}
-    return by_fold[max(alike, key=lambda known: alike[known])] if alike else ""
+    by_fold = {
+        known_id.lower(): known_id for known_id in _specs if known_id.lower().rpartition("-v")[0] in near
+    }
+    alike = {folded: difflib.SequenceMatcher(None, id, folded).ratio() for folded in by_fold}
+    return by_fold[max(alike, key=lambda folded: alike[folded])] if alike else ""
 
 
 def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = None, **kwargs: Any) -> TextEnv:
@@ -190,7 +192,7 @@ _WRAPPING: Mapping[str, Any] = {"talk": 0, "message_chars": 280, "order": "simul
 
 
 def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
-    known, build, own = spec(id), task_class(id), parameters(id)
+    base, build, own = spec(id), task_class(id), parameters(id)
     names = [*own, *(name for name in _WRAPPING if name not in own)]
     for name in kwargs:
         if name not in names:
@@ -199,13 +201,13 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
             raise TypeError(f"{id}: no keyword {name!r}{hint}")
     if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
         kwargs = {**kwargs, "items": storable(kwargs["items"])}
-    merged = copy.deepcopy({**known.kwargs, **kwargs})
+    merged = copy.deepcopy({**base.kwargs, **kwargs})
     wrapping = {name: merged.pop(name, _WRAPPING[name]) for name in names[len(own) :]}
     task = _wrapped(_build(build, copy.deepcopy(merged)), {**_WRAPPING, **wrapping}, merged)
     if not wrapping.get("talk"):
         wrapping.pop("message_chars", None)  # without messages it changes nothing
     merged |= {name: value for name, value in wrapping.items() if value != _WRAPPING[name]}
-    return task, EnvSpec(known.id, known.entry_point, merged, known.summary)
+    return task, EnvSpec(base.id, base.entry_point, merged, base.summary)
 
 
 def _wrapped(task: Task, wrapping: Mapping[str, Any], own: Mapping[str, Any]) -> Task:

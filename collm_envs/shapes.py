@@ -23,28 +23,28 @@ def too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
     return levels == 0 or any(too_deep(part, levels - 1) for part in _parts(value))
 
 
-def fits(value: Any, want: Any, most: int | None = None) -> bool:
-    """Whether a JSON value has the shape `want`; lists and dicts of one shape have at most `most` entries.
+def fits(value: Any, schema: Any, most: int | None = None) -> bool:
+    """Whether a JSON value has the shape `schema`; lists and dicts of one shape have at most `most` entries.
 
     Numbers are finite; True and False are no numbers, and an int is a float.
     """
-    if isinstance(want, tuple):
-        return any(fits(value, shape, most) for shape in want)
-    if isinstance(want, dict) and all(isinstance(name, str) for name in want):
-        same = isinstance(value, dict) and value.keys() == want.keys()
-        return same and all(fits(value[name], shape, most) for name, shape in want.items())
-    if isinstance(want, (dict, list)):
-        few = isinstance(value, type(want)) and (most is None or len(value) <= most)
-        (shape,) = _parts(want)
-        keys = [(key, name) for name in want for key in value] if few and isinstance(want, dict) else []
+    if isinstance(schema, tuple):
+        return any(fits(value, shape, most) for shape in schema)
+    if isinstance(schema, dict) and all(isinstance(name, str) for name in schema):
+        same = isinstance(value, dict) and value.keys() == schema.keys()
+        return same and all(fits(value[name], shape, most) for name, shape in schema.items())
+    if isinstance(schema, (dict, list)):
+        few = isinstance(value, type(schema)) and (most is None or len(value) <= most)
+        (shape,) = _parts(schema)
+        keys = [(key, name) for name in schema for key in value] if few and isinstance(schema, dict) else []
         return few and all(fits(*pair) for pair in keys) and all(fits(p, shape, most) for p in _parts(value))
-    if want is float:
+    if schema is float:
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
-    if want is int:
+    if schema is int:
         return type(value) is int
-    if want is None:
+    if schema is None:
         return value is None
-    return isinstance(value, want) if isinstance(want, type) else want(value)
+    return isinstance(value, schema) if isinstance(schema, type) else schema(value)
 
 
 def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:

@@ -48,13 +48,13 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class Outcome:
-    """What one algorithm's run came to."""
+class StudyResult:
+    """The result of one algorithm's run."""
 
     name: str
     command: str
     curve: list[dict[str, Any]]
-    """its evaluations, from before the first step on"""
+    """evaluations, the first one before training"""
     unseen: dict[str, float]
     """on the published evaluation words, wider than any it was trained on"""
     before: Record
@@ -84,8 +84,8 @@ def settings(name: str) -> tuple[str, Settings]:
     return kind, algorithm(kind).Config(**SHARED, **own, **RUNS[name])
 
 
-def study(name: str) -> Outcome:
-    """Train one algorithm and look at the same word before and after."""
+def study(name: str) -> StudyResult:
+    """Train one algorithm; episodes of the same word before and after."""
     kind, config = settings(name)
     config.out = str(OUT / kind)
     print(f"{name}: {command(kind, replace(config, out=''))}", flush=True)
@@ -97,7 +97,7 @@ def study(name: str) -> Outcome:
     unseen = summary(play(words.task, eval_starts(words.task, 16), after.policies, "published"))
     env = make("StrBuild-v0", **WORDS)
     chosen = two_letters(env.task)
-    return Outcome(
+    return StudyResult(
         name,
         command(kind, replace(config, out="")),
         read(out / "eval.jsonl"),
@@ -109,7 +109,7 @@ def study(name: str) -> Outcome:
 
 
 def team_of(kind: str, config: Settings, folder: str) -> Team:
-    """The agents a run began with, or with its folder those it ended with."""
+    """The agents as a run starts, or with `folder` those trained in that run."""
     began = texts.with_models(config)
     if folder:
         began.models = tuple(f"{folder}/agent_{k}" for k in range(2))
@@ -150,7 +150,7 @@ COLUMNS = (
 )
 
 
-def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
+def rows(outcomes: Sequence[StudyResult], expert: float) -> list[list[str]]:
     """One line for each algorithm, as it is shown."""
     out = []
     for outcome in outcomes:
@@ -160,7 +160,7 @@ def rows(outcomes: Sequence[Outcome], expert: float) -> list[list[str]]:
     return out
 
 
-def write_report(outcomes: Sequence[Outcome], expert: float) -> str:
+def write_report(outcomes: Sequence[StudyResult], expert: float) -> str:
     """The whole report as one HTML page."""
     curves = [
         Curve(o.name, [line["step"] for line in o.curve], [line["return"] for line in o.curve])

@@ -32,8 +32,8 @@ def envs(args: Sequence[str]) -> None:
     settings = flags(Envs, args, "collm envs")
     ids = [collm_envs.spec(settings.id).id] if settings.id else []
     if settings.page is not None:
-        made = catalogue.markdown(ids) if settings.page.suffix == ".md" else catalogue.html(ids)
-        settings.page.write_text(made, encoding="utf-8")
+        catalogue_text = catalogue.markdown(ids) if settings.page.suffix == ".md" else catalogue.html(ids)
+        settings.page.write_text(catalogue_text, encoding="utf-8")
         out.print(f"wrote {settings.page}", soft_wrap=True)
     elif ids and out.is_terminal:
         out.print(Markdown(catalogue.markdown(ids)), width=width())

@@ -95,13 +95,13 @@ def _with_progress(
     returns: list[float] = []
     with Progress(env.spec.id, len(todo)) as progress:
 
-        def heard(outcome: Record | evaluation.Failure) -> None:
+        def show_outcome(outcome: Record | evaluation.Failure) -> None:
             if isinstance(outcome, Record):
                 returns.append(sum(turn["reward"] for turn in outcome.turns))
             mean = [f"return {sum(returns) / len(returns):.3f}"] if returns else []
             progress.update(progress.done + 1, *mean)
 
-        return evaluation.evaluate(env, policies, todo, folder, at_once=at_once, heard=heard)
+        return evaluation.evaluate(env, policies, todo, folder, at_once=at_once, notify=show_outcome)
 
 
 def _results(

@@ -78,21 +78,21 @@ def main(args: Sequence[str]) -> int:
     return _worlds(flags(Export, args, "collm export"))
 
 
-def _worlds(asked: Export) -> int:
+def _worlds(settings: Export) -> int:
     """Write one file an episode; episodes without a world are left out and counted."""
-    path = asked.records / "records.jsonl" if asked.records.is_dir() else asked.records
-    folder = asked.out or path.parent / "functions"
+    path = settings.records / "records.jsonl" if settings.records.is_dir() else settings.records
+    folder = settings.out or path.parent / "functions"
     folder.mkdir(parents=True, exist_ok=True)
     written = without = 0
-    for k, one in enumerate(read(path), start=1):
-        worlds = scenes(one)
-        if not -1 <= asked.turn < len(worlds):
-            raise ValueError(f"{path}: episode {k} has {len(worlds) - 1} turns, got --turn {asked.turn}")
-        world = worlds[asked.turn]
+    for k, record in enumerate(read(path), start=1):
+        worlds = scenes(record)
+        if not -1 <= settings.turn < len(worlds):
+            raise ValueError(f"{path}: episode {k} has {len(worlds) - 1} turns, got --turn {settings.turn}")
+        world = worlds[settings.turn]
         if not all(world.size):
             without += 1
             continue
-        name = re.sub(r"[^a-z0-9_.-]", "_", f"{k:05}_{one.item}".lower())  # what the game allows in a name
+        name = re.sub(r"[^a-z0-9_.-]", "_", f"{k:05}_{record.item}".lower())  # what the game allows in a name
         (folder / f"{name}.mcfunction").write_text(mcfunction.text(world), encoding="utf-8")
         written += 1
     if not written:

@@ -1,4 +1,4 @@
-"""Flags of a command line against a dataclass's fields before that class is imported: a typo is one line."""
+"""Checks flags against a dataclass's fields before that class (and torch) is imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from baselines.train.keywords import read_object
 
 NUMBERS = {"int": int, "float": float}
 MORE = ("--help", "--paper")
-"""flags that are no settings"""
+"""flags that are not fields"""
 
 
 def check(algorithm: str, args: Sequence[str]) -> None:
@@ -37,8 +37,8 @@ def check_flags(who: str, fields: Mapping[str, str], args: Sequence[str]) -> Non
         if flag in MORE or name in fields or fields.get(name.removeprefix("no_")) == "bool":
             _check_value(flag, fields.get(name, ""), value)
             continue
-        known = ["--" + field.replace("_", "-") for field in fields]
-        raise ValueError(f"{who} has no setting {flag}{nearest(flag, known)}")
+        known_flags = ["--" + field.replace("_", "-") for field in fields]
+        raise ValueError(f"{who} has no setting {flag}{nearest(flag, known_flags)}")
 
 
 def check_values(fields: Mapping[str, str], args: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def _called(kind: str) -> str:
 def _check_env(flags: Mapping[str, str | None], ours: bool) -> None:
     """Raise what `make` does for an unknown environment, and for keywords where the algorithm is `ours`.
 
-    Somebody else's may have another default environment, and keywords of its own beside those given.
+    An algorithm of the user's may have another default environment and further default keywords.
     """
     if "--env" in flags or (ours and "--env-kwargs" in flags):
         import collm_envs  # only where there is something to check: it takes a moment too

@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     example: str
     """its module's name in these files; in capital letters it begins the class and the id"""
     next: str
-    """what to try, with {name} and {id}"""
+    """commands to try next, with {name} and {id}"""
 
 
 KINDS = {
@@ -57,7 +57,7 @@ def main(args: Sequence[str]) -> int:
 
 
 def check_name(kind: Kind, name: str) -> None:
-    """Raise ValueError for a name that is no module's, or that of a module or environment there is."""
+    """Raise ValueError for a name that is no module's, or that of an existing module or environment."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ValueError(f"NAME must be small letters, digits and _, and no word of Python's, got {name!r}")
     if name.startswith("test_"):

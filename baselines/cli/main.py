@@ -46,9 +46,9 @@ EXTRAS = {
     **dict.fromkeys(("tensorboard", "wandb"), "logging"),
     "matplotlib": "render",
 }
-"""package that may not be there -> the extra of collm that brings it"""
+"""optional package -> the extra of collm that installs it"""
 OURS = ("collm_envs", "baselines", "leaderboard")
-"""packages whose own `raise` says what a user has to know"""
+"""packages whose error messages are written for users"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _in_words(error: Exception) -> str:
-    """What went wrong, without numbers of the operating system and quotes of Python."""
+    """An error's message, without errno and Python's quotes."""
     if package := _missing(error):
         return f"it needs the package {package!r}: pip install 'collm[{EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
@@ -124,9 +124,9 @@ def _missing(error: Exception) -> str:
 
 
 def _is_for_users(error: Exception) -> bool:
-    """Whether the message says it all: a `raise` of ours, a missing package, or the operating system's word.
+    """Whether the message suffices without a traceback: raised by us, a missing package, or an OSError.
 
-    Anything else may be a fault of the program, to be looked for.
+    Anything else may be a bug and keeps its traceback.
     """
     if isinstance(error, OSError) or _missing(error):
         return True

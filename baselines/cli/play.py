@@ -71,7 +71,7 @@ def play(args: Sequence[str]) -> int:
 
 
 def _play_turns(env: TextEnv, policies: dict[str, Policy], usage: list[dict[str, Any]]) -> None:
-    """To the end of the episode; what the policies say of their replies goes into `usage`, turn by turn."""
+    """Play to the end of the episode; appends the usage of each turn's replies to `usage`."""
     screen = Screen(env, policies)
     blind = any(isinstance(policy, Human) and policy.blind for policy in policies.values())
     for agent, policy in policies.items():
@@ -94,7 +94,7 @@ def _play_turns(env: TextEnv, policies: dict[str, Policy], usage: list[dict[str,
 
 
 def _claim(path: Path) -> None:
-    """Make the file before anybody plays: what cannot be written, or would be overwritten, ends it here."""
+    """Create the output file before playing, so that an unwritable or existing path fails at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.open("x").close()

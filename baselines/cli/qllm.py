@@ -91,13 +91,13 @@ def main(args: Sequence[str]) -> int:
     out.print(Text(f"     {config.candidates} candidates, {config.rounds} rounds -> {config.folder}", "dim"))
     with Sandbox() as sandbox, Progress("qllm", config.candidates * config.rounds) as progress:
 
-        def heard(one: Tried) -> None:
-            out.print(_line(one))
-            if one.numbers is not None or one.attempt == config.retries:
+        def show(candidate: Tried) -> None:
+            out.print(_line(candidate))
+            if candidate.numbers is not None or candidate.attempt == config.retries:
                 progress.update(progress.done + 1)
 
         progress.update(0, "asking")
-        outcome = search(config, sandbox, heard=heard)
+        outcome = search(config, sandbox, notify=show)
     return _finish(config, outcome)
 
 
@@ -111,64 +111,66 @@ def _check_env(word: str) -> None:
 
 def check(args: Sequence[str]) -> int:
     """Gates and numbers of a file; writes its .json with --write."""
-    asked = flags(Check, args, "collm qllm check", description=Check.__doc__)
+    settings = flags(Check, args, "collm qllm check", description=Check.__doc__)
     from baselines.credit import pinned
     from baselines.credit.language import Refused, mode_of
     from baselines.search.bench import set_up, submit
     from collm_envs.sandbox import Sandbox
 
-    source = pinned.source(asked.file)
+    source = pinned.source(settings.file)
     config = Config(
-        asked.env,
+        settings.env,
         "",
         mode=mode_of(source),
-        turns=asked.turns,
-        records=asked.records,
-        env_kwargs=asked.env_kwargs,
-        alpha=asked.alpha,
-        seed=asked.seed,
+        turns=settings.turns,
+        records=settings.records,
+        env_kwargs=settings.env_kwargs,
+        alpha=settings.alpha,
+        seed=settings.seed,
     )
     with Sandbox() as sandbox:
         bench = set_up(config, sandbox)
         try:
-            found, numbers = bench.judge(source)
+            admitted, numbers = bench.judge(source)
         except Refused as why:
             out.print(Text.assemble(("refused  ", "bold red"), str(why)))
             return 1
-        facts = bench.facts(found, numbers)
-    if asked.write:
-        submit(asked.file, facts, asked.written_by)
+        facts = bench.facts(admitted, numbers)
+    if settings.write:
+        submit(settings.file, facts, settings.written_by)
     again = shlex.join(["collm", "qllm", "check", *args])
-    _show(asked.file, facts, first="" if asked.write else f"{again} --write")
+    _show(settings.file, facts, first="" if settings.write else f"{again} --write")
     return 0
 
 
 def pin(args: Sequence[str]) -> int:
     """Mark a file as reviewed."""
-    asked = flags(Pin, args, "collm qllm pin", description=Pin.__doc__)
+    settings = flags(Pin, args, "collm qllm pin", description=Pin.__doc__)
     from baselines.credit import pinned
 
-    pinned.review(asked.file, asked.reviewed_by)
-    facts = read_json(asked.file.with_suffix(".json"))
-    out.print(f"pinned {asked.file}: {_use(asked.file, facts)}")
+    pinned.review(settings.file, settings.reviewed_by)
+    facts = read_json(settings.file.with_suffix(".json"))
+    out.print(f"pinned {settings.file}: {_use(settings.file, facts)}")
     return 0
 
 
 VERBS = {"check": check, "pin": pin}
 
 
-def _line(one: Tried) -> Text:
+def _line(candidate: Tried) -> Text:
     """round 1, candidate 2, try 1  refused  static: line 3: ..."""
-    where = f"  {one.round + 1}.{one.candidate + 1}" + (f" try {one.attempt + 1}" if one.attempt else "")
-    if one.numbers is None:
-        first, *rest = one.refused.split("\n")
-        more = f"  (and {len(rest)} more)" if rest else ""
-        return Text.assemble(f"{where:<12}", ("refused  ", "red"), first + more)
-    return Text.assemble(f"{where:<12}", ("passed   ", "green"), _numbers(one.numbers.to_dict()))
+    where = f"  {candidate.round + 1}.{candidate.candidate + 1}" + (
+        f" try {candidate.attempt + 1}" if candidate.attempt else ""
+    )
+    if candidate.numbers is None:
+        first, *further = candidate.refused.split("\n")
+        count = f"  (and {len(further)} more)" if further else ""
+        return Text.assemble(f"{where:<12}", ("refused  ", "red"), first + count)
+    return Text.assemble(f"{where:<12}", ("passed   ", "green"), _numbers(candidate.numbers.to_dict()))
 
 
 def _finish(config: Config, outcome: SearchResult) -> int:
-    refused = [one for one in outcome.tried if one.numbers is None]
+    refused = [candidate for candidate in outcome.tried if candidate.numbers is None]
     if outcome.path is None:
         out.print(
             Text.assemble(

@@ -21,7 +21,7 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
-from baselines.cli.report_rows import Row, collect
+from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.terminal import flags
 from collm_envs.evaluation.stats import Summary, across
 from collm_envs.pages.report import chart, code, prose, report, section, side_by_side, spread, table
@@ -31,12 +31,14 @@ METRICS = {"IoU": "iou", "adjacency": "adj", "score": "score", "pass rate": "pas
 """measure of the paper -> metric of ours, a share of 1"""
 BY_METHOD: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     env: {
-        METRICS[one.measure]: {
-            method: value for (_, method), value in zip(METHODS, one.values, strict=True) if value is not None
+        METRICS[line.measure]: {
+            method: value
+            for (_, method), value in zip(METHODS, line.values, strict=True)
+            if value is not None
         }
-        for one in some
+        for line in lines
     }
-    for env, some in REPORTED.items()
+    for env, lines in REPORTED.items()
 }
 """environment -> metric -> the paper's row -> percent"""
 COSTS = {
@@ -61,19 +63,19 @@ class Report:
 
 
 def main(args: Sequence[str]) -> None:
-    asked = flags(Report, args, "collm report")
-    if not asked.dirs:
+    settings = flags(Report, args, "collm report")
+    if not settings.dirs:
         raise ValueError("which folders? collm report DIR...")
-    rows = collect(asked.dirs, lambda why: print(f"left out: {why}", file=sys.stderr))
-    asked.out.mkdir(parents=True, exist_ok=True)
+    rows = collect(settings.dirs, lambda why: print(f"left out: {why}", file=sys.stderr))
+    settings.out.mkdir(parents=True, exist_ok=True)
     files = {"tables.md": markdown, "tables.tex": latex, "measures.csv": measures_csv}
     for name, write in files.items():
-        (asked.out / name).write_text(write(rows), encoding="utf-8")
-    (asked.out / "index.html").write_text(page(rows, asked.title), encoding="utf-8")
-    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {asked.out / 'index.html'}")
+        (settings.out / name).write_text(write(rows), encoding="utf-8")
+    (settings.out / "index.html").write_text(page(rows, settings.title), encoding="utf-8")
+    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
 
 
-def wide(env: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def wide(env: str, rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]]]:
     """(columns, cells) of an environment's table: ours, the paper's in columns of their own, time and cost.
 
     The paper's rows that nobody has run yet stand below, with nothing but the paper's numbers.
@@ -114,11 +116,11 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _by_env(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _by_env(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
     return {env: [row for row in rows if row.env == env] for env in dict.fromkeys(row.env for row in rows)}
 
 
-def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def together(rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]]]:
     """(columns, cells) over all environments, of the methods that were run on each of them.
 
     A return counts from 0, the random player's on that environment and keywords, to 1, the expert's.
@@ -129,22 +131,22 @@ def together(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     for row in rows:
         if row.name in ("random", "expert"):
             scales.setdefault((row.env, row.keywords), {}).setdefault(row.name, row.returns[0])
-    scales = {place: ends for place, ends in scales.items() if len({*ends.values()}) == 2}
-    found: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    scales = {env_key: ends for env_key, ends in scales.items() if len({*ends.values()}) == 2}
+    returns_by_method: dict[str, dict[tuple[str, str], np.ndarray]] = {}
     for row, name in zip(rows, _methods(rows), strict=True):
-        if ends := scales.get(place := (row.env, row.keywords)):
+        if ends := scales.get(env_key := (row.env, row.keywords)):
             scaled = (np.array(row.returns) - ends["random"]) / (ends["expert"] - ends["random"])
-            found.setdefault(name, {})[place] = scaled
+            returns_by_method.setdefault(name, {})[env_key] = scaled
     cells = []
-    for name, places in found.items():
-        if len(places) == len(scales) > 1:
-            total = across([*places.values()])
+    for name, returns in returns_by_method.items():
+        if len(returns) == len(scales) > 1:
+            total = across([*returns.values()])
             between = "" if total.low is None else f" [{total.low:.3f}, {total.high:.3f}]"
             cells.append([name, f"{total.iqm:.3f}{between}", f"{total.mean:.3f}"])
     return ["method", "IQM", "mean"], sorted(cells, key=lambda line: -float(line[1].split()[0]))
 
 
-def _methods(rows: Sequence[Row]) -> list[str]:
+def _methods(rows: Sequence[ReportRow]) -> list[str]:
     """The name of each row's method: the paper's, or its own where a place has several rows of that one.
 
     Rows of one name in one place are numbered from the second on.
@@ -175,9 +177,9 @@ TOGETHER = (
 )
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[ReportRow]) -> str:
     """The tables as Markdown."""
-    parts = [f"## {env}\n\n{_pipes(*wide(env, some))}" for env, some in _by_env(rows).items()]
+    parts = [f"## {env}\n\n{_pipes(*wide(env, env_rows))}" for env, env_rows in _by_env(rows).items()]
     parts.append(NOTE)
     columns, cells = together(rows)
     if cells:
@@ -190,15 +192,15 @@ def _pipes(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def latex(rows: Sequence[Row]) -> str:
+def latex(rows: Sequence[ReportRow]) -> str:
     """The tables as LaTeX tabulars, for no package."""
     escapes = str.maketrans(
         {**{c: f"\\{c}" for c in "&%$#_{}"}, "\\": r"\textbackslash{}"}
         | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     )
     parts = []
-    for env, some in _by_env(rows).items():
-        columns, cells = wide(env, some)
+    for env, env_rows in _by_env(rows).items():
+        columns, cells = wide(env, env_rows)
         lines = [" & ".join(cell.translate(escapes) for cell in line) + r" \\" for line in [columns, *cells]]
         body = "\n".join([lines[0], r"\hline", *lines[1:]])
         align = "ll" + "r" * (len(columns) - 2)
@@ -206,7 +208,7 @@ def latex(rows: Sequence[Row]) -> str:
     return "\n\n".join([f"% {NOTE}", *parts]) + "\n"
 
 
-def measures_csv(rows: Sequence[Row]) -> str:
+def measures_csv(rows: Sequence[ReportRow]) -> str:
     """Every measure of every row, one a line, unscaled; the paper's number in percent."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -231,17 +233,17 @@ def measures_csv(rows: Sequence[Row]) -> str:
     return file.getvalue()
 
 
-def page(rows: Sequence[Row], title: str) -> str:
+def page(rows: Sequence[ReportRow], title: str) -> str:
     """The page: for each environment its table, learning curves and command lines."""
     parts = []
-    for env, some in _by_env(rows).items():
-        columns, cells = wide(env, some)
-        commands = "\n\n".join(f"# {row.name}\n{row.command}" for row in some)
+    for env, env_rows in _by_env(rows).items():
+        columns, cells = wide(env, env_rows)
+        commands = "\n\n".join(f"# {row.name}\n{row.command}" for row in env_rows)
         shown = table(columns, [[_kept_whole(cell) for cell in line] for line in cells])
-        alike = {row.keywords for row in some}
-        note = alike.pop() if len(alike) == 1 else ""
+        keyword_texts = {row.keywords for row in env_rows}
+        note = keyword_texts.pop() if len(keyword_texts) == 1 else ""
         repeat = prose("To repeat these rows:"), code(commands)
-        parts.append(section(env, shown, *_charts(some), *repeat, note=note))
+        parts.append(section(env, shown, *_charts(env_rows), *repeat, note=note))
     parts.insert(0, prose(NOTE))
     columns, cells = together(rows)
     if cells:
@@ -254,7 +256,7 @@ def _kept_whole(cell: str) -> str:
     return re.sub(r"(?<=\d),? (?=-?\d+\.|seed|pair)", lambda gap: gap[0].replace(" ", "\u00a0"), cell)
 
 
-def _charts(rows: Sequence[Row]) -> list[str]:
+def _charts(rows: Sequence[ReportRow]) -> list[str]:
     """Learning curves, one pair of charts for all runs on the same keywords: only their returns compare."""
     out = []
     for kwargs in dict.fromkeys(row.keywords for row in rows if row.curves):

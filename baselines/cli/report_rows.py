@@ -29,12 +29,12 @@ NO_DIFFERENCE = ("seed", "out", "threads")
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """One method on one environment."""
 
     env: str
     kwargs: Mapping[str, Any]
-    """of the environment, but for the number of agents"""
+    """keywords of the environment, without the number of agents"""
     name: str
     paper: str
     """the paper's row it may be compared with; "" for none"""
@@ -50,25 +50,25 @@ class Row:
 
     @property
     def keywords(self) -> str:
-        """Of the environment, in one order."""
+        """`kwargs` as "name=JSON ...", sorted by name."""
         return " ".join(f"{name}={json.dumps(self.kwargs[name])}" for name in sorted(self.kwargs))
 
 
 class Played(NamedTuple):
-    """An evaluation: what it measured, and the line that repeats it."""
+    """An evaluation: its measures, and the command line that repeats it."""
 
     folder: Path
     first: Record
-    found: Scores
+    measured: Scores
     command: str
     run: Path | None
-    """of the trained agents that played it"""
+    """folder of the run whose agents played it; None for other policies"""
 
 
-def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[Row]:
+def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: None) -> list[ReportRow]:
     """The rows of these folders, environment by environment, the best return first.
 
-    `left_out` is called with folder and reason of each that is of no use: not begun, cut, of another version.
+    `left_out` is called with folder and reason of each unusable one: not begun, cut short, another version.
     Raises ValueError for a folder that is not there and where nothing of use is left.
     """
     reasons: list[str] = []
@@ -89,11 +89,13 @@ def collect(dirs: Sequence[Path], left_out: Callable[[str], None] = lambda why: 
             skip(f"{folder} holds neither a run (eval.jsonl) nor an evaluation (records.jsonl)")
         runs += [path for path in _usable(trained, _run, skip) if path is not None]
         played += _usable(evals, _played, skip)
-    of_runs = [one for one in played if one.run]
-    known = {one.run: one.run for one in of_runs if one.run} | {path.resolve(): path for path in runs}
+    of_runs = [evaluation for evaluation in played if evaluation.run]
+    run_folders = {evaluation.run: evaluation.run for evaluation in of_runs if evaluation.run} | {
+        path.resolve(): path for path in runs
+    }
     rows = [
-        *_trained_rows([*known.values()], of_runs, skip),
-        *(_prompted(one) for one in played if one.run is None),
+        *_trained_rows([*run_folders.values()], of_runs, skip),
+        *(_prompted(evaluation) for evaluation in played if evaluation.run is None),
     ]
     if not rows:
         where = ", ".join(map(str, dirs))
@@ -106,7 +108,7 @@ T = TypeVar("T")
 
 
 def _usable(paths: Sequence[Path], read: Callable[[Path], T], skip: Callable[[str], None]) -> Iterator[T]:
-    """What `read` makes of each folder; those it refuses are skipped."""
+    """`read(folder)` of each folder; those for which it raises are skipped."""
     for path in paths:
         try:
             yield read(path)
@@ -127,7 +129,7 @@ def _run(path: Path) -> Path | None:
 
 def _trained_rows(
     folders: Sequence[Path], played: Sequence[Played], skip: Callable[[str], None]
-) -> list[Row]:
+) -> list[ReportRow]:
     """One row for runs that differ in nothing but seed and folder."""
     groups: dict[str, list[Path]] = {}
     for folder in _usable(folders, _run, skip):
@@ -138,7 +140,7 @@ def _trained_rows(
             groups.setdefault(alike, []).append(folder)
     names = [_method(*stored_config(alike[0])) for alike in groups.values()]
     rows = []
-    for key, some, paper in zip(groups, groups.values(), names, strict=True):
+    for key, run_folders, paper in zip(groups, groups.values(), names, strict=True):
         config = json.loads(key)[1]
         others = [json.loads(other)[1] for other, name in zip(groups, names, strict=True) if name == paper]
         alike = [other for other in others if other["env"] == config["env"]]
@@ -147,23 +149,30 @@ def _trained_rows(
         ]
         name = ", ".join([paper, *apart])
         try:
-            rows.append(_trained(name, paper, config, some, played))
+            rows.append(_trained(name, paper, config, run_folders, played))
         except ValueError as error:
-            skip(f"{', '.join(map(str, some))}: {error}")
+            skip(f"{', '.join(map(str, run_folders))}: {error}")
     return rows
 
 
 def _trained(
     name: str, paper: str, config: Mapping[str, Any], folders: Sequence[Path], played: Sequence[Played]
-) -> Row:
+) -> ReportRow:
     from baselines.cli.train import command  # with torch, which a report of evaluations does without
     from baselines.runs.run import load_config
 
-    theirs = [one for folder in folders for one in played if one.run == folder.resolve()]
-    whole = len({one.run for one in theirs}) == len(theirs) == len(folders)
+    evaluations = [
+        evaluation for folder in folders for evaluation in played if evaluation.run == folder.resolve()
+    ]
+    evaluated_once_each = (
+        len({evaluation.run for evaluation in evaluations}) == len(evaluations) == len(folders)
+    )
     evals = [read_lines(folder / "eval.jsonl") for folder in folders]
-    if whole and len({json.dumps(dict(one.first.kwargs)) for one in theirs}) == 1:
-        runs = [one.found for one in theirs]
+    if (
+        evaluated_once_each
+        and len({json.dumps(dict(evaluation.first.kwargs)) for evaluation in evaluations}) == 1
+    ):
+        runs = [evaluation.measured for evaluation in evaluations]
         numbers = {measure: summarised(runs, measure) for measure in runs[0]}
         returns = [float(np.mean([*run["return"].values()])) for run in runs]
     else:
@@ -173,10 +182,10 @@ def _trained(
     seeds = sorted(stored_config(folder)[1]["seed"] for folder in folders)
     units = f"{len(seeds)} seed" + "s" * (len(seeds) > 1)
     if len(seeds) == 1 and numbers["return"].low is not None:
-        units += f", {len(theirs[0].found['return'])} pairs"
+        units += f", {len(evaluations[0].measured['return'])} pairs"
     flags = f"--seed $seed{_out_of(folders)}"
     line = f"for seed in {' '.join(map(str, seeds))}; do {command(algorithm, settings)} {flags}; done"
-    return Row(
+    return ReportRow(
         config["env"],
         _shared(config["env_kwargs"]),
         name,
@@ -184,46 +193,48 @@ def _trained(
         units,
         numbers,
         returns,
-        "\n".join([line, *(one.command for one in theirs if whole)]),
+        "\n".join([line, *(evaluation.command for evaluation in evaluations if evaluated_once_each)]),
         folders,
         {"evaluation": evals, "training": [read_lines(folder / "metrics.jsonl") for folder in folders]},
     )
 
 
 def _method(algorithm: str, config: Mapping[str, Any]) -> str:
-    """What the paper calls an algorithm with these settings; the algorithm's name where it has no word."""
+    """The paper's name of an algorithm with these settings; the algorithm's own where it has none."""
     return row_of(algorithm, config) or algorithm
 
 
 def _out_of(folders: Sequence[Path]) -> str:
     """--out, where the runs' folders are told apart by their seeds alone."""
-    places = set()
+    flags = set()
     for folder in folders:
         before, seed, after = str(folder).rpartition(str(stored_config(folder)[1]["seed"]))
-        places.add(f"{before}$seed{after}" if seed else "")
-    place = places.pop()
-    return "" if places or not place else f" --out {place}"
+        flags.add(f"{before}$seed{after}" if seed else "")
+    flag = flags.pop()
+    return "" if flags or not flag else f" --out {flag}"
 
 
 def _last(
     folders: Sequence[Path], evals: Sequence[Sequence[Mapping[str, Any]]]
 ) -> tuple[dict[str, Summary], list[float]]:
-    """The last evaluation that all of these runs had, and its returns."""
+    """Measures and returns at the last step at which all of these runs were evaluated."""
     both = set[int].intersection(*({line["step"] for line in lines} for lines in evals))
     if not both:
         raise ValueError(f"{', '.join(map(str, folders))}: no step at which all of them were evaluated")
     last = [line for lines in evals for line in lines if line["step"] == max(both)]
     measures = [key for key in last[0] if key == "return" or key.startswith("metric/")]
     columns = {measure: np.array([[line[measure]] for line in last]) for measure in measures}
-    numbers = {key.removeprefix("metric/"): summary(some, [np.array([0])]) for key, some in columns.items()}
+    numbers = {
+        key.removeprefix("metric/"): summary(values, [np.array([0])]) for key, values in columns.items()
+    }
     return numbers, columns["return"][:, 0].tolist()
 
 
 def _played(folder: Path) -> Played:
     """An evaluation, from its records."""
     path = folder / "records.jsonl"
-    found = scores(unique(read(path)))
-    if not found:
+    measured = scores(unique(read(path)))
+    if not measured:
         raise ValueError(f"{path} holds no records")
     first = next(read(path))
     names = list(dict.fromkeys(first.agents.values()))
@@ -235,11 +246,11 @@ def _played(folder: Path) -> Played:
     else:
         players = " ".join(f"--agent {_quoted(f'{agent}={name}')}" for agent, name in first.agents.items())
     kwargs = f" --env-kwargs {_quoted(json.dumps(first.kwargs))}" if first.kwargs else ""
-    seeds = 1 + max(one.trial for one in read(path))
-    often = f"--episodes {len(found['return'])}" + f" --seeds {seeds}" * (seeds > 1)
+    seeds = 1 + max(record.trial for record in read(path))
+    often = f"--episodes {len(measured['return'])}" + f" --seeds {seeds}" * (seeds > 1)
     env = ":".join(filter(None, (first.module, first.env)))
     line = f"collm eval {env} {players}{kwargs} --split {first.split} {often}"
-    return Played(folder, first, found, line, _run_of(first))
+    return Played(folder, first, measured, line, _run_of(first))
 
 
 def _quoted(text: str) -> str:
@@ -259,23 +270,23 @@ def _run_of(record: Record) -> Path | None:
     return run.resolve()
 
 
-def _prompted(one: Played) -> Row:
+def _prompted(evaluation: Played) -> ReportRow:
     """The row of an evaluation of anything but a run's agents."""
-    names = list(dict.fromkeys(one.first.agents.values()))
-    paper = _protocol(names, len(one.first.agents))
+    names = list(dict.fromkeys(evaluation.first.agents.values()))
+    paper = _protocol(names, len(evaluation.first.agents))
     kind = {"untrained": "single:", "parallel": "parallel:"}.get(paper, "")
-    numbers = {measure: summarised([one.found], measure) for measure in one.found}
-    pairs = len(one.found["return"])
-    return Row(
-        one.first.env,
-        _shared(one.first.kwargs),
+    numbers = {measure: summarised([evaluation.measured], measure) for measure in evaluation.measured}
+    pairs = len(evaluation.measured["return"])
+    return ReportRow(
+        evaluation.first.env,
+        _shared(evaluation.first.kwargs),
         kind + " + ".join(names),
         paper,
         f"{pairs} pair" + "s" * (pairs > 1),
         numbers,
         [numbers["return"].mean],
-        one.command,
-        [one.folder],
+        evaluation.command,
+        [evaluation.folder],
     )
 
 
@@ -290,5 +301,5 @@ def _protocol(names: Sequence[str], agents: int) -> str:
 
 
 def _shared(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """How many agents there are belongs to a method: rows of one and of several stand in one table."""
+    """Keywords without `num_agents`, which belongs to the method: one table holds teams of any size."""
     return {name: value for name, value in kwargs.items() if name != "num_agents"}

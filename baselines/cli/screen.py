@@ -42,11 +42,11 @@ class Screen:
             parts.append(Text(plain(text) or "(nothing)"))
             parts += _without_effect(turn.score.rejected.get(agent, ()))
             parts.append(Text())
-        known = [*turn.texts.values(), *self.scenes[t - 1].texts.values()]
+        shown = [*turn.texts.values(), *self.scenes[t - 1].texts.values()]
         fresh = {
             title: body
             for title, body in self.scenes[t].texts.items()
-            if not any(body.strip() in text for text in known)
+            if not any(body.strip() in text for text in shown)
         }
         scene = replace(self.scenes[t], texts=fresh)
         if drawn := ascii_render.text(scene, self.letters, room):

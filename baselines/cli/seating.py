@@ -21,12 +21,12 @@ AgentPolicies = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="AGENT=P
 
 
 def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
-    """What may stand before the colon of a policy that plays `env`."""
+    """Policy kinds (the word before the colon) for `env`: kind -> parser of the text after it."""
 
-    def hf(rest: str) -> Policy:
+    def hf(text: str) -> Policy:
         from baselines.lm import hf
 
-        return hf.parse(rest, env)
+        return hf.parse(text, env)
 
     return {**WITHOUT_TORCH, "hf": hf}
 

@@ -105,11 +105,11 @@ def _run_missing(sweep: Sweep, file: Path) -> int:
         for k, (name, trial, seed) in enumerate(todo):
             about = f"{name} trial {trial} seed {seed}"
 
-            def heard(step: int, metrics: Mapping[str, float], k: int = k, about: str = about) -> None:
+            def show_step(step: int, metrics: Mapping[str, float], k: int = k, about: str = about) -> None:
                 shown = (f"return {metrics['return']:.3f}",) if "return" in metrics else ()
                 progress.update(k, about, f"step {step}", *shown)
 
-            row = one_run(sweep, name, trial, seed, heard)
+            row = one_run(sweep, name, trial, seed, show_step)
             append_rows(file, [row])
             progress.update(k + 1, about, f"eval {row['eval']:.3f}")
     out = console()
@@ -121,9 +121,16 @@ def _run_missing(sweep: Sweep, file: Path) -> int:
 def settle(sweep: Sweep, name: str, trial: int, seed: int) -> Settings:
     """The settings of a run, its models warm-started."""
     module, rates = algorithm(name), rates_of(trial, sweep.lr)
-    given = {"gamma": 1.0, **sweep.settings, **rates, "seed": seed, "steps": 10**9, "threads": sweep.threads}
-    known = {k: v for k, v in given.items() if k in module.Config.__dataclass_fields__}
-    config = module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **known)
+    settings = {
+        "gamma": 1.0,
+        **sweep.settings,
+        **rates,
+        "seed": seed,
+        "steps": 10**9,
+        "threads": sweep.threads,
+    }
+    accepted = {k: v for k, v in settings.items() if k in module.Config.__dataclass_fields__}
+    config = module.Config(env=sweep.env, env_kwargs=sweep.env_kwargs, **accepted)
     return texts.with_models(config, quiet=False)
 
 
@@ -132,15 +139,15 @@ def one_run(
     name: str,
     trial: int,
     seed: int,
-    heard: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+    report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
 ) -> dict[str, Any]:
-    """Train for the budget, then play the validation and the eval split; `heard` is told of every step."""
+    """Train for the budget, then play validation and eval split; `report` is called after every step."""
     module, rates, config = algorithm(name), rates_of(trial, sweep.lr), settle(sweep, name, trial, seed)
     task = make(sweep.env, **sweep.env_kwargs).task
     held_out = hold_out(task, sweep.validation)
     team, budget = module.team(config, held_out), Budget(sweep.cpu_s)
     for metrics in budget.within(module.train(config, held_out, team)):
-        heard(team.step, metrics)
+        report(team.step, metrics)
     scores = [
         measure(view, eval_starts(view, sweep.episodes), team.lineups(view.agents), f"sweep/{seed}")["return"]
         for view in (held_out, task)
@@ -184,8 +191,8 @@ def chosen(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
         for row in rows:
             if row["algorithm"] == name:
                 trials.setdefault(row["trial"], []).append(row)
-        whole = max(len(runs) for runs in trials.values())
-        out[name] = max((runs for runs in trials.values() if len(runs) == whole), key=validation_mean)
+        most_seeds = max(len(runs) for runs in trials.values())
+        out[name] = max((runs for runs in trials.values() if len(runs) == most_seeds), key=validation_mean)
     return out
 
 

@@ -25,9 +25,9 @@ from baselines.cli.flags import check_values
 
 T = TypeVar("T")
 GAP = 3
-"""columns between two columns of a table"""
+"""characters between two columns of a table"""
 READABLE = 24
-"""columns that a column of text needs at least; a longer text is wrapped"""
+"""smallest width in characters of a column of text; longer texts are wrapped"""
 
 
 def plain(text: str) -> str:
@@ -76,9 +76,9 @@ class _Console(Console):
 
 def console(**options: Any) -> Console:
     """A rich console for texts of others: brackets in them are no markup, control characters are escaped."""
-    made = _Console(highlight=False, markup=False, emoji=False, **options)
-    made.push_render_hook(_CleanAll())
-    return made
+    terminal = _Console(highlight=False, markup=False, emoji=False, **options)
+    terminal.push_render_hook(_CleanAll())
+    return terminal
 
 
 def width() -> int:
@@ -152,11 +152,11 @@ def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], bold: set[s
     return table
 
 
-def wrong_word(word: str, kind: str, known: Sequence[str]) -> str:
-    """The line for a word that is none of `known`: all of them, and the nearest where one is near."""
-    near = difflib.get_close_matches(word, known, n=1)
+def wrong_word(word: str, kind: str, words: Sequence[str]) -> str:
+    """The line for a word that is none of `words`: all of them, and the nearest where one is near."""
+    near = difflib.get_close_matches(word, words, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no {kind} {word!r}; there are {', '.join(known)}{hint}"
+    return f"no {kind} {word!r}; there are {', '.join(words)}{hint}"
 
 
 _REGISTRY = ConstructorRegistry()
@@ -170,12 +170,12 @@ def _number(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     return _number_of(float, "FLOAT", "a number") if kind.type in (float, float | None) else None
 
 
-def _number_of(make: Callable[[str], Any], metavar: str, want: str) -> PrimitiveConstructorSpec[Any]:
+def _number_of(make: Callable[[str], Any], metavar: str, wanted_kind: str) -> PrimitiveConstructorSpec[Any]:
     def read(words: list[str]) -> Any:
         try:
             return make(words[0])
         except ValueError:
-            raise ValueError(f"need {want}, got {words[0]!r}") from None
+            raise ValueError(f"need {wanted_kind}, got {words[0]!r}") from None
 
     return PrimitiveConstructorSpec(
         nargs=1,

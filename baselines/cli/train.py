@@ -127,23 +127,23 @@ def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
     about = f"{config.__doc__}"
     if issubclass(config, Settings):
         about += f"\n\nWith --model tiny: {_as_flags(preset(name, 'StrBuild-v0', set()))}"
-    asked = tyro.cli(config, args=own, prog=prog, description=about)
+    settings = tyro.cli(config, args=own, prog=prog, description=about)
     filled: dict[str, Any] = {}
     if len(own) != len(args):
-        start = _published(name, asked)
+        start = _published(name, settings)
         own = _without(own, "env-kwargs")  # merged there: a flag would replace the published ones
-    elif not isinstance(asked, Settings) or not is_tiny(asked.model, asked.models):
-        return asked, ""
+    elif not isinstance(settings, Settings) or not is_tiny(settings.model, settings.models):
+        return settings, ""
     else:
-        filled = preset(name, asked.env, _names(own))
+        filled = preset(name, settings.env, _names(own))
         start = config(**filled)
     return tyro.cli(config, args=own, default=start, prog=prog), _as_flags(filled)
 
 
-def _published(name: str, asked: Any) -> Any:
+def _published(name: str, settings: Any) -> Any:
     """The published settings of what is asked for, with the keywords of the command line on top."""
-    start = type(asked)(**published(name, asked.to_dict()))
-    start.env_kwargs = {**start.env_kwargs, **asked.env_kwargs}
+    start = type(settings)(**published(name, settings.to_dict()))
+    start.env_kwargs = {**start.env_kwargs, **settings.env_kwargs}
     return start
 
 
@@ -154,14 +154,14 @@ def _names(args: Sequence[str]) -> set[str]:
 
 def command(name: str, config: Settings) -> str:
     """The command line that gives these settings: what differs from what `read` would fill in, as flags."""
-    stored, given, tiny = config.to_dict(), set[str](), is_tiny(config.model, config.models)
+    stored, given_names, tiny = config.to_dict(), set[str](), is_tiny(config.model, config.models)
     while True:  # what is given changes what is filled in
-        usual = type(config)(**preset(name, config.env, given) if tiny else {}).to_dict()
-        own = given | {key for key, value in stored.items() if value != usual[key]}
-        if own == given:
+        usual = type(config)(**preset(name, config.env, given_names) if tiny else {}).to_dict()
+        own = given_names | {key for key, value in stored.items() if value != usual[key]}
+        if own == given_names:
             break
-        given = own
-    differing = _as_flags({key: value for key, value in stored.items() if key in given})
+        given_names = own
+    differing = _as_flags({key: value for key, value in stored.items() if key in given_names})
     return f"collm train {name} {differing}".rstrip()
 
 

@@ -44,11 +44,13 @@ def view(args: Sequence[str]) -> None:
     path = settings.records / "records.jsonl" if settings.records.is_dir() else settings.records
     folder = settings.out or path.parent / "pages"
     rows, links = [], []
-    for k, one in enumerate(islice(read(path), settings.first), start=1):
+    for k, record in enumerate(islice(read(path), settings.first), start=1):
         folder.mkdir(parents=True, exist_ok=True)
         links.append(f"{k:05}.html")
-        rows.append(asdict(one))
-        (folder / links[-1]).write_text(page(rows[-1], scenes(one), reward_range(one)), encoding="utf-8")
+        rows.append(asdict(record))
+        (folder / links[-1]).write_text(
+            page(rows[-1], scenes(record), reward_range(record)), encoding="utf-8"
+        )
     if not rows:
         raise ValueError(f"{path} holds no records")
     index = folder / "index.html"

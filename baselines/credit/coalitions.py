@@ -1,8 +1,7 @@
-"""What a turn would have earned had some agents been silent: replays of single turns, and values from them.
+"""Counterfactual rewards of a turn with some agents silent, by replay, and the credits computed from them.
 
-A task is pure, so a turn can be played again from the state before it with other texts; the other turns,
-their texts and their rewards stay as they were played.  Silence is what the task calls so
-(`default_text(state, agent)`), else the empty text.
+A task is pure, so a turn can be replayed from the state before it with other texts; all other turns of the
+episode stay unchanged.  A silent agent's text is the task's `default_text(state, agent)`, else "".
 
 Shapes: B joint turns, N agents, in the order of `task.agents`; float64.
 """
@@ -20,7 +19,7 @@ from baselines.play.episode import Node
 from baselines.play.replays import Replays, Turn, texts_of
 
 MOST_AGENTS = 10
-"""for which `shapley` plays all 2^N coalitions of a turn"""
+"""largest team for `shapley`, which plays all 2^N coalitions of a turn"""
 
 Coalition = frozenset[str]
 """the agents that are not silent"""
@@ -30,14 +29,14 @@ def worth(
     replays: Replays, nodes: Sequence[Node], coalitions: Iterable[Iterable[str]]
 ) -> dict[Coalition, Tensor]:
     """v(S): a turn's reward with the texts of the agents in S and silence from the others.   -> (B,) each"""
-    some = [frozenset(coalition) for coalition in coalitions]
+    unique = [frozenset(coalition) for coalition in coalitions]
     turns = [
         (node.before, {agent: text for agent, text in texts_of(node).items() if agent in S})
         for node in nodes
-        for S in some
+        for S in unique
     ]
-    table = rewards(replays, turns).reshape(len(nodes), len(some))
-    return dict(zip(some, table.unbind(1), strict=True))
+    table = rewards(replays, turns).reshape(len(nodes), len(unique))
+    return dict(zip(unique, table.unbind(1), strict=True))
 
 
 def difference(replays: Replays, nodes: Sequence[Node]) -> Tensor:

@@ -1,14 +1,14 @@
-"""Named features of a joint turn: all that a written credit function may know of it.
+"""Named features of a joint turn: the only inputs of a written credit function.
 
     ctx[name]     (B,) or (B, N)   known before the turn: of the team, or of each agent
-    feat[name]    (B, N)           [:, j] from text j alone: the turn played again with all others silent
+    feat[name]    (B, N)           [:, j] from text j alone: the turn replayed with all others silent
     pair[name]    (B, N, N)        [:, i, j] from the texts of i and j, all others silent; mode "mix" only
-    silent[name]  (B, N)           what feat[name] is when nobody writes: the mask of the own row
+    silent[name]  (B, N)           feat[name] where nobody writes: replaces an agent's own row
 
-Silent agents write what the task calls silence (`default_text`), else nothing.
+A silent agent's text is the task's `default_text(state, agent)`, else "".
 
-Everything comes through the task's public verbs on pure states, so a feature is a function of the state
-before the turn and of the texts it names, of nothing else; search/gates.py changes texts and looks.
+Features use the task's public methods only, so each depends on the state before the turn and on the texts it
+names.  The gate `blind` (search/gates.py) checks this by changing the other texts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CTX = {
 }
 """facts known before the turn -> meaning"""
 PER_AGENT = ("last_accepted", "last_rejected")
-"""those of CTX that are a number for each agent"""
+"""names in CTX with one number for each agent"""
 FEAT = {
     "reward": "the team's reward if this agent alone had written",
     "accepted": "lines of its text that count",
@@ -89,21 +89,21 @@ class Features:
 
 def extract(replays: Replays, nodes: Sequence[Node], pairs: bool = False) -> Features:
     """The features of these joint turns; `pair` is empty without `pairs`."""
-    found = describe(replays, [turn(node) for node in nodes], pairs)
+    described = describe(replays, [turn(node) for node in nodes], pairs)
     stack = [
         {name: torch.tensor([part[name] for part in column], dtype=torch.float64) for name in column[0]}
-        for column in zip(*found, strict=True)
+        for column in zip(*described, strict=True)
     ]
     return Features(*stack)
 
 
 def frozen(value: Any) -> Any:
-    """Nested lists as nested tuples: what is handed to a written function cannot be changed by it."""
+    """Nested lists as nested tuples, so that a written function cannot change its arguments."""
     return tuple(map(frozen, value)) if isinstance(value, list) else value
 
 
 def turn(node: Node) -> TurnTexts:
-    """A joint turn of a rollout, as it is described."""
+    """A rollout's node as `TurnTexts`."""
     last = None if node.parent is None else node.parent.score
     return TurnTexts(node.before, texts_of(node), len(node.path()) - 1, last)
 
@@ -114,43 +114,50 @@ def describe(replays: Replays, turns: Sequence[TurnTexts], pairs: bool = False) 
     groups = [(), *((i,) for i in agents), *(combinations(agents, 2) if pairs else ())]
     scores = iter(
         replays.scores(
-            [(one.before, {i: one.texts.get(i, "") for i in who}) for one in turns for who in groups]
+            [
+                (turn_texts.before, {i: turn_texts.texts.get(i, "") for i in who})
+                for turn_texts in turns
+                for who in groups
+            ]
         )
     )
-    return [_row(replays.task, one, {frozenset(who): next(scores) for who in groups}, pairs) for one in turns]
+    return [
+        _row(replays.task, turn_texts, {frozenset(who): next(scores) for who in groups}, pairs)
+        for turn_texts in turns
+    ]
 
 
-def _row(task: Task, one: TurnTexts, alone: Mapping[frozenset[str], Score], pairs: bool) -> TurnRow:
+def _row(task: Task, turn_texts: TurnTexts, alone: Mapping[frozenset[str], Score], pairs: bool) -> TurnRow:
     nobody = alone[frozenset()]
-    each = [_facts(alone[frozenset({i})], i, one.texts.get(i, "")) for i in task.agents]
+    each = [_facts(alone[frozenset({i})], i, turn_texts.texts.get(i, "")) for i in task.agents]
     feat = {name: tuple(facts[name] for facts in each) for name in each[0]}
     pair = {}
     if pairs:
         rewards = {who: float(score.reward) for who, score in alone.items()}
         pair["reward"] = tuple(tuple(rewards[frozenset({i, j})] for j in task.agents) for i in task.agents)
-    still = [_facts(nobody, i, silence(task, one.before, i)) for i in task.agents]
+    still = [_facts(nobody, i, silence(task, turn_texts.before, i)) for i in task.agents]
     silent = {name: tuple(facts[name] for facts in still) for name in still[0]}
-    return TurnRow(_context(task, one, nobody.reward), feat, pair, silent)
+    return TurnRow(_context(task, turn_texts, nobody.reward), feat, pair, silent)
 
 
-def _context(task: Task, one: TurnTexts, silent: float) -> dict[str, float | tuple[float, ...]]:
+def _context(task: Task, turn_texts: TurnTexts, silent: float) -> dict[str, float | tuple[float, ...]]:
     worst, best = task.reward_range
-    accepted, rejected = (one.last.accepted, one.last.rejected) if one.last else ({}, {})
+    accepted, rejected = (turn_texts.last.accepted, turn_texts.last.rejected) if turn_texts.last else ({}, {})
     return {
         "agents": float(len(task.agents)),
-        "turn": float(one.number),
+        "turn": float(turn_texts.number),
         "turns": float(task.max_turns),
         "worst": float(worst),
         "best": float(best),
         "silent": float(silent),
-        "last": float(one.last.reward) if one.last else 0.0,
+        "last": float(turn_texts.last.reward) if turn_texts.last else 0.0,
         "last_accepted": tuple(float(len(accepted.get(agent, ()))) for agent in task.agents),
         "last_rejected": tuple(float(len(rejected.get(agent, ()))) for agent in task.agents),
     }
 
 
 def _facts(score: Score, agent: str, text: str) -> dict[str, float]:
-    """What one text earned alone; ours come last, since a metric of the same name would hide them."""
+    """Features of one text alone; ours overwrite an environment's metric of the same name."""
     return {name: float(value) for name, value in score.metrics.items()} | {
         "reward": float(score.reward),
         "accepted": float(len(score.accepted.get(agent, ()))),

@@ -1,6 +1,6 @@
-"""The small language of written credit functions, and its fence: plain Python on the numbers of one turn.
+"""The language of written credit functions, a subset of Python on the numbers of one turn, and its checker.
 
-    baseline(ctx, feat, me)         -> b         the team's reward to expect whatever agent `me` writes
+    baseline(ctx, feat, me)         -> b         expected team reward, independent of the text of agent `me`
     weights(ctx)                    -> [w] * N   shares of the team's advantage, known before the turn
     mix(ctx, feat, pair, reward)    -> [c] * N   each agent's part in the reward
 
@@ -8,7 +8,7 @@ Arithmetic, comparisons, `if`, `for` over what is there, comprehensions, functio
 `from math import ...`; no attributes, no other import, no `while`.  Inputs are read as ctx["name"], by
 names that the environment has, so what a function reads is known before it runs.
 
-The fence is the second one: code that nobody has reviewed runs in a sandbox whatever this module says.
+This check is a second line of defence: unreviewed code runs in a sandbox even when it passes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ BUILTINS = (
 )
 MATH = tuple(name for name in vars(math) if not name.startswith("_"))
 FAILURES = (ArithmeticError, LookupError, MemoryError, NameError, RecursionError, TypeError, ValueError)
-"""what a function of this language can raise"""
+"""exceptions that a function of this language can raise"""
 MAX_CHARS = 8000
 MAX_DEPTH = 100
-"""expressions and blocks within each other; what walks a program by recursion needs an end"""
+"""largest nesting of expressions and blocks; bounds the recursion of the checker"""
 
 _FINE = (
     *(ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.Expr),
@@ -60,7 +60,7 @@ class Refused(ValueError):
 
 
 def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
-    """Which names `source` reads of each of ctx, feat and pair.
+    """The names that `source` reads from each of ctx, feat and pair.
 
     Raises Refused with every reason why it is no `mode` function of this language, a line each.
     """
@@ -80,7 +80,7 @@ def reads(source: str, mode: str) -> dict[str, tuple[str, ...]]:
     if reasons:
         raise Refused("\n".join(dict.fromkeys(reasons)))
     named = list(_named(tree))
-    return {place: tuple(sorted({n for p, n in named if p == place})) for place in PLACES}
+    return {argument: tuple(sorted({n for p, n in named if p == argument})) for argument in PLACES}
 
 
 def mode_of(source: str) -> Mode:
@@ -90,18 +90,18 @@ def mode_of(source: str) -> Mode:
     except (SyntaxError, ValueError) as error:
         raise Refused(f"no Python: {error}") from None
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    found = [mode for mode in get_args(Mode) if mode in names]
-    if len(found) != 1:
-        raise Refused(f"need one function called {', '.join(MODES)}; got {found or 'none'}")
-    return found[0]
+    modes = [mode for mode in get_args(Mode) if mode in names]
+    if len(modes) != 1:
+        raise Refused(f"need one function called {', '.join(MODES)}; got {modes or 'none'}")
+    return modes[0]
 
 
-def check_names(read: Mapping[str, Collection[str]], known: Mapping[str, Collection[str]]) -> None:
+def check_names(read: Mapping[str, Collection[str]], available: Mapping[str, Collection[str]]) -> None:
     """Refuse a function that reads what the environment does not have."""
-    for place, names in read.items():
-        for name in sorted(set(names) - set(known[place])):
-            there = ", ".join(known[place]) or "nothing"
-            raise Refused(f"{place}[{name!r}] is unknown: {place} has {there}")
+    for argument, names in read.items():
+        for name in sorted(set(names) - set(available[argument])):
+            there = ", ".join(available[argument]) or "nothing"
+            raise Refused(f"{argument}[{name!r}] is unknown: {argument} has {there}")
 
 
 def _depth(tree: ast.AST) -> int:
@@ -112,15 +112,15 @@ def _depth(tree: ast.AST) -> int:
 
 
 def _signature(tree: ast.Module, mode: str) -> Iterator[str]:
-    want = f"def {mode}({', '.join(MODES[mode])})"
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == mode]
-    if len(found) != 1:
-        yield f"need one function `{want}`, got {len(found)} of that name"
+    signature = f"def {mode}({', '.join(MODES[mode])})"
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == mode]
+    if len(functions) != 1:
+        yield f"need one function `{signature}`, got {len(functions)} of that name"
         return
-    got = tuple(arg.arg for arg in found[0].args.args)
-    if got != MODES[mode]:
-        what = f"got `def {mode}({', '.join(got)})`{_own_action(mode, got)}"
-        yield f"line {found[0].lineno}: need `{want}`, {what}"
+    parameters = tuple(arg.arg for arg in functions[0].args.args)
+    if parameters != MODES[mode]:
+        what = f"got `def {mode}({', '.join(parameters)})`{_own_action(mode, parameters)}"
+        yield f"line {functions[0].lineno}: need `{signature}`, {what}"
 
 
 def _own_action(mode: str, names: Collection[str]) -> str:
@@ -130,7 +130,7 @@ def _own_action(mode: str, names: Collection[str]) -> str:
 
 
 def _nodes(tree: ast.Module) -> Iterator[str]:
-    """What is there that the language does not have."""
+    """A line for each syntax element outside the language."""
     for node in ast.walk(tree):
         where = f"line {node.lineno}: " if isinstance(node, (ast.stmt, ast.expr)) else ""
         if not isinstance(node, _FINE):
@@ -166,18 +166,18 @@ def _number(node: ast.expr) -> bool:
 
 
 def _names(tree: ast.Module, mode: str) -> Iterator[str]:
-    """Names that are not known, and inputs that are not read by name."""
-    known = {*BUILTINS, *(p for p in PLACES if p in MODES[mode])}
+    """A line for each unknown name, and for each input that is not read as input["name"]."""
+    bound = {*BUILTINS, *(p for p in PLACES if p in MODES[mode])}
     good: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            known |= {node.name, *(arg.arg for arg in node.args.args)} - {*PLACES}
+            bound |= {node.name, *(arg.arg for arg in node.args.args)} - {*PLACES}
         elif isinstance(node, ast.ImportFrom):
-            known |= {alias.name for alias in node.names}
+            bound |= {alias.name for alias in node.names}
             for alias in node.names:
                 yield from _taken(alias.name, node.lineno)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            known.add(node.id)
+            bound.add(node.id)
         elif _by_name(node):
             good.add(id(node.value))  # type: ignore[attr-defined]
     for node in ast.walk(tree):
@@ -189,7 +189,7 @@ def _names(tree: ast.Module, mode: str) -> Iterator[str]:
                 yield f"{where}`{node.id}` is not given in mode {mode}{_own_action(mode, [node.id])}"
             elif node.id in PLACES and id(node) not in good:
                 yield f'{where}read `{node.id}` by name, as {node.id}["..."], and nothing else of it'
-            elif node.id not in known:
+            elif node.id not in bound:
                 yield f"{where}`{node.id}` is not known here"
         elif isinstance(node, (ast.FunctionDef, ast.arg)):
             name = node.name if isinstance(node, ast.FunctionDef) else node.arg
@@ -197,7 +197,7 @@ def _names(tree: ast.Module, mode: str) -> Iterator[str]:
 
 
 def _taken(name: str, line: int) -> Iterator[str]:
-    """What one function binds counts as known in all: a name of Python's own would be Python's there."""
+    """A line where `name` is a builtin's: bound in one function, it would count as known in all others."""
     if name.startswith("_") or hasattr(builtins, name):
         yield f"line {line}: `{name}` cannot be a name here: it begins with _ or is Python's own"
 

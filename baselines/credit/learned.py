@@ -1,13 +1,13 @@
 """Learned state-dependent weights for `--credit learned`: the learned twin of a written function of weights.
 
-One linear head over the agents, as in Qatten (Yang et al. 2020, arXiv:2002.03939), that foretells who will
-matter.  x(s) is what is known before the turn (credit/features.py), D_i the difference reward of the turn
+One linear head over the agents, as in Qatten (Yang et al. 2020, arXiv:2002.03939), that predicts each agent's
+share.  x(s) is what is known before the turn (credit/features.py), D_i the difference reward of the turn
 as it was played (credit/coalitions.py):
 
     w(s) = f/N + (1 - f) softmax(W x(s))              f = FLOOR: N w_i >= f, and w sums to 1
     L(W) = -mean sum_i q_i log softmax_i(W x(s))      q_i = |D_i| / sum_j |D_j|, equal where all are 0
 
-so w_i(s) becomes the share that agent i is to be expected to have in what happens at s.  The weights of a
+so w_i(s) estimates agent i's expected share of the difference rewards in state s.  The weights of a
 step come from the steps before it and from states before the turn, never from the texts they weigh; then W
 takes PASSES Adam steps on this step's turns.  It begins at zero, which is uniform weights, and nothing is
 random.
@@ -30,7 +30,7 @@ from baselines.play.replays import Replays
 PASSES = 20
 """Adam steps on the turns of one step of the trainer"""
 LR = 0.02
-"""of these"""
+"""learning rate of these steps"""
 
 
 class Learned:
@@ -42,7 +42,7 @@ class Learned:
         self.adam = torch.optim.Adam([self.W], LR)
 
     def __call__(self, replays: Replays, nodes: Sequence[Node]) -> Tensor:
-        """w of these turns, and then a lesson from them.   -> (B, N), rows sum to 1"""
+        """w of these turns; W is then updated on them.   -> (B, N), rows sum to 1"""
         x, D = described(extract(replays, nodes)), difference(replays, nodes).abs()
         with torch.no_grad():
             w = self.weights(x)
@@ -72,7 +72,7 @@ class Learned:
 
 
 def described(features: Features) -> Tensor:
-    """A one and the numbers of `features.ctx`, drawn in by sign(z) log(1 + |z|).   -> (B, X)"""
+    """A constant 1 and the numbers of `features.ctx`, scaled by sign(z) log(1 + |z|).   -> (B, X)"""
     columns = [z[:, None] if z.dim() == 1 else z for z in features.ctx.values()]
     z = torch.cat(columns, dim=1)
     return torch.cat([torch.ones_like(z[:, :1]), z.sign() * z.abs().log1p()], dim=1)

@@ -9,8 +9,8 @@ Three forms.  "tensors": torch on a batch, `weights(state)` of a mixer.  "state"
 credit/language.py on plain numbers, which `collm qllm` asks models for, `weights(ctx)` of one state of a game
 and the credit of one turn of a text environment; these must pass that module's fence at every load.
 
-The hash guards against drift, not against malice: whoever can write both files can pin anything.  So
-unreviewed code never comes here; it runs in a sandbox until it has been read.
+The hash guards against accidental edits, not against attack: whoever can write both files can pin anything.
+So unreviewed code is never loaded here; it runs in a sandbox until a person has read it.
 """
 
 from __future__ import annotations
@@ -34,42 +34,42 @@ from collm_envs.files import read_json, write_json
 FOLDER = Path(__file__).parent / "functions"
 MANIFEST = {"sha256", "written_by", "reviewed_by", "form", "reads"}
 FLOOR = 0.1
-"""smallest N * w_i: an agent learns at no less than a tenth of the pace it would have under VDN"""
+"""smallest N * w_i: an agent's learning signal is at least a tenth of that under VDN"""
 
 
 class Pinned(NamedTuple):
-    """A function file whose source is the one that was pinned."""
+    """A loaded function file whose source matches its pinned hash."""
 
     name: str
     sha256: str
     written_by: str
     reads: Mapping[str, list[int | None]]
-    """field -> shape, None where any size will do"""
+    """field -> shape, None for a dimension of any size"""
     functions: Mapping[str, Callable[..., Any]]
     manifest: Mapping[str, Any]
-    """all that its .json says"""
+    """the content of its .json"""
 
     def call(self, name: str, fields: Mapping[str, Tensor]) -> Tensor:
         """`name(fields)` without gradients, given only the fields that the function says it reads.
 
         Raises Refused for a function of form "state" that fails at a state, naming it.
         """
-        given = {field: fields[field] for field in self.reads}
+        read_fields = {field: fields[field] for field in self.reads}
         if self.manifest["form"] == "state":
-            columns = {field: frozen(x.tolist()) for field, x in given.items()}
+            columns = {field: frozen(x.tolist()) for field, x in read_fields.items()}
             states = range(len(next(iter(fields.values()))))  # of all fields: it may read none
             rows = [{field: column[b] for field, column in columns.items()} for b in states]
-            said = [self._numbers(name, b, row) for b, row in enumerate(rows)]
-            if len({len(each) for each in said}) != 1:
+            results = [self._numbers(name, b, row) for b, row in enumerate(rows)]
+            if len({len(each) for each in results}) != 1:
                 raise Refused(f"{self.name}: {name} gives more numbers at some states than at others")
-            return torch.tensor(said)
+            return torch.tensor(results)
         with torch.no_grad():
-            return self.functions[name](given)
+            return self.functions[name](read_fields)
 
     def _numbers(self, name: str, b: int, row: Mapping[str, Any]) -> list[float]:
         try:
-            said = self.functions[name](row)
-            return [float(x) for x in (said if isinstance(said, (list, tuple)) else [said])]
+            result = self.functions[name](row)
+            return [float(x) for x in (result if isinstance(result, (list, tuple)) else [result])]
         except language.FAILURES as error:
             what = f"{type(error).__name__}: {error}"
             raise Refused(f"{self.name}: {name} of state {b} ({row}): {what}") from None
@@ -125,7 +125,7 @@ def pin(
     reviewed_by: str = "whoever pinned it",
     **facts: Any,
 ) -> None:
-    """Write the manifest that makes the source at `path`, as it is now, the reviewed one.
+    """Write the manifest that pins the present source at `path` as reviewed.
 
     `facts` go into it too: form ("tensors" without), and for the others mode, env, report, ...
     """
@@ -141,7 +141,7 @@ def pin(
 
 
 def standing(path: Path) -> dict[str, Any]:
-    """Who wrote and reviewed the source at `path` as it is now; {} where no manifest is of this source."""
+    """Author and reviewer of the present source at `path`; {} where no manifest matches its hash."""
     if not path.with_suffix(".json").is_file():
         return {}
     manifest = _manifest(path)
@@ -151,7 +151,7 @@ def standing(path: Path) -> dict[str, Any]:
 
 
 def review(path: Path, reviewed_by: str) -> None:
-    """Say who has read the function at `path`; its gates must have passed on the source as it is now.
+    """Record the reviewer of the function at `path`; its present source must have passed the gates.
 
     Raises FileNotFoundError without source or report, Refused for a source that was edited after its gates.
     """
@@ -171,13 +171,15 @@ def review(path: Path, reviewed_by: str) -> None:
 
 def check_reads(function: Pinned, fields: Mapping[str, Any]) -> None:
     """Refuse a function that reads fields, or shapes of fields, that this environment does not have."""
-    for field, want in function.reads.items():
+    for field, shape in function.reads.items():
         if field not in fields:
             raise Refused(f"{function.name}: reads {field!r}, the environment has {sorted(fields)}")
-        got = fields[field].shape
-        if len(got) != len(want) or any(w is not None and w != g for w, g in zip(want, got, strict=True)):
+        actual = fields[field].shape
+        if len(actual) != len(shape) or any(
+            w is not None and w != g for w, g in zip(shape, actual, strict=True)
+        ):
             raise Refused(
-                f"{function.name}: reads {field!r} of shape {want}, the environment's is {list(got)}"
+                f"{function.name}: reads {field!r} of shape {shape}, the environment's is {list(actual)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Whose doing was it?  An advantage for each agent in place of the team's: `--credit NAME`.
+"""Credit assignment: an advantage for each agent in place of the team's (`--credit NAME`).
 
 An algorithm has one advantage A_t of a joint turn for all agents.  With credit agent i learns from
 
@@ -61,7 +61,7 @@ Rule = Callable[[Replays, Sequence[Node]], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Shares:
-    """p and m of the joint turns of a step, and what they cost."""
+    """p and m of the joint turns of a step, and the number of replays they took."""
 
     plus: Tensor
     times: Tensor
@@ -96,15 +96,15 @@ class Credit:
 
     rule: Rule | None = None
     alternatives: int = 0
-    """texts that every agent must write besides at each history (`rollout.play`)"""
+    """alternative texts that every agent must write at each history (`rollout.play`)"""
     learner: Learned | None = None
     blind: bool = False
     """whether p_i depends on the other agents' texts alone, so that it cancels when groups are crossed"""
     sha256: str = ""
-    """of the written function's source; a run goes on with no other"""
+    """of the written function's source; a resumed run must use the same one"""
 
     def state_dict(self) -> dict[str, Any]:
-        """What was learned, and which function it is; empty for all other credits."""
+        """The state of learned credit, or the hash of a written function; empty for all other credits."""
         learned = {"learned": self.learner.state_dict()} if self.learner else {}
         return {**learned, **({"sha256": self.sha256} if self.sha256 else {})}
 
@@ -119,7 +119,7 @@ class Credit:
             self.learner.load_state_dict(state["learned"])
 
     def divide(self, task: Task, roots: Sequence[Node]) -> Shares:
-        """p and m of all joint turns of these trees; `credit_replays` is how many were played for one."""
+        """p and m of all joint turns of these trees; `credit_replays`: replays for each."""
         nodes = list(walk(roots))
         rows = {id(node): b for b, node in enumerate(nodes)}
         columns = {agent: i for i, agent in enumerate(task.agents)}
@@ -134,7 +134,7 @@ class Credit:
 def make(credit: str, samples: int, task: Task) -> Credit:
     """The credit of this name (`NAMES`, or "qllm:FILE") for a task.
 
-    `samples` are the texts that counterfactual has each agent write besides.  Raises ValueError for a team of
+    `samples`: alternative texts for each agent, for counterfactual.  Raises ValueError for a team of
     one and for more agents than `shapley` can take, FileNotFoundError for a function that is not there,
     `Refused` for one that may not be used.
     """
@@ -173,17 +173,17 @@ def mixed(c: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
 
 
 def difference(replays: Replays, nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
-    """D_i - r: what the turn earned without agent i is taken from it."""
+    """p = D_i - r: minus the turn's reward without agent i."""
     return added(coalitions.difference(replays, nodes) - team_rewards(nodes)[:, None])
 
 
 def shapley(replays: Replays, nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
-    """phi_i in place of r."""
+    """p = phi_i - r: the Shapley value in place of the reward."""
     return added(coalitions.shapley(replays, nodes) - team_rewards(nodes)[:, None])
 
 
 def counterfactual(replays: Replays, nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
-    """Less what agent i's other texts would have earned."""
+    """p = minus the mean reward with agent i's alternative texts."""
     return added(-coalitions.counterfactual(replays, nodes))
 
 
@@ -216,6 +216,6 @@ NAMES = ("shared", *RULES, "learned")
 
 
 def check_name(credit: str) -> None:
-    """Raise ValueError for what names no credit."""
+    """Raise ValueError unless `credit` names a credit."""
     if credit not in NAMES and not (credit.startswith("qllm:") and len(credit) > 5):
         raise ValueError(f"credit must be one of {', '.join(NAMES)}, qllm:FILE, got {credit!r}")

@@ -1,11 +1,11 @@
-"""Credit functions that were written down, as the text trainers call them: `load("str_build")`.
+"""Written credit functions, as the text trainers call them: `load("str_build")`.
 
     baseline   b_i(ctx, feat with row i masked)      A_i = R - b_i: unbiased, since b_i cannot see text i
     weights    w_i(ctx), N w_i >= 0.1, sum 1         A_i = N w_i A: each state's direction stays as it is
     mix        c_i(ctx, feat, pair, R)               A_i = (1 - alpha) A + alpha (c_i - its mean)
 
-A function gets the numbers of one turn at a time, so no turn can look at another.  Row i is masked here, by
-what silence would have given in that very state, and the reward is withheld from `baseline` and `weights`.
+A function is called with the numbers of a single turn, so it cannot use other turns.  Row i is replaced here
+by its values under silence in the same state, and `baseline` and `weights` do not get the reward.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Written(NamedTuple):
     alpha: float = ALPHA
     """of mode mix"""
     reads: Mapping[str, Sequence[str]] = MappingProxyType({})
-    """of each of ctx, feat and pair: what it reads, to be refused where an environment does not have it"""
+    """names it reads from each of ctx, feat and pair; refused where an environment lacks one"""
     sha256: str = ""
-    """of the source, as pinned; "" for one that no file holds"""
+    """of the source, as pinned; "" for a function without a file"""
 
     def credit(self, features: Features, rewards: Tensor) -> Tensor:
         """b_i, w_i or c_i of every turn and agent.   rewards: (B,) -> (B, N) of the same dtype
@@ -48,7 +48,7 @@ class Written(NamedTuple):
         and agent, for a function that fails, and for weights that are negative, below the floor or do not
         sum to 1.
         """
-        there = {place: list(getattr(features, place)) for place in PLACES}
+        there = {argument: list(getattr(features, argument)) for argument in PLACES}
         try:
             check_names(self.reads, there)
         except Refused as why:
@@ -56,13 +56,13 @@ class Written(NamedTuple):
         rows = features.rows()
         turns = zip(rows, rewards.tolist(), strict=True)
         out = [self._numbers(b, row, reward) for b, (row, reward) in enumerate(turns)]
-        found = torch.tensor(out, dtype=torch.float64)
+        values = torch.tensor(out, dtype=torch.float64)
         if self.mode == "weights":
-            pinned.check_weights(found, (len(rows), int(rows[0].ctx["agents"])), self.name)  # type: ignore
-        elif not bool(torch.isfinite(found).all()):
-            b, i = (~torch.isfinite(found)).nonzero()[0].tolist()
+            pinned.check_weights(values, (len(rows), int(rows[0].ctx["agents"])), self.name)  # type: ignore
+        elif not bool(torch.isfinite(values).all()):
+            b, i = (~torch.isfinite(values)).nonzero()[0].tolist()
             raise Refused(f"{self.name}: {self.mode} of turn {b}, agent {i} is {out[b][i]}")
-        return found.to(rewards)
+        return values.to(rewards)
 
     def _numbers(self, b: int, row: TurnRow, reward: float) -> list[float]:
         agents = int(row.ctx["agents"])  # type: ignore[arg-type]
@@ -70,8 +70,8 @@ class Written(NamedTuple):
         for i, call in enumerate(calls(self.mode, row, agents, reward)):
             where = f"{self.name}: {self.mode} of turn {b}" + f", agent {i}" * (self.mode == "baseline")
             try:
-                said = self.function(*call)
-                values += [float(x) for x in ([said] if self.mode == "baseline" else said)]
+                result = self.function(*call)
+                values += [float(x) for x in ([result] if self.mode == "baseline" else result)]
             except FAILURES as error:
                 raise Refused(f"{where}: {type(error).__name__}: {error}") from None
         if len(values) != agents:
@@ -108,9 +108,9 @@ def load(name: str | Path) -> Written:
     facts = file.manifest
     if facts["form"] != "turn":
         raise Refused(f"{file.name}: its functions are for a mixer, not for the credit of text agents")
-    reads: dict[str, list[str]] = {place: [] for place in PLACES}
+    reads: dict[str, list[str]] = {argument: [] for argument in PLACES}
     for field in file.reads:
-        place, _, read = field.partition(".")
-        reads[place].append(read)
+        argument, _, read = field.partition(".")
+        reads[argument].append(read)
     function = file.functions[facts["mode"]]
     return Written(file.name, facts["mode"], function, facts["alpha"], reads, file.sha256)

@@ -1,6 +1,6 @@
 """Key-value memory that outlives a turn, written in place.
 
-The memory is a rectangle, rows x columns.  Where a row has no token in a column, `seen` is False: the cell is
+The memory is a rectangle, rows x columns.  Where a row has no token in a column, `mask` is False: the cell is
 masked from attention and not counted in position ids.  So histories of different lengths grow side by side,
 rows can be picked, repeated (branches) and dropped (finished episodes), and nothing is computed twice.
 """
@@ -40,7 +40,7 @@ class Slab(DynamicLayer):
     def _grown(self, old: Tensor, new: Tensor, stop: int) -> Tensor:
         B, heads, _, head_dim = new.shape
         capacity = max(64, stop + stop // 2)
-        grown = new.new_zeros(B, heads, capacity, head_dim)  # zeros: a hole must never hold a NaN
+        grown = new.new_zeros(B, heads, capacity, head_dim)  # zeros: a masked cell must never hold a NaN
         if self.length:
             grown[..., : self.length, :] = old[..., : self.length, :]
         return grown
@@ -68,11 +68,11 @@ class Slab(DynamicLayer):
 
 
 class Memory:
-    """The key-value memory of a batch of rows; `seen` (B, C) tells which columns a row has really read."""
+    """The key-value memory of a batch of rows; `mask` (B, C) is True where a row holds a token."""
 
-    def __init__(self, layers: list[Slab], seen: Tensor):
+    def __init__(self, layers: list[Slab], mask: Tensor):
         self.layers = layers
-        self.seen = seen
+        self.mask = mask
 
     @classmethod
     def empty(cls, rows: int, layers: int, device: torch.device) -> Memory:
@@ -80,15 +80,15 @@ class Memory:
 
     def pick(self, rows: Tensor) -> Memory:
         """A copy with these rows, in this order."""
-        return Memory([layer.pick(rows) for layer in self.layers], self.seen.index_select(0, rows))
+        return Memory([layer.pick(rows) for layer in self.layers], self.mask.index_select(0, rows))
 
     def put(self, rows: Tensor, other: Memory, start: int) -> None:
-        """Take over the columns that `other`, a copy of these rows, has gained from `start` on."""
-        for mine, theirs in zip(self.layers, other.layers, strict=True):
-            mine.put(rows, theirs, start)
-        gained = other.seen.shape[1] - self.seen.shape[1]
+        """Write into `rows` the columns from `start` on of `other`, a copy of these rows that has read on."""
+        for own_layer, other_layer in zip(self.layers, other.layers, strict=True):
+            own_layer.put(rows, other_layer, start)
+        gained = other.mask.shape[1] - self.mask.shape[1]
         if gained > 0:
-            self.seen = F.pad(self.seen, (0, gained))
-            for layer, theirs in zip(self.layers, other.layers, strict=True):
-                layer.length = theirs.length
-        self.seen[rows, start:] = other.seen[:, start:]
+            self.mask = F.pad(self.mask, (0, gained))
+            for layer, other_layer in zip(self.layers, other.layers, strict=True):
+                layer.length = other_layer.length
+        self.mask[rows, start:] = other.mask[:, start:]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from baselines.lm.policy import LM
 
 SHRINK = 0.75
-"""finished rows leave the batch when no more than this share of it still writes"""
+"""finished rows are removed from the batch once at most this share of its rows is unfinished"""
 
 
 @dataclass
@@ -26,16 +26,16 @@ class Conversations:
 
     policy: LM
     dice: list[torch.Generator]
-    """what each history draws from; neighbours with the same generator draw from it together"""
+    """random generator of each history; adjacent histories with the same generator draw in one call"""
     heads: list[Segment | None]
     """the newest segment of each history"""
     unread: list[list[int]]
-    """tokens of each history that the model has not been run on yet"""
+    """tokens of each history that the model has not processed yet"""
     memory: Memory
     logits: Tensor | None = field(default=None, repr=False)
     """(n, V) after the last token of each history; None until something was read"""
     streams: dict[int, torch.Generator] = field(default_factory=dict, repr=False)
-    """seed -> dice of the branches that were picked with it, shared by all branches of these histories"""
+    """seed -> generator of the branches made by `pick(seed=seed)`, shared by all branches"""
 
     def read(self, messages: Sequence[str]) -> None:
         """Append one message to each history.  Raises ValueError where max_context would not hold it."""
@@ -79,7 +79,7 @@ class Conversations:
                 if len(live) <= SHRINK * len(rows):
                     self._put_back(rows, memory, start)
                     kept = torch.tensor(live, device=device)
-                    memory, start = memory.pick(kept), memory.seen.shape[1]
+                    memory, start = memory.pick(kept), memory.mask.shape[1]
                     token, rows = token[kept], [rows[row] for row in live]
                 real = torch.tensor([[not done[k]] for k in rows], device=device)
                 logits = policy.engine.forward(token[:, None], real, memory)
@@ -90,8 +90,8 @@ class Conversations:
     def pick(self, indices: Sequence[int], seed: int | None = None) -> Conversations:
         """The histories at `indices`, in this order; repeated ones become branches.
 
-        With a `seed` they draw from dice of that seed, which go on where the last pick with it left them,
-        and the histories' own dice stay where they are.
+        With a `seed` they draw from the generator of that seed, which continues where the last `pick` with
+        that seed left it; the histories' own generators do not advance.
         """
         rows = torch.tensor(list(indices), dtype=torch.long, device=self.policy.device)
         same = len(indices) == len(self.heads) and list(indices) == list(range(len(indices)))
@@ -111,7 +111,7 @@ class Conversations:
         return self.streams[seed]
 
     def _put_back(self, rows: list[int], memory: Memory, start: int) -> None:
-        """Take over what a copy of some rows has gained since column `start`."""
+        """Copy back into `rows` the columns from `start` on of `memory`, a copy of these rows."""
         if memory is not self.memory:
             self.memory.put(torch.tensor(rows, device=self.policy.device), memory, start)
 
@@ -126,7 +126,7 @@ class Conversations:
             raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
         limit = self.policy.limit
         room = limit.tokens - self.policy.sampling.max_new_tokens
-        held = int(self.memory.seen[k].sum()) + len(self.unread[k])
+        held = int(self.memory.mask[k].sum()) + len(self.unread[k])
         if held + len(ids) <= room:
             self.heads[k] = Message(head, ids, message)
             self.unread[k] = self.unread[k] + ids
@@ -141,7 +141,7 @@ class Conversations:
         fresh = self._without_oldest(Message(head, ids, message), room)
         self.heads[k] = fresh
         self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
-        self.memory.seen[k] = False  # the row is read again from its new beginning
+        self.memory.mask[k] = False  # the row is read again from its new beginning
 
     def _without_oldest(self, head: Message, room: int) -> Segment:
         """A fresh history of the newest whole turns that fit into `room` tokens."""

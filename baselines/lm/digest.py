@@ -1,4 +1,4 @@
-"""Which model it is: a digest of all that decides about its texts, the same on every device."""
+"""Identity of a model: a digest of everything that determines its texts, the same on every device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 APART = ("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")
-"""of a model's configuration: where it came from, not what it is"""
+"""keys of a model's configuration that say where it came from and do not change its texts"""
 
 
 def digest(model: nn.Module, tokenizer: Any) -> str:

@@ -1,8 +1,8 @@
 """Token by token: key-value memory that outlives a turn, and two engines that read it.
 
-Rows of a batch share columns.  A row that has nothing to say in a column holds a hole there: the column is
-not `seen` by it, and positions count only what is.  So histories of different lengths grow side by side, rows
-can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
+Rows of a batch share columns.  Where a row has no token in a column, its `mask` is False there: nothing
+attends to that cell, and positions do not count it.  So histories of different lengths grow side by side,
+rows can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
 
 `engine_for(model)` gives the own forward pass for plain Llama-shaped models (Llama, Qwen2, Qwen3) and the
 model's own modules for everything else; both return the same logits (tests compare them, and a short text
@@ -24,7 +24,7 @@ from baselines.lm.served import attention_kinds
 
 
 class Engine(Protocol):
-    """Reads a chunk of new tokens and says what may come next."""
+    """Processes a chunk of new tokens and returns the logits of the next one."""
 
     layers: int
 
@@ -37,22 +37,22 @@ class Engine(Protocol):
 
 
 def _positions_and_mask(real: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-    """Positions (B, T) of new tokens among what each row has seen, and who may attend to what."""
+    """Position ids (B, T) of new tokens, and the attention mask, holes of the memory masked out."""
     B, T = real.shape
-    past = memory.seen
+    past = memory.mask
     positions = (past.sum(1, keepdim=True) + real.cumsum(1) - 1).clamp(min=0)
-    memory.seen = torch.cat([past, real], dim=1)
+    memory.mask = torch.cat([past, real], dim=1)
     if T == 1:
-        return positions, memory.seen[:, None, None, :]
+        return positions, memory.mask[:, None, None, :]
     causal = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
     new = causal & real[:, None, :]
-    new = new | torch.eye(T, dtype=torch.bool, device=real.device)  # a padding token sees itself: no NaN
+    new = new | torch.eye(T, dtype=torch.bool, device=real.device)  # padding attends to itself: no NaN
     mask = torch.cat([past[:, None, :].expand(B, T, past.shape[1]), new], dim=2)
     return positions, mask[:, None]
 
 
 class ModuleEngine:
-    """The model's own modules, whatever its architecture, as long as all its layers attend."""
+    """The model's own modules, for any architecture whose layers are all attention layers."""
 
     def __init__(self, model: Any):
         config = model.config.get_text_config()
@@ -72,10 +72,10 @@ class ModuleEngine:
         positions, full = _positions_and_mask(real, memory)
         masks = {"full_attention": full}
         if "sliding_attention" in self.kinds:
-            keys = (memory.seen.cumsum(1) - 1).clamp(min=0)
+            keys = (memory.mask.cumsum(1) - 1).clamp(min=0)
             near = positions[:, None, :, None] - keys[:, None, None, :] < self.window
             masks["sliding_attention"] = full & near
-        if self.attention == "eager":  # it adds the mask to the scores
+        if self.attention == "eager":  # eager attention adds the mask to the scores
             low = torch.finfo(self.model.dtype).min
             masks = {
                 kind: torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, low)
@@ -115,7 +115,7 @@ class LlamaEngine:
 
     @classmethod
     def serves(cls, model: Any) -> bool:
-        """Plain, unquantised, without adapters and without sliding windows."""
+        """Whether this engine fits: unquantised, without adapters, without sliding windows."""
         if type(model) not in cls.MODELS:  # a class of the same name may come with a model's own code
             return False
         config = model.config
@@ -230,9 +230,9 @@ def difference(engine: Engine, model: Any) -> float:
             ids = torch.tensor([[0] * (width - len(part)) + part for part in parts], device=model.device)
             real = torch.tensor([[False] * (width - len(part)) + [True] * len(part) for part in parts])
             logits = engine.forward(ids, real.to(model.device), memory)
-        wanted = [
+        expected_rows = [
             model(input_ids=torch.tensor([text], device=model.device), use_cache=False).logits[0, -1]
             for text in texts
         ]
-    whole = torch.stack(wanted).float()
-    return float((logits.float() - whole).abs().max() / whole.abs().max().clamp(min=1.0))
+    expected = torch.stack(expected_rows).float()
+    return float((logits.float() - expected).abs().max() / expected.abs().max().clamp(min=1.0))

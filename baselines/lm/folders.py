@@ -1,4 +1,4 @@
-"""Model folders as people really have them: what is broken is named before anything is loaded.
+"""Checks model folders before loading: a broken or incomplete file is named in one line.
 
 Half a download, a clone without git-lfs, a missing shard: libraries answer these with a page of traceback or,
 worse, with random weights.  `check` reads headers and small files only.
@@ -23,7 +23,7 @@ ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def check(folder: Path) -> None:
-    """Raise ValueError, one line that names the file, where `folder` holds no whole model or adapter."""
+    """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter."""
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     if not files.keys() & {"config.json", "adapter_config.json"}:
         more = "; GGUF files are not read" if _any(files, ".gguf") else ""
@@ -115,10 +115,10 @@ def _check_safetensors(file: Path) -> None:
         ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"model file {file}: is not a safetensors file (its header: {error})") from error
-    wanted = 8 + length + max(ends, default=0)
-    if size != wanted:
+    expected_size = 8 + length + max(ends, default=0)
+    if size != expected_size:
         raise ValueError(
-            f"model file {file}: has {size} bytes of the {wanted} its header names; download it again"
+            f"model file {file}: has {size} bytes of the {expected_size} its header names; download it again"
         )
 
 

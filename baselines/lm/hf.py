@@ -5,9 +5,9 @@
     hf:Qwen/Qwen3-1.7B?device=cuda&bf16=true&thinking=true
     hf:tiny                                              the embedded model, warm-started on the environment
 
-All seats of a round are decoded as one batch, each with dice of its own: a text depends on what its seat has
-read and written, on the seat's seed and on the settings, not on who stands beside it (up to rounding, which
-may differ between batches).  Defaults are those of `collm train`.
+All seats of a round are decoded as one batch, each with its own random generator: a text depends on what its
+seat has read and written, on the seat's seed and on the settings, not on the other seats of the batch (up to
+rounding, which may differ between batches).  Defaults are those of `collm train`.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ DEVICE: Mapping[str, Callable[[str], Any]] = {"device": str, "bf16": _truth}
 CHOICES = {"history": ("full", "last turn"), "overflow": ("raise", "drop")}
 
 
-def parse(rest: str, env: TextEnv | None = None) -> HF:
+def parse(text: str, env: TextEnv | None = None) -> HF:
     """The policy of "FOLDER_OR_NAME?setting=value&...".  `tiny` needs the `env` it is to play.
 
     Raises ValueError for what cannot be loaded.
     """
-    model, _, query = rest.partition("?")
+    model, _, query = text.partition("?")
     if not model:
         raise ValueError("hf: need a model folder or name, e.g. hf:runs/x/agent_0 or hf:Qwen/Qwen3-1.7B")
     settings = _read(query)
@@ -71,13 +71,13 @@ def parse(rest: str, env: TextEnv | None = None) -> HF:
             f"max_new_tokens={sampling.max_new_tokens}"
         )
     dtype = torch.bfloat16 if settings.get("bf16") else torch.float32
-    device = pick_device(settings.get("device", "auto"))  # what is not there is refused before a warm start
+    device = pick_device(settings.get("device", "auto"))  # a missing device is refused before a warm start
     if model == "tiny":
         if env is None:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
         model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
     network, tokenizer = load(model, device, dtype=dtype)
-    return HF(LM(f"hf:{rest}", network, tokenizer, sampling, context))
+    return HF(LM(f"hf:{text}", network, tokenizer, sampling, context))
 
 
 def _read(query: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _read(query: str) -> dict[str, Any]:
 
 
 class HF:
-    """A language model at any number of seats.  It remembers the tokens behind what it wrote, no more."""
+    """A language model at any number of seats.  It remembers only the tokens of its own replies."""
 
     def __init__(self, lm: LM):
         self.name = lm.name
@@ -98,7 +98,7 @@ class HF:
 
     @cached_property
     def digest(self) -> str:
-        """Which weights these are; a name stays when they are trained on."""
+        """Digest of the weights, which changes when they are trained further; the name does not."""
         return digest(self.lm.model, self.lm.tokenizer)
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
@@ -116,7 +116,7 @@ class HF:
         return replies
 
     def _past(self, history: tuple[str, ...]) -> Move | None:
-        """The newest segment of a history that ends in a reply; a reply of somebody else's is tokenised."""
+        """The newest segment of a history that ends in a reply; a reply of another author is tokenised."""
         if not history:
             return None
         if history in self._written:

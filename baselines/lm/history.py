@@ -43,23 +43,23 @@ class Move(Segment):
     logp: list[float] = field(default_factory=list)
     """log-probability of every token under the distribution it was sampled from"""
     text: str = ""
-    """what the environment was given"""
+    """the text passed to the environment"""
     closed: bool = True
-    """whether the text ended by itself; False where max_new_tokens cut it"""
+    """False where max_new_tokens cut the text before an end-of-text token"""
 
 
 def usage_of(move: Move) -> dict[str, Any]:
-    """What records say of a text: its tokens, those of all that was read before it, and how it ended."""
+    """The usage entry of a text in records: tokens written, tokens read before it, and how it ended."""
     assert move.parent is not None
     read = sum(len(segment.ids) for segment in move.parent.chain())
     return {READ: read, WRITTEN: len(move.ids), "finish_reason": "stop" if move.closed else "length"}
 
 
 def token_moves(move: Move) -> list[Move]:
-    """Every token of a text as a move of its own, in order: the same history, cut finer.
+    """Every token of a text as a `Move` of its own, in order.
 
-    The first follows what was read and each other one the token before it, so the values and probabilities
-    of all of them come out of one row.
+    The parent of the first is the message before the text, of every other one the token before it, so the
+    values and probabilities of all of them come out of one row of a forward pass.
     """
     tokens: list[Move] = []
     before = move.parent

@@ -1,9 +1,10 @@
 """How a policy learns from its texts: lessons, scores, and the passes of one step.
 
-The loss is a function of token log-probabilities alone (formulas/losses.py), so it has two homes.  Where the
-weights are here, `logp` gives log-probabilities with their graph: `backward` ends in the weights, and the
-optimizer steps them.  Where they are elsewhere, `logp` gives numbers that were fetched, as leaves: `backward`
-ends in d loss / d logp on these, and the policy's `optimizer.step()` sends it to where the weights are.
+The loss is a function of token log-probabilities alone (formulas/losses.py), so the weights may be local or
+remote.  Local: `logp` returns log-probabilities with their graph, `backward` adds gradients to the weights,
+and the optimizer steps them.  Remote: `logp` returns fetched numbers as leaf tensors, `backward` leaves d
+loss / d logp in their `.grad`, and the policy's `optimizer.step()` sends that to the process with the
+weights.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from baselines.lm.history import Move
 
 @dataclass
 class Lesson:
-    """What is learned from a step: moves, their advantages, and the weight of each in the loss.
+    """The training data of one step: moves, their advantages, and the weight of each in the loss.
 
     The weights make the sum over moves an average over episodes: 1/E for each move of E episodes, and in a
     tree a K-th of that with every branching, so that late turns do not outvote early ones.
@@ -55,26 +56,26 @@ class Scores:
 
 
 class Beside(NamedTuple):
-    """A loss that steps together with the policy's: of critics that share the policy's trunk."""
+    """An additional loss in the policy's optimizer steps: that of critics which share the policy's trunk."""
 
     passes: int
-    """the first so many optimizer steps have it"""
+    """number of optimizer steps, from the first on, that include this loss"""
     backward: Callable[[], None]
-    """adds its gradient"""
+    """adds the gradient of this loss"""
 
 
 class Stepper(Protocol):
-    """An optimizer, as a lesson uses it."""
+    """What `learn` needs of an optimizer."""
 
     def zero_grad(self) -> None: ...
 
     def step(self) -> float:
-        """Use the gradient that has been added up since `zero_grad`; returns its norm."""
+        """Apply the gradient accumulated since `zero_grad`; returns its norm before clipping."""
         ...
 
 
 class Scorer(Protocol):
-    """What a lesson needs of a policy, wherever its weights are."""
+    """What `learn` needs of a policy, whether its weights are local or remote."""
 
     @property
     def name(self) -> str: ...
@@ -99,9 +100,10 @@ def learn(
 ) -> dict[str, float]:
     """`objective.epochs` optimizer steps of one policy on a lesson.   -> numbers to log
 
-    pi_old in the importance ratio is what the first pass says, before any weight has changed: a sampler whose
-    arithmetic is another (bfloat16, another engine) then leaves no mark on the ratio, whose first value is 1.
-    How far apart the two are is logged, `sampled_vs_scored`: nats of a whole text, the mean over texts.
+    pi_old in the importance ratio comes from the first pass, before any weight has changed, and not from the
+    sampler, whose arithmetic may differ (bfloat16, another engine): so the ratio starts at exactly 1.  The
+    difference between the two is logged as `sampled_vs_scored`: |log-probability difference| of a whole text
+    in nats, averaged over texts.
 
     Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before the
     policy's optimizer has used it.

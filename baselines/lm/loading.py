@@ -28,7 +28,7 @@ from baselines.lm.saving import BASE
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-"""a name that the hub may have; anything else can only be a folder"""
+"""syntax of a hub name; anything else can only be a folder"""
 
 
 def load(
@@ -39,10 +39,10 @@ def load(
     A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
     folder or file and what is wrong with it.
     """
-    place = _place(name)
+    source = _place(name)
     with _named(name):
         tokenizer = AutoTokenizer.from_pretrained(
-            place, trust_remote_code=False, local_files_only=_is_local(place)
+            source, trust_remote_code=False, local_files_only=_is_local(source)
         )
     model = _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
@@ -73,7 +73,7 @@ def hub_answers() -> bool:
     except HTTPError:
         return True
     except URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # it is there; other clients know other certificates
+        return isinstance(error.reason, ssl.SSLError)  # reachable: only this client lacks the certificate
     except TimeoutError:
         return False
     return True
@@ -111,7 +111,7 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
 
 
 def _place(name: str) -> str:
-    """A folder's full path, so that what is saved names it wherever it is read; a hub name as it is."""
+    """A folder's absolute path, so that saved files refer to it from anywhere; a hub name unchanged."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         folders.check(folder)
@@ -123,24 +123,24 @@ def _place(name: str) -> str:
     return name
 
 
-def _is_local(place: str) -> bool:
-    """Whether to read this from the disk alone: a folder, or without the hub what is in the hub's cache."""
-    return Path(place).is_dir() or not hub_answers()
+def _is_local(source: str) -> bool:
+    """Whether to load without network: `source` is a folder, or the hub cannot be reached."""
+    return Path(source).is_dir() or not hub_answers()
 
 
 def _network(
     name: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...] = ()
 ) -> Any:
-    """A model with the adapter, if `name` holds one, merged into its base; `above` are adapters on top."""
-    place = _place(name)
-    if place in above:
+    """A model, an adapter merged into its base; `above`: adapters met before, to detect cycles."""
+    source = _place(name)
+    if source in above:
         raise ValueError(f"model {name!r}: is an adapter whose base is itself")
-    local = _is_local(place)
-    if find_adapter_config_file(place, local_files_only=local) is not None:
-        return _merged(place, dtype, tokenizer, above)
+    local = _is_local(source)
+    if find_adapter_config_file(source, local_files_only=local) is not None:
+        return _merged(source, dtype, tokenizer, above)
     with _named(name):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            place, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
+            source, dtype=dtype, trust_remote_code=False, output_loading_info=True, local_files_only=local
         )
     model, report = loaded
     missing = sorted(report["missing_keys"])
@@ -150,38 +150,38 @@ def _network(
 
 
 def _merged(
-    place: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...]
+    source: str, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, above: tuple[str, ...]
 ) -> Any:
-    """The base of an adapter with the adapter in its weights: an ordinary model that stands in no folder."""
+    """The base model of an adapter with the adapter merged into its weights."""
     from peft import PeftConfig, PeftModel
 
-    with _named(place):
-        config = PeftConfig.from_pretrained(place, local_files_only=_is_local(place))
+    with _named(source):
+        config = PeftConfig.from_pretrained(source, local_files_only=_is_local(source))
     if config.is_prompt_learning or config.task_type not in ("CAUSAL_LM", None):
         kind = str(config.peft_type).removeprefix("PeftType.")
         raise ValueError(
-            f"model {place!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be "
+            f"model {source!r}: an adapter of the kind {kind} for the task {config.task_type} cannot be "
             "merged into a causal language model"
         )
     base = str(config.base_model_name_or_path)
-    beside = Path(place) / BASE
+    beside = Path(source) / BASE
     if not Path(base).is_dir() and beside.is_dir():
         base = str(beside)  # its folder has been moved
-    model = _network(base, dtype, tokenizer, (*above, place))
+    model = _network(base, dtype, tokenizer, (*above, source))
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))  # as peft's AutoPeftModel does
     ids = torch.arange(8)[None] % model.get_input_embeddings().weight.shape[0]
-    with _named(place), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # advice to whoever wrote the adapter; the logits are compared below
+    with _named(source), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # for the adapter's author; logits are compared below
         warnings.filterwarnings("error", message="Found missing adapter keys")
-        wrapped = PeftModel.from_pretrained(model, place, local_files_only=_is_local(place)).eval()
+        wrapped = PeftModel.from_pretrained(model, source, local_files_only=_is_local(source)).eval()
         trained = wrapped(input_ids=ids).logits
         model = wrapped.merge_and_unload()
         far = (model(input_ids=ids).logits - trained).abs().max() / trained.abs().max().clamp(min=1)
     if not far <= (1e-3 if dtype == torch.float32 else 0.1):
-        raise ValueError(f"model {place!r}: merged into its base, this adapter computes other logits")
+        raise ValueError(f"model {source!r}: merged into its base, this adapter computes other logits")
     if model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
-        model.config.get_text_config().tie_word_embeddings = False  # the adapter has parted them
+        model.config.get_text_config().tie_word_embeddings = False  # changed by the adapter
     model.requires_grad_(True)  # peft has frozen it
     model.name_or_path = model.config.name_or_path = ""
     return model
@@ -189,7 +189,7 @@ def _merged(
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Whatever a library finds wrong with these files, in one line with their name."""
+    """Turn any error raised while loading `name` into a ValueError of one line with that name."""
     try:
         yield
     except ImportError as error:
@@ -202,21 +202,21 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """The first line that an error says, at most 300 characters; its kind where it says nothing."""
+    """The first line of an error's message, at most 300 characters; its type where the message is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
 
 
 @contextmanager
 def _without_deprecations() -> Iterator[None]:
-    """peft asks transformers for a switch by its old name; nobody who trains can do anything about it."""
+    """Silence a deprecation warning that peft causes in transformers and that users cannot act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         yield
 
 
 def _recompute(model: nn.Module) -> None:
-    """Run every layer anew in the backward pass.  transformers' own switch works in training mode alone."""
+    """Gradient checkpointing of every layer; transformers' own switch works in training mode only."""
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
             layer.forward = partial(_recomputed, layer.forward)

@@ -1,4 +1,4 @@
-"""Policies opened in one go: folders and hub names to language models that read, write and learn."""
+"""Opens all policies of a run: model folders and hub names to `LM`s."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
 
 
 def _loads(sources: Mapping[str, str], adapted: bool) -> list[tuple[str, list[str]]]:
-    """What is loaded: every model once with the names of its adapters, or once for each name."""
+    """(model, policy names) of every load: one load a model with adapters, else one a name."""
     if not adapted:
         return [(source, [name]) for name, source in sources.items()]
     models = dict.fromkeys(sources.values())

@@ -13,7 +13,7 @@ from baselines.lm.history import Segment
 
 
 class Span(NamedTuple):
-    """Where a segment stands: its index among those asked for, and its half-open range of columns."""
+    """Position of a segment in a row: its index in the packed list, and its half-open range of columns."""
 
     index: int
     start: int
@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Row:
-    """One history from its first token on, and the asked-for segments in it."""
+    """One history from its first token on, and the spans of the requested segments in it."""
 
     ids: list[int]
     spans: list[Span] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass
 class Batch:
-    """Rows padded on the right, so that causal attention needs no mask and positions need no shift."""
+    """Rows padded on the right: causal attention then needs no padding mask and positions start at 0."""
 
     ids: Tensor
     """(B, P) token ids, 0 after a row's end"""
@@ -43,27 +43,27 @@ class Batch:
 
 
 class Scored(NamedTuple):
-    """The tokens of the asked-for segments, laid end to end: T of them."""
+    """The T tokens of the requested segments of a batch, concatenated."""
 
     row: Tensor
     """(T,) row of each token"""
     column: Tensor
-    """(T,) column whose output predicts it: the one before its own"""
+    """(T,) column whose output predicts the token: the one before its own"""
     token: Tensor
-    """(T,) its id"""
+    """(T,) id of the token"""
     owner: Tensor
-    """(T,) index of its segment in `segments`"""
+    """(T,) index in `segments` of the token's segment"""
     segments: list[int]
-    """the asked-for segments in this batch, by their index in the list that was packed"""
+    """indices of this batch's segments in the list that was packed"""
 
 
 def rows(segments: Sequence[Segment]) -> list[Row]:
-    """The fewest rows in which every asked-for segment stands exactly once.
+    """The fewest rows that contain every requested segment exactly once.
 
-    Turns of one conversation share a row; branches of a tree repeat their common past, and it is asked for
-    only in the first of them.
+    Turns of one conversation share a row.  Branches of a tree repeat their common past as context; segments
+    of that past are scored in the first branch only.
     """
-    asked = {id(segment): k for k, segment in enumerate(segments)}
+    indices = {id(segment): k for k, segment in enumerate(segments)}
     inner: set[int] = set()  # segments that some asked-for segment continues
     for segment in segments:
         parent = segment.parent
@@ -78,7 +78,7 @@ def rows(segments: Sequence[Segment]) -> list[Row]:
         for segment in leaf.chain():
             start = len(row.ids)
             row.ids += segment.ids
-            k = asked.pop(id(segment), None)
+            k = indices.pop(id(segment), None)
             if k is not None:
                 row.spans.append(Span(k, start, len(row.ids)))
         out.append(row)
@@ -95,16 +95,16 @@ def batches(segments: Sequence[Segment], max_tokens: int, device: torch.device |
     start = 0
     while start < len(ordered):
         width = len(ordered[start].ids)
-        some = ordered[start : start + max(1, max_tokens // width)]
-        ids = torch.zeros(len(some), width, dtype=torch.long)
-        for k, row in enumerate(some):
+        chunk = ordered[start : start + max(1, max_tokens // width)]
+        ids = torch.zeros(len(chunk), width, dtype=torch.long)
+        for k, row in enumerate(chunk):
             ids[k, : len(row.ids)] = torch.tensor(row.ids)
-        yield Batch(ids.to(device), some)
-        start += len(some)
+        yield Batch(ids.to(device), chunk)
+        start += len(chunk)
 
 
 def scored(batch: Batch) -> Scored:
-    """Every token of the asked-for segments with the place that predicts it.
+    """Every token of the requested segments with the row and column whose output predicts it.
 
     Raises ValueError for a segment without anything before it: nothing predicts its first token.
     """
@@ -127,8 +127,8 @@ def scored(batch: Batch) -> Scored:
 
 
 def ends(batch: Batch) -> tuple[Tensor, Tensor, list[int]]:
-    """Row and column of the last token of every asked-for segment, and the segments' indices."""
-    places = [(r, span.stop - 1, span.index) for r, row in enumerate(batch.rows) for span in row.spans]
-    row, column, index = zip(*places, strict=True)
+    """Row (S,) and column (S,) of the last token of every requested segment, and the segments' indices."""
+    positions = [(r, span.stop - 1, span.index) for r, row in enumerate(batch.rows) for span in row.spans]
+    row, column, index = zip(*positions, strict=True)
     device = batch.ids.device
     return torch.tensor(row, device=device), torch.tensor(column, device=device), list(index)

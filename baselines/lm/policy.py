@@ -1,6 +1,6 @@
 """A language model as a policy: reads messages, writes texts, scores what was written, learns from it.
 
-Another policy (of vLLM, SGLang, a remote server) takes its place by offering the same verbs: `converse`,
+Another policy (vLLM, SGLang, a remote server) can replace it by offering the same methods: `converse`,
 whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which is made of `logp` and
 an optimizer (lm/learning.py).
 """
@@ -38,7 +38,7 @@ class Context:
     """How much of the past a policy reads."""
 
     history: History = "full"
-    """last turn: each message is read by itself, so it should be self-contained"""
+    """"full", or the newest message alone, which then has to be self-contained"""
     max_context: int = 4096
     """tokens of one history, replies included"""
     overflow: Literal["raise", "drop"] = "raise"
@@ -84,9 +84,9 @@ class LM:
             )
         self.engine = engine_for(self.causal)
         self.optimizer: Optimizer | None = None
-        """of the weights it learns with; None for a policy that does not learn"""
+        """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
-        """the frozen policy of its KL term; with an adapter itself, whose adapter is off then"""
+        """the frozen policy of the KL term; with LoRA this object itself, scoring with its adapter off"""
 
     @property
     def causal(self) -> Any:
@@ -104,7 +104,7 @@ class LM:
         return min(own, self.reach, key=lambda limit: limit.tokens)
 
     def parameters(self) -> list[nn.Parameter]:
-        """What this policy trains: all weights, or its own adapter's."""
+        """The trained parameters: all weights, or those of this policy's adapter."""
         if self.adapter is None:
             return [p for p in self.model.parameters() if p.requires_grad]
         return [p for name, p in self.model.named_parameters() if f".{self.adapter}." in name]
@@ -123,11 +123,11 @@ class LM:
                 yield
 
     def converse(self, n: int, seed: int) -> Conversations:
-        """`n` empty histories that draw from the same dice, those of `seed`."""
+        """`n` empty histories that draw from one random generator, seeded with `seed`."""
         return self._conversations([None] * n, [torch.Generator(self.device).manual_seed(seed)] * n)
 
     def resume(self, heads: Sequence[Segment | None], seeds: Sequence[int]) -> Conversations:
-        """Histories that end in these segments (None: empty), each with the dice of a seed of its own."""
+        """Histories that end in these segments (None: empty), each with a generator of its own seed."""
         return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
 
     def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
@@ -178,8 +178,8 @@ def end_tokens(model: Any, tokenizer: Any) -> set[int]:
 def logits_at(model: Any, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
     """Logits of a causal forward pass, only at the given places.   row, column: (T,) -> (T, V)
 
-    The output layer is by far the largest product of a small batch and needed at few places: its input is
-    gathered before it runs, by a hook, so that whatever a model does to its logits afterwards still happens.
+    The output layer is by far the largest matrix product of a small batch and needed at few positions.  A
+    hook gathers its input first, so that whatever a model does to its logits afterwards still applies.
     """
 
     def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -34,15 +34,15 @@ class Sampling:
 
 
 class Choices(NamedTuple):
-    """What each of N rows may draw."""
+    """The tokens that each of N rows may draw, and their log-probabilities."""
 
     logp: Tensor
-    """(N, K) log pi(. | h) in float32; -inf for a place that is never drawn"""
+    """(N, K) log pi(. | h) in float32; -inf for a column that is never drawn"""
     tokens: Tensor | None
-    """(N, K) which tokens stand in these places; None: the whole vocabulary in its order"""
+    """(N, K) token id of each column; None: the whole vocabulary in its order"""
 
     def name(self, column: Tensor) -> Tensor:
-        """The tokens in these columns.   (N,) -> (N,)"""
+        """Token ids of these columns, one column a row.   (N,) -> (N,)"""
         return column if self.tokens is None else self.tokens.gather(-1, column[:, None]).squeeze(-1)
 
     def of(self, taken: Tensor) -> Tensor:
@@ -54,9 +54,9 @@ class Choices(NamedTuple):
 def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> Choices:
     """The distribution `sampling` draws from.   logits: (N, V)
 
-    Where only some of the vocabulary is kept, no more than that is ever turned into probabilities.  `taken`
-    (N,) are tokens drawn earlier: they stay in the set (and stand in its first place), so that a policy that
-    has moved since can still score what it once said.
+    Where top-k or top-p keeps a part of the vocabulary, only that part is normalised.  `taken` (N,) are
+    tokens drawn earlier: they are always kept, in column 0, so that a policy whose weights have changed since
+    can still score them.
     """
     V, tokens = logits.shape[-1], None
     if sampling.top_p < 1 or 0 < sampling.top_k < V:
@@ -72,7 +72,7 @@ def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> 
 
 
 def draw(logits: Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
-    """A token for each row, by its own dice, and its log-probability.   logits: (N, V) -> (N,), (N,)"""
+    """A token for each row, by its own generator, and its log-probability.   logits: (N, V) -> (N,), (N,)"""
     options = choices(logits, sampling)
     column = draw_from(options.logp, sampling, dice)
     return options.name(column), options.logp.gather(-1, column[:, None]).squeeze(-1)
@@ -88,7 +88,7 @@ def draw_from(logp: Tensor, sampling: Sampling, dice: Sequence[torch.Generator])
 
 
 def uniforms(dice: Sequence[torch.Generator]) -> Tensor:
-    """A number in [0, 1) for each row; neighbours with the same dice draw at once.   -> (N, 1) float64"""
+    """A number in [0, 1) a row; adjacent rows of one generator draw in one call.   -> (N, 1) float64"""
     runs = [list(neighbours) for _, neighbours in groupby(dice, key=id)]
     draws = [
         torch.rand(len(run), 1, generator=run[0], dtype=torch.float64, device=run[0].device) for run in runs

@@ -10,14 +10,14 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BASE = "base"
-"""beside an adapter: the model it was trained on, where that has no folder or name of its own"""
+"""subfolder of an adapter with the base model it was trained on, where no folder or hub name has that base"""
 
 
 def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
 
-    An adapter names its base.  A base that stands nowhere as it is in memory (an earlier adapter was merged
-    into it) is saved in `folder/base`.
+    An adapter names its base.  A base that no folder holds as it is in memory (an earlier adapter was
+    merged into it) is saved in `folder/base`.
     """
     if adapter is None:
         model.save_pretrained(folder)

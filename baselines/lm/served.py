@@ -1,4 +1,4 @@
-"""Which models are served, and how long a history each of them can read: from its configuration alone."""
+"""Which models are supported, and how long a history each can read: from the configuration alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POSITIONS = (
     "seq_length",
     "n_ctx",
 )
-"""what configurations call the number of positions a model was made for"""
+"""configuration keys that hold the number of positions a model was trained for"""
 UNLIMITED = 2**62
 ARCHITECTURES = frozenset(
     """
@@ -51,9 +51,9 @@ def reach(config: Any) -> Reach:
     values = config.get_text_config().to_dict()
     limits = [Reach(values[name], name) for name in POSITIONS if isinstance(values.get(name), int)]
     rope = values.get("rope_parameters") or {}
-    for one in [rope, *(part for part in rope.values() if isinstance(part, dict))]:
-        if one.get("rope_type") == "longrope":
-            original = one.get("original_max_position_embeddings")
+    for parameters in [rope, *(part for part in rope.values() if isinstance(part, dict))]:
+        if parameters.get("rope_type") == "longrope":
+            original = parameters.get("original_max_position_embeddings")
             limits.append(Reach(original, "original_max_position_embeddings"))
     return min(limits, key=lambda limit: limit.tokens, default=Reach(UNLIMITED, "no limit"))
 

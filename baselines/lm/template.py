@@ -27,8 +27,8 @@ REFUSALS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
 """what a chat template that cannot render a conversation may raise"""
 
 
-class Frame(NamedTuple):
-    """What a template writes around the content of one message."""
+class Surround(NamedTuple):
+    """The text that a template writes before and after the content of one message."""
 
     before: str
     after: str
@@ -58,7 +58,7 @@ class Renderer:
         self.mark, self._ends_turn = self._turn_mark() if self.chat else ("", False)
         opened = self.chat and self._frame(1).after.rstrip().endswith(OPEN)
         self.opened = opened
-        """whether the template has opened a thought where a reply begins"""
+        """whether the template opens a thinking block at the beginning of a reply"""
 
     @property
     def end(self) -> int | None:
@@ -119,11 +119,11 @@ class Renderer:
         return self._ends_turn or not self.mark or ids[-1] == self.encoder.control[self.mark]
 
     def text(self, ids: list[int], eos: Collection[int]) -> str:
-        """What the environment is given: without the end-of-text token and without thinking."""
+        """The text passed to the environment: without the end-of-text token and without thinking."""
         return self._parts(ids, eos)[1]
 
     def thought(self, ids: list[int], eos: Collection[int]) -> str:
-        """What a reply holds beside that: its thinking, "" without any."""
+        """The thinking in a reply; "" without any."""
         return self._parts(ids, eos)[0]
 
     def _parts(self, ids: list[int], eos: Collection[int]) -> tuple[str, str]:
@@ -141,7 +141,7 @@ class Renderer:
         return thought, answer
 
     def _opening_ids(self) -> list[int]:
-        """What a tokenizer puts before a text; what it puts behind it (an end of text) is left out."""
+        """Ids that the tokenizer adds before a text; those it adds after a text are left out."""
         ids, bare = self.tokenizer("a")["input_ids"], self.encoder.ids("a")
         at = next(k for k in range(len(ids)) if ids[k : k + len(bare)] == bare)
         return ids[:at]
@@ -164,7 +164,7 @@ class Renderer:
         )
 
     def _first_shape(self) -> int:
-        """The way in which this template takes one message of a user."""
+        """Index of the first form of a user's message that this template can render."""
         problem: Exception | None = None
         for shape in range(3):
             try:
@@ -177,11 +177,11 @@ class Renderer:
         raise ValueError(f"the chat template of {name!r} cannot write one message of a user: {reason}")
 
     def _past(self, turn: int) -> list[tuple[str, str]]:
-        """A conversation of known words before its `turn`-th message."""
+        """Placeholder messages and replies before the `turn`-th message."""
         return [pair for k in range(1, turn) for pair in (("user", _said(k)), ("assistant", _replied(k)))]
 
-    def _probe_message(self, turn: int) -> Frame:
-        """What stands before the content of the `turn`-th message, from the reply before it on, and after."""
+    def _probe_message(self, turn: int) -> Surround:
+        """The text around the content of the `turn`-th message, starting after the reply before it."""
         try:
             text = self._template([*self._past(turn), ("user", _said(turn))], True)
         except REFUSALS:
@@ -189,7 +189,7 @@ class Renderer:
         _, reply, behind = text.rpartition(_replied(turn - 1)) if turn > 1 else ("", "-", text)
         before, message, after = behind.partition(_said(turn))
         if reply and message:
-            return Frame(before, after)
+            return Surround(before, after)
         warnings.warn(
             f"the chat template of {self.tokenizer.name_or_path!r} does not write later turns; every message "
             "is rendered as the first is",
@@ -198,7 +198,7 @@ class Renderer:
         before, after = self._frame(1)
         bos = self.tokenizer.bos_token or ""
         eos = self.tokenizer.eos_token or ""
-        return Frame(eos + before.removeprefix(bos), after)
+        return Surround(eos + before.removeprefix(bos), after)
 
     def _content(self, message: str, turn: int) -> str:
         """A message as the template writes it at this turn: some trim it, some change it."""
@@ -211,10 +211,10 @@ class Renderer:
             text = text.rpartition(_replied(turn - 1))[2]
         return _inside(text, before, after, message)
 
-    def _probe_reply(self, turn: int) -> Frame | None:
-        """What a rendered conversation has before and after its `turn`-th reply; None where it has none."""
+    def _probe_reply(self, turn: int) -> Surround | None:
+        """The text around the `turn`-th reply of a rendered conversation; None where it lacks the reply."""
         before, reply, after = self._after_message(_replied(turn), turn).partition(_replied(turn))
-        return Frame(before, after) if reply else None
+        return Surround(before, after) if reply else None
 
     def _reply_content(self, text: str, turn: int) -> str:
         """A reply as the template writes it among earlier turns."""
@@ -266,7 +266,7 @@ class Renderer:
 
 
 def _inside(text: str, before: str, after: str, otherwise: str) -> str:
-    """What stands between `before` and `after`; `otherwise` where the text is not framed by them."""
+    """The part of `text` between `before` and `after`; `otherwise` where these do not enclose it."""
     framed = text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)
     return text[len(before) : len(text) - len(after)] if framed else otherwise
 

@@ -18,9 +18,9 @@ SMALL = 3_000_000
 
 @dataclass
 class _Process:
-    """What this process was asked for and has loaded."""
+    """Threads chosen by hand, parameters of the largest model, and torch's own number."""
 
-    asked: int = 0
+    chosen: int = 0
     largest: int = 0
     own: int = 0
     """torch's number before we changed it: OMP_NUM_THREADS, or the machine's cores"""
@@ -30,21 +30,21 @@ _process = _Process()
 
 
 def ask(threads: int) -> None:
-    """Choose the number by hand (`--threads`), for models loaded from now on; 0 leaves it to their size.
+    """Set the number (`--threads`) for models loaded from now on; 0: by the size of the largest model.
 
     Raises ValueError for a negative number.
     """
     if threads < 0:
         raise ValueError(f"threads must be 1 or more, or 0 for as many as the model is worth, got {threads}")
-    _process.asked = threads
+    _process.chosen = threads
 
 
 def fit(model: nn.Module) -> None:
-    """Count in a model that is going to compute here; the largest one of the process decides."""
+    """Register a model that computes in this process and set torch's threads by the largest one so far."""
     import torch
 
     _process.own = _process.own or torch.get_num_threads()
     _process.largest = max(_process.largest, sum(p.numel() for p in model.parameters()))
-    threads = _process.asked or (1 if _process.largest < SMALL else _process.own)
+    threads = _process.chosen or (1 if _process.largest < SMALL else _process.own)
     if threads != torch.get_num_threads():
         torch.set_num_threads(threads)

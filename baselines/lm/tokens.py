@@ -57,8 +57,8 @@ class Encoder:
     def encode(self, before: str, content: str, after: str) -> list[int]:
         """Ids of the three strings joined; control tokens come from `before` and `after` alone."""
         ids = self.ids(before + content + after)
-        wanted = self._marks_of_template(before) + self._marks_of_template(after)
-        if self._marks_in(ids) == wanted and not self._spells_unknown(content):
+        expected_marks = self._marks_of_template(before) + self._marks_of_template(after)
+        if self._marks_in(ids) == expected_marks and not self._spells_unknown(content):
             return ids
         head, tail = self._last_mark(before), self._first_mark(after)
         text = before[head:] + content + after[:tail]
@@ -105,10 +105,10 @@ class Encoder:
         return self.unknown is not None and self.tokenizer.unk_token in content
 
     def _last_mark(self, text: str) -> int:
-        """Where the last control token in a text ends; 0 without any."""
+        """Index after the last control token in a text; 0 without any."""
         return max((match.end() for match in self.pattern.finditer(text)), default=0)
 
     def _first_mark(self, text: str) -> int:
-        """Where the first control token in a text begins; its end without any."""
+        """Index of the first control token in a text; len(text) without any."""
         match = self.pattern.search(text)
         return match.start() if match else len(text)

@@ -1,1 +1,1 @@
-"""Plays a task with policies: rollouts, the episodes they leave, turns played again, records."""
+"""Plays a task with policies: rollouts, trees of episodes, replayed turns, records."""

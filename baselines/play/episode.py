@@ -1,8 +1,8 @@
-"""What a rollout leaves behind: token histories as linked segments, and joint turns as linked nodes.
+"""The result of a rollout: joint turns as linked nodes, which hold token histories as linked segments.
 
-An agent's token history is a chain of `Segment`s from the newest back to the first: a `Message` is text it
-read, a `Move` text it wrote.  Branches of a tree share their past by
-sharing segments, so nothing is tokenised twice and every row that is trained on is the row that was sampled.
+An agent's token history is a chain of `Segment`s from the newest back to the first (lm/history.py): a
+`Message` is text it read, a `Move` text it wrote.  Branches of a tree share the segments of their common
+past, so nothing is tokenised twice and every row that is trained on is the row that was sampled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collm_envs import Item, Score
 
 @dataclass(eq=False)
 class Node:
-    """One joint turn as it was played.  Roots are turn 1; `children` branch from the state it led to."""
+    """One joint turn.  Roots are turn 1; `children` are the turns played from the state `after`."""
 
     item: Item
     seed: int
@@ -29,12 +29,12 @@ class Node:
     prompts: dict[str, str]
     moves: dict[str, Move]
     after: Any
-    """the task's state their texts led to"""
+    """the task's state after their texts"""
     score: Score
     parent: Node | None = None
     children: list[Node] = field(default_factory=list)
     alternatives: dict[str, list[str]] = field(default_factory=dict)
-    """agent -> further texts it wrote at this history, which were not played; empty unless asked for"""
+    """agent -> further texts sampled at this history and not played; empty unless requested"""
 
     @property
     def reward(self) -> float:
@@ -58,7 +58,7 @@ def walk(nodes: Sequence[Node]) -> Iterator[Node]:
 
 
 def by_turn(paths: Sequence[Sequence[Node]], number: Callable[[Node], float]) -> Tensor:
-    """A number of every turn, zero after an episode's end.   -> (len(paths), longest) float64"""
+    """`number(node)` of every turn, zero after an episode's end.   -> (len(paths), longest) float64"""
     out = torch.zeros(len(paths), max(len(path) for path in paths), dtype=torch.float64)
     for e, path in enumerate(paths):
         out[e, : len(path)] = torch.tensor([number(node) for node in path], dtype=torch.float64)

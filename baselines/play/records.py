@@ -1,4 +1,4 @@
-"""Episodes of a rollout as records: what the viewer draws and anyone can replay."""
+"""Episodes of a rollout as `Record`s, for the viewer and for replay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collm_envs.record import Record, record
 
 
 def to_record(env: TextEnv, path: Sequence[Node], agents: Mapping[str, str]) -> Record:
-    """The record of one episode, played once more in `env` from its texts; `agents` names the policies."""
+    """The record of one episode, made by replaying its texts in `env`; `agents`: agent -> policy's name."""
     first = path[0]
     split = next(split for split in ("train", "eval") if first.item in env.items(split))
     env.reset(seed=first.seed, options={"item": first.item.id, "split": split})

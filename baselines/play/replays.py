@@ -1,8 +1,8 @@
-"""Single turns played again from the state before them, with other texts.
+"""Replays single turns from the state before them, with other texts.
 
-A task is pure, so a turn can be played again; the other turns, their texts and their rewards stay as they
-were played.  An agent that takes no part is silent: its text is the task's `default_text(state, agent)`,
-else "".
+A task is pure, so a turn can be replayed from its state; all other turns of the episode stay unchanged.  An
+agent without a text is silent: its text is the task's `default_text(state, agent)`, or "" where the task has
+no such method.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from baselines.play.episode import Node
 from collm_envs import Score, Task, in_parallel, silence
 
 Turn = tuple[Any, Mapping[str, str]]
-"""a state, and what is written there; agents without a text are silent"""
+"""a state, and the texts written there by agent; agents without a text are silent"""
 
 
 def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
-    """The states these turns lead to; side by side where turns wait for a sandbox (`in_parallel`)."""
+    """The states after these turns; in parallel for tasks that wait for a sandbox (`in_parallel`)."""
     if not in_parallel(task) or len(turns) < 2:
         return [task.play(state, texts) for state, texts in turns]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -28,10 +28,10 @@ def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
 
 
 class Replays:
-    """Turns of one task, each played once.  `played` counts those that had to be.
+    """Replayed turns of one task, cached: no turn is played twice.  `played` counts those played.
 
-    States are told apart by identity (and kept alive for that): siblings share the state before them, so
-    they share the turn in which nobody writes.  What was played already is not played again.
+    The cache key is the identity of the state (states are kept alive for that) and the texts: siblings share
+    the state before them, so they share the turn in which nobody writes.
     """
 
     def __init__(self, task: Task, nodes: Sequence[Node] = ()):
@@ -41,21 +41,21 @@ class Replays:
             self._known[self._key(node.before, texts_of(node))] = node.before, node.score
 
     def score(self, state: Any, texts: Mapping[str, str]) -> Score:
-        """What these texts earn there."""
+        """The task's score after these texts in this state."""
         return self.scores([(state, texts)])[0]
 
     def scores(self, turns: Sequence[Turn]) -> list[Score]:
-        """What each of these turns earns."""
-        whole = [
+        """The task's score after each of these turns."""
+        full_turns = [
             (state, {a: texts[a] if a in texts else silence(self.task, state, a) for a in self.task.agents})
             for state, texts in turns
         ]
-        missing = {key: turn for turn in whole if (key := self._key(*turn)) not in self._known}
+        missing = {key: turn for turn in full_turns if (key := self._key(*turn)) not in self._known}
         afters = play_turns(self.task, list(missing.values()))
         for (key, (state, _)), after in zip(missing.items(), afters, strict=True):
             self._known[key] = state, self.task.score(after)
         self.played += len(missing)
-        return [self._known[self._key(*turn)][1] for turn in whole]
+        return [self._known[self._key(*turn)][1] for turn in full_turns]
 
     def _key(self, state: Any, texts: Mapping[str, str]) -> tuple[Any, ...]:
         return id(state), *(texts.get(agent, "") for agent in self.task.agents)

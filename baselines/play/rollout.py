@@ -1,7 +1,7 @@
 """Playing a task with policies: all episodes in lockstep, one batched sample per turn and policy.
 
-States are pure, so a branch of a tree needs no copy of an environment: it plays on from the same state, and
-its agents read on from the same key-value memory.
+States are immutable, so a branch of a tree needs no copy of an environment: it continues from the same state,
+and its agents from the same key-value memory.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Joint = Literal["aligned", "cross"]
 """which texts of the agents are played together: the g-th of all of them, or every combination"""
 
 
-class Policy(Protocol):
-    """What a rollout needs of whoever writes texts."""
+class TextPolicy(Protocol):
+    """What a rollout needs of a policy; `LM` is one."""
 
     def converse(self, n: int, seed: int) -> Any:
-        """`n` empty histories that draw from the dice of `seed`.
+        """`n` empty histories that draw from one random generator, seeded with `seed`.
 
-        Their verbs: read(messages), write() -> a sequence of moves, pick(indices, seed=None) -> histories.
+        Their methods: read(messages), write() -> a sequence of moves, pick(indices, seed=None) -> histories.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a joint turn is to come: the state of an episode, and the turn that led there."""
+    """A position where a joint turn is about to be played: an episode's state, and the turn before it."""
 
     item: Item
     seed: int
@@ -51,26 +51,26 @@ class Group:
 
     agents: list[str]
     histories: Any
-    """what the policy's `converse` gave"""
+    """return value of the policy's `converse`"""
     aside: int
-    """seed of the texts that are not played"""
+    """seed of the alternative texts, which are not played"""
 
 
 class Texts(NamedTuple):
     """What all agents read and wrote at the places of a turn, by agent."""
 
     prompts: dict[str, list[str]]
-    """a place each"""
+    """one for each place"""
     moves: dict[str, list[Move]]
     """place by place, the branches of one place together; agents that do not write now are left out"""
     aside: dict[str, list[list[str]]]
-    """of each place the texts that are not played; empty unless asked for"""
+    """the alternative texts of each place; empty unless requested"""
 
 
 def play(
     task: Task,
     starts: Sequence[Start],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, TextPolicy],
     seed: str,
     *,
     copies: Sequence[int] | int = 1,
@@ -123,7 +123,7 @@ def eval_starts(task: Task, n: int) -> list[Start]:
 
 
 def summary(roots: Sequence[Node]) -> dict[str, float]:
-    """What these episodes earned and cost: mean return, metrics of the last turn, texts and tokens."""
+    """Mean return, metrics of the last turn, and counts of texts and tokens of these episodes."""
     paths = episodes(roots)
     moves = {id(move): move for node in walk(roots) for move in node.moves.values()}
     out = {
@@ -139,11 +139,11 @@ def summary(roots: Sequence[Node]) -> dict[str, float]:
 
 
 def measure(
-    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, Policy]], seed: str
+    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
 ) -> dict[str, float]:
-    """Summaries of every line-up by itself, with the same dice: `name/key` for each, `key` for their mean.
+    """`summary` of every line-up, all with the same seed: `name/key` for each, `key` for their mean.
 
-    A single line-up is not named: its summary is all there is.
+    With a single line-up only `key`.
     """
     summaries = {name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()}
     keys = list(next(iter(summaries.values())))
@@ -153,7 +153,7 @@ def measure(
     return out
 
 
-def _groups(task: Task, policies: Mapping[str, Policy], n: int, seed: str) -> list[Group]:
+def _groups(task: Task, policies: Mapping[str, TextPolicy], n: int, seed: str) -> list[Group]:
     """The agents by policy, each with `n` empty histories."""
     members: dict[Any, list[str]] = {}
     for agent in task.agents:
@@ -188,27 +188,27 @@ def _texts(
     """The agents that write now read and write `branches` texts at each place, and the alternatives."""
     texts = Texts(prompts, {}, {})
     for group in groups:
-        places = len(prompts[group.agents[0]])
-        rows = range(len(group.agents) * places)
+        count = len(prompts[group.agents[0]])
+        rows = range(len(group.agents) * count)
         writes = group.agents[0] in writing
         if writes:
             group.histories.read([prompt for agent in group.agents for prompt in prompts[agent]])
         if writes and alternatives:
             aside = _write_aside(group, len(rows), alternatives)
-            texts.aside.update(zip(group.agents, _chunks(aside, places), strict=True))
+            texts.aside.update(zip(group.agents, _chunks(aside, count), strict=True))
         if branches > 1:
             group.histories = group.histories.pick([k for k in rows for _ in range(branches)])
         if writes:
-            moves = _chunks(group.histories.write(), places * branches)
+            moves = _chunks(group.histories.write(), count * branches)
             texts.moves.update(zip(group.agents, moves, strict=True))
         elif alternatives:
-            texts.aside.update((agent, [[""]] * places) for agent in group.agents)
+            texts.aside.update((agent, [[""]] * count) for agent in group.agents)
     return texts
 
 
 def _write_aside(group: Group, n: int, alternatives: int) -> list[list[str]]:
-    """Further texts at each of the group's `n` histories, which go on as if these had never been written."""
-    # one history more than needed: all of them in their order would be the histories themselves, no copy
+    """Alternative texts at each of the group's `n` histories, which stay as they are, generators too."""
+    # one history more than needed: `pick` of all of them in order would return no copy
     copies = [*(k for k in range(n) for _ in range(alternatives)), 0]
     moves = group.histories.pick(copies, group.aside).write()[:-1]
     return list(_chunks([move.text for move in moves], alternatives))
@@ -217,7 +217,7 @@ def _write_aside(group: Group, n: int, alternatives: int) -> list[list[str]]:
 def _joint_turn(
     task: Task, places: Sequence[Place], texts: Texts, branches: int, joint: Joint
 ) -> tuple[list[Node], list[dict[str, int]]]:
-    """The joint turns these texts make, and for each the index of every agent's text in `texts.moves`."""
+    """Play the joint turns of these texts.   -> nodes, {agent: index in `texts.moves`} of each"""
     choices = list(_combinations(len(task.agents), branches, joint))
     at = [p for p in range(len(places)) for _ in choices]
     sources = [
@@ -263,5 +263,5 @@ def _combinations(agents: int, branches: int, joint: Joint) -> Iterable[tuple[in
 
 
 def _number(seed: str) -> int:
-    """A 63-bit seed from words: stable across runs and machines."""
+    """A 63-bit seed from a string: the same in every run and on every machine."""
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") >> 1

@@ -2,12 +2,12 @@
 
 An algorithm is a module with
 
-    Config                       its settings, a dataclass with `to_dict` and the fields of `logs.RunSettings`
+    Config                       its settings, a dataclass with `to_dict` and the fields of `run.RunSettings`
     team(config, subject)        what is trained; it has `step`, `state_dict` and `load_state_dict`
     train(config, subject, team) yields metrics after each of `config.steps` steps
 
 A `Config` that inherits from `baselines.train.settings.Settings` trains language models: its subject is the
-task, and runs/texts.py knows the rest.  One of another kind defines besides what a run has to ask:
+task, and runs/texts.py knows the rest.  Any other kind of algorithm also defines
 
     label(config) -> str                  for the folder's name: runs/ALGORITHM-LABEL-seedN
     subject(config)                       what is played
@@ -32,7 +32,7 @@ from types import ModuleType
 CONTRACT = ("Config", "team", "train")
 """what every algorithm defines"""
 BESIDES = ("label", "subject", "measure", "save")
-"""and what one does besides whose `Config` is none of `Settings`"""
+"""what an algorithm defines in addition if its `Config` does not inherit from `Settings`"""
 FOLDER = Path(__file__).parents[1]
 
 
@@ -43,7 +43,7 @@ def names() -> tuple[str, ...]:
 
 
 def module_of(name: str) -> str:
-    """The module that an algorithm's name on the command line stands for, as it is imported.
+    """The import name of the module behind an algorithm's name on the command line.
 
     Raises ValueError, with the nearest known name, where there is no such module, and where the source of it
     lacks a part of the contract.
@@ -51,10 +51,10 @@ def module_of(name: str) -> str:
     module = f"baselines.{name}" if (FOLDER / f"{name}.py").is_file() else name
     spec = find(module)
     if spec is None:
-        known = names()
-        near = f"; did you mean {_near(name, known)!r}?" if _near(name, known) else ""
-        wanted = f"one of {', '.join(known)}, or a module of your own, as package.module"
-        raise ValueError(f"algorithm must be {wanted}, got {name!r}{near}")
+        known_names = names()
+        near = f"; did you mean {_near(name, known_names)!r}?" if _near(name, known_names) else ""
+        expected = f"one of {', '.join(known_names)}, or a module of your own, as package.module"
+        raise ValueError(f"algorithm must be {expected}, got {name!r}{near}")
     if spec.origin is None or not spec.origin.endswith(".py"):
         raise ValueError(f"{module} is no algorithm: it is no Python file")
     check_contract(module, lacking(_parsed(Path(spec.origin)), CONTRACT))
@@ -83,18 +83,18 @@ def check_contract(module: str, parts: Sequence[str], why: str = "") -> None:
         raise ValueError(f"{module} is no algorithm to train: it lacks {', '.join(parts)} ({rule})")
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known_names: Sequence[str]) -> str:
     """The end of an error message: "; did you mean 'x'?", or all the known names."""
-    near = _near(name, known)
-    return f"; did you mean {near!r}?" if near else f"; there are {', '.join(known)}"
+    near = _near(name, known_names)
+    return f"; did you mean {near!r}?" if near else f"; there are {', '.join(known_names)}"
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
+def _near(name: str, known_names: Sequence[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known_names, n=1)), "")
 
 
 def find(module: str) -> ModuleSpec | None:
-    """Where a module is; None where there is none.  Packages around it are imported, the module is not."""
+    """A module's spec, None where it does not exist; imports the packages around it, not itself."""
     if not all(part.isidentifier() for part in module.split(".")):
         return None
     try:
@@ -105,10 +105,10 @@ def find(module: str) -> ModuleSpec | None:
         raise  # the package is there, and lacks something that it imports
 
 
-def lacking(tree: ast.Module, wanted: Sequence[str]) -> list[str]:
-    """Those of the `wanted` names that a module's source does not bind."""
+def lacking(tree: ast.Module, required: Sequence[str]) -> list[str]:
+    """Those of the `required` names that a module's source does not bind."""
     bound = set(_bound(tree))
-    return [] if "*" in bound else [name for name in wanted if name not in bound]
+    return [] if "*" in bound else [name for name in required if name not in bound]
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Budget:
     spent: float = 0.0
 
     def within(self, steps: Iterator[Metrics]) -> Iterator[Metrics]:
-        """Steps until the seconds are spent; the last one may take more.  At least one step is taken.
+        """Yield steps until the seconds are spent; the last one may exceed them.  At least one step is taken.
 
         What the consumer does between two steps (evaluations, progress) is not counted.
         """
@@ -41,7 +41,7 @@ class Budget:
 def read_rows(file: Path, key: Sequence[str] = ()) -> list[dict[str, str]]:
     """The rows of a CSV file, without one that a kill cut short; none where there is no file.
 
-    Of rows alike in the columns `key` the last one counts.
+    Of rows equal in the columns `key` only the last one is returned.
     """
     if not file.exists():
         return []

@@ -1,4 +1,4 @@
-"""Checkpoints: whole, or not there.  A run killed at any moment goes on from the last whole one."""
+"""Checkpoints, written atomically: a run killed at any moment continues from the last complete one."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     os.replace(draft, target)
     _flush(folder)
-    whole = [at for at in steps(folder) if at <= step]  # later ones were damaged, or we would be past them
-    for at in set(steps(folder)) - set(whole[-keep:]):
+    intact = [at for at in steps(folder) if at <= step]  # a later one is damaged, or we would be past it
+    for at in set(steps(folder)) - set(intact[-keep:]):
         shutil.rmtree(folder / f"step-{at:08d}", ignore_errors=True)
     return target
 
@@ -71,7 +71,7 @@ def load_last(folder: Path) -> dict[str, Any] | None:
 
 
 def steps(folder: Path) -> list[int]:
-    """The steps checkpoints stand for, oldest first."""
+    """The steps of all checkpoints in `folder`, oldest first."""
     if not folder.is_dir():
         return []
     return sorted(int(path.name[5:]) for path in folder.glob("step-*"))

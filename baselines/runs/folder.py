@@ -18,11 +18,11 @@ DISK = re.compile(
     r"no space left|quota exceeded|read-only file system|file too large|os error \d+|failed writing file",
     re.I,
 )
-"""how libraries written in Rust, and torch, say that a file cannot be written"""
+"""error messages of Rust libraries and torch for a file that cannot be written"""
 
 
 class Storable(Protocol):
-    """Settings as a run keeps them."""
+    """What a run's folder needs of settings."""
 
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -60,7 +60,7 @@ def mark_finished(out: Path, saved: Sequence[str]) -> None:
 
 
 def is_finished(out: Path) -> bool:
-    """Whether a run has nothing left to do: all steps taken, and what it saved still there."""
+    """Whether all steps were taken and everything that the run saved at its end still exists."""
     stored = _read(out)
     end = stored.get("finished")
     if end is None or end["step"] != stored["config"]["steps"]:
@@ -80,7 +80,7 @@ def forget_unbegun(out: Path) -> None:
 
 @contextmanager
 def going_on(out: Path, what: str) -> Iterator[None]:
-    """A save of a run that fails comes out as one line that says how to go on.
+    """Turn an error while a run saves into one line that says how to continue.
 
     For a full disk safetensors, tokenizers (a bare Exception) and torch raise errors of their own.
     """

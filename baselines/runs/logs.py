@@ -1,4 +1,4 @@
-"""Where a run's numbers go: JSON lines, a progress bar; TensorBoard and Weights & Biases on request."""
+"""Logs of a run: JSON lines and a progress bar; TensorBoard and Weights & Biases on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from baselines.cli.progress import Progress
 from collm_envs.files import read_lines, saving, write_whole
 
 
-class RunSettings(Protocol):
+class LogSettings(Protocol):
     """What logs need of a run's settings."""
 
     @property
@@ -27,7 +27,7 @@ class RunSettings(Protocol):
 
 
 class Sink(Protocol):
-    """Another place for numbers."""
+    """A further destination of a run's numbers."""
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
@@ -41,13 +41,13 @@ SHOWN = {
     "tokens_per_s": "{:,.0f} tok/s",
     "epsilon": "epsilon {:.2f}",
 }
-"""metric -> how the progress bar tells it, where there is one"""
+"""metric -> its form in the progress bar"""
 
 
-def check_extras(config: RunSettings) -> None:
+def check_extras(config: LogSettings) -> None:
     """Raise ModuleNotFoundError, with its `name`, for a package that these settings need and lack."""
-    wanted = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
-    for package in (name for name, asked in wanted.items() if asked):
+    needed = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
+    for package in (name for name, used in needed.items() if used):
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:  # without an origin: a mere folder of that name
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
@@ -59,7 +59,7 @@ class Logs:
     Lines of steps after `step` are dropped first: a resumed run writes them again.
     """
 
-    def __init__(self, out: Path, name: str, config: RunSettings, step: int, quiet: bool):
+    def __init__(self, out: Path, name: str, config: LogSettings, step: int, quiet: bool):
         self.metrics = _Lines(out / "metrics.jsonl", step)
         self.evals = _Lines(out / "eval.jsonl", step)
         self.sinks = _sinks(out, name, config, step)
@@ -108,7 +108,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class _Lines:
-    """A file of JSON lines, opened for each: what was written stays written."""
+    """A file of JSON lines, opened and closed for each line so that a kill loses none."""
 
     def __init__(self, path: Path, step: int):
         self.path = path
@@ -140,7 +140,7 @@ class _TensorBoard:
 
 
 class _WandB:
-    def __init__(self, out: Path, name: str, config: RunSettings):
+    def __init__(self, out: Path, name: str, config: LogSettings):
         import wandb  # pyright: ignore[reportMissingImports]  (optional, imported on request)
 
         identity = out / "wandb-id"  # a resumed run goes on with its own page
@@ -163,7 +163,7 @@ class _WandB:
         self.run.finish()
 
 
-def _sinks(out: Path, name: str, config: RunSettings, step: int) -> list[Sink]:
+def _sinks(out: Path, name: str, config: LogSettings, step: int) -> list[Sink]:
     sinks: list[Sink] = []
     if config.tensorboard:
         sinks.append(_TensorBoard(out, step))

@@ -125,7 +125,7 @@ def published(algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     row, env = row_of(algorithm, settings), settings.get("env", "")
     rows = PUBLISHED.get(env, {})
     if row not in rows:
-        there = "; ".join(f"{name}: {', '.join(known)}" for name, known in PUBLISHED.items())
+        there = "; ".join(f"{name}: {', '.join(method_rows)}" for name, method_rows in PUBLISHED.items())
         what = f"{algorithm} ({row})" if row else algorithm
         raise ValueError(f"--paper: nothing was published for {what} on {env or 'games'}; there is {there}")
     return {"env": env, **rows[row], **{key: value for key, value in ROWS[row][1].items() if key == "critic"}}

@@ -32,8 +32,8 @@ from baselines.train.settings import Settings
 from collm_envs.files import one_writer
 
 
-class Learner(Protocol):
-    """What a run trains and keeps: a team of language models, or whatever else counts its steps."""
+class Trainee(Protocol):
+    """What a run trains and saves: a team of language models, or any object that counts its steps."""
 
     step: int
 
@@ -42,7 +42,7 @@ class Learner(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class RunSettings(logs.RunSettings, Protocol):
+class RunSettings(logs.LogSettings, Protocol):
     """What a run needs of an algorithm's settings, which are a dataclass."""
 
     @property
@@ -79,13 +79,13 @@ def train(name: str, config: Any, *, quiet: bool = False) -> Path:
 
 
 def default_folder(name: str, config: RunSettings) -> str:
-    """Where a run goes that names no folder."""
+    """The folder of a run whose settings name none."""
     label = f"{name}-{_kind(name, config).label(config)}-seed{config.seed}"
     return "runs/" + label.replace("/", "-").replace(":", "-")
 
 
 def resume(out: Path, *, quiet: bool = False) -> Path:
-    """Go on with a run from its last whole checkpoint, to the same end it would have had."""
+    """Continue a run from its last complete checkpoint; the result is the same as without interruption."""
     name, config = load_config(out)
     if isinstance(config, Settings):
         texts.check_goes_on(config, out)
@@ -94,7 +94,7 @@ def resume(out: Path, *, quiet: bool = False) -> Path:
 
 
 def prepare(name: str, config: Any, quiet: bool = True, out: Path | None = None) -> tuple[Any, Any]:
-    """What is played and a fresh team; raises for whatever is wrong with keywords, credit or models.
+    """The subject (task or games) and a fresh team; raises for invalid keywords, credit or models.
 
     `out` is the folder of a run that is gone on with: its warm-started model is taken, if it holds one.
     """
@@ -131,14 +131,14 @@ def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool)
 def follow(
     name: str,
     config: RunSettings,
-    learner: Learner,
+    learner: Trainee,
     steps: Iterator[dict[str, float]],
     measure: Callable[[], dict[str, float]],
     out: Path,
     *,
     quiet: bool,
 ) -> None:
-    """Take the steps that are left of a run, from its last whole checkpoint on: log, measure, save.
+    """Take the remaining steps of a run from its last complete checkpoint on: log, measure, save.
 
     `steps` yields metrics after each step that `learner` has counted, and has not been started yet.
     """
@@ -176,7 +176,7 @@ def timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
 
 
 def _stopped_within(out: Path) -> str:
-    """What is left of a run that a second Ctrl-C ended at once."""
+    """The message about a run that a second Ctrl-C ended at once: what was kept."""
     if saved := checkpoint.steps(out / "checkpoints"):
         return f"stopped within a step; `collm train --resume {out}` goes on from step {saved[-1]}"
     return "stopped within a step, before the first was saved: nothing was kept but metrics"

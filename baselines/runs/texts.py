@@ -1,4 +1,4 @@
-"""What the runs of all text trainers share: the task, its models, evaluations, agents that are saved."""
+"""The part of a run that all text trainers share: task, models, evaluations, saved agents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from collm_envs import Task, make
 TINY = "tiny"
 """the embedded model's name among the settings"""
 WARM_START = "warm_start"
-"""folder in a run for the model that the embedded one began as: the run goes on on any machine"""
+"""folder in a run with its copy of the embedded model's warm start, to resume on any machine"""
 
 
 def label(config: Settings) -> str:
@@ -54,7 +54,7 @@ def measure(config: Settings, task: Task, team: Team) -> dict[str, float]:
 
 
 def begin(config: Settings, team: Team, out: Path, quiet: bool) -> None:
-    """What a fresh run says and keeps before its first step: doubts, and the embedded model's warm start."""
+    """Before the first step of a fresh run: print `doubts` and copy the embedded model's warm start."""
     if not quiet:
         print(*doubts(config, team), sep="", end="", file=sys.stderr, flush=True)
     _keep_warm_start(config, out)

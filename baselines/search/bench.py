@@ -20,13 +20,13 @@ from collm_envs.sandbox import Sandbox
 
 
 class Field(NamedTuple):
-    """What functions of an environment are written for and tried on."""
+    """An environment's recorded turns, which functions are judged on, and the coder's task."""
 
     brief: str
     """the coder's task"""
     contexts: Contexts
     shapes: Mapping[str, Sequence[int]] | None = None
-    """of a game's state by name; None for text environments"""
+    """field -> shape of a game's state; None for text environments"""
 
     def reads(self, read: Mapping[str, Sequence[str]]) -> dict[str, list[int | None]]:
         """Field -> shape of what a function reads, as in credit/pinned.py; None for the number of agents."""
@@ -34,44 +34,44 @@ class Field(NamedTuple):
             return {name: list(self.shapes[name]) for name in read["ctx"]}
         shapes: dict[str, list[int | None]] = {"feat": [None], "pair": [None, None]}
         return {
-            f"{place}.{name}": shapes.get(place, [None] if name in PER_AGENT else [])
-            for place, names in read.items()
+            f"{argument}.{name}": shapes.get(argument, [None] if name in PER_AGENT else [])
+            for argument, names in read.items()
             for name in names
         }
 
 
 class Bench(NamedTuple):
-    """Where functions are judged."""
+    """A field with the sandbox and the settings: judges functions."""
 
     config: Config
     field: Field
     sandbox: Sandbox
 
     def judge(self, source: str) -> tuple[Admitted, Numbers]:
-        """Gates and numbers of one function; Refused with the reason."""
+        """Run the gates on one function and measure it.  Raises Refused with the reason."""
         contexts, config = self.field.contexts, self.config
-        found = admit(self.sandbox, source, config.mode, contexts, config.seed)
-        return found, measure(found, contexts, config.alpha)
+        admitted = admit(self.sandbox, source, config.mode, contexts, config.seed)
+        return admitted, measure(admitted, contexts, config.alpha)
 
-    def facts(self, found: Admitted, numbers: Numbers) -> dict[str, Any]:
-        """What the .json of a function that passed says beside its hash and names."""
+    def facts(self, admitted: Admitted, numbers: Numbers) -> dict[str, Any]:
+        """Entries of the .json of a function that passed, apart from hash, author and reviewer."""
         config, contexts = self.config, self.field.contexts
-        one = self.sandbox.grade(
+        grading = self.sandbox.grade(
             main="def f():\n    return 1", entry_point="f", tests=[{"input": [], "expected": 1}]
         )
         return {
-            "reads": self.field.reads(found.reads),
+            "reads": self.field.reads(admitted.reads),
             "form": "turn" if self.field.shapes is None else "state",
             "env": config.env,
             "env_kwargs": config.env_kwargs,
             "mode": config.mode,
             "alpha": config.alpha,
             "report": {
-                "gates": dict(found.checks),
+                "gates": dict(admitted.checks),
                 "numbers": numbers.to_dict(),
                 "shared_reward": shared(contexts, config.mode).to_dict(),
                 "turns": f"{len(contexts.rows)} of {config.records or 'scripted play'}, seed {config.seed}",
-                "sandbox": one.isolation,
+                "sandbox": grading.isolation,
             },
         }
 

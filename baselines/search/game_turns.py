@@ -1,11 +1,11 @@
 """Recorded states of discrete games with each agent's influence on the return, to score a mixer's weights.
 
-A game is played at random to some turn t, and from that state on with GROUP random joint actions at t,
-which are a group: only within it is noise compared.  From the same seed it is then played again with one
-agent's action changed and all other actions of the episode as they were.  The truth of agent i at turn t is
+A game is played at random to a random turn t, and from that state with GROUP random joint actions at t, which
+form a group: gradient noise is compared within groups only.  From the same seed it is then replayed with one
+agent's action at t changed and all other actions of the episode unchanged.  The truth of agent i at turn t is
 the size of what that changes in the episode's return from t on, as a mean over the agent's first ACTIONS
-actions, the one it played (which changes nothing) among them; what cannot be played on after the change (the
-episode ended) counts as it stands.
+actions, the one it played (which changes nothing) among them; where the episode ends
+after the change, the return up to there counts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from baselines.games.game import Game
 from baselines.search.turns import GROUP, Contexts
 
 MOST_TURNS = 25
-"""of an episode that is played again"""
+"""turns of an episode that are replayed at most"""
 ACTIONS = 6
-"""of an agent that are tried"""
+"""actions of an agent that are tried at most"""
 
 
 class GameTurns(NamedTuple):
@@ -44,13 +44,13 @@ def play_game(name: str, states: int, seed: int) -> GameTurns:
     while len(rows) < states:
         number = rng.getrandbits(31)
         plan = [_joint(game, rng) for _ in range(MOST_TURNS)]
-        seen, got = episode(game, number, plan)
-        ends.append(_row(game, seen[-1]))
-        t = rng.randrange(len(got))
+        states_seen, step_rewards = episode(game, number, plan)
+        ends.append(_row(game, states_seen[-1]))
+        t = rng.randrange(len(step_rewards))
         for _ in range(GROUP):
             plan[t] = _joint(game, rng)
             earned = sum(episode(game, number, plan)[1][t:])
-            rows.append(_row(game, seen[t]))
+            rows.append(_row(game, states_seen[t]))
             rewards.append(earned)
             truth.append([influence(game, number, plan, t, i, earned) for i in range(n)])
     span = (min(rewards), max(rewards))
@@ -68,7 +68,7 @@ def _row(game: Game, state: np.ndarray) -> TurnRow:
 
 
 def influence(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i: int, earned: float) -> float:
-    """Mean size of what other actions of agent i at turn t change in the return of an episode from t on.
+    """Mean |change| in an episode's return from t on when agent i takes other actions at turn t.
 
     `number` is the seed of the episode, `plan` the joint actions of its turns, `earned` its return from t on.
     """
@@ -82,14 +82,14 @@ def influence(game: Game, number: int, plan: Sequence[Sequence[int]], t: int, i:
 
 def episode(game: Game, seed: int, plan: Sequence[Sequence[int]]) -> tuple[list[np.ndarray], list[float]]:
     """The states before each turn and after the last, and the rewards, as far as the plan and the game go."""
-    seen, got = [game.reset(seed).state], []
+    states_seen, step_rewards = [game.reset(seed).state], []
     for joint in plan:
         outcome = game.step(np.array(joint))
-        seen.append(outcome.view.state)
-        got.append(outcome.reward)
+        states_seen.append(outcome.view.state)
+        step_rewards.append(outcome.reward)
         if outcome.terminated or outcome.truncated:
             break
-    return seen, got
+    return states_seen, step_rewards
 
 
 def _page(name: str, game: Game) -> str:

@@ -1,4 +1,4 @@
-"""Gates that a credit function must pass before anybody trusts it: first the fence, then behaviour.
+"""Gates that a credit function must pass before it is used: first its language, then its behaviour.
 
 static       the language and the names of credit/language.py
 runs         in the sandbox (no files, network, processes, environment; limits on time and memory), with a
@@ -33,19 +33,19 @@ from baselines.search.turns import Contexts
 from collm_envs.sandbox import Sandbox
 
 SUM = 1e-6
-"""how far from 1 weights may sum"""
+"""tolerance of the weights' sum around 1"""
 ALIGNED = 0.9
 """smallest share of own-text changes in which `mix` must move with the reward"""
 
 
 class Admitted(NamedTuple):
-    """A function that passed, and what it said."""
+    """A function that passed, and its values."""
 
     source: str
     mode: str
     reads: Mapping[str, tuple[str, ...]]
     checks: Mapping[str, str]
-    """gate -> what it saw"""
+    """gate -> its finding, for the report"""
     values: np.ndarray
     """(B, N) on the recorded turns"""
     changed: np.ndarray
@@ -53,7 +53,7 @@ class Admitted(NamedTuple):
 
 
 def admit(sandbox: Sandbox, source: str, mode: str, contexts: Contexts, seed: int = 0) -> Admitted:
-    """What the function does on these turns and on random ones; Refused with gate and reason otherwise."""
+    """Try a function on these turns and on random ones.  Raises Refused with gate and reason."""
     try:
         read = language.reads(source, mode)
         language.check_names(read, contexts.names)
@@ -116,25 +116,25 @@ def _weights(rows: Sequence[TurnRow], w: np.ndarray) -> str:
 
 
 def steady(trial: Sandboxed, rows: Sequence[TurnRow], rewards: Sequence[float], values: np.ndarray) -> str:
-    """Refuse a function that says something else in another process, order or company."""
-    some = [b for b in reversed(range(len(rows))) if b % 3]
-    again = trial.numbers([rows[b] for b in some], [rewards[b] for b in some])
-    for k, i in np.argwhere(again != values[some]):
-        b, got = some[k], f"{again[k, i]:.6g} in another process, after other turns"
+    """Refuse a function whose values change with the process, the order or the selection of turns."""
+    sample = [b for b in reversed(range(len(rows))) if b % 3]
+    again = trial.numbers([rows[b] for b in sample], [rewards[b] for b in sample])
+    for k, i in np.argwhere(again != values[sample]):
+        b, second_value = sample[k], f"{again[k, i]:.6g} in another process, after other turns"
         raise Refused(
-            f"steady: {where(b, rows, i)}: {values[b, i]:.6g}, and {got}: "
+            f"steady: {where(b, rows, i)}: {values[b, i]:.6g}, and {second_value}: "
             "it must depend on its arguments alone"
         )
     return "the same in another process and order"
 
 
 def blind(mode: str, values: np.ndarray, changed: np.ndarray, contexts: Contexts) -> str:
-    """Refuse credit that moves with the very text it is the baseline or the weight of."""
+    """Refuse a baseline or weight of agent i that changes with agent i's own text."""
     if not contexts.changes:
         return "a game's state is known before anybody acts"
     for k, (b, i, _, _) in enumerate(contexts.changes):
-        mine = [i] if mode == "baseline" else range(contexts.agents)
-        for j in mine:
+        checked_agents = [i] if mode == "baseline" else range(contexts.agents)
+        for j in checked_agents:
             if changed[k, j] != values[b, j]:
                 moved = f"{values[b, j]:.6g} became {changed[k, j]:.6g} when agent {i} wrote another text"
                 raise Refused(
@@ -150,7 +150,7 @@ def equivariant(
     values: np.ndarray,
     contexts: Contexts,
 ) -> str:
-    """Refuse credit that follows the agents' numbers where the agents are exchangeable; say it elsewhere."""
+    """Refuse credit that depends on agent indices where agents are exchangeable; elsewhere only report it."""
     n = contexts.agents
     if not contexts.changes:
         return "not known: a game does not say which fields are whose"
@@ -172,7 +172,7 @@ def equivariant(
 def aligned(values: np.ndarray, changed: np.ndarray, contexts: Contexts) -> str:
     """Refuse `mix` where an agent's credit often moves against the team's reward."""
     share = factoredness(values, changed, contexts)
-    if not share >= ALIGNED:  # nor where nothing moved the reward
+    if not share >= ALIGNED:  # also refuses NaN: no change moved the reward
         raise Refused(
             f"aligned: of the own-text changes that moved the reward, {share:.2f} moved the author's credit "
             f"the same way; at least {ALIGNED} must"
@@ -192,4 +192,4 @@ def factoredness(values: np.ndarray, changed: np.ndarray, contexts: Contexts) ->
 
 def named(read: Mapping[str, Sequence[str]]) -> str:
     """ctx.turn, feat.reward, ..."""
-    return ", ".join(f"{place}.{name}" for place, names in read.items() for name in names)
+    return ", ".join(f"{argument}.{name}" for argument, names in read.items() for name in names)

@@ -1,8 +1,8 @@
-"""What the coder and the evaluator are asked, in our own words; and how their answers are read.
+"""Prompts to the coder and the evaluator, and the parsing of their answers.
 
 The coder reads the environment's own page (its docstring: what agents see, write, earn), the inputs by name
-with shape, range and meaning, the language, and how functions are judged.  It never sees an index into a
-flat state.  A refusal goes back to it as it is, reason and all.
+with shape, range and meaning, the language, and how functions are judged.  Inputs have names,
+never indices into a flat state.  A refusal is sent back to the coder with its full reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from baselines.search.turns import Contexts
 from collm_envs import TextEnv, catalogue
 
 LEFT_OUT = ("Data and licence", "Source and where we differ", "Versions", "Terse prompts")
-"""paragraphs of an environment's page that say nothing about credit"""
+"""paragraphs of an environment's page that are irrelevant to credit"""
 WANTED = {
     "baseline": """\
     def baseline(ctx, feat, me):
@@ -106,7 +106,7 @@ fenced block that begins with ```python.
 
 
 def page(env: TextEnv) -> str:
-    """The environment's own page, without what has no bearing on credit."""
+    """The environment's own page, without the paragraphs LEFT_OUT."""
     parts, heading = [], ""
     for block in catalogue.blocks(env.spec.id):
         heading = block.heading or heading
@@ -146,11 +146,11 @@ def _inputs(contexts: Contexts, mode: str, n: int) -> Iterator[str]:
             yield _line(contexts, "pair", name, f"[{n} lists of {n} numbers]", PAIR[name])
 
 
-def _line(contexts: Contexts, place: str, name: str, shape: str, meaning: str) -> str:
-    values = np.array([getattr(row, place)[name] for row in contexts.rows], float)
+def _line(contexts: Contexts, argument: str, name: str, shape: str, meaning: str) -> str:
+    values = np.array([getattr(row, argument)[name] for row in contexts.rows], float)
     low, high = values.min(), values.max()
-    seen = f"always {low:.4g} here" if low == high else f"seen from {low:.4g} to {high:.4g}"
-    return f'- {place}["{name}"]: {shape}, {seen}: {meaning}'
+    range_text = f"always {low:.4g} here" if low == high else f"seen from {low:.4g} to {high:.4g}"
+    return f'- {argument}["{name}"]: {shape}, {range_text}: {meaning}'
 
 
 def refused(why: str, again: bool) -> str:
@@ -166,7 +166,7 @@ Mend this and send the whole function again, in exactly one fenced block that be
 
 
 def better(first: str, source: str, numbers: Numbers, shared: Numbers, worst: str) -> str:
-    """The first message of a later round: the task, the best function so far, and where it errs most."""
+    """The first message of a later round: the task, the best function so far, and its worst turn."""
     return f"""\
 {first}
 # The best so far
@@ -183,14 +183,18 @@ Write a better function.
 
 
 def noisiest(
-    contexts: Contexts, reads: Mapping[str, Sequence[str]], b: int, agent: int, said: float, silent: float
+    contexts: Contexts, reads: Mapping[str, Sequence[str]], b: int, agent: int, value: float, silent: float
 ) -> str:
     """The turn where a baseline leaves the most noise, in words."""
     row = contexts.rows[b]
-    given = {f"{place}.{name}": getattr(row, place)[name] for place, names in reads.items() for name in names}
+    inputs = {
+        f"{argument}.{name}": getattr(row, argument)[name]
+        for argument, names in reads.items()
+        for name in names
+    }
     return (
         f"It leaves the most noise for agent {agent} in a turn with reward {contexts.rewards[b]:.4g} and "
-        f"these inputs (before masking): {given}. It returned {said:.4g}; without that agent's text the "
+        f"these inputs (before masking): {inputs}. It returned {value:.4g}; without that agent's text the "
         f"reward would have been {silent:.4g}."
     )
 
@@ -231,8 +235,8 @@ Answer with a sentence of reason, then, alone on the last line, the number of th
 def opinion(answer: str, count: int) -> int | None:
     """The candidate's index, from the last line; None where there is no usable opinion."""
     lines = answer.strip().splitlines()
-    found = re.findall(r"\d+", lines[-1]) if lines else []
-    return int(found[0]) - 1 if len(found) == 1 and 1 <= int(found[0]) <= count else None
+    numbers = re.findall(r"\d+", lines[-1]) if lines else []
+    return int(numbers[0]) - 1 if len(numbers) == 1 and 1 <= int(numbers[0]) <= count else None
 
 
 def function(answer: str) -> str:

@@ -1,10 +1,10 @@
-"""How good a credit function that passed its gates is, by numbers on recorded turns; and which one to take.
+"""Measures of credit functions on recorded turns, and the choice of the best by them.
 
     fidelity      Spearman's rank correlation, over turns and agents, of the credit with the leave-one-out
                   truth D_i: of R - b_i (baseline), (1 - alpha) R + alpha c_i (mix); of w_i with the agent's
                   share of |D| (weights)
-    variance      E[A_i^2] / E[A^2]: how noisy the gradient gets next to the shared advantage A = R - mean R
-                  of the turns from the same state, were grad log pi alike; below 1 is better
+    variance      E[A_i^2] / E[A^2]: gradient noise relative to the shared advantage A = R - mean R
+                  of the turns from the same state, for equal |grad log pi|; lower is better
     factoredness  P[sign dc_i = sign dR] over changes of agent i's own text (mix only)
 
 The first number that tells two functions apart by more than TOLERANCE decides, in the order of ORDER; those
@@ -39,26 +39,26 @@ class Numbers(NamedTuple):
     fidelity: float
     variance: float
     factoredness: float = math.nan
-    """NaN but for mode mix"""
+    """NaN except in mode mix"""
 
     def to_dict(self) -> dict[str, float]:
-        """For JSON: what is not a number is left out."""
+        """As JSON values; NaN entries are left out."""
         return {name: round(x, 4) for name, x in self._asdict().items() if not math.isnan(x)}
 
 
-def measure(found: Admitted, contexts: Contexts, alpha: float) -> Numbers:
+def measure(admitted: Admitted, contexts: Contexts, alpha: float) -> Numbers:
     """The numbers of a function on these turns."""
     R = contexts.rewards[:, None]
     A = centred(R, contexts)
-    if found.mode == "weights":
+    if admitted.mode == "weights":
         size = np.abs(contexts.truth)
         share = size / np.where(size.sum(1) > 0, size.sum(1), 1)[:, None]
-        return Numbers(spearman(found.values, share), _ratio(contexts.agents * found.values * A, A))
-    if found.mode == "baseline":
-        credit = R - found.values
+        return Numbers(spearman(admitted.values, share), _ratio(contexts.agents * admitted.values * A, A))
+    if admitted.mode == "baseline":
+        credit = R - admitted.values
         return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A))
-    credit = (1 - alpha) * R + alpha * found.values
-    part = factoredness(found.values, found.changed, contexts)
+    credit = (1 - alpha) * R + alpha * admitted.values
+    part = factoredness(admitted.values, admitted.changed, contexts)
     return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A), part)
 
 

@@ -1,4 +1,4 @@
-"""A function that nobody has reviewed, tried in the sandbox on the numbers of many turns."""
+"""Calls an unreviewed function in the sandbox on the numbers of many turns."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BASES = 3
 CORNERS = 128
 """turns with every feature at an end of its range, or at another value that functions test for"""
 COUNTS = {"accepted": 10.0, "rejected": 10.0, "last_accepted": 10.0, "last_rejected": 10.0, "chars": 400.0}
-"""features that count, and how far they are tried where nothing more was recorded"""
+"""features that are counts -> largest value tried, unless more was recorded"""
 REWARDS = ("reward", "silent", "last")
 """features that are rewards of a turn"""
 Draw = Callable[[Sequence[float]], float]
 """the ends of a range -> a number in it"""
 CPU_S = 2.0
-"""for all turns together; a fraction of a millisecond is usual for one"""
+"""CPU seconds for all turns together; one turn usually takes a fraction of a millisecond"""
 RUNNER = """
 
 def _each(turns):
@@ -50,7 +50,7 @@ def _each(turns):
 
 @dataclass(frozen=True)
 class Sandboxed:
-    """A source and where it runs: a process that may compute and nothing else, begun anew for each call."""
+    """A function's source and the sandbox it runs in: a fresh process for each call of `numbers`."""
 
     sandbox: Sandbox
     source: str
@@ -58,21 +58,21 @@ class Sandboxed:
     agents: int
 
     def numbers(self, rows: Sequence[TurnRow], rewards: Sequence[float]) -> np.ndarray:
-        """What it says of each turn, (B, N); Refused, with the turn, unless it is N finite numbers each."""
+        """The function's values.   -> (B, N); raises Refused unless each turn has N finite ones"""
         turns = [calls(self.mode, row, self.agents, r) for row, r in zip(rows, rewards, strict=True)]
-        whose = [(b, i) for b, some in enumerate(turns) for i in range(len(some))]
-        got = self._run([one for some in turns for one in some])
+        whose = [(b, i) for b, agent_calls in enumerate(turns) for i in range(len(agent_calls))]
+        results = self._run([arguments for agent_calls in turns for arguments in agent_calls])
         out: list[list[Any]] = [[] for _ in turns]
-        for (b, i), result in zip(whose, got, strict=False):
+        for (b, i), result in zip(whose, results, strict=False):
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise Refused("runs: the sandbox got no list of results")
-            fine, said = result
+            fine, value = result
             if fine is not True:
                 raise Refused(
-                    f"runs: {where(b, rows, i if self.mode == 'baseline' else None)}: {_shown(said)}"
+                    f"runs: {where(b, rows, i if self.mode == 'baseline' else None)}: {_shown(value)}"
                 )
-            out[b] += [said] if self.mode == "baseline" else self._list(said, b, rows)
-        if len(got) != len(whose):
+            out[b] += [value] if self.mode == "baseline" else self._list(value, b, rows)
+        if len(results) != len(whose):
             raise Refused("runs: it ended before its last turn")
         for b, each in enumerate(out):
             for i, x in enumerate(each):
@@ -85,20 +85,22 @@ class Sandboxed:
     def _run(self, turns: Sequence[Any]) -> list[Any]:
         program = self.source + RUNNER.format(mode=self.mode)
         try:
-            got = self.sandbox.call(program, "_each", list(turns), timeout_s=CPU_S)
+            results = self.sandbox.call(program, "_each", list(turns), timeout_s=CPU_S)
         except CallFailed as failed:
             why = {
                 "timeout": f"not done after {CPU_S:g} s of CPU time for {len(turns)} calls: an endless loop?",
                 "died": "its process died: it ended itself, or its numbers were too large to hand over",
             }.get(failed.status, f"the sandbox ended it: {failed}")
             raise Refused(f"runs: {why}") from None
-        return got if isinstance(got, list) else []
+        return results if isinstance(results, list) else []
 
     def _list(self, value: Any, b: int, rows: Sequence[TurnRow]) -> list[Any]:
         if isinstance(value, (list, tuple)) and len(value) == self.agents:
             return list(value)
-        got = str(len(value)) if isinstance(value, (list, tuple)) else type(value).__name__
-        raise Refused(f"runs: {where(b, rows)}: shape: a list of {self.agents} numbers is wanted, got {got}")
+        shape_text = str(len(value)) if isinstance(value, (list, tuple)) else type(value).__name__
+        raise Refused(
+            f"runs: {where(b, rows)}: shape: a list of {self.agents} numbers is wanted, got {shape_text}"
+        )
 
 
 def random_rows(contexts: Contexts, seed: int) -> list[TurnRow]:
@@ -118,7 +120,7 @@ def edge_rows(contexts: Contexts, read: Mapping[str, Sequence[str]], seed: int) 
     rng = Random(f"edges/{seed}")
     bases = [contexts.rows[rng.randrange(len(contexts.rows))] for _ in range(BASES)]
     rows = []
-    for feature in [(place, name) for place, names in read.items() for name in names]:
+    for feature in [(argument, name) for argument, names in read.items() for name in names]:
         ends = _ends(contexts, *feature)
         for base in bases:
             rows += [_moved(base, *feature, ends, lambda _, end=end: end) for end in ends]  # of all agents
@@ -126,11 +128,11 @@ def edge_rows(contexts: Contexts, read: Mapping[str, Sequence[str]], seed: int) 
     return rows + [_drawn(contexts, rng.choice) for _ in range(CORNERS)]
 
 
-def _moved(base: TurnRow, place: str, name: str, ends: Sequence[float], draw: Draw) -> TurnRow:
+def _moved(base: TurnRow, argument: str, name: str, ends: Sequence[float], draw: Draw) -> TurnRow:
     """The turn with one feature drawn anew."""
-    features = getattr(base, place)
+    features = getattr(base, argument)
     moved = {**features, name: _filled(features[name], ends, draw)}
-    return _symmetric(base._replace(**{place: moved}))
+    return _symmetric(base._replace(**{argument: moved}))
 
 
 def _drawn(contexts: Contexts, draw: Draw) -> TurnRow:
@@ -139,18 +141,18 @@ def _drawn(contexts: Contexts, draw: Draw) -> TurnRow:
     return _symmetric(
         TurnRow(
             **{
-                place: {
-                    name: _filled(value, _ends(contexts, place, name), draw)
-                    for name, value in getattr(first, place).items()
+                argument: {
+                    name: _filled(value, _ends(contexts, argument, name), draw)
+                    for name, value in getattr(first, argument).items()
                 }
-                for place in TurnRow._fields
+                for argument in TurnRow._fields
             }
         )
     )
 
 
 def _symmetric(row: TurnRow) -> TurnRow:
-    """What two agents do together has no order."""
+    """Make `pair` features symmetric: those of agents (i, j) equal those of (j, i)."""
     pair = {
         name: tuple(tuple(table[min(i, j)][max(i, j)] for j in range(len(table))) for i in range(len(table)))
         for name, table in row.pair.items()
@@ -173,21 +175,21 @@ def _declared(contexts: Contexts) -> bool:
     return set(CTX) <= set(contexts.rows[0].ctx)
 
 
-def _ends(contexts: Contexts, place: str, name: str) -> tuple[float, ...]:
-    """The ends of a feature's range and what functions test for in between.
+def _ends(contexts: Contexts, argument: str, name: str) -> tuple[float, ...]:
+    """The ends of a feature's range, and values in between that functions are likely to test for.
 
     Rewards: those of a turn, and 0; lines and characters: none, some, more than were recorded; other
     metrics and a game's fields have no declared range: what was recorded, and half as much again upwards.
     """
-    key = {"silent": "feat"}.get(place, place)  # silence has the same facts as a text
-    seen = [np.array([getattr(row, p)[name] for row in contexts.rows], float) for p in {place, key}]
-    low, high = min(float(x.min()) for x in seen), max(float(x.max()) for x in seen)
+    key = {"silent": "feat"}.get(argument, argument)  # `silent` has the same range as `feat`
+    recorded = [np.array([getattr(row, p)[name] for row in contexts.rows], float) for p in {argument, key}]
+    low, high = min(float(x.min()) for x in recorded), max(float(x.max()) for x in recorded)
     wider = (low, high) if low == high else (low, high + (high - low) / 2)
     if not _declared(contexts):
         return wider
-    if place == "ctx" and name in ("agents", "turns", "worst", "best"):
+    if argument == "ctx" and name in ("agents", "turns", "worst", "best"):
         return (low,)
-    if place == "ctx" and name == "turn":
+    if argument == "ctx" and name == "turn":
         return tuple(map(float, range(int(contexts.rows[0].ctx["turns"]))))  # type: ignore[arg-type]
     if name in COUNTS:
         return (*map(float, range(6)), max(COUNTS[name], 2 * high))
@@ -203,18 +205,18 @@ def _filled(value: Any, ends: Sequence[float], draw: Draw) -> Any:
 
 
 def only(row: TurnRow, read: Mapping[str, Sequence[str]]) -> TurnRow:
-    """Just what the function reads: nothing else need travel.  The number of agents always does."""
-    keep = {place: {name: getattr(row, place)[name] for name in read[place]} for place in PLACES}
+    """The features that the function reads, and the number of agents: all that is sent to the sandbox."""
+    keep = {argument: {name: getattr(row, argument)[name] for name in read[argument]} for argument in PLACES}
     return TurnRow(**keep, silent={name: row.silent[name] for name in read["feat"]})
 
 
 def _shown(value: Any) -> str:
-    """What a function returned or claims, short and safe to print."""
+    """A value returned by a function, as a short printable string."""
     try:
-        said = str(value)
+        text = str(value)
     except ValueError:  # an int of thousands of digits
         return f"{type(value).__name__} beyond all bounds"
-    return "".join(c if c.isprintable() else "?" for c in said[:200])
+    return "".join(c if c.isprintable() else "?" for c in text[:200])
 
 
 def _finite(x: float) -> bool:
@@ -228,9 +230,9 @@ def where(b: int, rows: Sequence[TurnRow], agent: int | None = None) -> str:
     """turn 3, agent 1 (ctx turn=0; feat reward=[0.1, 0.2])"""
     row = rows[b]
     shown = [
-        f"{place} " + ", ".join(f"{name}={_short(x)}" for name, x in getattr(row, place).items())
-        for place in ("ctx", "feat", "pair")
-        if getattr(row, place)
+        f"{argument} " + ", ".join(f"{name}={_short(x)}" for name, x in getattr(row, argument).items())
+        for argument in ("ctx", "feat", "pair")
+        if getattr(row, argument)
     ]
     who = "" if agent is None else f", agent {agent}"
     return f"turn {b}{who} ({'; '.join(shown)})" if shown else f"turn {b}{who}"

@@ -1,4 +1,4 @@
-"""The settings of QLLM's loop, apart from it: `collm qllm --help` needs no torch."""
+"""The settings of QLLM's loop, in a module without torch so that `collm qllm --help` is quick."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Config:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.retries < 0 or not 0 < self.alpha <= 0.5:
-            got = f"{self.retries}, {self.alpha}"
-            raise ValueError(f"retries must be at least 0 and alpha above 0, at most 0.5, got {got}")
+            values = f"{self.retries}, {self.alpha}"
+            raise ValueError(f"retries must be at least 0 and alpha above 0, at most 0.5, got {values}")
         if self.env.startswith("game:") and (self.mode != "weights" or self.records):
             raise ValueError(f"{self.env}: a game takes mode weights and no records")
 

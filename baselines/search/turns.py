@@ -1,7 +1,7 @@
-"""Turns to judge written credit functions on: recorded ones, with what really happened and what might have.
+"""Recorded turns to judge written credit functions on, with actual and counterfactual rewards.
 
-Turns come in groups that start from one state; in each group agents write texts of their own choice, from
-recorded play or from the task's scripted players.  Of every turn is known, by replay,
+Turns come in groups that start from one state; within a group the texts differ and come from recorded play or
+from the task's scripted players.  Replays give for every turn
 
     R          the team's reward
     D_i        R minus the reward with agent i silent: the leave-one-out truth
@@ -55,34 +55,36 @@ class Contexts:
     exchange: bool = False
     """whether agents are exchangeable: in no recorded turn did swapping two agents' texts change R"""
     others: Sequence[tuple[TurnRow, float]] = ()
-    """turns and rewards of teams that no scripted player makes: a function must keep its contract there"""
+    """turns and rewards of the additional teams (`other_teams`), on which gates check a function too"""
     ends: Sequence[TurnRow] = ()
-    """states of a game in which nobody acts any more; a mixer is asked about these too"""
+    """final states of a game's episodes, for which a mixer also computes weights"""
     names: Mapping[str, Collection[str]] = field(init=False)
-    """of each of ctx, feat and pair: what there is"""
+    """argument (ctx, feat, pair) -> names it has"""
 
     def __post_init__(self) -> None:
         first = self.rows[0]._asdict()
-        object.__setattr__(self, "names", {place: tuple(first[place]) for place in PLACES})
+        object.__setattr__(self, "names", {argument: tuple(first[argument]) for argument in PLACES})
 
 
 def gather(task: Task, groups: Sequence[Sequence[TurnTexts]], pairs: bool = False) -> Contexts:
-    """What there is to know of these turns.  Raises Refused where a feature is not what it must be."""
+    """Replay these turns and collect features, rewards and counterfactuals.
+
+    Raises Refused where a feature depends on another agent's text."""
     replays, agents = Replays(task), task.agents
-    turns = [one for group in groups for one in group]
+    turns = [turn for group in groups for turn in group]
     others = [group[(k + 1) % len(group)] for group in groups for k in range(len(group))]
     rows = describe(replays, turns, pairs)
-    rewards = _rewards(replays, [(one, one.texts) for one in turns])
+    rewards = _rewards(replays, [(turn, turn.texts) for turn in turns])
     without = _rewards(
-        replays, [(one, {j: one.texts[j] for j in agents if j != i}) for one in turns for i in agents]
+        replays, [(turn, {j: turn.texts[j] for j in agents if j != i}) for turn in turns for i in agents]
     )
-    places = [(b, i) for b in range(len(turns)) for i in range(len(agents))]
+    indices = [(b, i) for b in range(len(turns)) for i in range(len(agents))]
     changed = [
-        turns[b]._replace(texts={**turns[b].texts, agents[i]: others[b].texts[agents[i]]}) for b, i in places
+        turns[b]._replace(texts={**turns[b].texts, agents[i]: others[b].texts[agents[i]]}) for b, i in indices
     ]
-    earned = _rewards(replays, [(one, one.texts) for one in changed])
+    earned = _rewards(replays, [(turn, turn.texts) for turn in changed])
     described = describe(replays, changed, pairs)
-    changes = [Change(b, i, row, float(r)) for (b, i), row, r in zip(places, described, earned, strict=True)]
+    changes = [Change(b, i, row, float(r)) for (b, i), row, r in zip(indices, described, earned, strict=True)]
     check_own_text(rows, changes)
     return Contexts(
         len(agents),
@@ -98,13 +100,13 @@ def gather(task: Task, groups: Sequence[Sequence[TurnTexts]], pairs: bool = Fals
 
 
 def check_own_text(rows: Sequence[TurnRow], changes: Sequence[Change]) -> None:
-    """Refuse features that are not of their own text alone: agent i's change may move feat[:, i] only."""
+    """Refuse features that depend on another agent's text: a change by agent i may alter feat[:, i] only."""
     for b, i, row, _ in changes:
-        for place in ("ctx", "silent"):
-            before, after = getattr(rows[b], place), getattr(row, place)
+        for argument in ("ctx", "silent"):
+            before, after = getattr(rows[b], argument), getattr(row, argument)
             for name in before:
                 if before[name] != after[name]:
-                    raise Refused(f"{place}[{name!r}] of turn {b} changed with the text of agent {i}")
+                    raise Refused(f"{argument}[{name!r}] of turn {b} changed with the text of agent {i}")
         for name, each in rows[b].feat.items():
             for j, x in enumerate(each):
                 if j != i and x != row.feat[name][j]:
@@ -117,17 +119,19 @@ def check_own_text(rows: Sequence[TurnRow], changes: Sequence[Change]) -> None:
 def scripted(task: Task, groups: int, seed: int) -> list[list[TurnTexts]]:
     """Groups of turns on the train split, each agent's text by one of the task's scripted players."""
     rng, items = Random(f"contexts/{seed}"), task.items("train")
-    found = []
+    groups_of_turns = []
     for g in range(groups):
         state, last = task.start(items[rng.randrange(len(items))], rng.getrandbits(31)), None
         number = 0
-        while number < g % task.max_turns:  # as many groups of every turn
+        while number < g % task.max_turns:  # equally many groups at every turn
             after = task.play(state, _texts(task, state, rng))
             if task.done(after):
                 break
             state, last, number = after, task.score(after), number + 1
-        found.append([TurnTexts(state, _texts(task, state, rng), number, last) for _ in range(GROUP)])
-    return found
+        groups_of_turns.append(
+            [TurnTexts(state, _texts(task, state, rng), number, last) for _ in range(GROUP)]
+        )
+    return groups_of_turns
 
 
 def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[list[TurnTexts]]:
@@ -137,7 +141,7 @@ def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[li
     """
     rng = Random(f"contexts/{seed}")
     items = {item.id: item for split in ("train", "eval") for item in task.items(split)}
-    found = []
+    groups_of_turns = []
     for record in read(path):
         if record.env != id or record.item not in items:
             continue
@@ -146,12 +150,12 @@ def recorded(id: str, task: Task, path: Path, groups: int, seed: int) -> list[li
             if set(played["texts"]) != set(task.agents):
                 raise ValueError(f"{path}: its agents are {sorted(played['texts'])}, not {list(task.agents)}")
             written = [played["texts"], *(_texts(task, state, rng) for _ in range(GROUP - 1))]
-            found.append([TurnTexts(state, texts, number, last) for texts in written])
+            groups_of_turns.append([TurnTexts(state, texts, number, last) for texts in written])
             state = task.play(state, played["texts"])
             last = task.score(state)
-    if not found:
+    if not groups_of_turns:
         raise ValueError(f"{path}: no episode of {id} on an item that it has")
-    return rng.sample(found, min(groups, len(found)))
+    return rng.sample(groups_of_turns, min(groups, len(groups_of_turns)))
 
 
 def other_teams(task: Task, seed: int) -> list[TurnTexts]:
@@ -217,12 +221,12 @@ WRITERS: Mapping[str, Callable[[Any, Any, str, Random], str]] = {
     "hostile": _hostile,
     "learning": _learning,
 }
-"""how the teams write that functions are tried on besides"""
+"""writers of the additional teams that functions are tried on"""
 
 
 def _others(replays: Replays, pairs: bool) -> list[tuple[TurnRow, float]]:
     turns = other_teams(replays.task, seed=0)
-    earned = _rewards(replays, [(one, one.texts) for one in turns])
+    earned = _rewards(replays, [(turn, turn.texts) for turn in turns])
     return [*zip(describe(replays, turns, pairs), earned.tolist(), strict=True)]
 
 
@@ -232,14 +236,18 @@ def _texts(task: Task, state: Any, rng: Random) -> dict[str, str]:
 
 
 def _rewards(replays: Replays, turns: Sequence[tuple[TurnTexts, Mapping[str, str]]]) -> np.ndarray:
-    scores = replays.scores([(one.before, texts) for one, texts in turns])
+    scores = replays.scores([(turn.before, texts) for turn, texts in turns])
     return np.array([score.reward for score in scores], float)
 
 
 def _exchangeable(replays: Replays, turns: Sequence[TurnTexts], rewards: np.ndarray) -> bool:
     agents = replays.task.agents
     swapped = [
-        (one, {**one.texts, i: one.texts[j], j: one.texts[i]}) for one in turns for i, j in pairwise(agents)
+        (turn, {**turn.texts, i: turn.texts[j], j: turn.texts[i]})
+        for turn in turns
+        for i, j in pairwise(agents)
     ]
-    got = _rewards(replays, swapped).reshape(len(turns), -1)
-    return got.shape[1] > 0 and bool(np.allclose(got, rewards[:, None], rtol=0, atol=1e-9))
+    swapped_rewards = _rewards(replays, swapped).reshape(len(turns), -1)
+    return swapped_rewards.shape[1] > 0 and bool(
+        np.allclose(swapped_rewards, rewards[:, None], rtol=0, atol=1e-9)
+    )

@@ -103,18 +103,18 @@ class Sentiment:
 
 def _beginnings(items: Any) -> dict[str, list[Any]]:
     """{"train": texts, "eval": texts}; rows of a file may be {"beginning": text} too."""
-    want = "items: need a list of beginnings of reviews, or one each for train and eval"
+    requirement = "items: need a list of beginnings of reviews, or one each for train and eval"
     try:
         splits = split_rows(items)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{want} ({error})") from error
+        raise ValueError(f"{requirement} ({error})") from error
     texts = {
         split: [row.get("beginning") if isinstance(row, Mapping) else row for row in rows]
         for split, rows in splits.items()
     }
     for text in (text for rows in texts.values() for text in rows):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"{want}, got {text!r}")
+            raise ValueError(f"{requirement}, got {text!r}")
     return texts
 
 

@@ -1,4 +1,4 @@
-"""Critics: a value V(h_t) read at the end of what was read before turn t.  They exist in training alone.
+"""Critics: a value V(h_t) read at the end of what was read before turn t.  They are used in training only.
 
 A critic sees text as one growing history, so the values of all turns of an episode come out of one forward
 pass.  A local critic reads an agent's own history, a joint critic the histories of all agents: per turn

@@ -1,4 +1,4 @@
-"""Two models that learn from one another: what is kept of them, and what both are paid (for CORY).
+"""CORY's pair of models: their state, and the rewards they share.
 
 Everything is kept by model ("llm_0", "llm_1") and nothing by role, so exchanging roles moves no weight:
 optimizer, critic, KL weight and log lines stay with the model they belong to.
@@ -23,14 +23,14 @@ class Pair(Team):
     eta: dict[str, float] = field(default_factory=dict)
     """by model: weight of its KL to the untrained model"""
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    """of all returns so far: how many, their sum, the sum of their squares; for `scaled`"""
+    """count, sum and sum of squares of all returns so far, for `scaled`"""
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
-        """Each model by itself, on the bare query."""
+        """Line-ups in which each model answers alone, without seeing the other's answer."""
         return {name: dict.fromkeys(agents, lm) for name, lm in self.policies.items()}
 
     def scaled(self, rewards: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[list[float]]]:
-        """The rewards of a step over the deviation of all returns so far, these included."""
+        """The rewards of a step divided by the standard deviation of all returns so far, these included."""
         returns = [sum(episode) for episode in next(iter(rewards.values()))]  # the same for both models
         new = (len(returns), sum(returns), sum(r * r for r in returns))
         self.sums = [old + more for old, more in zip(self.sums, new, strict=True)]
@@ -48,7 +48,7 @@ class Pair(Team):
 
 
 def payments(paths: Mapping[str, Sequence[Sequence[Node]]]) -> dict[str, list[list[float]]]:
-    """What each model is paid for the turns of its episodes: what both answers earn, the KL not included.
+    """Rewards of each model for the turns of its episodes: the sum of both answers' rewards, without KL.
 
     paths: for one or two models as many episodes, the k-th of both on the same query.
     """
@@ -70,5 +70,5 @@ def _sums(own: Sequence[Node], other: Sequence[Node]) -> list[float]:
 
 
 def texts(path: Sequence[Node]) -> list[Move]:
-    """What one model wrote in an episode."""
+    """The moves of one model in an episode."""
     return [move for node in path for move in node.moves.values()]

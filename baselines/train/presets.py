@@ -1,4 +1,4 @@
-"""What `collm train` fills in for the embedded model where the command line leaves it open.
+"""Defaults of `collm train` for the embedded model, for settings that the command line does not set.
 
 The defaults of `Settings` are the papers', for models of billions of parameters on full prompts; none of them
 moves 0.16 million parameters.  These do, in about two minutes of one CPU core, and a flag always wins.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Preset(NamedTuple):
-    """An environment as the embedded model can learn it, and how much of it."""
+    """Keywords of an environment that the embedded model can learn, and settings of its training."""
 
     env_kwargs: dict[str, Any]
     settings: dict[str, Any]
@@ -34,29 +34,29 @@ ENVS: Mapping[str, Preset] = {
     "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
-"""on every environment, with every algorithm"""
+"""settings for every environment and algorithm"""
 ALGORITHMS: Mapping[str, dict[str, Any]] = {
     "maac": {"critic_lr": 1e-3, "critic_epochs": 4, "normalize": True},
     "magrpo": {"group": 8},
     "reinforce": {"group": 8, "baseline": "leave-one-out"},
     "cory": {"critic_lr": 1e-3, "kl": 0.02},
 }
-"""and with this one besides"""
+"""algorithm -> further settings"""
 TOGETHER = ({"group", "baseline"},)
-"""settings that make sense together only: where one is given, none of them is filled in"""
+"""settings that depend on each other: where one is given, none of them is filled in"""
 
 
-def preset(algorithm: str, env: str, given: Set[str]) -> dict[str, Any]:
-    """What to fill in for the embedded model, where the settings `given` are on the command line.
+def preset(algorithm: str, env: str, given_names: Set[str]) -> dict[str, Any]:
+    """Settings to fill in for the embedded model; `given_names` are set on the command line and left alone.
 
-    Keywords of the environment that are given stand alone: then nothing that hangs on them is filled in.
+    Where `env_kwargs` is among them, nothing that depends on the environment is filled in.
     """
-    own = ENVS.get(env) if "env_kwargs" not in given else None
-    found = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}
+    own = ENVS.get(env) if "env_kwargs" not in given_names else None
+    filled = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}
     if own:
-        found = {"env_kwargs": dict(own.env_kwargs), **own.settings, **found}
-    bound = set().union(*(names for names in TOGETHER if names & given))
-    return {name: value for name, value in found.items() if name not in bound | given}
+        filled = {"env_kwargs": dict(own.env_kwargs), **own.settings, **filled}
+    bound = set().union(*(names for names in TOGETHER if names & given_names))
+    return {name: value for name, value in filled.items() if name not in bound | given_names}
 
 
 def is_tiny(model: str, models: Sequence[str]) -> bool:

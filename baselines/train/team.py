@@ -1,4 +1,4 @@
-"""The policies and critics of all agents: everything a run must keep to go on."""
+"""The policies and critics of all agents: everything that a checkpoint must hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_CRITICS = CriticSettings()
 
 @dataclass
 class Team:
-    """Who acts and who learns.  `policies[agent]` are one object for agents that share weights."""
+    """The policies and critics of a run.  Agents that share weights share one object in `policies`."""
 
     policies: dict[str, LM]
     critics: dict[str, Critic] = field(default_factory=dict)
@@ -38,17 +38,17 @@ class Team:
         return {name: [agent for agent in names if names[agent] == name] for name in names.values()}
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
-        """Who plays when the team is evaluated: one line-up without a name, all agents together."""
+        """{name: {agent: policy}} of evaluations: one line-up, named "", of all agents."""
         return {"": {agent: self.policies[agent] for agent in agents}}
 
     def optimizers(self) -> dict[str, Optimizer]:
-        """Those of policies by the policy's name, then those of critics as "critic/<name>"."""
+        """Optimizers of policies by the policy's name, then those of critics as "critic/<name>"."""
         policies = {policy.name: policy.optimizer for policy in self.policies.values()}
         critics = {f"critic/{name}": critic.optimizer for name, critic in self.critics.items()}
         return {name: used for name, used in {**policies, **critics}.items() if used is not None}
 
     def modules(self) -> dict[str, nn.Module]:
-        """Every module with weights of its own, by a name that stays."""
+        """Every module with weights of its own, by a name that is stable across runs."""
         out: dict[str, nn.Module] = {}
         for policy in self.policies.values():
             if all(policy.model is not module for module in out.values()):
@@ -125,7 +125,7 @@ def optimizer(
     heads: Sequence[nn.Parameter] = (),
     head_lr: float = 0.0,
 ) -> Optimizer:
-    """`passes` times it steps in every step of the run: its warm-up and its schedule are the run's."""
+    """An optimizer with `passes` steps in each step of the run, which warm-up and schedule count."""
     return Optimizer(
         parameters,
         lr,
@@ -139,7 +139,7 @@ def optimizer(
 
 
 def _trainable(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of the weights a run can change: all of a model's, or its adapters'."""
+    """Copies of the trainable weights: all of a model's, or its adapters'."""
     adapted = any(".lora_" in name for name, _ in module.named_parameters())
     return {
         name: p.detach().cpu().clone()

@@ -25,7 +25,7 @@ def update_team(
 ) -> dict[str, float]:
     """Every policy learns from the lessons of its agents (lm/learning.py).   -> averages to log
 
-    `beside`: by policy name, what else its steps learn from.
+    `beside`: policy name -> additional loss of its steps.
     """
     metrics: dict[str, list[float]] = {}
     for name, agents in team.members().items():
@@ -62,8 +62,8 @@ def normalized(advantages: Tensor) -> Tensor:
 def log_ratios(policy: LM, moves: Sequence[Sequence[Move]]) -> list[list[Tensor]]:
     """log pi / pi_0 of every token drawn, at the prompt that was read; zeros without a reference.
 
-    Both are scored alike: a policy that samples in lower precision is scored anew, or its rounding would be
-    a distance that it pays for.
+    Both are computed by the same scoring pass: sampling in lower precision would add its rounding error to
+    the KL.
 
     moves: episodes of one model's texts -> for each a (tokens,) float64 tensor
     """

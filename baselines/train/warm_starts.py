@@ -32,7 +32,7 @@ EPISODES = 64
 
 
 class Ready(NamedTuple):
-    """What a shipped warm start is for."""
+    """Environment and keywords of a shipped warm start."""
 
     env: str
     kwargs: dict[str, Any]
@@ -47,7 +47,7 @@ def settings() -> Iterator[Ready]:
 
 
 def file_of(ready: Ready) -> Path:
-    """Where the weights of a setting are shipped, whether they are there or not."""
+    """Path of the shipped weights of a setting, which may not exist."""
     env = make(ready.env, **ready.kwargs)
     return tiny.weights_file(ready.env, tiny.key(env, "full", 0, tiny.STEPS))
 
@@ -81,12 +81,12 @@ def make_file(ready: Ready, file: Path) -> None:
 
 
 def main(begins: str = "") -> None:
-    wanted = {file_of(ready): ready for ready in settings()}
-    for file, ready in wanted.items():
+    by_file = {file_of(ready): ready for ready in settings()}
+    for file, ready in by_file.items():
         if not file.is_file() and ready.env.startswith(begins):
             make_file(ready, file)
     for file in tiny.WEIGHTS.glob("*.safetensors"):
-        if not begins and file not in wanted:
+        if not begins and file not in by_file:
             file.unlink()
 
 

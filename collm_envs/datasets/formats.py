@@ -48,16 +48,21 @@ def plain(rows: Any) -> Any:
     Raises TypeError for what holds no rows, FileNotFoundError and ValueError for files.
     """
     if isinstance(rows, Path) or (isinstance(rows, str) and rows.endswith(FILES)):
-        found = list(read_file(Path(rows).expanduser()))
-        if len(found) == 1 and isinstance(found[0].value, Mapping) and set(found[0].value) == SPLITS:
-            return dict(found[0].value)
-        return divided([row.value for row in found], [row.where for row in found])
+        file_rows = list(read_file(Path(rows).expanduser()))
+        if (
+            len(file_rows) == 1
+            and isinstance(file_rows[0].value, Mapping)
+            and set(file_rows[0].value) == SPLITS
+        ):
+            return dict(file_rows[0].value)
+        return divided([row.value for row in file_rows], [row.where for row in file_rows])
     classes = _classes(rows)
     if isinstance(rows, Mapping) and DATASET_DICTS & set(classes):
-        return {split: plain(some) for split, some in _both(rows).items()}
+        return {split: plain(split_data) for split, split_data in _both(rows).items()}
     if isinstance(rows, Mapping):
         return {
-            split: some if isinstance(some, (str, bytes)) else plain(some) for split, some in rows.items()
+            split: split_data if isinstance(split_data, (str, bytes)) else plain(split_data)
+            for split, split_data in rows.items()
         }
     if table := next((name for name in classes if name in TABLES), None):
         return [_without_gaps(row) for row in TABLES[table](rows)]
@@ -84,12 +89,12 @@ def split_rows(rows: Any) -> dict[str, list[Any]]:
         splits = {split: rows[split] for split in ("train", "eval")}
     else:
         splits = {"train": rows, "eval": rows}
-    for split, given in splits.items():
-        if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
-            raise TypeError(f"items: need a list of rows, got {type(given).__name__}")
-        if not given:
+    for split, split_data in splits.items():
+        if isinstance(split_data, (str, bytes)) or not isinstance(split_data, Sequence):
+            raise TypeError(f"items: need a list of rows, got {type(split_data).__name__}")
+        if not split_data:
             raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
-    return {split: list(given) for split, given in splits.items()}
+    return {split: list(split_data) for split, split_data in splits.items()}
 
 
 def divided(values: list[Any], where: list[str]) -> Any:
@@ -97,10 +102,10 @@ def divided(values: list[Any], where: list[str]) -> Any:
     if not any(isinstance(value, Mapping) and "split" in value for value in values):
         return values
     splits: dict[str, list[Any]] = {"train": [], "eval": []}
-    for value, place in zip(values, where, strict=True):
+    for value, location in zip(values, where, strict=True):
         split = value.get("split") if isinstance(value, Mapping) else None
         if split not in SPLITS:
-            raise ValueError(f"items: {place}: 'split' must be 'train' or 'eval', got {split!r}")
+            raise ValueError(f"items: {location}: 'split' must be 'train' or 'eval', got {split!r}")
         splits[split].append(value)
     return splits
 

@@ -1,4 +1,4 @@
-"""Many episodes of policies, and what they come to.  No torch.
+"""Plays many episodes with policies and summarises them.  No torch.
 
 env = collm_envs.make("StrBuild-v0")
 policies = seat_all(env.task, "expert", {})             # collm_envs.policies

@@ -7,8 +7,8 @@
         print(row)
 
 Many episodes are played at once, each turn with one call of each policy.  With `out`, every episode is
-written when it ends and every paid reply when it arrives, so that the same call after a kill goes on where
-the last one was and pays for nothing twice.
+written when it ends and every paid reply when it arrives, so that the same call after an interruption
+continues and pays for no reply twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collm_envs.vector import VecEnv
 
 
 class Job(NamedTuple):
-    """One episode to play: item and seed of the environment, and which of its repetitions."""
+    """One episode to play: split, item, seed, and the number of its repetition (`trial`)."""
 
     split: str
     item: str
@@ -43,7 +43,7 @@ class Job(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An episode that ended without a score, since a policy had no text."""
+    """An episode that ended without a score because a policy returned an error."""
 
     job: Job
     agent: str
@@ -55,10 +55,10 @@ class Evaluation:
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     kept: list[Record] = field(default_factory=list)
-    """those of `records` that the folder held already; the others were played now"""
+    """records that the folder held before; the others were played by this call"""
 
     def __str__(self) -> str:
-        """How many episodes were played now, and how many were there."""
+        """Counts of episodes played by this call and of those kept from before."""
         kept, there = len(self.kept), len(self.records) + len(self.failures)
         if kept == there:
             return f"complete already: {kept} of {there}, nothing was played"
@@ -85,13 +85,13 @@ def evaluate(
     out: str | Path | None = None,
     *,
     at_once: int = 64,
-    heard: Callable[[Record | Failure], None] = lambda outcome: None,
+    notify: Callable[[Record | Failure], None] = lambda outcome: None,
 ) -> Evaluation:
-    """Play all of `todo`, `at_once` episodes at a time; `heard` is called with each as it ends.
+    """Play all of `todo`, `at_once` episodes at a time; `notify` is called with each as it ends.
 
-    With `out`, what that folder already holds is not played again (but heard of first).  Raises
-    ValueError where it holds another evaluation and where an agent has no policy, RuntimeError where a
-    first round brings no text at all, or two later ones in a row (what was played is kept).
+    With `out`, what that folder already holds is not played again (`notify` is called with it first).
+    Raises ValueError where it holds another evaluation and where an agent has no policy, RuntimeError where
+    a first round gives no text at all, or two later ones in a row (what was played is kept).
     """
     if set(policies) != set(env.possible_agents):
         raise ValueError(f"need a policy for each of {env.possible_agents}, got {sorted(policies)}")
@@ -102,7 +102,7 @@ def evaluate(
             done.records.append(outcome)
         else:
             done.failures.append(outcome)
-        heard(outcome)
+        notify(outcome)
 
     if out is None:
         for outcome in _play(env, policies, todo, at_once, None):
@@ -127,15 +127,15 @@ def _play_into(
     done: Evaluation,
     note: Callable[[Record | Failure], None],
 ) -> None:
-    """Note what the folder holds of `todo`, then play and write what it lacks."""
+    """Report the episodes of `todo` that the folder holds, then play and write the missing ones."""
     missing = dict.fromkeys(todo)
     with appending(folder / "records.jsonl") as file, open_journal(folder / "calls.jsonl") as journal:
-        for one in kept(folder):
-            job = Job(one.split, one.item, one.seed, one.trial)
+        for episode in kept(folder):
+            job = Job(episode.split, episode.item, episode.seed, episode.trial)
             if job in missing:
                 del missing[job]
-                done.kept.append(one)
-                note(one)
+                done.kept.append(episode)
+                note(episode)
         for outcome in _play(env, policies, list(missing), at_once, journal):
             if isinstance(outcome, Record):
                 with saving(str(folder / "records.jsonl"), _so_far(folder, done, todo)):
@@ -157,15 +157,16 @@ def kept(folder: Path) -> Iterator[Record]:
     """
     path = folder / "records.jsonl"
     claim = _read_claim(folder / "eval.json")
-    for one in unique(read(path)):
-        mine = {"env": one.env, "kwargs": dict(one.kwargs), "content_hash": one.content_hash}
-        for name, value in {**mine, "agents": dict(one.agents)}.items():
+    for episode in unique(read(path)):
+        facts = {"env": episode.env, "kwargs": dict(episode.kwargs), "content_hash": episode.content_hash}
+        for name, value in {**facts, "agents": dict(episode.agents)}.items():
             if name in claim and claim[name] != value:
                 raise ValueError(
-                    f"{path} holds an episode of another evaluation (item {one.item}, seed {one.seed}): "
+                    f"{path} holds an episode of another evaluation "
+                    f"(item {episode.item}, seed {episode.seed}): "
                     f"{name} is {value!r} there and {claim[name]!r} in eval.json; choose another folder"
                 )
-        yield one
+        yield episode
 
 
 def _play(
@@ -193,8 +194,8 @@ def _play(
                     raise RuntimeError(f"no more texts from {failure.agent}: {failure.error}")
             if playing:
                 vec.step([_texts(vec, replies[k]) if k in replies else None for k in range(len(vec))])
-            for k, some in replies.items():
-                playing[k].usage.append({agent: reply.usage for agent, reply in some.items()})
+            for k, agent_replies in replies.items():
+                playing[k].usage.append({agent: reply.usage for agent, reply in agent_replies.items()})
                 if not vec[k].agents:
                     yield _finished(vec[k], playing.pop(k), policies)
 
@@ -207,12 +208,12 @@ def _texts(vec: VecEnv, replies: Mapping[str, Reply]) -> dict[str, str]:
 def _failures(
     playing: Mapping[int, _Episode], replies: Mapping[int, Mapping[str, Reply]]
 ) -> dict[int, Failure]:
-    found: dict[int, Failure] = {}
-    for k, some in replies.items():
-        for agent, reply in some.items():
-            if reply.error and k not in found:
-                found[k] = Failure(playing[k].job, agent, reply.error)
-    return found
+    failures: dict[int, Failure] = {}
+    for k, agent_replies in replies.items():
+        for agent, reply in agent_replies.items():
+            if reply.error and k not in failures:
+                failures[k] = Failure(playing[k].job, agent, reply.error)
+    return failures
 
 
 @dataclass
@@ -235,18 +236,21 @@ def _ask(
     writing = {k: writers(vec.task, vec[k].snapshot) for k in playing}
     replies: dict[int, dict[str, Reply]] = {k: {} for k in playing}
     for policy in {id(policy): policy for policy in policies.values()}.values():
-        places = [(k, agent) for k in playing for agent in writing[k] if policies[agent] is policy]
-        if not places:
+        seat_keys = [(k, agent) for k in playing for agent in writing[k] if policies[agent] is policy]
+        if not seat_keys:
             continue
-        seats = [take_seat(vec[k], agent, policy, playing[k].job.trial) for k, agent in places]
+        seats = [take_seat(vec[k], agent, policy, playing[k].job.trial) for k, agent in seat_keys]
         began = time.perf_counter()
         answered = _act(policy, seats, journal)
         share = round((time.perf_counter() - began) / len(seats), 6)
         if len(answered) != len(seats):
             raise RuntimeError(f"{policy.name}: {len(answered)} replies for {len(seats)} seats")
-        for (k, agent), reply in zip(places, answered, strict=True):
+        for (k, agent), reply in zip(seat_keys, answered, strict=True):
             replies[k][agent] = Reply(reply.text, {SECONDS: share, **reply.usage}, reply.error)
-    return {k: {agent: some[agent] for agent in policies if agent in some} for k, some in replies.items()}
+    return {
+        k: {agent: agent_replies[agent] for agent in policies if agent in agent_replies}
+        for k, agent_replies in replies.items()
+    }
 
 
 def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list[Reply]:
@@ -254,22 +258,22 @@ def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list
 
 
 def _claim(path: Path, env: TextEnv, policies: Mapping[str, Policy]) -> None:
-    mine = _claimed(env, policies)
+    claim = _claimed(env, policies)
     if not path.exists():
         with saving(str(path), "make room and give the same command again"):
-            write_json(path, mine)
+            write_json(path, claim)
         return
     other = _read_claim(path)
-    for name in mine:
-        if mine[name] != other.get(name):
-            why = f"{name} is {other.get(name)!r} there and {mine[name]!r} here"
+    for name in claim:
+        if claim[name] != other.get(name):
+            why = f"{name} is {other.get(name)!r} there and {claim[name]!r} here"
             if name == "weights":
-                why = _other_weights(mine, other["weights"])
+                why = _other_weights(claim, other["weights"])
             raise ValueError(f"{path.parent} holds another evaluation: {why}; choose another folder")
 
 
 def _claimed(env: TextEnv, policies: Mapping[str, Policy]) -> dict[str, Any]:
-    """What tells an evaluation from another one, as JSON gives it back."""
+    """The identity of an evaluation (environment, agents, weights), after a round trip through JSON."""
     spec = env.spec
     facts = {
         "env": spec.id,
@@ -292,8 +296,8 @@ def set_aside(folder: Path, env: TextEnv, policies: Mapping[str, Policy]) -> str
     path = folder / "eval.json"
     if not path.exists():
         return ""
-    mine, other = _claimed(env, policies), _read_claim(path)
-    if [name for name in mine if mine[name] != other.get(name)] != ["weights"]:
+    own_claim, other = _claimed(env, policies), _read_claim(path)
+    if [name for name in own_claim if own_claim[name] != other.get(name)] != ["weights"]:
         return ""
     was = hashlib.sha256(json.dumps(other["weights"], sort_keys=True).encode()).hexdigest()[:8]
     numbers = (f"-{k}" * (k > 1) for k in count(1))
@@ -303,7 +307,8 @@ def set_aside(folder: Path, env: TextEnv, policies: Mapping[str, Policy]) -> str
         if old.is_file() and old.name not in ("eval.json", ".lock"):
             old.rename(target / old.name)
     path.rename(target / path.name)
-    return f"{_other_weights(mine, other['weights'])}; what they wrote is in {target}, and all is played anew"
+    why = _other_weights(own_claim, other["weights"])
+    return f"{why}; what they wrote is in {target}, and all is played anew"
 
 
 def _other_weights(mine: Mapping[str, Any], there: Any) -> str:

@@ -1,4 +1,4 @@
-"""What records amount to: the mean of every measure, its 95 % interval and its interquartile mean."""
+"""Summary of records: mean, 95 % interval and interquartile mean of every measure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Measure(NamedTuple):
 
 
 def measures(record: Record) -> dict[str, float]:
-    """What one episode counts for: score, return, the metrics of its last turn, time and cost.
+    """Measures of one episode: score, return, the metrics of its last turn, time and cost.
 
     The score is the task's own metric of that name (TLDR: reward / 3), else the last turn's reward.
     Time is that of the policies, one agent after the other (sequential) or all at once (parallel: the latest
@@ -83,26 +83,35 @@ def _counts(value: Any) -> bool:
 def table(records: Iterable[Record]) -> list[Measure]:
     """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
     records = list(records)
-    found = dict(scores(records))
-    if any(_empty(one) for one in records):
+    pair_scores = dict(scores(records))
+    if any(_empty(record) for record in records):
         counts: dict[Pair, list[int]] = {}
-        for one in records:
-            counts.setdefault((one.item, one.seed), []).append(len(_empty(one)))
-        found["empty_replies"] = {pair: float(np.mean(some)) for pair, some in counts.items()}
-    return [Measure(name, *summarised([found], name), len(found[name])) for name in found]
+        for record in records:
+            counts.setdefault((record.item, record.seed), []).append(len(_empty(record)))
+        pair_scores["empty_replies"] = {
+            pair: float(np.mean(pair_counts)) for pair, pair_counts in counts.items()
+        }
+    return [Measure(name, *summarised([pair_scores], name), len(pair_scores[name])) for name in pair_scores]
 
 
 def scores(records: Iterable[Record]) -> Scores:
     """Every measure of every pair of one split, cost last."""
     pairs: dict[Pair, list[dict[str, float]]] = {}
-    for one in records:
-        pairs.setdefault((one.item, one.seed), []).append(measures(one))
-    names = dict.fromkeys(name for some in pairs.values() for found in some for name in found)
-    known: dict[str, dict[Pair, float]] = {}
+    for record in records:
+        pairs.setdefault((record.item, record.seed), []).append(measures(record))
+    names = dict.fromkeys(
+        name for repetitions in pairs.values() for measured in repetitions for name in measured
+    )
+    means: dict[str, dict[Pair, float]] = {}
     for name in [*(n for n in names if n not in COSTS), *(n for n in COSTS if n in names)]:
-        values = {pair: [found[name] for found in some if name in found] for pair, some in pairs.items()}
-        known[name] = {pair: float(np.mean(some)) for pair, some in values.items() if some}
-    return known
+        values = {
+            pair: [measured[name] for measured in repetitions if name in measured]
+            for pair, repetitions in pairs.items()
+        }
+        means[name] = {
+            pair: float(np.mean(repetitions)) for pair, repetitions in values.items() if repetitions
+        }
+    return means
 
 
 def empty_replies(records: Iterable[Record]) -> str:
@@ -111,16 +120,16 @@ def empty_replies(records: Iterable[Record]) -> str:
     A scripted player may have nothing to do; a model that is cut off or refuses has lost its turn.
     """
     records = list(records)
-    reasons = Counter(reason for one in records for reason in _empty(one))
+    reasons = Counter(reason for record in records for reason in _empty(record))
     if not reasons:
         return ""
-    said = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
-    replies = sum(len(_reasons(turn)) for one in records for turn in one.turns)
-    return f"{reasons.total()} of {replies} replies were empty ({said})"
+    reasons_text = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+    replies = sum(len(_reasons(turn)) for record in records for turn in record.turns)
+    return f"{reasons.total()} of {replies} replies were empty ({reasons_text})"
 
 
 def _empty(record: Record) -> list[str]:
-    """Why replies of models in an episode held no text, one reason each."""
+    """The reasons of a model's empty replies in an episode, one for each reply."""
     return [
         reason
         for turn in record.turns
@@ -130,8 +139,8 @@ def _empty(record: Record) -> list[str]:
 
 
 def _reasons(turn: TurnRecord) -> dict[str, str]:
-    """How each model's reply ended, as it said; scripted players say nothing."""
-    ends = {agent: said.get("empty") or said.get("finish_reason") for agent, said in turn["usage"].items()}
+    """{agent: finish reason} of a turn, for models that report one."""
+    ends = {agent: usage.get("empty") or usage.get("finish_reason") for agent, usage in turn["usage"].items()}
     return {agent: end for agent, end in ends.items() if isinstance(end, str)}
 
 

@@ -18,9 +18,9 @@ DRAWS, SEED = 2000, 0
 T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """Student's t, two-sided 95 %, by number of values"""
 FEW_RUNS = 4
-"""up to so many the interval of a summary is Student's: a bootstrap of so few runs is too narrow"""
+"""largest number of runs for Student's interval: a bootstrap of so few is too narrow"""
 LEAST_OF_STRATUM = 8
-"""a stratum of fewer pairs would make the bootstrap too sure of itself"""
+"""smallest stratum: with fewer pairs the bootstrap interval is too narrow"""
 Pair = tuple[str, int]
 """item and episode seed"""
 
@@ -35,7 +35,7 @@ class Summary(NamedTuple):
 
 
 def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
-    """What `scores` (R, P) come to; `strata` are columns of like pairs, for the interval of a single run.
+    """Summary of `scores` (R, P); `strata` group the columns for the bootstrap of a single run.
 
     Student's t for two to four runs, a percentile bootstrap otherwise.
     """
@@ -44,7 +44,7 @@ def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
     if 1 < len(runs) <= FEW_RUNS:
         low, high = student(runs)
     elif scores.size > 1:
-        low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, some] for some in strata])
+        low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, columns] for columns in strata])
     return Summary(float(runs.mean()), low, high, float(iqm(scores.ravel())))
 
 
@@ -55,14 +55,16 @@ def student(values: np.ndarray) -> tuple[float, float]:
 
 
 def across(strata: Sequence[np.ndarray]) -> Summary:
-    """What several tasks come to together, one stratum (R_k,) of runs each; the interval is of the IQM.
+    """Summary over several tasks, one stratum (R_k,) of runs each; the interval is of the IQM.
 
     rliable's stratified bootstrap (Agarwal et al. 2021, arXiv:2108.13264): the runs of each task are drawn
     anew by themselves.  There is no interval where some task has a single run.
     """
     values = np.concatenate(strata)
     low, high = bootstrap(strata, iqm) if min(map(len, strata)) > 1 else (None, None)
-    return Summary(float(np.mean([some.mean() for some in strata])), low, high, float(iqm(values)))
+    return Summary(
+        float(np.mean([task_scores.mean() for task_scores in strata])), low, high, float(iqm(values))
+    )
 
 
 def strata(pairs: Sequence[Pair]) -> list[np.ndarray]:
@@ -72,7 +74,7 @@ def strata(pairs: Sequence[Pair]) -> list[np.ndarray]:
         items.setdefault(item, []).append(k)
     if min(map(len, items.values())) < LEAST_OF_STRATUM:
         return [np.arange(len(pairs))]
-    return [np.array(some) for some in items.values()]
+    return [np.array(columns) for columns in items.values()]
 
 
 def mean(values: np.ndarray) -> np.ndarray:
@@ -92,7 +94,7 @@ def bootstrap(
 ) -> tuple[float, float]:
     """95 % percentile interval of a statistic of all strata together, each (n_k,) resampled by itself."""
     rng = np.random.default_rng(SEED)
-    drawn = [some[rng.integers(len(some), size=(DRAWS, len(some)))] for some in strata]
+    drawn = [stratum[rng.integers(len(stratum), size=(DRAWS, len(stratum)))] for stratum in strata]
     low, high = np.percentile(statistic(np.concatenate(drawn, axis=1)), [2.5, 97.5])
     return float(low), float(high)
 

@@ -2,7 +2,7 @@
 
     policy = parse("expert")                      # or random, noisy, any player of the task
     policy = parse("replay:runs/x/records.jsonl")
-    policy = parse("human")                       # human:blind is shown what an agent is told, no more
+    policy = parse("human")                       # human:blind sees an agent's observations only
     policy = parse("openai:http://localhost:8000/v1#Qwen/Qwen3-1.7B?temperature=0.7&max_tokens=512")
     replies = policy.act([Seat("agent_0", (prompt,), seed=1), ...])
 

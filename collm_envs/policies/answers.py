@@ -1,4 +1,4 @@
-"""One answer of a chat endpoint: its text, what it thought, and why there is no text where there is none.
+"""Parses one answer of a chat endpoint: text, thinking, and the reason where there is no text.
 
 Servers agree on less than the name "OpenAI-compatible" says.  What was generated is paid for, so every shape
 of a generated answer is read, and one without a text is the empty text with its reason; only what was never
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from collm_envs.policies.thinking import split
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""where servers put thinking beside the content"""
+"""fields of a message in which servers return thinking"""
 
 
 class Unread(Exception):
-    """Nothing was generated, or nothing that can be told from an error."""
+    """The body holds no generated answer, or none that can be told from an error."""
 
 
 class Answer(NamedTuple):
-    """What came from the endpoint, before anything is blotted out of it."""
+    """The parsed answer of an endpoint, before keys are masked in it."""
 
     text: str
     thinking: str
@@ -35,24 +35,24 @@ class Answer(NamedTuple):
 
 def read(body: bytes) -> Answer:
     """The answer in the body of a 200; raises Unread."""
-    said = _object(body)
-    usage = said["usage"] if isinstance(said.get("usage"), dict) else {}
-    choices = said.get("choices")
+    data = _object(body)
+    usage = data["usage"] if isinstance(data.get("usage"), dict) else {}
+    choices = data.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        if said.get("error") or not _generated(usage):
+        if data.get("error") or not _generated(usage):
             raise Unread
-        return Answer("", "", "no choice", None, said.get("model"), usage)
+        return Answer("", "", "no choice", None, data.get("model"), usage)
     reason = choice.get("finish_reason")
     message = _message(choice)
     text, thinking, left_out = _parts(message.get("content"))
     text, within = split(text)
     beside = next((message[name] for name in THOUGHTS if isinstance(message.get(name), str)), "")
     thinking = "\n".join(part for part in (beside, thinking, within) if part)
-    if not text.strip() and (said.get("error") or choice.get("error") or reason == "error"):
+    if not text.strip() and (data.get("error") or choice.get("error") or reason == "error"):
         raise Unread
     empty = "" if text.strip() else _why(message, reason, thinking, left_out)
-    return Answer(text, thinking, empty, reason, said.get("model"), usage)
+    return Answer(text, thinking, empty, reason, data.get("model"), usage)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -60,20 +60,20 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         if body.lstrip()[:6].startswith((b"data:", b"event:", b":")):
             return _streamed(body)
-        said = json.loads(body)
+        data = json.loads(body)
     except (ValueError, RecursionError):
         raise Unread from None
-    if not isinstance(said, dict):
+    if not isinstance(data, dict):
         raise Unread
-    return said
+    return data
 
 
 def _streamed(body: bytes) -> dict[str, Any]:
     texts: dict[str, str] = {}
-    whole: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     reason = None
     for chunk in _chunks(body):
-        whole.update({name: chunk[name] for name in ("usage", "model", "error") if chunk.get(name)})
+        fields.update({name: chunk[name] for name in ("usage", "model", "error") if chunk.get(name)})
         for choice in chunk.get("choices") or ():
             reason = choice.get("finish_reason") or reason
             for name, part in _message(choice).items():
@@ -81,7 +81,7 @@ def _streamed(body: bytes) -> dict[str, Any]:
                     texts[name] = texts.get(name, "") + part
     if reason is None and not texts:
         raise Unread
-    return {**whole, "choices": [{"message": texts, "finish_reason": reason}]}
+    return {**fields, "choices": [{"message": texts, "finish_reason": reason}]}
 
 
 def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
@@ -94,7 +94,7 @@ def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _generated(usage: Mapping[str, Any]) -> bool:
-    """Whether the endpoint counted something, so that it charges for it."""
+    """Whether the usage has a positive count, so that the endpoint charges for the answer."""
     return any(type(n) is int and n > 0 for n in usage.values())
 
 

@@ -1,4 +1,4 @@
-"""Replies that were paid for, kept so that none is asked for twice.
+"""A journal of paid replies, so that none is requested twice.
 
     with open_journal(folder / "calls.jsonl") as journal:
         replies = journal.ask(policy, seats)          # the same call after a kill asks for what is missing
@@ -31,11 +31,11 @@ class Paid(Protocol):
     @property
     def name(self) -> str: ...
 
-    def act_each(self, seats: Sequence[Seat], heard: Callable[[Seat, Reply], None]) -> list[Reply]: ...
+    def act_each(self, seats: Sequence[Seat], notify: Callable[[Seat, Reply], None]) -> list[Reply]: ...
 
 
 def mended(usage: Any) -> Any:
-    """What a policy said of a reply, plain data, with every text in it as `TextEnv.step` would play it."""
+    """A reply's usage as plain data, every text in it cleaned as `TextEnv.step` cleans texts."""
     if isinstance(usage, Mapping):
         return {mended(key): mended(value) for key, value in usage.items()}
     if isinstance(usage, (list, tuple)):
@@ -44,7 +44,7 @@ def mended(usage: Any) -> Any:
 
 
 class Journal:
-    """Replies by what they answer, and notes, in one file that outlives a kill; see `open_journal`."""
+    """Replies by the request they answer, and notes, in one file that survives a kill; see `open_journal`."""
 
     def __init__(self, path: Path, file: TextIO, *, messages: bool = False):
         self._file, self._lock, self._messages = file, threading.Lock(), messages
@@ -60,7 +60,7 @@ class Journal:
 
     @property
     def answered(self) -> bool:
-        """Whether any question has been answered yet."""
+        """Whether the journal holds any reply."""
         return bool(self._replies)
 
     def ask(self, policy: Paid, seats: Sequence[Seat]) -> list[Reply]:
@@ -68,14 +68,14 @@ class Journal:
 
         A reply with an error is not kept: it is worth another try.
         """
-        known = [self._replies.get(_key(policy, seat)) for seat in seats]
-        missing = [seat for seat, reply in zip(seats, known, strict=True) if reply is None]
+        stored = [self._replies.get(_key(policy, seat)) for seat in seats]
+        missing = [seat for seat, reply in zip(seats, stored, strict=True) if reply is None]
         keep = partial(self._keep, policy)
         new = iter(policy.act_each(missing, keep) if missing else ())
-        return [next(new) if reply is None else reply for reply in known]
+        return [next(new) if reply is None else reply for reply in stored]
 
     def note(self, **entry: Any) -> None:
-        """Write down what happened, once; a note is no reply and has no `answer`."""
+        """Append an entry that is not a reply (it has no `answer`), unless the journal holds it already."""
         if (digest := _digest(entry)) not in self._notes:
             self._write(entry)
             self._notes.add(digest)

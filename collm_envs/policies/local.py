@@ -66,13 +66,13 @@ class Recorded:
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """The recorded texts; an error where nothing was recorded for a seat."""
-        found = [self._texts.get((seat.agent, seat.seed, _digest(seat.history))) for seat in seats]
+        recorded_texts = [self._texts.get((seat.agent, seat.seed, _digest(seat.history))) for seat in seats]
         missing = f"{self.name} has no text for this episode"
-        return [Reply("", error=missing) if text is None else Reply(text) for text in found]
+        return [Reply("", error=missing) if text is None else Reply(text) for text in recorded_texts]
 
 
 _KEYS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.?)|[\x00-\x08\x0b-\x1f\x7f]")
-"""what arrow keys and their like put into a line where nothing interprets them"""
+"""escape sequences and control characters that keys such as arrows leave in a line without readline"""
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Human:
     """A person at the terminal, who ends a text with a line that holds a single dot."""
 
     blind: bool = False
-    """whether the person is shown what an agent is told, and nothing else"""
+    """whether the person sees an agent's observations only"""
     preview: Callable[[str, str], str] | None = None
     """(agent, its text so far) -> the world with that text played, shown for a line `?`"""
     _typed: list[str] = field(default_factory=list)
@@ -143,7 +143,7 @@ def _digest(history: Sequence[str]) -> str:
     return hashlib.sha256("\x00".join(history).encode()).hexdigest()
 
 
-def _human(rest: str) -> Policy:
-    if rest not in ("", "blind"):
-        raise ValueError(f"policy 'human' takes nothing after it but 'blind', got {rest!r}")
-    return Human(blind=rest == "blind")
+def _human(option: str) -> Policy:
+    if option not in ("", "blind"):
+        raise ValueError(f"policy 'human' takes nothing after it but 'blind', got {option!r}")
+    return Human(blind=option == "blind")

@@ -43,14 +43,14 @@ SAMPLING: Mapping[str, Callable[[str], Any]] = {
 }
 """what may stand after the model's name and is sent as it is; see also `options.SENT`"""
 SETTINGS: Mapping[str, Callable[[str], Any]] = {"concurrency": int, "timeout_s": float, "retries": int}
-"""what may stand there and is our own"""
+"""settings after the model's name that configure this client and are not sent"""
 PASSES = (408, 409, 425, 429)
 """statuses of the 4xx kind after which a call is tried again"""
 _LONG_KEY = 8
 
 
 class _Refused(Exception):
-    """One attempt that brought no text."""
+    """One attempt that returned no answer."""
 
     def __init__(self, why: str, *, again: bool, pause_s: float | None = None):
         super().__init__(why)
@@ -64,16 +64,16 @@ def parse(text: str) -> OpenAI:
     takes, `seed=off`, and settings of our own (`SETTINGS`).  Values may be percent-encoded: %26 for &.
     Raises ValueError for anything else, and for keys and passwords: all of this stands in records.
     """
-    url, _, rest = text.partition("#")
-    model, _, query = rest.partition("?")
-    known = {**SAMPLING, **SETTINGS, **options.SENT}
-    given = read_query("openai", query, known, hint=f"  Anything else: {options.EXAMPLE}")
-    ours = {name: given.pop(name) for name in SETTINGS if name in given}
-    seeded = given.pop("seed", True)
-    body = given.pop("body", {})
-    if twice := sorted(set(body) & set(given)):
+    url, _, target = text.partition("#")
+    model, _, query = target.partition("?")
+    readers = {**SAMPLING, **SETTINGS, **options.SENT}
+    settings = read_query("openai", query, readers, hint=f"  Anything else: {options.EXAMPLE}")
+    ours = {name: settings.pop(name) for name in SETTINGS if name in settings}
+    seeded = settings.pop("seed", True)
+    body = settings.pop("body", {})
+    if twice := sorted(set(body) & set(settings)):
         raise ValueError(f"openai: {twice[0]} stands in body and beside it; say it once")
-    return OpenAI(url, model, {**given, **body}, seeded, **ours)
+    return OpenAI(url, model, {**settings, **body}, seeded, **ours)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class OpenAI:
     concurrency: int = 16
     """calls under way at once"""
     timeout_s: float = 300.0
-    """for one attempt, from its beginning to the last byte; connecting and sending end by themselves after
-    as long, each"""
+    """seconds for one attempt, first byte to last; connecting and sending each have the same limit of their
+    own"""
     retries: int = 6
     """attempts after the first"""
     pause_s: float = 0.5
@@ -102,8 +102,8 @@ class OpenAI:
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not self.model:
-            want = "openai:http://localhost:8000/v1#model"
-            raise ValueError(f"openai: need {want!r}, got {_shown(parts.geturl())!r} and {self.model!r}")
+            expected = "openai:http://localhost:8000/v1#model"
+            raise ValueError(f"openai: need {expected!r}, got {_shown(parts.geturl())!r} and {self.model!r}")
         if parts.username or parts.password or parts.query:
             raise ValueError(
                 "openai: no user, password or query in the address; keys go into the environment"
@@ -125,8 +125,8 @@ class OpenAI:
         """One reply for each seat, in order; never raises for what the endpoint does."""
         return self.act_each(seats, lambda seat, reply: None)
 
-    def act_each(self, seats: Sequence[Seat], heard: Callable[[Seat, Reply], None]) -> list[Reply]:
-        """As `act`; `heard` is called from a thread of the pool as soon as a reply is there.
+    def act_each(self, seats: Sequence[Seat], notify: Callable[[Seat, Reply], None]) -> list[Reply]:
+        """As `act`; `notify` is called from a thread of the pool as soon as a reply is there.
 
         Interrupted, it makes no further attempts but waits for those under way, since they are paid for.
         """
@@ -134,7 +134,7 @@ class OpenAI:
 
         def call(seat: Seat) -> Reply:
             reply = self._call(seat, key, stop)
-            heard(seat, reply)
+            notify(seat, reply)
             return reply
 
         pool = ThreadPoolExecutor(max(1, min(self.concurrency, len(seats))))
@@ -192,10 +192,10 @@ class OpenAI:
                 if answer.length:
                     raise _Refused("the connection was cut in the middle of the answer", again=True)
         except urllib.error.HTTPError as error:
-            said = _without(_said(error), key)
+            error_text = _without(_said(error), key)
             again = error.code in PASSES or error.code >= 500
-            why = f"HTTP {error.code} {error.reason}: {' '.join(said.split())[:300]}"
-            if error.code in (400, 422) and "seed" in said and self.seeded:
+            why = f"HTTP {error.code} {error.reason}: {' '.join(error_text.split())[:300]}"
+            if error.code in (400, 422) and "seed" in error_text and self.seeded:
                 why += "  (the model's name with ?seed=off sends no seed)"
             raise _Refused(why, again=again, pause_s=_retry_after(error.headers)) from None
         except TimeoutError:
@@ -242,15 +242,15 @@ def _read(body: bytes, key: str) -> tuple[str, dict[str, Any]]:
 
 def _retry_after(headers: Message) -> float | None:
     """Seconds to wait by the Retry-After header: a number or a date."""
-    said = headers.get("Retry-After")
-    if said is None:
+    header = headers.get("Retry-After")
+    if header is None:
         return None
     try:
-        return max(0.0, float(said))
+        return max(0.0, float(header))
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
 

@@ -46,9 +46,9 @@ WANT = "py:package.module:factory or py:package.module:factory?seed=0"
 class Own:
     """What a module of the user's makes, as a policy."""
 
-    def __init__(self, name: str, made: Any, digest: str):
+    def __init__(self, name: str, actor: Any, digest: str):
         self.name, self.digest = name, digest
-        self._made = made
+        self._made = actor
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order; TypeError for anything that is no text."""
@@ -57,8 +57,8 @@ class Own:
         else:
             answers = self._made.act(seats)
         if not isinstance(answers, Sequence) or isinstance(answers, str) or len(answers) != len(seats):
-            got = f"{len(answers)}" if isinstance(answers, Sequence) else type(answers).__name__
-            raise TypeError(f"{self.name}: act must return a list of {len(seats)} replies, got {got}")
+            shown = f"{len(answers)}" if isinstance(answers, Sequence) else type(answers).__name__
+            raise TypeError(f"{self.name}: act must return a list of {len(seats)} replies, got {shown}")
         return [self._reply(answer) for answer in answers]
 
     def _reply(self, answer: Any) -> Reply:
@@ -69,29 +69,29 @@ class Own:
         raise TypeError(f"{self.name}: need a str or a Reply for each seat, got {type(answer).__name__}")
 
 
-def parse(rest: str) -> Policy:
+def parse(text: str) -> Policy:
     """The policy of "package.module:factory" or "package.module:factory?seed=0".
 
     Raises ValueError for what is no such name or makes no policy, ImportError for a module that is not found.
     """
-    where, _, query = rest.partition("?")
+    where, _, query = text.partition("?")
     module, colon, attribute = where.partition(":")
     if not (module and colon and attribute):
-        raise ValueError(f"py: need {WANT}, got {rest!r}")
+        raise ValueError(f"py: need {WANT}, got {text!r}")
     seed = read_query("py", query, {"seed": int}).get("seed", 0)
-    found = importlib.import_module(module)
-    target = _find(found, module, attribute)
-    made = target if _takes_texts(target) else _make(target, where, seed)
-    if not callable(made) and not callable(inspect.getattr_static(made, "act", None)):
+    module_object = importlib.import_module(module)
+    target = _find(module_object, module, attribute)
+    target_policy = target if _takes_texts(target) else _make(target, where, seed)
+    if not callable(target_policy) and not callable(inspect.getattr_static(target_policy, "act", None)):
         raise ValueError(
-            f"py:{where} made {type(made).__name__}; need a function observation -> text, "
+            f"py:{where} made {type(target_policy).__name__}; need a function observation -> text, "
             "or an object with act(seats) -> replies"
         )
-    return Own(f"py:{rest}", made, _digest(found))
+    return Own(f"py:{text}", target_policy, _digest(module_object))
 
 
-def _find(found: ModuleType, module: str, attribute: str) -> Any:
-    names = vars(found)
+def _find(module_object: ModuleType, module: str, attribute: str) -> Any:
+    names = vars(module_object)
     if attribute not in names:
         near = difflib.get_close_matches(attribute, names, n=1)
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Prompt-only baselines: how a team that was not trained talks before it acts.  No torch.
+"""Prompt-only baselines: which texts of each other untrained agents read before they answer.  No torch.
 
     single        one model does all the agents' work in one answer
     parallel      each agent answers alone, all at once
@@ -40,7 +40,7 @@ from collm_envs.policies.seat import SECONDS, TOKENS, WAITED, Policy, Reply, Sea
 Protocol = Literal["single", "parallel", "pipeline", "discussion"]
 CALLS = "protocol_calls.jsonl"
 ADDED = (*TOKENS, SECONDS)
-"""what the calls for one reply add up to"""
+"""usage entries that are summed over the calls for one reply"""
 BEFORE = "{message}\n\nThese agents of your team have already answered:\n\n{texts}\n\nNow write your answer."
 DRAFTS = (
     "{message}\n\nThese are the drafts of your team, yours among them; you are {agent}:\n\n{texts}\n\n"
@@ -49,7 +49,7 @@ DRAFTS = (
 
 
 def keywords(protocol: Protocol) -> dict[str, Any]:
-    """What the protocol asks of `make`."""
+    """Keywords of `make` that the protocol requires."""
     return {"num_agents": 1} if protocol == "single" else {}
 
 
@@ -88,15 +88,18 @@ class Pipeline:
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order; the agents of an episode stand together."""
-        said: list[dict[str, Reply]] = [{} for _ in _episodes(self.policies, seats)]
+        replies_so_far: list[dict[str, Reply]] = [{} for _ in _episodes(self.policies, seats)]
         for agent in self.policies:  # this agent is asked in all episodes at once
-            mine = [seat for seat in seats if seat.agent == agent]
-            asked = [_reading(seat, BEFORE, before) for seat, before in zip(mine, said, strict=True)]
-            for before, reply in zip(said, _ask(self.policies, asked), strict=True):
+            agent_seats = [seat for seat in seats if seat.agent == agent]
+            requests = [
+                _reading(seat, BEFORE, before)
+                for seat, before in zip(agent_seats, replies_so_far, strict=True)
+            ]
+            for before, reply in zip(replies_so_far, _ask(self.policies, requests), strict=True):
                 before[agent] = reply
         return [
             _told([reply], waited=sum(_seconds(other) for other in [*before.values()][:k]))
-            for before in said
+            for before in replies_so_far
             for k, reply in enumerate(before.values())
         ]
 
@@ -121,17 +124,20 @@ class Discussion:
         episodes = _episodes(self.policies, seats)
         rounds = [_ask(self.policies, [_reseeded(seat, "draft 0") for seat in seats])]
         for n in range(1, self.rounds + 1):
-            asked: list[Seat | Reply] = []
-            for places in episodes:
-                drafts = {seats[k].agent: rounds[-1][k] for k in places}
-                asked += [_reading(seats[k], DRAFTS, drafts) for k in places]
+            requests: list[Seat | Reply] = []
+            for indices in episodes:
+                drafts = {seats[k].agent: rounds[-1][k] for k in indices}
+                requests += [_reading(seats[k], DRAFTS, drafts) for k in indices]
             if n < self.rounds:
-                asked = [_reseeded(one, f"draft {n}") if isinstance(one, Seat) else one for one in asked]
-            rounds.append(_ask(self.policies, asked))
+                requests = [
+                    _reseeded(request, f"draft {n}") if isinstance(request, Seat) else request
+                    for request in requests
+                ]
+            rounds.append(_ask(self.policies, requests))
         replies = []
-        for places in episodes:
-            slowest = sum(max(_seconds(texts[k]) for k in places) for texts in rounds[:-1])
-            for k in places:
+        for indices in episodes:
+            slowest = sum(max(_seconds(texts[k]) for k in indices) for texts in rounds[:-1])
+            for k in indices:
                 waited = slowest - sum(_seconds(texts[k]) for texts in rounds[:-1])
                 replies.append(_told([texts[k] for texts in rounds], waited))
         return replies
@@ -146,7 +152,7 @@ def _names(policies: Mapping[str, Policy]) -> str:
 
 
 def _digest(policies: Mapping[str, Policy]) -> str:
-    """Of the team: all that its policies' names do not tell."""
+    """Digest of the team's weights, which its policies' names do not determine."""
     each = {agent: policy.digest for agent, policy in policies.items() if isinstance(policy, Weighed)}
     return hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()
 
@@ -162,19 +168,19 @@ def _episodes(policies: Mapping[str, Policy], seats: Sequence[Seat]) -> list[lis
     return [list(range(k, k + N)) for k in range(0, len(seats), N)]
 
 
-def _ask(policies: Mapping[str, Policy], asked: Sequence[Seat | Reply]) -> list[Reply]:
+def _ask(policies: Mapping[str, Policy], requests: Sequence[Seat | Reply]) -> list[Reply]:
     """A reply for each seat, one call of each policy; a `Reply` instead of a seat stays as it is."""
-    replies = {k: one for k, one in enumerate(asked) if isinstance(one, Reply)}
+    replies = {k: request for k, request in enumerate(requests) if isinstance(request, Reply)}
     for policy in {id(policy): policy for policy in policies.values()}.values():
-        seats = {k: one for k, one in enumerate(asked) if isinstance(one, Seat)}
-        seats = {k: one for k, one in seats.items() if policies[one.agent] is policy}
+        seats = {k: request for k, request in enumerate(requests) if isinstance(request, Seat)}
+        seats = {k: request for k, request in seats.items() if policies[request.agent] is policy}
         if seats:
             began = time.perf_counter()
             answered = policy.act([*seats.values()])
             share = round((time.perf_counter() - began) / len(seats), 6)
             for k, reply in zip(seats, answered, strict=True):
                 replies[k] = replace(reply, usage={SECONDS: share, **reply.usage})
-    return [replies[k] for k in range(len(asked))]
+    return [replies[k] for k in range(len(requests))]
 
 
 def _reading(seat: Seat, words: str, others: Mapping[str, Reply]) -> Seat | Reply:
@@ -189,18 +195,20 @@ def _reading(seat: Seat, words: str, others: Mapping[str, Reply]) -> Seat | Repl
 
 
 def _reseeded(seat: Seat, call: str) -> Seat:
-    """The same seat with other dice: a draft is no copy of the answer."""
+    """The same seat with another seed, so that a draft is not a copy of the answer."""
     return replace(seat, seed=Random(f"collm/{seat.seed}/{call}").getrandbits(31))
 
 
 def _seconds(reply: Reply) -> float:
-    """Of one call; none for one that was not made."""
+    """Seconds of one call; 0 for a call that was not made."""
     return reply.usage.get(SECONDS, 0.0)
 
 
 def _told(calls: Sequence[Reply], waited: float) -> Reply:
-    """The last of the calls for one reply, with what all of them cost."""
-    said = [reply.usage for reply in calls]
-    cost = {name: sum(one[name] for one in said) for name in ADDED if all(name in one for one in said)}
+    """The last of the calls for one reply, with the usage of all of them."""
+    usages = [reply.usage for reply in calls]
+    cost = {
+        name: sum(usage[name] for usage in usages) for name in ADDED if all(name in usage for usage in usages)
+    }
     drafts = {"drafts": [reply.text for reply in calls[:-1]]} if len(calls) > 1 else {}
-    return replace(calls[-1], usage={**said[-1], **cost, WAITED: round(max(0.0, waited), 6), **drafts})
+    return replace(calls[-1], usage={**usages[-1], **cost, WAITED: round(max(0.0, waited), 6), **drafts})

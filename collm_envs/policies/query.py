@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 
 def read_query(
-    kind: str, query: str, known: Mapping[str, Callable[[str], Any]], hint: str = ""
+    kind: str, query: str, readers: Mapping[str, Callable[[str], Any]], hint: str = ""
 ) -> dict[str, Any]:
-    """{name: value} of "name=value&..."; `known` has for each name what reads its value of the text.
+    """{name: value} of "name=value&..."; `readers` has for each name the parser of its value.
 
     Values may be percent-encoded (%26 for &); an & that no "name=" follows is part of the value.  Raises
     ValueError, which begins with `kind`, for an unknown name (and ends with `hint`), for a value that cannot
@@ -22,14 +22,14 @@ def read_query(
     values: dict[str, Any] = {}
     for part in re.split(r"&(?=[\w.-]+=)", query) if query else []:
         name, _, text = part.partition("=")
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        if name not in readers:
+            near = difflib.get_close_matches(name, readers, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            names = ", ".join(known)
+            names = ", ".join(readers)
             raise ValueError(f"{kind}: no setting {name!r}; there are {names}{meant}{hint}")
         if name in values:
             raise ValueError(f"{kind}: {name} is given twice")
-        values[name] = _value(f"{kind}: {name}", unquote(text), known[name])
+        values[name] = _value(f"{kind}: {name}", unquote(text), readers[name])
     return values
 
 

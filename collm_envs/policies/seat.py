@@ -1,4 +1,4 @@
-"""What a policy is asked and answers: a seat in a running episode, and a reply."""
+"""Input and output of a policy: a seat in a running episode, and a reply."""
 
 from __future__ import annotations
 

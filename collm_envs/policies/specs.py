@@ -21,12 +21,12 @@ def take_seat(env: TextEnv, agent: str, policy: Policy, trial: int = 0) -> Seat:
     return Seat(agent, env.history(agent), seed)
 
 
-def _openai(rest: str) -> Policy:
-    return importlib.import_module("collm_envs.policies.openai").parse(rest)
+def _openai(text: str) -> Policy:
+    return importlib.import_module("collm_envs.policies.openai").parse(text)
 
 
-def _own(rest: str) -> Policy:
-    return importlib.import_module("collm_envs.policies.own").parse(rest)
+def _own(text: str) -> Policy:
+    return importlib.import_module("collm_envs.policies.own").parse(text)
 
 
 KINDS: Mapping[str, Callable[[str], Policy]] = {
@@ -43,12 +43,12 @@ def parse(text: str, kinds: Mapping[str, Callable[[str], Policy]] = KINDS) -> Po
 
     Raises ValueError for an unknown kind or a malformed rest.
     """
-    kind, colon, rest = text.partition(":")
+    kind, colon, argument = text.partition(":")
     if kind in kinds and (colon or kind == "human"):
-        return kinds[kind](rest)
+        return kinds[kind](argument)
     if colon or kind in kinds or not kind:
-        known = ", ".join(f"{name}:..." if name != "human" else name for name in kinds)
-        raise ValueError(f"no policy {text!r}; use a player of the task such as 'expert', or {known}")
+        known_kinds = ", ".join(f"{name}:..." if name != "human" else name for name in kinds)
+        raise ValueError(f"no policy {text!r}; use a player of the task such as 'expert', or {known_kinds}")
     return Scripted(kind)
 
 
@@ -62,8 +62,8 @@ def seat_all(
     if unknown := set(named) - set(task.agents):
         raise ValueError(f"no agents {sorted(unknown)}; the task has {list(task.agents)}")
     texts = {agent: named.get(agent, default) for agent in task.agents}
-    made = {text: parse(text, kinds) for text in dict.fromkeys(texts.values())}
-    for policy in made.values():
+    by_text = {text: parse(text, kinds) for text in dict.fromkeys(texts.values())}
+    for policy in by_text.values():
         if isinstance(policy, Scripted):
             policy.check(task)
-    return {agent: made[text] for agent, text in texts.items()}
+    return {agent: by_text[text] for agent, text in texts.items()}

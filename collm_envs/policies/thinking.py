@@ -69,6 +69,6 @@ def split(text: str, opened: bool = False) -> tuple[str, str]:
 
 
 def _harmony(text: str) -> tuple[str, str]:
-    said = [(found[1], found[2]) for found in _CHANNEL.finditer(text)]
-    answer = "\n".join(words for channel, words in said if channel == "final")
-    return answer.strip("\n"), "\n".join(words for channel, words in said if channel != "final").strip()
+    parts = [(match[1], match[2]) for match in _CHANNEL.finditer(text)]
+    answer = "\n".join(words for channel, words in parts if channel == "final")
+    return answer.strip("\n"), "\n".join(words for channel, words in parts if channel != "final").strip()

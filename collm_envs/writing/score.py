@@ -77,7 +77,7 @@ class Paragraph(NamedTuple):
     content: frozenset[str]
 
 
-class Pair(NamedTuple):
+class Comparison(NamedTuple):
     """Ratios and counts of a later paragraph beside the first."""
 
     length: float
@@ -138,10 +138,10 @@ def measure(text: str) -> Paragraph:
     return Paragraph(text, len(text.split()), tokens, vocabulary, vocabulary - STOPWORDS)
 
 
-def compare(first: Paragraph, later: Paragraph, rules: Rules) -> Pair:
+def compare(first: Paragraph, later: Paragraph, rules: Rules) -> Comparison:
     """The measures of one pair; a ratio to an empty first paragraph is 0."""
     read = first.text + later.text if rules.transitions_in == "both" else later.text
-    return Pair(
+    return Comparison(
         len(later.text) / len(first.text) if first.text else 0.0,
         len(later.vocabulary) / len(first.vocabulary) if first.vocabulary else 0.0,
         jaccard(first.content, later.content),
@@ -150,7 +150,7 @@ def compare(first: Paragraph, later: Paragraph, rules: Rules) -> Pair:
 
 
 def levels(
-    paragraphs: Sequence[Paragraph], pairs: Sequence[Pair], rules: Rules
+    paragraphs: Sequence[Paragraph], pairs: Sequence[Comparison], rules: Rules
 ) -> tuple[dict[str, float], dict[int, str]]:
     """({part: reward} up to the first closed gate, {index of a paragraph: why it closed the gate})."""
     least, most = rules.tokens

@@ -9,11 +9,6 @@ ALLOWED = {
     "Config": "of every algorithm, found by this name",
     "State": "of every task, its own",
     "Program": "inside and outside of the sandbox's wall, which share no code",
-    "Frame": "of a task's keywords; of a chat template's words around a message",
-    "Learner": "of mixing; what a run needs of any algorithm",
-    "Plan": "of a house; what a run needs of its settings",
-    "Policy": "of an evaluation; what a rollout needs of one",
-    "Row": "of a report; of tokens that are scored",
 }
 """name -> the meanings it has all the same"""
 

@@ -143,7 +143,7 @@ def test_an_interrupted_evaluation_says_what_is_kept(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match=r"2 of 4 kept in .*; the same command goes on"):
-        evaluate(env, team(env, Model(1)), jobs(env, episodes=4), tmp_path, at_once=1, heard=stop)
+        evaluate(env, team(env, Model(1)), jobs(env, episodes=4), tmp_path, at_once=1, notify=stop)
 
 
 def played(tmp_path):
@@ -224,7 +224,7 @@ def test_a_full_disk_in_an_evaluation_keeps_what_was_written(tmp_path, monkeypat
         monkeypatch.setattr("collm_envs.record.Record.to_json", full)
 
     with monkeypatch.context(), pytest.raises(OSError, match=r"1 of 3 kept in .*; the same command goes on"):
-        evaluate(env, team(env, Model(1)), jobs(env, episodes=3), tmp_path, at_once=1, heard=fill)
+        evaluate(env, team(env, Model(1)), jobs(env, episodes=3), tmp_path, at_once=1, notify=fill)
     monkeypatch.undo()
     assert str(evaluate(env, team(env, Model(1)), jobs(env, episodes=3), tmp_path)) == "1 kept, 2 played"
 

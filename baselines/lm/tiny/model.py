@@ -34,7 +34,7 @@ from collm_envs import Task, TextEnv, make
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 3
-"""raised with every change that makes other weights: part of the cache's key"""
+"""increased with every change that alters the weights: part of the cache key"""
 KEEP_EVERY = 25
 """steps of a warm start between two savings of it"""
 WEIGHTS = Path(__file__).with_name("weights")
@@ -85,12 +85,12 @@ def folder(
     The cache is `$COLLM_CACHE`, by default ~/.cache/collm; its key is everything the weights depend on.
     Raises ValueError for an environment without a `noisy` player and for a cache that cannot be written.
     """
-    made, steps = make(env, **env_kwargs), STEPS if steps is None else steps
-    name = key(made, history, seed, steps)
+    env_made, steps = make(env, **env_kwargs), STEPS if steps is None else steps
+    name = key(env_made, history, seed, steps)
     target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
     if target.is_dir():
         return target
-    if "noisy" not in made.task.players:
+    if "noisy" not in env_made.task.players:
         raise ValueError(f"{env} has no scripted player `noisy`, which the tiny model learns from at first")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,31 +99,31 @@ def folder(
             f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
         ) from error
     model, tokenizer = fresh(seed)
-    shipped = weights_file(made.spec.id, name)
+    shipped = weights_file(env_made.spec.id, name)
     if shipped.is_file():
         load_model(model, shipped)
     else:
-        _warm_start_in(target, made, model, tokenizer, history, seed, steps, quiet)
+        _warm_start_in(target, env_made, model, tokenizer, history, seed, steps, quiet)
     _publish(model, tokenizer, target)
     return target
 
 
-def key(made: TextEnv, history: History, seed: int, steps: int) -> str:
-    """16 hex digits that stand for all the weights depend on, the places of modules not among it."""
+def key(env: TextEnv, history: History, seed: int, steps: int) -> str:
+    """16 hex digits: hash of everything the weights depend on, the location of modules excepted."""
     alphabet = hashlib.sha256(FILE.read_text("utf-8").encode()).hexdigest()  # whatever a checkout's line ends
-    env = [made.spec.id, dict(made.spec.kwargs), made.spec.content_hash]
-    facts = [REVISION, env, alphabet, history, seed, steps, BATCH, LR]
+    env_facts = [env.spec.id, dict(env.spec.kwargs), env.spec.content_hash]
+    facts = [REVISION, env_facts, alphabet, history, seed, steps, BATCH, LR]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def weights_file(env: str, name: str) -> Path:
-    """Where the shipped weights of a key are, if they are: see `python -m baselines.train.warm_starts`."""
+    """Path of the shipped weights of a key, which may not exist; see train/warm_starts.py."""
     return WEIGHTS / f"{env}-{name}.safetensors"
 
 
 def _warm_start_in(
     target: Path,
-    made: TextEnv,
+    env: TextEnv,
     model: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerBase,
     history: History,
@@ -131,21 +131,23 @@ def _warm_start_in(
     steps: int,
     quiet: bool,
 ) -> None:
-    """Warm-start `model` beside its cache folder: audibly, and so that an interrupt loses few steps."""
+    """Warm-start `model` with progress on stderr, its state kept in a file against interrupts."""
     kept = target.with_name(f"{target.name}.steps")
-    with Progress(f"warm start {made.spec.id}", steps, quiet=quiet) as progress:
+    with Progress(f"warm start {env.spec.id}", steps, quiet=quiet) as progress:
 
-        def heard(step: int, loss: float) -> None:
+        def show_step(step: int, loss: float) -> None:
             if progress.done == 0 and step > 1:  # gone on from what was kept
                 progress.done = step - 1
                 progress.restart()
             progress.update(step, f"loss {loss:.2f}")
 
         try:
-            warm_start(model, tokenizer, made.task, history, seed=seed, steps=steps, kept=kept, heard=heard)
+            warm_start(
+                model, tokenizer, env.task, history, seed=seed, steps=steps, kept=kept, on_step=show_step
+            )
         except KeyboardInterrupt:
             at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
-            taken, id = max(progress.done, at), made.spec.id
+            taken, id = max(progress.done, at), env.spec.id
             kept_of = (
                 f"the first {at} are kept: the same command goes on from there" if at else "none is kept yet"
             )
@@ -156,7 +158,7 @@ def _warm_start_in(
 
 
 def _publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    """Save both as the folder `target`, whole or not at all."""
+    """Save both as the folder `target` atomically."""
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
@@ -181,12 +183,12 @@ def warm_start(
     batch: int = BATCH,
     lr: float = LR,
     kept: Path | None = None,
-    heard: Callable[[int, float], None] = lambda step, loss: None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> list[float]:
     """Supervised steps on whole conversations of the `noisy` player; returns each step's loss in nats.
 
-    `heard` is called with the steps taken and the loss after each.  With `kept` the state goes to that file
-    every KEEP_EVERY steps, and what is there is gone on from.
+    `on_step` is called with the steps taken and the loss after each.  With `kept` the state is saved to
+    that file every KEEP_EVERY steps, and training continues from a state found there.
     """
     threads.fit(model)
     lm = LM("warm start", model, tokenizer, Sampling(), Context())
@@ -213,7 +215,7 @@ def warm_start(
         out.append(total)
         if kept is not None and len(out) % KEEP_EVERY == 0:
             _save_steps(kept, model, adam, rng, out)
-        heard(len(out), total)
+        on_step(len(out), total)
     return out
 
 

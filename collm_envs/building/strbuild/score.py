@@ -53,10 +53,10 @@ def _neighbours(blocks: Mapping[Cell, str]) -> tuple[int, int]:
     """Pairs of blocks that share a side in the wall, and those of one texture."""
     look = {cell: texture(block) for cell, block in blocks.items()}
     pairs = same = 0
-    for (x, y, z), mine in look.items():
+    for (x, y, z), own_texture in look.items():
         for cell in ((x + 1, y, z), (x, y + 1, z)):
             other = look.get(cell)
             if other is not None:
                 pairs += 1
-                same += other == mine
+                same += other == own_texture
     return pairs, same

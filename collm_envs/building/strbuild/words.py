@@ -86,8 +86,8 @@ def lay_out(string: str, spacing: int, z: int) -> Word:
     text = string.strip().upper()
     unknown = sorted(set(text) - FONT.keys())
     if unknown or not text:
-        got = f"{string!r} with {', '.join(map(repr, unknown))}" if unknown else repr(string)
-        raise ValueError(f"string: need one or more of the letters A to Z, got {got}")
+        shown = f"{string!r} with {', '.join(map(repr, unknown))}" if unknown else repr(string)
+        raise ValueError(f"string: need one or more of the letters A to Z, got {shown}")
     rows = tuple(("." * spacing).join(FONT[letter][r] for letter in text) for r in range(HEIGHT))
     cells = tuple(
         (x, HEIGHT - 1 - r, z) for r, row in enumerate(rows) for x, mark in enumerate(row) if mark == "#"
@@ -134,15 +134,15 @@ def generate(n: int, n_eval: int, length: Any, letters: str, seed: int) -> dict[
             f"{sum(pool // 4 for pool in pools)} of them for evaluation; got n={n}, n_eval={n_eval}"
         )
     words: dict[str, list[str]] = {"train": [], "eval": []}
-    for k, pool, apart, rest in zip(lengths, pools, kept, used, strict=True):
+    for k, pool, apart, trained in zip(lengths, pools, kept, used, strict=True):
         rng = Random(f"collm/StrBuild/words/{seed}/{k}")
         held = dict.fromkeys(rng.sample(range(pool), apart))
-        others = [i for i in rng.sample(range(pool), min(pool, rest + apart)) if i not in held]
+        others = [i for i in rng.sample(range(pool), min(pool, trained + apart)) if i not in held]
         words["eval"] += [_spell(i, k, letters) for i in held]
-        words["train"] += [_spell(i, k, letters) for i in others[:rest]]
+        words["train"] += [_spell(i, k, letters) for i in others[:trained]]
     return {
-        split: tuple(Item(f"word_{word}", {"string": word, "difficulty": len(word)}) for word in some)
-        for split, some in words.items()
+        split: tuple(Item(f"word_{word}", {"string": word, "difficulty": len(word)}) for word in split_words)
+        for split, split_words in words.items()
     }
 
 

@@ -12,7 +12,7 @@ from browser import CHROMIUM, Browser
 import collm_envs
 from baselines import magrpo
 from baselines.cli import main, report
-from baselines.cli.report_rows import Row, collect
+from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.train import command
 from baselines.maac import Config
 from collm_envs.evaluation.episodes import evaluate, jobs
@@ -91,7 +91,7 @@ def test_what_the_agents_of_runs_played_stands_in_the_runs_row(tmp_path):
 
 def row_of(env, name, *returns, paper=""):
     numbers = {"return": summary(np.array(returns)[:, None], [np.array([0])])}
-    return Row(env, {}, name, paper, "", numbers, returns, "", [])
+    return ReportRow(env, {}, name, paper, "", numbers, returns, "", [])
 
 
 def test_over_all_environments_returns_are_scaled_between_the_random_player_and_the_expert():

@@ -63,7 +63,7 @@ def test_what_a_copy_of_some_rows_gained_can_be_put_back(kind):
         held = [[5, 6], [7, 8, 9, 10], [11]]
         feed(engine, memory, held)
         rows = torch.tensor([0, 2])
-        copy, start = memory.pick(rows), memory.seen.shape[1]
+        copy, start = memory.pick(rows), memory.mask.shape[1]
         for _ in range(70):  # beyond the first slab's capacity
             feed(engine, copy, [[12], [13]])
         memory.put(rows, copy, start)

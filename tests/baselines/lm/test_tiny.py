@@ -95,13 +95,13 @@ class Stopped:
     def __init__(self, monkeypatch, step):
         real = tiny.warm_start
 
-        def stopping(*args, heard, **kwargs):
+        def stopping(*args, on_step, **kwargs):
             def heard_and_stopped(done, loss):
-                heard(done, loss)
+                on_step(done, loss)
                 if done == step:
                     raise KeyboardInterrupt
 
-            return real(*args, heard=heard_and_stopped, **kwargs)
+            return real(*args, on_step=heard_and_stopped, **kwargs)
 
         monkeypatch.setattr(tiny, "warm_start", stopping)
 

@@ -101,7 +101,7 @@ def test_what_is_already_in_the_folder_is_not_played_again(tmp_path):
     before = (tmp_path / "records.jsonl").read_text()
     policy.calls.clear()
     heard = []
-    done = evaluate(env, both, jobs(env, episodes=5), tmp_path, heard=heard.append)
+    done = evaluate(env, both, jobs(env, episodes=5), tmp_path, notify=heard.append)
     assert policy.calls == [4] * 4
     assert (len(done.records), len(heard)) == (5, 5)
     assert (tmp_path / "records.jsonl").read_text().startswith(before)
@@ -201,7 +201,7 @@ def test_a_run_that_is_stopped_and_started_again_pays_for_no_call_twice(tmp_path
         both = dict.fromkeys(env.possible_agents, endpoint(stub.url))
         heard = []
         with pytest.raises(Stopped):
-            evaluate(env, both, todo, tmp_path, at_once=3, heard=stop)
+            evaluate(env, both, todo, tmp_path, at_once=3, notify=stop)
         done = evaluate(env, both, todo, tmp_path, at_once=5)
     assert len(done.records) == 10
     assert len(stub.paid) == 10 * 4 * 2

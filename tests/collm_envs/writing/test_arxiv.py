@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import collm_envs
 from collm_envs.testing import check_env
 from collm_envs.writing.arxiv import LENGTH_BANDS, RULES
-from collm_envs.writing.score import REACHABLE, Pair, levels, measure
+from collm_envs.writing.score import REACHABLE, Comparison, levels, measure
 
 GOLDEN = json.loads((folders.GOLDEN / "arxiv.json").read_text())
 ABSTRACT = "We study {folded} sheets. Thin sheets buckle under load, and nobody knows how soon or how often."
@@ -71,7 +71,7 @@ def test_the_two_length_bands_by_hand(ratio, current, older):
 
 def test_the_worked_example_of_the_docstring():
     texts = [measure("w " * 150), measure("w " * 170)]
-    parts, _ = levels(texts, [Pair(1.2, 0.9, 0.115, 7)], RULES)
+    parts, _ = levels(texts, [Comparison(1.2, 0.9, 0.115, 7)], RULES)
     assert sum(parts.values()) == pytest.approx(2.38, abs=1e-12)
 
 

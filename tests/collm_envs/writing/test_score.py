@@ -13,7 +13,7 @@ from collm_envs.writing.lexicon import STOPWORDS, TRANSITIONS
 from collm_envs.writing.score import (
     REACHABLE,
     Band,
-    Pair,
+    Comparison,
     Rules,
     levels,
     measure,
@@ -96,24 +96,24 @@ def test_share_and_runs_by_hand():
 @pytest.mark.parametrize(
     ("tokens", "pair", "reward"),
     [
-        ((7, 40), Pair(2, 2, 1, 12), 0.0),
-        ((8, 256), Pair(2, 2, 1, 12), 2.98),
-        ((8, 257), Pair(2, 2, 1, 12), 0.0),
-        ((20, 40), Pair(1.09, 2, 1, 12), 0.5),
-        ((20, 40), Pair(1.1, 2, 1, 12), 0.5 + 0.0 + 0.5 + 0.98),
-        ((20, 40), Pair(1.35, 2, 1, 12), 0.5 + 0.5 + 0.5 + 0.98),
-        ((20, 40), Pair(1.6, 2, 1, 12), 2.98),
-        ((20, 40), Pair(3.2, 2, 1, 12), 2.98),
-        ((20, 40), Pair(4.1, 2, 1, 12), 0.5 + 0.5 + 0.5 + 0.98),
-        ((20, 40), Pair(5.0, 2, 1, 12), 0.5 + 0.0 + 0.5 + 0.98),
-        ((20, 40), Pair(5.01, 2, 1, 12), 0.5),
-        ((20, 40), Pair(2, 1.29, 1, 12), 1.5),
-        ((20, 40), Pair(2, 1.3, 1, 12), 1.5 + 0.98),
-        ((20, 40), Pair(2, 1.65, 1, 12), 1.5 + 0.25 + 0.98),
-        ((20, 40), Pair(2, 1e9, 1, 12), 2.98),
-        ((20, 40), Pair(2, 2, 0, 0), 2.0),
-        ((20, 40), Pair(2, 2, 0.015, 0), 2.3),
-        ((12, 40), Pair(3, 1.65, 0.015, 5), 2.29),  # the worked example of the docstring
+        ((7, 40), Comparison(2, 2, 1, 12), 0.0),
+        ((8, 256), Comparison(2, 2, 1, 12), 2.98),
+        ((8, 257), Comparison(2, 2, 1, 12), 0.0),
+        ((20, 40), Comparison(1.09, 2, 1, 12), 0.5),
+        ((20, 40), Comparison(1.1, 2, 1, 12), 0.5 + 0.0 + 0.5 + 0.98),
+        ((20, 40), Comparison(1.35, 2, 1, 12), 0.5 + 0.5 + 0.5 + 0.98),
+        ((20, 40), Comparison(1.6, 2, 1, 12), 2.98),
+        ((20, 40), Comparison(3.2, 2, 1, 12), 2.98),
+        ((20, 40), Comparison(4.1, 2, 1, 12), 0.5 + 0.5 + 0.5 + 0.98),
+        ((20, 40), Comparison(5.0, 2, 1, 12), 0.5 + 0.0 + 0.5 + 0.98),
+        ((20, 40), Comparison(5.01, 2, 1, 12), 0.5),
+        ((20, 40), Comparison(2, 1.29, 1, 12), 1.5),
+        ((20, 40), Comparison(2, 1.3, 1, 12), 1.5 + 0.98),
+        ((20, 40), Comparison(2, 1.65, 1, 12), 1.5 + 0.25 + 0.98),
+        ((20, 40), Comparison(2, 1e9, 1, 12), 2.98),
+        ((20, 40), Comparison(2, 2, 0, 0), 2.0),
+        ((20, 40), Comparison(2, 2, 0.015, 0), 2.3),
+        ((12, 40), Comparison(3, 1.65, 0.015, 5), 2.29),  # the worked example of the docstring
     ],
     ids=str,
 )
@@ -136,7 +136,7 @@ def test_empty_texts_earn_nothing_and_measure_zero():
 
 
 def test_three_texts_earn_the_mean_of_their_pairs_and_share_every_gate():
-    a, b, c = Pair(2, 2, 1, 12), Pair(4.1, 1.65, 0.015, 5), Pair(1.0, 2, 1, 12)
+    a, b, c = Comparison(2, 2, 1, 12), Comparison(4.1, 1.65, 0.015, 5), Comparison(1.0, 2, 1, 12)
     texts = [measure("w " * 20)] * 3
     parts, wrong = levels(texts, [a, b], TLDR)
     assert wrong == {}
@@ -151,7 +151,7 @@ def test_three_texts_earn_the_mean_of_their_pairs_and_share_every_gate():
 
 def test_no_number_of_agents_earns_more_than_the_reachable_maximum():
     for n in range(2, 40):
-        parts, _ = levels([measure("w " * 20)] * n, [Pair(2, 2, 1, 12)] * (n - 1), TLDR)
+        parts, _ = levels([measure("w " * 20)] * n, [Comparison(2, 2, 1, 12)] * (n - 1), TLDR)
         assert sum(parts.values()) <= REACHABLE
     assert pytest.approx(2.98, abs=1e-12) == REACHABLE
 
