@@ -1,4 +1,4 @@
-"""A framework by name: there and new enough, or one line with what to install."""
+"""Loads a framework that is installed and new enough, or says what to install."""
 
 from __future__ import annotations
 

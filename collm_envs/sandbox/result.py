@@ -1,4 +1,4 @@
-"""The result of a grading, and the errors raised where there is none."""
+"""The result of a grading, and the errors raised in place of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words and signs to build: how they are drawn, and how they stand on the wall."""
+"""Words and signs to build: how they are picked, and how they lie on the wall."""
 
 from __future__ import annotations
 
