@@ -20,7 +20,7 @@ train/update.py (lessons to policies), lm/learning.py (passes), formulas/losses.
 Where we differ from the paper:
 - `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
   stake in it: on the two-step game of the QMIX paper it locks into the worse branch (7, not 8) in nearly
-  every run, and without it the runs reach 8 (tests/test_known_answers.py shows both).
+  every run, and without it the runs reach 8 (tests/baselines/test_known_answers.py shows both).
 - cross: a text's return is the mean, not the sum, over the joint turns it took part in, so that the size of a
   step does not depend on the number of agents.
 - A text's probability is that of the distribution it was sampled from, temperature and top-p included, and

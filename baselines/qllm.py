@@ -17,7 +17,8 @@ Where we differ from the paper and its code:
 - Candidates run in a sandbox, never here, on recorded turns and not on zeros.  The choice is made by numbers;
   the evaluator is asked only between candidates that these do not tell apart.
 - With two agents feat["reward"] of the other one is the leave-one-out truth itself: copying it has fidelity 1
-  and can leave more noise than half of it (credits/tldr.py), even more than no baseline (credits/arxiv.py).
+  and can leave more noise than half of it (credit/functions/tldr.py), even more than no baseline
+  (credit/functions/arxiv.py).
   No baseline biases the gradient, so of baselines the least noisy is taken, and not the most faithful.
 - What wins is written with hash and report but not trained with before a person has read and pinned it.
 """

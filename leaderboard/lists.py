@@ -1,7 +1,7 @@
 """The public evaluation lists: pairs of item and episode seed that an entry has to play.
 
 `splits/<list>.jsonl` contains the 64 pairs; each is played 4 times.  These are the episodes that
-`collm eval ENV --episodes 64 --seeds 4` plays, so that no other command is needed for an entry.
+`collm eval ENV --episodes 64 --seeds 4` plays with the list's keywords: an entry needs no other command.
 """
 
 from __future__ import annotations

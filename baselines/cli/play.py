@@ -11,7 +11,7 @@ from typing import Any
 from baselines.cli.screen import Screen
 from baselines.cli.seating import Seating, kinds, viewing
 from baselines.cli.terminal import console, flags, note
-from collm_envs import TextEnv
+from collm_envs import TextEnv, writers
 from collm_envs.evaluation.headline import definition, headline, score_range
 from collm_envs.evaluation.measures import measures
 from collm_envs.policies.local import Human
@@ -78,8 +78,8 @@ def _play_turns(env: TextEnv, policies: dict[str, Policy], usage: list[dict[str,
         if isinstance(policy, Human) and not blind:
             policies[agent] = replace(policy, preview=screen.preview)
     while env.agents:
-        texts, usages = {}, {}
-        for agent in list(env.agents):
+        texts, usages = dict.fromkeys(env.agents, ""), {}
+        for agent in writers(env.task, env.snapshot):
             (reply,) = policies[agent].act([take_seat(env, agent, policies[agent])])
             if reply.error:
                 raise RuntimeError(f"{agent} has no text: {reply.error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, UseAppendAction, arg
 
 import collm_envs
+from baselines.train.keywords import read_object
 from collm_envs import TextEnv
 from collm_envs.policies.seat import Policy
 from collm_envs.policies.specs import KINDS as WITHOUT_TORCH
@@ -47,12 +47,7 @@ class Seating:
 
     def make(self, **more: Any) -> TextEnv:
         """The environment; `more` are keywords that --env-kwargs may replace."""
-        try:
-            kwargs = json.loads(self.env_kwargs)
-        except json.JSONDecodeError:
-            kwargs = None
-        if not isinstance(kwargs, dict):
-            raise ValueError(f"--env-kwargs must be a JSON object, got {self.env_kwargs!r}")
+        kwargs = read_object("--env-kwargs", self.env_kwargs)
         return collm_envs.make(self.env, **{**more, **kwargs})
 
     def named(self) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from baselines.cli.terminal import flags
+from baselines.train.keywords import read_object
 from collm_envs.adapters.framework import load
 
 
@@ -34,12 +34,7 @@ class Serve:
 def main(args: Sequence[str]) -> int:
     """Serve until interrupted."""
     asked = flags(Serve, args, "collm serve")
-    try:
-        kwargs = json.loads(asked.env_kwargs)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"--env-kwargs must be a JSON object, got {asked.env_kwargs!r} ({error})") from None
-    if not isinstance(kwargs, dict):
-        raise ValueError(f"--env-kwargs must be a JSON object, got {asked.env_kwargs!r}")
+    kwargs = read_object("--env-kwargs", asked.env_kwargs)
     from collm_envs.adapters.openenv import app
 
     application = app(asked.env, seat=asked.seat, partners=asked.partners, **kwargs)

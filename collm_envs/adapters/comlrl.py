@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from collm_envs.adapters.framework import load
+from collm_envs.adapters.partners import refuse_turns
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
 
@@ -53,6 +54,7 @@ def plug(id: str, **make_kwargs: Any) -> Plug:
     load("comlrl", VERSION)
     datasets = load("datasets", "3")
     env = make(id, **{"self_contained": True, **make_kwargs})
+    refuse_turns(env)
     if env.task.max_turns > 1 and env.max_cycles != 1:
         warnings.warn(
             f"{id}: CoMLRL's default early_termination_threshold=-0.2 ends an episode after any turn whose "

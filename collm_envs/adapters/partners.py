@@ -12,6 +12,7 @@ from collm_envs.policies.own import Own
 from collm_envs.policies.seat import Policy
 from collm_envs.policies.specs import parse, take_seat
 from collm_envs.registry import make
+from collm_envs.task import takes_turns, writers
 
 Partner = str | Policy | Callable[[str], str]
 """a description as in `collm_envs.policies`, a policy, or a function from an observation to a text"""
@@ -70,16 +71,28 @@ def _policy(env: TextEnv, partner: Any) -> Policy:
 
 
 def partner_texts(env: TextEnv, policies: Mapping[str, Policy]) -> dict[str, str]:
-    """{agent: text} of one turn of the running episode, each policy asked once for all of its agents.
+    """{agent: text} of one turn of the running episode; each policy is asked once, for its agents that write.
 
-    Raises RuntimeError where a policy has no text; the episode can go on.
+    An agent that does not write now has the empty text.  Raises RuntimeError where a policy has no text; the
+    episode can go on.
     """
-    texts: dict[str, str] = {}
+    texts = dict.fromkeys(policies, "")
+    writing = writers(env.task, env.snapshot)
     for policy in {id(policy): policy for policy in policies.values()}.values():
-        agents = [agent for agent in policies if policies[agent] is policy]
+        agents = [agent for agent in writing if policies.get(agent) is policy]
+        if not agents:
+            continue
         replies = policy.act([take_seat(env, agent, policy) for agent in agents])
         for agent, reply in zip(agents, replies, strict=True):
             if reply.error:
                 raise RuntimeError(f"{env.spec.id}: no text from the partner {agent}: {reply.error}")
             texts[agent] = reply.text
     return texts
+
+
+def refuse_turns(env: TextEnv) -> None:
+    """Raise ValueError where agents write one after the other: the caller asks all at once."""
+    if takes_turns(env.task):
+        raise ValueError(
+            f"{env.spec.id}: agents take turns (order='sequential'), which this adapter cannot play"
+        )

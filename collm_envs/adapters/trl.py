@@ -25,7 +25,7 @@ from typing import Any
 
 from collm_envs.adapters.framework import load
 from collm_envs.adapters.gymnasium import SeatEnv
-from collm_envs.adapters.partners import Partners
+from collm_envs.adapters.partners import Partners, refuse_turns
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
 from collm_envs.vector import VecEnv
@@ -91,6 +91,7 @@ def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Calla
     load("trl", VERSION)
     datasets = load("datasets", "3")
     env = make(id, **make_kwargs)
+    refuse_turns(env)
     rows = []
     for seed, item in enumerate(env.items("train")):
         observations, _ = env.reset(seed=seed, options={"item": item.id, "split": "train"})

@@ -1,11 +1,11 @@
 """A verifiers (v1) environment in which every agent is a seat of its own; all seats answer at once.
 
-    # strbuild_v1.py, an installed module: both classes in __all__ make it a taskset package
+    # strbuild_verifiers.py, an installed module: both classes in __all__ make it a taskset package
     StrBuildEnv = environment("StrBuild-v0")
     StrBuildTasks = taskset("StrBuild-v0")
     __all__ = ["StrBuildEnv", "StrBuildTasks"]
 
-    vf-eval strbuild_v1 -n 20 -m MODEL            # --env.agent_1.model another
+    vf-eval strbuild_verifiers -n 20 -m MODEL            # --env.agent_1.model another
 
 A task is an item with its index as the seed.  The team's return is the reward on every seat's trace, and the
 metrics of the last turn are metrics there.  Seats run in the `null` harness as subprocesses of this machine
@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from collm_envs.adapters.framework import load
+from collm_envs.adapters.partners import refuse_turns
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
 
@@ -32,7 +33,9 @@ def environment(id: str, **make_kwargs: Any) -> Any:
     """
     vf = load("verifiers.v1", VERSION, "verifiers")
     create_model = load("pydantic", "2").create_model
-    agents = make(id, **make_kwargs).possible_agents
+    env = make(id, **make_kwargs)
+    refuse_turns(env)
+    agents = env.possible_agents
     seat = {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}}
     fields: dict[str, Any] = {agent: (vf.AgentConfig, vf.AgentConfig(**seat)) for agent in agents}
     fields["max_concurrent_agents"] = (int | None, None)

@@ -20,6 +20,7 @@ from collm_envs.task import (
     Score,
     Task,
     in_parallel,
+    most_chars,
     silence,
     takes_turns,
     writers,
@@ -85,8 +86,8 @@ class Talk:
         return state.spoken < self.rounds
 
     def most_chars(self, state: State) -> int | None:
-        """Of a message; a turn of the task has no limit of this kind."""
-        return self.message_chars if self.speaking(state) else None
+        """The limit of a message, or the task's own at its turns."""
+        return self.message_chars if self.speaking(state) else most_chars(self.task, state.inner)
 
     def default_text(self, state: State, agent: str) -> str:
         """Silence: no message, or what the task calls silence."""

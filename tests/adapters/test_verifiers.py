@@ -99,10 +99,10 @@ def test_a_seat_without_a_text_fails_the_episode_with_the_reason(package, monkey
 
 
 def test_the_example_package_exports_what_verifiers_looks_for(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples/strbuild_v1"))
-    assert taskset_class("strbuild_v1").__name__ == "CollmTaskset"
-    config = resolve_env_config({"taskset": {"id": "strbuild_v1"}})
-    assert environment_class("strbuild_v1").__name__ == "CollmEnv"
+    monkeypatch.syspath_prepend(str(ROOT / "examples/strbuild_verifiers"))
+    assert taskset_class("strbuild_verifiers").__name__ == "CollmTaskset"
+    config = resolve_env_config({"taskset": {"id": "strbuild_verifiers"}})
+    assert environment_class("strbuild_verifiers").__name__ == "CollmEnv"
     assert config.max_concurrent_agents is None
     assert config.agent_1.harness.id == "null"
 

@@ -213,3 +213,19 @@ def test_the_influence_of_messages_is_measured_for_scripted_players_alone():
     chatty = dict.fromkeys(env.possible_agents, Chatty())
     assert "influence" not in measures(evaluate(env, chatty, jobs(env, episodes=1)).records[0])
     assert Scripted("expert").name in env.task.players
+
+
+def test_partners_are_asked_only_when_they_write():
+    from collm_envs.adapters.partners import partner_texts, refuse_turns
+    from collm_envs.policies.own import Own
+
+    env = collm_envs.make("TLDR-v0", order="sequential")
+    env.reset(seed=0)
+    read = []
+    partner = Own("partner", lambda observation: read.append(observation) or "words", "")
+    assert partner_texts(env, {"agent_1": partner}) == {"agent_1": ""}
+    assert read == []
+    env.step({"agent_0": "words", "agent_1": ""})
+    assert partner_texts(env, {"agent_1": partner}) == {"agent_1": "words"}
+    with pytest.raises(ValueError, match="agents take turns"):
+        refuse_turns(env)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from folders import ROOT
+from folders import ROOT, SUPPORT
 from sandbox_corpus.host import descendants
 
 from collm_envs.sandbox import InfraError, Sandbox
@@ -179,7 +179,7 @@ def trainer_text(body: str) -> str:
     """A trainer's program, with `sandbox`, GOOD and ENDLESS at hand."""
     return f"""
 import os, sys, threading, time
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+sys.path[:0] = [{str(ROOT)!r}, {str(SUPPORT)!r}]
 from collm_envs.sandbox import Sandbox
 GOOD, ENDLESS = {GOOD!r}, {ENDLESS!r}
 sandbox = Sandbox(workers=2)

@@ -1,7 +1,7 @@
 """StrBuild as a taskset of verifiers.
 
-pip install -e examples/strbuild_v1
-vf-eval strbuild_v1 -n 20 -m MODEL
+pip install -e examples/strbuild_verifiers
+vf-eval strbuild_verifiers -n 20 -m MODEL
 """
 
 from collm_envs.adapters.verifiers import environment, taskset
