@@ -220,8 +220,9 @@ def test_nothing_outlives_a_trainer_that_is_killed(body):
         mine, others, until = [], [], time.monotonic() + LONG_S
         while len(mine) < 3 and time.monotonic() < until:  # zygotes and endless programs
             time.sleep(0.3)
-            others = descendants(copy) if copy else []
-            mine = [pid for pid, _ in descendants(trainer.pid) if pid != copy and pid not in dict(others)]
+            everybody = descendants(trainer.pid)
+            others = descendants(copy) if copy else []  # after: what the copy has just started is not ours
+            mine = [pid for pid, _ in everybody if pid != copy and pid not in dict(others)]
         assert len(mine) >= 3
         trainer.kill()
         trainer.wait()
