@@ -208,7 +208,7 @@ def test_after_any_number_of_exchanges_log_lines_follow_the_weights():
             (1.0, 0.0) if k % 2 == 0 else (0.0, 1.0)
         )
         assert metrics["return"] == 1.5
-    assert [optimizer.taken for optimizer in team.optimizers().values()] == [6, 6]
+    assert [policy.optimizer.taken for policy in team.policies.values()] == [6, 6]
 
 
 def test_the_weight_of_the_kl_adapts_by_model_and_keeps_its_course_through_exchanges():

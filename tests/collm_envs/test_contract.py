@@ -26,7 +26,8 @@ with warnings.catch_warnings():
         seed_test,
     )
 
-IDS = [id for id in collm_envs.registry if id != "Adding-v0"] + ["Adding-v0"]
+OURS = [id for id, spec in collm_envs.registry.items() if spec.entry_point.startswith("collm_envs.")]
+IDS = [*OURS, "Adding-v0"]
 TEXT_IS_NO_ARRAY = (
     "Observation is not a NumPy array",
     "Observation space for each agent probably should be",

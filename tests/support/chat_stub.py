@@ -63,18 +63,21 @@ class Handler(BaseHTTPRequestHandler):
             stub.paths.append(self.path)
             stub.under_way += 1
             stub.most_under_way = max(stub.most_under_way, stub.under_way)
+        ended = False
         try:
             name, _, rest = stub.plan(body, seen).partition(":")
             if name == "good":
                 time.sleep(float(rest or 0))
                 with stub.lock:
                     stub.paid[raw] += 1
+                    stub.under_way -= 1  # before the caller has the answer, and may call again
+                    ended = True
                 self.send(200, stub.answer(body))
             else:
                 BEHAVIOURS[name](self, body, rest)
         finally:
             with stub.lock:
-                stub.under_way -= 1
+                stub.under_way -= not ended
 
     def send(self, status: int, text: str, **headers: str) -> None:
         data = text.encode()
