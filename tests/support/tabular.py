@@ -162,14 +162,12 @@ class SGD:
 
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float):
         self.parameters, self.lr = list(parameters), lr
-        self.taken = 0
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
             parameter.grad = None
 
     def step(self) -> float:
-        self.taken += 1
         norm = 0.0
         with torch.no_grad():
             for parameter in self.parameters:
