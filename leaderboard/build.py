@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from collm_envs.pages.episodes import ListColumn, sortable
-from collm_envs.pages.markup import aligned, document, escape, number
+from collm_envs.pages.episodes import ListColumn, numbers_column, sortable, words_column
+from collm_envs.pages.markup import document, escape, number
 from collm_envs.pages.report import prose
 from collm_envs.policies.seat import TOKENS
 from leaderboard import history
@@ -86,21 +86,21 @@ def _columns(rows: Sequence[BoardRow], metrics: Sequence[str]) -> list[ListColum
     links = [f'<a href="{escape(row.entry.id)}/index.html">{escape(row.entry.name)}</a>' for row in rows]
     return [
         ListColumn("entry", [(link, row.entry.name) for link, row in zip(links, rows, strict=True)]),
-        _numbers("score", [None if score is None else score["mean"] for score in scores]),
+        numbers_column("score", [None if score is None else score["mean"] for score in scores]),
         ListColumn("95 % interval", [_between(score) for score in scores]),
-        _words("over", [over(row.entry) for row in rows]),
-        _numbers("IQM", [None if score is None else score["iqm"] for score in scores]),
-        *(_numbers(name, [_measure(row, name) for row in rows]) for name in metrics),
-        _words("status", [row.status for row in rows]),
-        _words("kind", [row.entry.kind for row in rows]),
-        _words("agents", [str(row.entry.agents) for row in rows]),
-        _words("method", [row.entry.method for row in rows]),
+        words_column("over", [over(row.entry) for row in rows]),
+        numbers_column("IQM", [None if score is None else score["iqm"] for score in scores]),
+        *(numbers_column(name, [_measure(row, name) for row in rows]) for name in metrics),
+        words_column("status", [row.status for row in rows]),
+        words_column("kind", [row.entry.kind for row in rows]),
+        words_column("agents", [str(row.entry.agents) for row in rows]),
+        words_column("method", [row.entry.method for row in rows]),
         *(
-            _numbers(name.replace("_", " "), tokens, 0)
+            numbers_column(name.replace("_", " "), tokens, 0)
             for name in TOKENS
             if any(tokens := [_measure(row, name) for row in rows])
         ),
-        _words("models", [", ".join(row.entry.models) or "none" for row in rows]),
+        words_column("models", [", ".join(row.entry.models) or "none" for row in rows]),
     ]
 
 
@@ -121,14 +121,6 @@ def _mean(entry: Entry, name: str) -> float:
     return value
 
 
-def _words(name: str, values: Sequence[str]) -> ListColumn:
-    return ListColumn(name, [(escape(value), value) for value in values], filtered=True)
-
-
-def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> ListColumn:
-    return ListColumn(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
-
-
 def _reported(env: str) -> str:
     shown = [
         k for k in range(len(METHODS)) if any(reported.values[k] is not None for reported in REPORTED[env])
@@ -137,7 +129,7 @@ def _reported(env: str) -> str:
         ListColumn("method", [(METHODS[k][1], METHODS[k][1]) for k in shown]),
         ListColumn("agents", [(METHODS[k][0], METHODS[k][0]) for k in shown]),
         *(
-            _numbers(reported.measure, [_share(reported.values[k]) for k in shown])
+            numbers_column(reported.measure, [_share(reported.values[k]) for k in shown])
             for reported in REPORTED[env]
         ),
         ListColumn("status", [("reported by the paper", "reported by the paper")] * len(shown)),

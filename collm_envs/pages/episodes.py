@@ -101,17 +101,23 @@ def _columns(records: Sequence[Row], hrefs: Sequence[str]) -> list[ListColumn]:
     policies = [_policies(record) for record in records]
     return [
         ListColumn("item", [(html, record["item"]) for html, record in zip(items, records, strict=True)]),
-        *(_words(name, [r[key] for r in records]) for name, key in _TOLD_APART if _several(records, key)),
-        _numbers("seed", [record["seed"] for record in records]),
-        _numbers("turns", [len(episode_rewards) for episode_rewards in rewards]),
+        *(
+            words_column(name, [r[key] for r in records])
+            for name, key in _TOLD_APART
+            if _several(records, key)
+        ),
+        numbers_column("seed", [record["seed"] for record in records]),
+        numbers_column("turns", [len(episode_rewards) for episode_rewards in rewards]),
         ListColumn("reward by turn", _sparks(records, rewards)),
-        _numbers("score", [score_of(record["turns"]) if record["turns"] else None for record in records]),
-        _numbers("return", [sum(episode_rewards) for episode_rewards in rewards]),
-        *(_numbers(name.replace("_", " "), [end.get(name) for end in ends]) for name in names),
-        _numbers("rejected", rejected),
-        _numbers("seconds", [record["seconds"] for record in records], 1),
-        *([_words("policies", policies)] if len(set(policies)) > 1 else []),
-        _numbers("no.", range(1, len(records) + 1)),
+        numbers_column(
+            "score", [score_of(record["turns"]) if record["turns"] else None for record in records]
+        ),
+        numbers_column("return", [sum(episode_rewards) for episode_rewards in rewards]),
+        *(numbers_column(name.replace("_", " "), [end.get(name) for end in ends]) for name in names),
+        numbers_column("rejected", rejected),
+        numbers_column("seconds", [record["seconds"] for record in records], 1),
+        *([words_column("policies", policies)] if len(set(policies)) > 1 else []),
+        numbers_column("no.", range(1, len(records) + 1)),
     ]
 
 
@@ -123,11 +129,13 @@ def _several(records: Sequence[Row], key: str) -> bool:
     return len({record[key] for record in records}) > 1
 
 
-def _words(name: str, values: Sequence[str]) -> ListColumn:
+def words_column(name: str, values: Sequence[str]) -> ListColumn:
+    """A column of words, with a menu to filter by."""
     return ListColumn(name, [(escape(value), value) for value in values], filtered=True)
 
 
-def _numbers(name: str, values: Sequence[float | None], digits: int = 3) -> ListColumn:
+def numbers_column(name: str, values: Sequence[float | None], digits: int = 3) -> ListColumn:
+    """A column of numbers, aligned at the point; None is an empty cell."""
     return ListColumn(name, list(zip(aligned(values, digits), values, strict=True)), numeric=True)
 
 
