@@ -26,7 +26,6 @@ VDN can: it sets the pace at which each agent learns.  With uniform weights it i
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +44,7 @@ from baselines.games.memory import Episode, EpisodeBatch, Experience
 from baselines.games.mixers import QLLM, make_mixer
 from baselines.lm import threads
 from baselines.runs.folder import going_on
+from collm_envs.files import drafted
 
 AGENTS = "agents.pt"
 """file in a run's folder with what is executed: the weights of `baselines.games.agents.RecurrentQ`"""
@@ -327,8 +327,6 @@ def measure(config: Config, games: Sequence[Game], learner: Learner) -> dict[str
 
 def save(learner: Learner, out: Path) -> list[str]:
     """Write the agents' weights into a run's folder, whole or not at all; returns the file's name."""
-    draft = out / f".{AGENTS}"
-    with going_on(out, "the trained agents"):
+    with going_on(out, "the trained agents"), drafted(out / AGENTS) as draft:
         torch.save(learner.agents.state_dict(), draft)
-        os.replace(draft, out / AGENTS)
     return [AGENTS]
