@@ -21,7 +21,7 @@ from baselines.formulas.losses import Objective
 from baselines.lm import learning, saving
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
-from baselines.lm.engines import LlamaEngine, engine_for
+from baselines.lm.engines import Engine, engine_for
 from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Beside, Lesson, Scores
 from baselines.lm.optimizer import Optimizer
@@ -50,7 +50,8 @@ class Context:
 class LM:
     """One causal language model with its tokenizer, the distribution it writes by, and its optimizer.
 
-    `adapter` names the LoRA adapter to use where several policies share one base model; None otherwise.
+    `adapter` names the LoRA adapter to use where several policies share one base model, and `engine` is then
+    that of the base; None otherwise.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class LM:
         context: Context,
         *,
         adapter: str | None = None,
+        engine: Engine | None = None,
         micro_batch_tokens: int = 1024,
         autocast: torch.dtype | None = None,
     ):
@@ -82,7 +84,9 @@ class LM:
                 f"{name}: max_new_tokens={sampling.max_new_tokens} leaves no room to read: the model reads "
                 f"{self.reach.tokens} tokens ({self.reach.setting})"
             )
-        self.engine = engine_for(self.causal)
+        if adapter is not None:
+            self.model.set_adapter(adapter)
+        self.engine = engine or engine_for(self.causal, adapter)
         self.optimizer: Optimizer | None = None
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
@@ -131,15 +135,15 @@ class LM:
         return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
 
     def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
-        if isinstance(self.engine, LlamaEngine):
-            with torch.no_grad():
-                self.engine.refresh()
+        self.engine.refresh(self.adapter)
         unread = [[i for segment in head.chain() for i in segment.ids] if head else [] for head in heads]
         memory = Memory.empty(len(heads), self.engine.layers, self.device)
         return Conversations(self, dice, [*heads], unread, memory)
 
     def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
         """`objective.epochs` optimizer steps on a lesson (lm/learning.py).   -> numbers to log"""
+        if self.adapter is None:
+            self.engine.release()
         return learning.learn(self, lesson, objective, beside)
 
     def save_pretrained(self, folder: Path) -> None:
