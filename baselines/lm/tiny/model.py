@@ -25,12 +25,13 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3
 from baselines.cli.progress import Progress
 from baselines.lm import threads
 from baselines.lm.history import Message, Move
-from baselines.lm.optimizer import learning_rate
+from baselines.lm.learning import learning_rate
 from baselines.lm.policy import LM, Context, History
 from baselines.lm.sampling import Sampling
 from baselines.lm.template import Renderer
 from baselines.lm.tiny.tokenizer import FILE, load_tokenizer
 from collm_envs import Task, TextEnv, make
+from collm_envs.files import drafted
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 3
@@ -147,12 +148,11 @@ def _warm_start_in(
             )
         except KeyboardInterrupt:
             at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
-            taken, id = max(progress.done, at), env.spec.id
-            kept_of = (
-                f"the first {at} are kept: the same command goes on from there" if at else "none is kept yet"
-            )
-            message = f"stopped in the warm start of {id} after {taken} of {steps} steps; {kept_of}"
-            raise KeyboardInterrupt(message) from None
+            stopped = f"the warm start of {env.spec.id} after {max(progress.done, at)} of {steps} steps"
+            next_time = f"the first {at} are kept: the same command goes on from there"
+            raise KeyboardInterrupt(
+                f"stopped in {stopped}; {next_time if at else 'none is kept yet'}"
+            ) from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
 
@@ -223,9 +223,8 @@ def _save_steps(
     file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random, losses: list[float]
 ) -> None:
     state = {"model": model.state_dict(), "adam": adam.state_dict(), "rng": rng.getstate(), "losses": losses}
-    draft = file.with_name(f"{file.name}.{os.getpid()}")  # another first run may be at the same steps
-    torch.save(state, draft)
-    os.replace(draft, file)
+    with drafted(file) as draft:  # another first run may be at the same steps
+        torch.save(state, draft)
 
 
 def _load_steps(file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random) -> list[float]:
