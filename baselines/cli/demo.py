@@ -27,7 +27,8 @@ from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.pages.episode import page
 from collm_envs.pages.report import Curve, chart, code, episode, prose, report, section, table
-from collm_envs.record import Record, reward_range, scenes
+from collm_envs.record import Record
+from collm_envs.replay import reward_range, scenes
 
 OUT = Path("runs/demo")
 WORDS = ENVS["StrBuild-v0"].env_kwargs

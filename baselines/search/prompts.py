@@ -114,8 +114,7 @@ def page(env: TextEnv) -> str:
     for block in catalogue.blocks(env.spec.id):
         heading = block.heading or heading
         if heading not in LEFT_OUT:
-            code = block.kind == "code"
-            body = indent(block.body, "    ", lambda line: True) if code else block.body
+            body = indent(block.body, "    " * (block.kind == "code"), lambda line: True)
             parts.append(f"**{block.heading}.** {body}" if block.heading else body)
     facts = [f"{name}: {value}" for name, value in catalogue.facts(env) if name in FACTS]
     if env.spec.kwargs:

@@ -174,12 +174,9 @@ class Sandbox:
         """`grade(**program)` of each program, `workers` at a time; results in the order of `programs`."""
         executor = ThreadPoolExecutor(min(self.workers, max(len(programs), 1)))
         try:
-            results = list(executor.map(lambda program: self.grade(**program), programs))
-        except BaseException:  # Ctrl-C above all: what has begun ends by itself, the caller does not wait
+            return list(executor.map(lambda program: self.grade(**program), programs))
+        finally:  # after Ctrl-C above all: what has begun ends by itself, the caller does not wait
             executor.shutdown(wait=False, cancel_futures=True)
-            raise
-        executor.shutdown()
-        return results
 
     def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
         """The value of `function(*arguments)`, run in a throw-away process: for trusted code on hostile data.
@@ -188,9 +185,8 @@ class Sandbox:
         most 1 MiB.  Raises CallFailed if the call returns no such value.
         """
         trusted = Program(_text("program", program), _text("function", function))
-        outcome, returned = self._with_slot(
-            lambda slot: grading.values(slot, trusted, [arguments], _seconds(timeout_s))
-        )
+        cpu_s = _seconds(timeout_s)
+        outcome, returned = self._with_slot(lambda slot: grading.values(slot, trusted, [arguments], cpu_s))
         verdict, message = outcome.verdicts[0]
         if verdict != "ok":
             error_text = f"{outcome.error.kind}: {outcome.error.message}" if outcome.error else message

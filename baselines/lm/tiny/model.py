@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_model
 from torch import nn
+from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from baselines.cli.progress import Progress
@@ -96,9 +96,8 @@ def folder(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(
-            f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
-        ) from error
+        why = f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
+        raise ValueError(why) from error
     model, tokenizer = fresh(seed)
     shipped = weights_file(env_made.spec.id, name)
     if shipped.is_file():
@@ -148,28 +147,25 @@ def _warm_start_in(
             )
         except KeyboardInterrupt:
             at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
-            stopped = f"the warm start of {env.spec.id} after {max(progress.done, at)} of {steps} steps"
-            next_time = f"the first {at} are kept: the same command goes on from there"
-            raise KeyboardInterrupt(
-                f"stopped in {stopped}; {next_time if at else 'none is kept yet'}"
-            ) from None
+            goes_on = f"the first {at} are kept: the same command goes on from there" * bool(at)
+            done = f"after {max(progress.done, at)} of {steps} steps; {goes_on or 'none is kept yet'}"
+            raise KeyboardInterrupt(f"stopped in the warm start of {env.spec.id} {done}") from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
 
 
 def _publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    """Save both as the folder `target` atomically."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as draft:
+    """Save both as the folder `target` atomically; another first run may be making the same folder."""
+    draft = target.with_name(f".draft.{os.getpid()}.{target.name}")
+    try:
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
-        part = Path(f"{draft}.part")  # unique: another first run may be making the same folder
-        shutil.copytree(draft, part)
-        try:
-            os.rename(part, target)
-        except OSError:
-            if not target.is_dir():
-                raise
-            shutil.rmtree(part)
+        os.rename(draft, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def warm_start(
@@ -219,15 +215,13 @@ def warm_start(
     return out
 
 
-def _save_steps(
-    file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random, losses: list[float]
-) -> None:
+def _save_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random, losses: list[float]) -> None:
     state = {"model": model.state_dict(), "adam": adam.state_dict(), "rng": rng.getstate(), "losses": losses}
     with drafted(file) as draft:  # another first run may be at the same steps
         torch.save(state, draft)
 
 
-def _load_steps(file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random) -> list[float]:
+def _load_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random) -> list[float]:
     """Set everything back to where `_save_steps` was called; returns the losses until then."""
     state = torch.load(file, weights_only=True)
     model.load_state_dict(state["model"])
@@ -241,8 +235,7 @@ def noisy_moves(task: Task, renderer: Renderer, history: History, rng: Random) -
     items = task.items("train")
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
     heads: dict[str, Move] = {}
-    moves = []
-    turn = 0
+    moves, turn = [], 0
     while True:
         turn = turn + 1 if history == "full" else 1
         texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}
