@@ -32,6 +32,4 @@ def models(args: Sequence[str]) -> None:
         rows.append((name, model.parameters, model.disk, model.licence, model.hub, there))
     out = console()
     show(out, columns, rows)
-    note(
-        out, "also: a save_pretrained folder, FILE.gguf, any name on the hub; hf:NAME in collm eval"
-    )
+    note(out, "also: a save_pretrained folder, FILE.gguf, any name on the hub; hf:NAME in collm eval")

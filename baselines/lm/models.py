@@ -166,9 +166,12 @@ def _convert(file: Path, target: Path, name: str) -> None:
     """Read a GGUF file with transformers and save it as the folder `target`, dequantised to float32."""
     with _readable(name):
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        quantised: Any = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, dtype=torch.float32
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, dtype=torch.float32, output_loading_info=True
         )
+        quantised, report = loaded
+        if missing := sorted(report["missing_keys"]):  # they would be random
+            raise ValueError(f"it gives no values for {len(missing)} tensors, e.g. {missing[0]}")
         config = quantised.config
         if "quantization_config" in vars(config):
             del config.quantization_config
@@ -187,7 +190,11 @@ def _readable(name: str) -> Iterator[None]:
         raise ValueError(
             f"model {name!r}: GGUF files need the package gguf: pip install 'collm[baselines]'"
         ) from error
-    except Exception as error:  # the readers raise whatever a damaged or unknown file leads them to
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except (
+        BaseException
+    ) as error:  # whatever a damaged file leads readers to; tokenizers panics beside Exception
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise ValueError(
             f"model {name!r}: transformers cannot read this GGUF file: {lines[0][:300]}"
