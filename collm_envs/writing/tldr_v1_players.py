@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
-from collm_envs.task import Heard, Player, Voice
+from collm_envs.task import NOTHING, Heard, Player, Voice, silent
 from collm_envs.writing.facts import stem, stemmed
 from collm_envs.writing.fluency import body, sentences, words
 from collm_envs.writing.players import PLAIN
 from collm_envs.writing.score import DELIMITER
 
-NOTHING = Heard()
 _GROUPS = re.compile(r"\b(\d{1,2})\.(\d{1,2})\b")
 BRIEF_WORDS = 35
 
@@ -33,9 +33,8 @@ def expert(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHIN
     return _write(task, state, k, whole)
 
 
-def mute(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
-    """The expert without a word, said or heard."""
-    return "" if heard.speaking else expert(task, state, agent, rng)
+mute = partial(silent, expert)
+"""The expert without a word, said or heard."""
 
 
 def solo(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:

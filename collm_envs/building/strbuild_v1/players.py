@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any
 
-from collm_envs.building.stacks import own_blocks
 from collm_envs.building.strbuild.prompts import MARKS
 from collm_envs.building.strbuild.words import FONT, HEIGHT, LETTERS, WIDTH
 from collm_envs.building.strbuild_v1.score import EXTRA
 from collm_envs.building.strbuild_v1.words import SEEN, SIGN_CELLS, SPACING, Pattern, patterns_of
-from collm_envs.task import Cell, Heard, Player, Voice
+from collm_envs.task import NOTHING, Cell, Heard, Player, Voice, silent
 
-NOTHING = Heard()
 _LETTER = re.compile(r"\b(\d+)=([A-Z]\b|[#.]{5}(?:/[#.]{5}){4})")
 _NAMES = {pattern: letter for letter, pattern in FONT.items()}
 
@@ -28,9 +26,8 @@ def expert(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHIN
     return _build(task, state, k, {**_told(heard), **_seen(task, state, k)})
 
 
-def mute(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
-    """The expert without a word, said or heard."""
-    return "" if heard.speaking else expert(task, state, agent, rng)
+mute = partial(silent, expert)
+"""The expert without a word, said or heard."""
 
 
 def solo(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
@@ -160,7 +157,7 @@ def _anywhere(state: Any, rng: Random) -> Cell:
 
 def _write(task: Any, state: Any, k: int, wanted: Mapping[Cell, str]) -> str:
     """What turns the agent's own blocks into these, as this task's prompts ask for it."""
-    own = own_blocks(state.stacks, k)
+    own = state.own[k]
     changes = {cell: "air" for cell in own if cell not in wanted}
     changes |= {cell: block for cell, block in wanted.items() if own.get(cell) != block}
     if task.prompts == "full":

@@ -140,13 +140,27 @@ def invented(item, rng, n):
     return "".join(piece + rng.choice((". ", " ", ", ", " and ", "\n")) for piece in pieces)
 
 
-@settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 10**9), first=st.integers(1, 4), later=st.integers(2, 9))
-def test_no_invented_cheat_comes_near_the_references(seed, first, later):
+CHEATS = {"seed": st.integers(0, 10**9), "first": st.integers(1, 4), "later": st.integers(2, 9)}
+
+
+def check_invented_cheat(seed, first, later):
     rng = Random(seed)
     item = rng.choice(ITEMS)
     got = score(item, invented(item, rng, first), invented(item, rng, later))
     assert got.reward <= REFERENCE - 0.3
+
+
+@settings(max_examples=150, deadline=None)
+@given(**CHEATS)
+def test_no_invented_cheat_comes_near_the_references(seed, first, later):
+    check_invented_cheat(seed, first, later)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(**CHEATS)
+def test_none_of_ten_thousand_invented_cheats_comes_near_the_references(seed, first, later):
+    check_invented_cheat(seed, first, later)
 
 
 def test_a_split_view_deals_the_sentences_out():
