@@ -1,4 +1,4 @@
-"""What the building tasks with a difficulty of 1 to 6 take alike: difficulty, slack of the stock, builders."""
+"""What building tasks of difficulty 1 to 6 take alike: difficulty, slack of the stock, number of builders."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ def body(prompt: str) -> str:
     return _CUE.sub("", prompt)
 
 
-def ramp(x: float, zero: float, one: float) -> float:
+def ramp(x: float, zero: float, full: float) -> float:
     """0 up to `zero`, 1 from `one`, a straight line between; either may be the larger."""
-    return max(0.0, min(1.0, (x - zero) / (one - zero)))
+    return max(0.0, min(1.0, (x - zero) / (full - zero)))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -108,8 +108,8 @@ def bits(run: Classes) -> float:
     table = counts()
     p = 1 / len(table[0][0])
     for n, (runs, contexts) in enumerate(table):
-        some = run[2 - n :]
-        p = (runs[some] + DISCOUNT * p) / (contexts[some[:-1]] + DISCOUNT)
+        tail = run[2 - n :]
+        p = (runs[tail] + DISCOUNT * p) / (contexts[tail[:-1]] + DISCOUNT)
     return -log2(p)
 
 
@@ -135,20 +135,20 @@ def fluency(text: str) -> float:
     different pairs of words    0 at .6 of all pairs, 1 from .8
     bits a word saved           0 at -.5, 1 from 0 (see `saved`; the mean over sentences, by words)
     """
-    found = words(text)
-    n = len(found)
+    tokens = words(text)
+    n = len(tokens)
     if n < FEWEST_WORDS:
         return 0.0
-    plain = [word in FUNCTION_WORDS for word in found]
+    plain = [word in FUNCTION_WORDS for word in tokens]
     share = sum(plain) / n
-    turns = sum(one != other for one, other in pairwise(plain)) / (n - 1)
-    commonest = max(Counter(found).values()) / n if n >= 20 else 0.0
-    pairs = len(set(pairwise(found))) / (n - 1)
+    turns = sum(first != other for first, other in pairwise(plain)) / (n - 1)
+    commonest = max(Counter(tokens).values()) / n if n >= 20 else 0.0
+    pairs = len(set(pairwise(tokens))) / (n - 1)
     gate = ramp(share, 0.22, 0.34) * ramp(share, 0.82, 0.74) * ramp(turns, 0.95, 0.8)
     gate *= ramp(commonest, 0.2, 0.14) * ramp(pairs, 0.6, 0.8)
     if not gate:
         return 0.0
-    return gate * ramp(sum(saved(some) * len(some) for some in _worded(text)) / n, -0.5, 0.0)
+    return gate * ramp(sum(saved(sentence) * len(sentence) for sentence in _worded(text)) / n, -0.5, 0.0)
 
 
 def _worded(text: str) -> Iterator[list[str]]:

@@ -26,8 +26,8 @@ def check_facts(value: Any, where: str) -> list[list[list[str]]]:
 
 
 def _is_fact(fact: Any) -> bool:
-    def is_list(some: Any) -> bool:
-        return isinstance(some, Sequence) and not isinstance(some, str) and len(some) > 0
+    def is_list(value: Any) -> bool:
+        return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
 
     if not is_list(fact) or not all(map(is_list, fact)):
         return False
@@ -53,10 +53,10 @@ def read_items(
     items: Any, data: str, hub_revision: str | None, limit: int | None
 ) -> dict[str, tuple[Item, ...]]:
     """The items of each split, all with facts; ValueError for one that has none and no completion either."""
-    found = load(SOURCE, items=items, data=data, hub_revision=hub_revision, limit=limit)
+    items_by_split = load(SOURCE, items=items, data=data, hub_revision=hub_revision, limit=limit)
     if items is None and data == "builtin":
-        found = {split: tuple(map(_with_references, rows)) for split, rows in found.items()}
-    return {split: tuple(map(_with_facts, rows)) for split, rows in found.items()}
+        items_by_split = {split: tuple(map(_with_references, rows)) for split, rows in items_by_split.items()}
+    return {split: tuple(map(_with_facts, rows)) for split, rows in items_by_split.items()}
 
 
 @cache
@@ -85,5 +85,5 @@ def facts_of(completion: str) -> list[list[list[str]]]:
     facts = []
     for sentence in sentences(completion):
         content = [word for word in words(sentence) if word not in FUNCTION_WORDS]
-        facts += [[[one], [other]] for one, other in zip(content[::2], content[1::2], strict=False)]
+        facts += [[[first], [other]] for first, other in zip(content[::2], content[1::2], strict=False)]
     return facts[:MOST_FACTS]

@@ -20,32 +20,38 @@ def summary_score(
     """Reward and metrics of a brief text and one or more detailed ones, the k-th written by `writers[k]`."""
     post = read_post(prompt)
     brief, *later = [read_text(text, post, facts) for text in texts]
-    lengths = [_brief_length(brief.length), *(_detailed_length(one.length, post.length) for one in later)]
-    full = [length * one.gate for length, one in zip(lengths, [brief, *later], strict=True)]
+    lengths = [
+        _brief_length(brief.length),
+        *(_detailed_length(reading.length, post.length) for reading in later),
+    ]
+    full = [length * reading.gate for length, reading in zip(lengths, [brief, *later], strict=True)]
     most = min(CORE, len(facts))
     parts = {
         "brief": min(1.0, sum(brief.hit) / most) * full[0],
         "detailed": fmean(
-            sum(one.hit) / len(facts) * value for one, value in zip(later, full[1:], strict=True)
+            sum(reading.hit) / len(facts) * value for reading, value in zip(later, full[1:], strict=True)
         ),
         "together": fmean(
-            _together(brief, one) * full[0] * value for one, value in zip(later, full[1:], strict=True)
+            _together(brief, reading) * full[0] * value
+            for reading, value in zip(later, full[1:], strict=True)
         ),
     }
     reward = sum(parts.values())
     metrics = {
         "score": reward / 3.0,
-        "contradicted": float(sum(one.wrong for one in [brief, *later])),
+        "contradicted": float(sum(reading.wrong for reading in [brief, *later])),
         **_metrics("brief", [brief]),
         **_metrics("detailed", later),
     }
     accepted: dict[str, list[str]] = {agent: [] for agent in writers}
     rejected: dict[str, list[Rejected]] = {agent: [] for agent in writers}
-    for text, agent, one, value, length in zip(texts, writers, [brief, *later], full, lengths, strict=True):
+    for text, agent, reading, value, length in zip(
+        texts, writers, [brief, *later], full, lengths, strict=True
+    ):
         if value > 0:
             accepted[agent].append(text)
         else:
-            names = {"length": length, **one.gates}
+            names = {"length": length, **reading.gates}
             why = ", ".join(name.replace("_", " ") for name, gate in names.items() if not gate)
             rejected[agent].append(
                 Rejected(text[:SHOWN_CHARS], f"earns nothing: {why or 'too little of all'}")
@@ -74,10 +80,10 @@ def _together(brief: TextReading, detailed: TextReading) -> float:
 
 def _metrics(kind: str, readings: Sequence[TextReading]) -> dict[str, float]:
     """Means over the texts of a kind."""
-    found = {
-        f"{kind}_facts": fmean(sum(one.hit) for one in readings),
-        f"{kind}_words": fmean(one.length for one in readings),
+    means = {
+        f"{kind}_facts": fmean(sum(reading.hit) for reading in readings),
+        f"{kind}_words": fmean(reading.length for reading in readings),
     }
-    return found | {
-        f"{kind}_{name}": fmean(one.gates[name] for one in readings) for name in readings[0].gates
+    return means | {
+        f"{kind}_{name}": fmean(reading.gates[name] for reading in readings) for name in readings[0].gates
     }

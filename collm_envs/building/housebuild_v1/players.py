@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from collm_envs.building.housebuild_v1.houses import KINDS, LETTER_OF, LETTERS
-from collm_envs.building.housebuild_v1.spiders import Spider, known
+from collm_envs.building.housebuild_v1.spiders import Spider, in_sight
 from collm_envs.building.world import AIR
 from collm_envs.task import NOTHING, Cell, Heard, Player, Voice, silent
 
@@ -95,37 +95,37 @@ VOICES: Mapping[str, Voice] = PLAYERS
 
 
 def _watched(task: Any, state: Any, k: int) -> list[Spider]:
-    return known(state.spiders, state.met, state.turn + 1, k)
+    return in_sight(state.spiders, state.met, state.turn + 1, k)
 
 
 def _tell(task: Any, state: Any, k: int, agent: str, heard: Heard) -> str:
     """Spiders first, then the layers it has not told of yet, as far as a message reaches."""
     words = [f"spider {s.turn} {s.x},{s.z} {s.strength}" for s in _watched(task, state, k)]
-    told = "\n".join(said[agent] for said in heard.rounds)
+    already = "\n".join(messages[agent] for messages in heard.rounds)
     for y in sorted(task.seen_layers(state, k)):
         layer = f"y{y} {'/'.join(state.house.layers[y])}"
-        if layer not in told and len("; ".join([*words, layer])) <= _ROOM:
+        if layer not in already and len("; ".join([*words, layer])) <= _ROOM:
             words.append(layer)
     return "; ".join(words)
 
 
 def _told_spiders(task: Any, agent: str, heard: Heard) -> list[Spider]:
     """The spiders others have spoken of, each once."""
-    found = {}
-    for said in heard.rounds:
+    spiders = {}
+    for messages in heard.rounds:
         for name in task.agents:
-            for numbers in _SPIDER.findall(said[name]) if name != agent else ():
+            for numbers in _SPIDER.findall(messages[name]) if name != agent else ():
                 if max(map(len, numbers)) < 6:
                     turn, x, z, strength = map(int, numbers)
-                    found[turn, x, z] = Spider(turn, x, z, strength, task.agents.index(name))
-    return list(found.values())
+                    spiders[turn, x, z] = Spider(turn, x, z, strength, task.agents.index(name))
+    return list(spiders.values())
 
 
 def _cells(task: Any, state: Any, k: int, heard: Heard) -> dict[Cell, str]:
     """The agent's cells of all layers that it sees or was told of, and what belongs there."""
     layers = {y: state.house.layers[y] for y in task.seen_layers(state, k)}
-    for said in heard.rounds:
-        for message in said.values():
+    for messages in heard.rounds:
+        for message in messages.values():
             for number, rows in _LAYER.findall(message):
                 if len(number) < 3 and int(number) < state.house.size[1]:
                     layers.setdefault(int(number), tuple(rows.split("/")))

@@ -32,15 +32,15 @@ def draw(
         (x, z) for x in range(width) for z in range(depth) if x in (0, width - 1) or z in (0, depth - 1)
     ]
     when = sorted(rng.sample(range(2, turns + 1), min(many, turns - 1)))
-    found = []
+    spiders = []
     for turn in when:
         x, z = rng.choice(border)
         strength, watch = rng.randint(1, min(2, builders)), rng.randrange(builders)
-        found.append(Spider(turn, x, z, strength, watch if agents > 1 else 0))
-    return tuple(found)
+        spiders.append(Spider(turn, x, z, strength, watch if agents > 1 else 0))
+    return tuple(spiders)
 
 
-def known(spiders: Sequence[Spider], met: Collection[int], turn: int, agent: int) -> list[Spider]:
+def in_sight(spiders: Sequence[Spider], met: Collection[int], turn: int, agent: int) -> list[Spider]:
     """The spiders an agent reads of before `turn`: those it watches for that are here or come next."""
     return [
         spider

@@ -23,7 +23,7 @@ from collm_envs.building.housebuild_v1.houses import (
 )
 from collm_envs.building.housebuild_v1.players import PLAYERS, VOICES
 from collm_envs.building.housebuild_v1.score import DEATH, LOST, house_score
-from collm_envs.building.housebuild_v1.spiders import after_night, draw, known
+from collm_envs.building.housebuild_v1.spiders import after_night, draw, in_sight
 from collm_envs.building.housebuild_v1.state import State
 from collm_envs.building.seats import Builder
 from collm_envs.building.stacks import carry_out, standing
@@ -191,7 +191,7 @@ class SplitHouseBuild:
                 message = say.terse_turn(state.house, own, turn, state.hp)
             else:
                 message = say.full_turn(state.house, own, turn, self.max_turns, state.hp)
-        spiders = known(state.spiders, state.met, turn, k)
+        spiders = in_sight(state.spiders, state.met, turn, k)
         if spiders:
             message += "\n" + (say.terse_spiders(spiders) if terse else say.full_spiders(spiders, turn))
         if state.turn == 0:

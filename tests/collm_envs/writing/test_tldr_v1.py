@@ -39,10 +39,10 @@ def test_every_reference_hits_the_core_and_all_facts_and_passes_the_gates():
 
 def test_every_post_states_the_facts_that_are_asked_for():
     for item in ITEMS:
-        known = read_post(item.data["prompt"]).stems
-        said = {word for fact in item.data["facts"] for group in fact for word in group}
-        found = [word for word in said if read_post(word.lstrip("!")).stems <= known]
-        assert len(found) >= 0.5 * len(said), item.id
+        stems = read_post(item.data["prompt"]).stems
+        named = {word for fact in item.data["facts"] for group in fact for word in group}
+        stated = [word for word in named if read_post(word.lstrip("!")).stems <= stems]
+        assert len(stated) >= 0.5 * len(named), item.id
 
 
 FIRST = BRIEF.split(". ")[0] + "."
@@ -123,17 +123,17 @@ def invented(item, rng, n):
     pieces = []
     for _ in range(n):
         own, foreign = rng.choice(post), rng.choice(sentences(f"{other['brief']} {other['detailed']}"))
-        some = rng.sample(keys, rng.randint(1, min(8, len(keys))))
+        chosen = rng.sample(keys, rng.randint(1, min(8, len(keys))))
         pieces.append(
             rng.choice(
                 (
                     own,
                     " ".join(word for word in own.split() if rng.random() > 0.25),
                     " ".join(rng.sample(own.split(), len(own.split()))),
-                    " ".join(some),
+                    " ".join(chosen),
                     rng.choice(PHRASES),
                     foreign,
-                    " ".join(f"{rng.choice(sorted(FUNCTION_WORDS))} {key}" for key in some),
+                    " ".join(f"{rng.choice(sorted(FUNCTION_WORDS))} {key}" for key in chosen),
                 )
             )
         )
