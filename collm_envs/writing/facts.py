@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 from collm_envs.writing.fluency import (
     FEWEST_WORDS,
     FUNCTION_WORDS,
+    Words,
     body,
     fluency,
     posts,
     ramp,
     saved,
-    sentences,
+    worded_sentences,
     words,
 )
 
@@ -71,7 +72,8 @@ class TextReading:
     wrong: int
     """facts that a sentence names with a word that must not stand there, and no other sentence gets right"""
     gates: dict[str, float]
-    """grounded, own_words, fluent; each 0 to 1"""
+    """grounded, own_words, fluent; each 0 to 1, the lower of those of the text and of its sentences that hold
+    facts: what stands between them excuses no list of key words, and no copy"""
 
     @property
     def gate(self) -> float:
@@ -120,23 +122,34 @@ def stemmed(facts: tuple[Fact, ...]) -> tuple[tuple[tuple[frozenset[str], ...], 
 
 def read_text(text: str, post: Post, facts: tuple[Fact, ...]) -> TextReading:
     """What a text holds of a post."""
-    tokens = words(text)
-    worded = map(words, sentences(text))
-    usable = [{stem(word) for word in sentence} for sentence in worded if _is_usable(sentence, post)]
-    hit, wrong = [], 0
+    worded = worded_sentences(text)
+    usable = {k: sentence for k, sentence in enumerate(worded) if _is_usable(sentence, post)}
+    stems = {k: {stem(word) for word in sentence} for k, sentence in usable.items()}
+    hit, wrong, holding = [], 0, set[int]()
     for groups, barred in stemmed(facts):
-        naming = [stems for stems in usable if all(not group.isdisjoint(stems) for group in groups)]
-        hit.append(any(barred.isdisjoint(stems) for stems in naming))
-        wrong += bool(naming) and not hit[-1]
-    gates = {
+        naming = [k for k in stems if all(not group.isdisjoint(stems[k]) for group in groups)]
+        right = [k for k in naming if barred.isdisjoint(stems[k])]
+        hit.append(bool(right))
+        wrong += bool(naming) and not right
+        holding.update(right)
+    gates = _gates(worded, post)
+    if 0 < len(holding) < len(worded):
+        own = _gates([worded[k] for k in sorted(holding)], post)
+        gates = {name: min(gate, own[name]) for name, gate in gates.items()}
+    return TextReading(sum(map(len, worded)), tuple(hit), wrong, gates)
+
+
+def _gates(worded: Sequence[Words], post: Post) -> dict[str, float]:
+    """The gates of these sentences."""
+    tokens = list(chain.from_iterable(worded))
+    return {
         "grounded": _grounded(tokens, post),
         "own_words": _own_words(tokens, post),
-        "fluent": fluency(text),
+        "fluent": fluency(worded),
     }
-    return TextReading(len(tokens), tuple(hit), wrong, gates)
 
 
-def _is_usable(sentence: Sequence[str], post: Post) -> bool:
+def _is_usable(sentence: Words, post: Post) -> bool:
     """Whether a sentence may hit facts: not too long, no copy, no list of key words."""
     n, plain = len(sentence), [word in FUNCTION_WORDS for word in sentence]
     longest = max((sum(1 for _ in run) for is_plain, run in groupby(plain) if not is_plain), default=0)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import log2
 
 from collm_envs.datasets import BUILTIN
@@ -37,6 +37,8 @@ _WORD = re.compile(r"[^\W\d_]+|\d[\d,.]*\d|\d")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _CUE = re.compile(r"\s*TL;DR:\s*\Z")
 Classes = tuple[str, ...]
+Words = tuple[str, ...]
+"""of a sentence, lower-case"""
 
 
 def words(text: str) -> list[str]:
@@ -120,22 +122,23 @@ def plain_bits(name: str) -> float:
     return -log2((runs[name,] + 1) / (contexts[()] + len(runs)))
 
 
-def saved(sentence: Sequence[str]) -> float:
+@lru_cache(maxsize=1 << 12)
+def saved(sentence: Words) -> float:
     """Bits a word that the order of the classes saves; the end of a sentence counts as a word."""
     row = classes(sentence)
     ordered = sum(bits(row[k - 2 : k + 1]) for k in range(2, len(row))) / (len(row) - 2)
     return sum(plain_bits(name) for name in row[2:-1]) / len(sentence) - ordered
 
 
-def fluency(text: str) -> float:
-    """0 to 1, the product of what each of these allows:
+def fluency(worded: Sequence[Words]) -> float:
+    """0 to 1 for the words of sentences, the product of what each of these allows:
 
     share of function words     0 at .22, 1 from .34 to .74, 0 at .82
     share of the commonest word 1 up to .14, 0 from .2 (of texts of at least 20 words)
     different pairs of words    0 at .6 of all pairs, 1 from .8
     bits a word saved           0 at -.5, 1 from 0 (see `saved`; the mean over sentences, by words)
     """
-    tokens = words(text)
+    tokens = list(chain.from_iterable(worded))
     n = len(tokens)
     if n < FEWEST_WORDS:
         return 0.0
@@ -148,8 +151,9 @@ def fluency(text: str) -> float:
     gate *= ramp(commonest, 0.2, 0.14) * ramp(pairs, 0.6, 0.8)
     if not gate:
         return 0.0
-    return gate * ramp(sum(saved(sentence) * len(sentence) for sentence in _worded(text)) / n, -0.5, 0.0)
+    return gate * ramp(sum(saved(sentence) * len(sentence) for sentence in worded) / n, -0.5, 0.0)
 
 
-def _worded(text: str) -> Iterator[list[str]]:
-    return (words(sentence) for sentence in sentences(text))
+def worded_sentences(text: str) -> list[Words]:
+    """The words of each sentence."""
+    return [tuple(words(sentence)) for sentence in sentences(text)]

@@ -75,6 +75,7 @@ class FactualTLDR:
                     neighbours that stand there with at most one word between: .85 down to .65
         fluent      shares of function words, commonest word, different pairs; a model of word classes
                     (collm_envs/writing/fluency.py)
+        each the lower of that of the text and that of its sentences that hold facts
 
     Worked example: a post with 6 facts and 200 words.  The brief text (20 words, gates 1) hits 2, the other
     (70 words; own words .5, other gates 1) hits 4, both of the brief one's among them: B = 2/3, D =
@@ -101,7 +102,7 @@ class FactualTLDR:
     **Versions.**  v1: this task.
     """
 
-    revision = 1
+    revision = 2
     players = PLAYERS
     voices = VOICES
     max_turns = 1

@@ -140,6 +140,20 @@ def invented(item, rng, n):
     return "".join(piece + rng.choice((". ", " ", ", ", " and ", "\n")) for piece in pieces)
 
 
+def test_copied_sentences_do_not_excuse_a_list_of_key_words():
+    """Found by ten thousand invented cheats, at 2.69 of 3, when gates read a text as one."""
+    (item,) = (item for item in ITEMS if item.id == "train/93")
+    brief = (
+        "carpet days nine do home hire It's waiting in. and Then you take another day off for the part.\n"
+        "The paint is fine and it rides straight., "
+    )
+    detailed = (
+        "days 23 part have waiting chair off carpet It's taking a day off see a look at the boiler, suck his "
+        "say that it wants a part, and go.\nis 23 and a Do system? you have "
+    )
+    assert score(item, brief, detailed).reward < 1.0
+
+
 CHEATS = {"seed": st.integers(0, 10**9), "first": st.integers(1, 4), "later": st.integers(2, 9)}
 
 
