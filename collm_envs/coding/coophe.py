@@ -72,6 +72,13 @@ class CoopHE:
     asserts that follow, until `max_timeouts` asserts have timed out.
     `Score.verdicts` holds every assert's verdict; "timeout" is the only one a slower machine may change.
 
+    **Keywords.**
+    - `feedback`: what later prompts say: "level", "plain" or "none", see above
+    - `sandbox_slice`: asserts that feedback reports: the first n, the last n for -n, 0 for all
+    - `timeout_s`: CPU seconds of a program for all its asserts
+    - `max_timeouts`: time-outs after which the remaining asserts are not run
+    - `sandbox`: how programs are confined: "auto", "process" or "wasm" (`collm_envs.sandbox`)
+
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
 
     **Data and licence.**  Built in: 96 problems to train on and 32 to evaluate on, ours (MIT), each with a

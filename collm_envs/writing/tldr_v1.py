@@ -128,6 +128,9 @@ class FactualTLDR:
     its own sentences bear out), solo, noisy, random; see `studies/results/v1_players.md`, also for what
     cheats earn (copies, key words, shuffled text, other posts' summaries).
 
+    **Keywords.**
+    - `view`: "all": everybody reads the whole post; "split": sentences are divided among the agents
+
     **End.**  After one turn.  `self_contained` changes nothing.
 
     **Data and licence.**  `data="builtin"`: the 96 + 32 posts of v0 with 5 to 9 facts and two reference
