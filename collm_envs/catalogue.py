@@ -22,6 +22,8 @@ _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 
 
 class Block(NamedTuple):
+    """A paragraph of a docstring, or an indented block."""
+
     kind: Literal["text", "code"]
     heading: str
     """"" if the paragraph has none"""

@@ -34,13 +34,18 @@ METRICS = {
 def build(entries: Path, out: Path) -> list[BoardRow]:
     """Write the site to `out` (created, files replaced) and return its rows, the best first."""
     events = history.read(entries.parent / "history.jsonl")
-    rows = [_row(path, events) for path in find_entries(entries)]
-    rows.sort(key=lambda row: (row.status == "withdrawn", -_mean(row.entry, "score")))
+    rows = read_rows(entries, events)
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.html").write_text(_index(rows), encoding="utf-8")
     for row in rows:
         write_entry(row, events, out / row.entry.list / row.entry.name)
     return rows
+
+
+def read_rows(entries: Path, events: Sequence[history.Event]) -> list[BoardRow]:
+    """The rows of all entries in a folder of lists, the best first and withdrawn ones last."""
+    rows = [_row(path, events) for path in find_entries(entries)]
+    return sorted(rows, key=lambda row: (row.status == "withdrawn", -_mean(row.entry, "score")))
 
 
 def find_entries(entries: Path) -> list[Path]:

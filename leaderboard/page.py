@@ -30,6 +30,8 @@ CAVEAT = (
 
 
 class BoardRow(NamedTuple):
+    """An entry with its status and the note of its last event, and the folder it lies in."""
+
     entry: Entry
     status: str
     note: str

@@ -34,6 +34,7 @@ class Lesson:
     weights: list[float] = field(default_factory=list)
 
     def add(self, move: Move, advantage: float, weight: float) -> None:
+        """One move more."""
         self.moves.append(move)
         self.advantages.append(advantage)
         self.weights.append(weight)
@@ -67,7 +68,9 @@ class Beside(NamedTuple):
 class Stepper(Protocol):
     """What `learn` needs of an optimizer."""
 
-    def zero_grad(self) -> None: ...
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        ...
 
     def step(self) -> float:
         """Apply the gradient accumulated since `zero_grad`; returns its norm before clipping."""
@@ -78,11 +81,20 @@ class Scorer(Protocol):
     """What `learn` needs of a policy, whether its weights are local or remote."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the policy is called in errors."""
+        ...
+
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where tensors of a lesson are made."""
+        ...
+
     @property
-    def optimizer(self) -> Stepper | None: ...
+    def optimizer(self) -> Stepper | None:
+        """None where the policy is not trained."""
+        ...
+
     @property
     def reference(self) -> Scorer | None:
         """The frozen policy of the KL term, or None; the policy itself where its adapter goes off."""

@@ -39,10 +39,12 @@ class Axes:
     ticks: Sequence[float]
 
     def x(self, value: float) -> float:
+        """Where a value of x is drawn."""
         low, high = self.span
         return self.left + (value - low) / (high - low) * (self.right - self.left)
 
     def y(self, value: float) -> float:
+        """Where a value of y is drawn; down is positive."""
         low, high = self.ticks[0], self.ticks[-1]
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
@@ -93,8 +95,14 @@ def curves(
     return f'<svg class="chart" viewBox="0 0 640 326" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) -> str:
-    """One bar per turn: positive parts stacked up from zero, negative ones down, a dot at the reward."""
+def reward_bars(
+    rewards: Sequence[float], parts: Sequence[Mapping[str, float]], bars: Sequence[str] = ()
+) -> str:
+    """One bar per turn: positive parts stacked up from zero, negative ones down, a dot at the reward.
+
+    `bars` are the names of the bars where they are no turns, one each.
+    """
+    bars = bars or [f"{'' if t else 'turn '}{t + 1}" for t in range(len(rewards))]
     names = list(dict.fromkeys(name for turn in parts for name in turn))
     stacked = [sum(v for v in turn.values() if (v > 0) == up) for turn in parts for up in (True, False)]
     ticks = round_ticks([0.0, *stacked, *rewards] if any((*stacked, *rewards)) else [0.0, 1.0], 5)
@@ -111,9 +119,9 @@ def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) 
             f'<circle class="dot" cx="{x:.1f}" cy="{frame.y(reward):.1f}" r="4">'
             f"<title>reward {number(reward)}</title></circle>"
             f'<text x="{x:.1f}" y="{frame.bottom + 20}" text-anchor="middle">'
-            f"{'' if t else 'turn '}{t + 1}</text>"
+            f"{escape(bars[t])}</text>"
         )
-    label = escape("reward by turn: " + ", ".join(map(number, rewards)))
+    label = escape("reward: " + ", ".join(f"{bar} {number(r)}" for bar, r in zip(bars, rewards, strict=True)))
     keys = "".join(
         f'<li><span class="swatch" style="--c:{colour(k)}"></span>{escape(name.replace("_", " "))}</li>'
         for k, name in enumerate(names)
