@@ -194,13 +194,13 @@ class CoopHE:
         """The problem, each agent's part of the program, and the verdict on each test."""
         texts = {"problem": state.problem.prompt}
         if state.verdict is None:
-            return Scene(texts=texts)
+            return Scene(texts=texts, title=state.problem.entry_point)
         for agent, part in zip(self.agents, state.verdict.parts, strict=True):
             if part.name:
                 texts[f"{part.name} ({agent})"] = part.code or state.texts[agent]
         tests = [f"{word:8} {name}" for name, word in state.score.verdicts.items()]
         texts["tests"] = "\n".join([state.verdict.error, *tests]).strip()
-        return Scene(texts=texts)
+        return Scene(texts=texts, title=state.problem.entry_point)
 
     def names(self, problem: Problem) -> tuple[str, ...]:
         """The function each agent writes; "" for those whose texts are not read."""

@@ -147,7 +147,7 @@ def _across(frame: Axes) -> str:
     """A line and a number for every tick of y."""
     return "".join(
         f'<path class="{"axis" if t else "zero"}" d="M{frame.left} {frame.y(t):.1f}H{frame.right}"/>'
-        f'<text x="{frame.left - 8}" y="{frame.y(t) + 4:.1f}" text-anchor="end">{_tick(t)}</text>'
+        f'<text x="{frame.left - 8}" y="{frame.y(t) + 4:.1f}" text-anchor="end">{tick_text(t)}</text>'
         for t in frame.ticks
     )
 
@@ -156,7 +156,7 @@ def _along(frame: Axes) -> str:
     """Numbers under the plot."""
     low, high = frame.span
     return "".join(
-        f'<text x="{frame.x(t):.1f}" y="{frame.bottom + 18}" text-anchor="middle">{_tick(t)}</text>'
+        f'<text x="{frame.x(t):.1f}" y="{frame.bottom + 18}" text-anchor="middle">{tick_text(t)}</text>'
         for t in round_ticks(frame.span, 6)
         if low <= t <= high
     )
@@ -200,7 +200,8 @@ def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Axes) -> str:
     )
 
 
-def _tick(value: float) -> str:
+def tick_text(value: float) -> str:
+    """A number of an axis."""
     return f"{round(value, 10):.10g}".replace("-", "−")
 
 

@@ -15,7 +15,7 @@ from collm_envs.task import Item, Rejected, Scene, Score, agent_names
 from collm_envs.writing.facts import CORE, Fact, TextReading, read_post, read_text
 from collm_envs.writing.fluency import FUNCTION_WORDS, body, ramp, sentences, words
 from collm_envs.writing.score import DELIMITER, SHOWN_CHARS, split_paragraphs
-from collm_envs.writing.state import head, owners
+from collm_envs.writing.state import head, owners, title_of
 from collm_envs.writing.tldr_v1_players import PLAYERS, VOICES
 
 Prompts = Literal["full", "terse"]
@@ -217,7 +217,7 @@ class FactualTLDR:
         titled = {"post": state.item.data["prompt"]}
         for k, (agent, text) in enumerate(zip(owners(self.agents), state.texts, strict=False), start=1):
             titled[f"summary {k}, {agent}"] = text
-        return Scene(texts=titled)
+        return Scene(texts=titled, title=title_of(state.item.data["prompt"]))
 
 
 def summary_score(

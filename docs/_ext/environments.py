@@ -12,7 +12,7 @@ from collm_envs.pages import svg
 from collm_envs.pages.chart import reward_bars
 from collm_envs.record import Record, scenes
 from leaderboard.lists import LISTS
-from leaderboard.page import BoardRow, sampled
+from leaderboard.page import BoardRow
 
 YARDSTICK = "scripted"
 PLAYER = "noisy"
@@ -30,7 +30,7 @@ def page(id: str, rows: Sequence[BoardRow]) -> str:
     """The page of an environment in Markdown; `rows` are those of the whole board."""
     env = collm_envs.make(id)
     own = [row for row in rows if row.entry.env == id and row.status != "withdrawn"]
-    samples = [Sample(row, sampled(row)[0]) for row in own if row.entry.list == id and _is_yardstick(row)]
+    samples = [Sample(row, row.sample[0]) for row in own if row.entry.list == id and _is_yardstick(row)]
     parts = [f"# {id}", *_opening(id), _picture(samples)]
     parts.append(f"```python\nimport collm_envs\n\nenv = collm_envs.make({id!r})\n```")
     parts.append(markdown_table(("", "by default"), [*catalogue.facts(env), *catalogue.spaces(env)]))

@@ -1,7 +1,7 @@
 """Writes the pages made from the code before Sphinx reads its sources, and checks all links at the end.
 
-Written are `environments/`, `algorithms/`, `reference/`, `results/`, `extending.md`, `glossary.md`, `board.md`
-and the style of drawings, and into `_extra/` what is no page of Sphinx: the board and the studies' pages.
+Written are `environments/`, `algorithms/`, `reference/`, `results/`, `extending.md`, `glossary.md`,
+`board.md` and the style of drawings, and into `_extra/` what is no page of Sphinx: board and studies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write(app: Sphinx) -> None:
     (source / "results").mkdir(exist_ok=True)
     for picture in STUDIES.glob("*.png"):
         shutil.copy2(picture, source / "results")
-    rows = build(BOARD, extra / "board")
+    rows = build(BOARD, extra / "board", docs="../")
     ids = list(collm_envs.registry)
     texts = {
         "environments/index.md": environments.overview(),

@@ -1,4 +1,4 @@
-"""The documentation: what is written by hand runs, what is made from the code is whole, links lead somewhere."""
+"""The documentation: pages by hand run, pages from the code are whole, links lead somewhere."""
 
 import re
 import shlex

@@ -237,7 +237,8 @@ class HouseBuild:
         """The world after the last turn and the finished house as its target."""
         site = state.site
         blocks = standing(site.plan, world_of(state)) if state.turn else {}
-        return Scene(size=site.plan.size, blocks=blocks, target=site.target)
+        title = f"a house of {'x'.join(map(str, site.plan.size))}"
+        return Scene(size=site.plan.size, blocks=blocks, target=site.target, title=title)
 
     def _read(self, item: Item) -> Site:
         terse = self.prompts == "terse"

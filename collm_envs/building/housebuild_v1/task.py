@@ -266,7 +266,9 @@ class SplitHouseBuild:
 
     def scene(self, state: State) -> Scene:
         """The site and the house."""
-        return Scene(size=state.house.size, blocks=standing(state.stacks), target=state.house.cells)
+        size = state.house.size
+        title = f"a house of {'x'.join(map(str, size))}"
+        return Scene(size=size, blocks=standing(state.stacks), target=state.house.cells, title=title)
 
     def _build(
         self,

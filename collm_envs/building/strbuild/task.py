@@ -198,6 +198,7 @@ class StrBuild:
             size=(state.word.width, HEIGHT, 1),
             blocks={(x, y, 0): block for (x, y, _), block in state.blocks.items()},
             target={(x, y, 0): "" for x, y, _ in state.word.cells},
+            title=state.word.text,
         )
 
     def _rules_of(self, word: Word, k: int) -> CommandRules:

@@ -243,6 +243,7 @@ class SplitStrBuild:
             size=(state.word.width, HEIGHT, 1),
             blocks=standing(state.stacks),
             target=dict.fromkeys(state.word.cells, ""),
+            title=state.item.data.get("string", "signs"),
         )
 
     def _scored(
