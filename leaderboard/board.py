@@ -36,8 +36,9 @@ WHAT = (
 )
 KINDS = (
     "Kinds: `prompted` texts are written by models that were not trained on the task, `trained` ones by "
-    "models that were, `scripted` ones by programs that may look at the solution. Scripted players are yardsticks: "
-    "`expert` is what can be reached, `noisy` and `random` what little or no skill earns. They have no rank."
+    "models that were, `scripted` ones by programs that may look at the solution. Scripted players are "
+    "yardsticks: `expert` is what can be reached, `noisy` and `random` what little or no skill earns. They "
+    "have no rank."
 )
 HOW = """\
 # play the list of an environment, make an entry of the folder (it is verified), then open a pull request
@@ -51,7 +52,7 @@ PAPER_NOTE = (
 
 
 def index(rows: Sequence[BoardRow], date: str, docs: str = "") -> str:
-    """The page; `date` is that of the last change, `docs` the address of the documentation, if there is one."""
+    """The page; `date` is that of the last change, `docs` the address of the documentation, "" without."""
     facts = [f"collm {collm_envs.__version__}", date, f"{len(rows)} entries"]
     about = " · ".join(filter(None, facts))
     shown = [name for name in LISTS if LISTS[name].published or _of(rows, name)]
