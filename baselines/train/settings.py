@@ -141,10 +141,12 @@ class Settings:
 
     @property
     def sampling(self) -> Sampling:
+        """How texts are drawn."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens)
 
     @property
     def context(self) -> Context:
+        """What an agent reads."""
         return Context(self.history, self.max_context, self.overflow, self.thinking)
 
     @property
