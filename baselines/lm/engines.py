@@ -92,10 +92,11 @@ def engine_for(model: Any, adapter: str | None = None) -> Engine:
 
     `adapter` names a LoRA adapter that is switched on; the engine serves its siblings too.
     """
+    bound = tolerance(model)
     if LlamaEngine.serves(model, adapter):
         engine = LlamaEngine(model)
         engine.refresh(adapter)
-        if difference(engine, model, adapter) <= tolerance(model):
+        if difference(engine, model, adapter) <= bound:
             return engine
     engine, name = ModuleEngine(model), type(model).__name__
     try:
@@ -103,7 +104,7 @@ def engine_for(model: Any, adapter: str | None = None) -> Engine:
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{name}: cannot be served; left padding and memory fail ({reason})") from error
-    if not far <= tolerance(model):
+    if not far <= bound:
         raise ValueError(
             f"{name}: cannot be served; logits with left padding and key-value memory differ from those of "
             f"the whole text by {far:.2g}"

@@ -1,8 +1,8 @@
 """A language model as a policy: reads messages, writes texts, scores what was written, learns from it.
 
 Another policy (vLLM, SGLang, a remote server) can replace it by offering the same methods: `converse`,
-whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which is made of `logp` and
-an optimizer (lm/learning.py).
+whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which can be that of
+lm/learning.py: it needs no more of a policy than `logp` and an optimizer.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
 from baselines.lm.engines import Engine, engine_for
 from baselines.lm.history import Move, Segment
-from baselines.lm.learning import Beside, Lesson, Scores
-from baselines.lm.optimizer import Optimizer
+from baselines.lm.learning import Beside, Lesson, Optimizer
 from baselines.lm.packing import Batch, batches, scored
 from baselines.lm.sampling import Sampling, choices
+from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
 
@@ -99,6 +99,7 @@ class LM:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.causal.device
 
     @property

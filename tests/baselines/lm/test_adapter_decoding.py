@@ -10,9 +10,8 @@ from baselines.formulas.losses import Objective
 from baselines.lm import loading, products, threads
 from baselines.lm.cache import Memory
 from baselines.lm.engines import LlamaEngine, engine_for
-from baselines.lm.learning import Lesson
+from baselines.lm.learning import Lesson, Optimizer
 from baselines.lm.opening import Setup, open_all
-from baselines.lm.optimizer import Optimizer
 from baselines.lm.policy import Context
 from baselines.lm.sampling import Sampling
 
