@@ -40,22 +40,48 @@ class Engine(Protocol):
         ...
 
 
-class ModuleEngine:
-    """The model's own modules, for any architecture whose layers are all attention layers."""
+class Masks:
+    """Attention masks as a model's modules want them: by kind of layer, as truth values or as addends."""
 
     def __init__(self, model: Any):
         config = model.config.get_text_config()
-        self.model = model
-        self.layers = config.num_hidden_layers
         window: Any  # a number where there are layers with one
         self.kinds, window = attention_kinds(type(model).__name__, config)
         self.window = window
         self.attention = config._attn_implementation
+        self.dtype = model.dtype
         if self.attention not in ("sdpa", "eager"):
             raise ValueError(
                 f"{type(model).__name__}: attn_implementation must be sdpa or eager, which take any mask; "
                 f"got {self.attention!r}"
             )
+
+    def of(self, full: Tensor, queries: Tensor, keys: Tensor) -> Any:
+        """The value of `attention_mask`.
+
+        full: (B, 1, T, C) True where a token attends to a column; queries: (B, T) and keys: (B, C) positions
+        of both in their histories.
+        """
+        masks = {"full_attention": full}
+        if "sliding_attention" in self.kinds:
+            near = queries[:, None, :, None] - keys[:, None, None, :] < self.window
+            masks["sliding_attention"] = full & near
+        if self.attention == "eager":  # eager attention adds the mask to the scores
+            low = torch.finfo(self.dtype).min
+            masks = {
+                kind: torch.zeros_like(mask, dtype=self.dtype).masked_fill(~mask, low)
+                for kind, mask in masks.items()
+            }
+        return masks[next(iter(self.kinds))] if len(self.kinds) == 1 else masks
+
+
+class ModuleEngine:
+    """The model's own modules, for any architecture whose layers are all attention layers."""
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.layers = model.config.get_text_config().num_hidden_layers
+        self.masks = Masks(model)
 
     def refresh(self, adapter: str | None = None) -> None:
         """The modules are the weights."""
@@ -65,20 +91,10 @@ class ModuleEngine:
 
     def forward(self, ids: Tensor, real: Tensor, memory: Memory, adapter: str | None = None) -> Tensor:
         positions, full = memory.append(real)
-        masks = {"full_attention": full}
-        if "sliding_attention" in self.kinds:
-            keys = (memory.mask.cumsum(1) - 1).clamp(min=0)
-            near = positions[:, None, :, None] - keys[:, None, None, :] < self.window
-            masks["sliding_attention"] = full & near
-        if self.attention == "eager":  # eager attention adds the mask to the scores
-            low = torch.finfo(self.model.dtype).min
-            masks = {
-                kind: torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, low)
-                for kind, mask in masks.items()
-            }
+        keys = (memory.mask.cumsum(1) - 1).clamp(min=0)
         out = self.model(
             input_ids=ids,
-            attention_mask=masks[next(iter(self.kinds))] if len(self.kinds) == 1 else masks,
+            attention_mask=self.masks.of(full, positions, keys),
             position_ids=positions,
             past_key_values=Cache(layers=[*memory.layers]),
             use_cache=True,

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from baselines.formulas.losses import Objective
-from baselines.lm import learning, saving
+from baselines.lm import learning, saving, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
-from baselines.lm.engines import Engine, engine_for
+from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Beside, Lesson, Optimizer
 from baselines.lm.packing import Batch, batches, scored
@@ -87,6 +87,9 @@ class LM:
         if adapter is not None:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter)
+        self.masks = Masks(self.causal)
+        self.shares_prompts = sum(p.numel() for p in self.model.parameters()) > threads.SMALL
+        """whether texts behind one prompt are scored in one row: small models count operations, not tokens"""
         self.optimizer: Optimizer | None = None
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
@@ -159,10 +162,10 @@ class LM:
         Each micro-batch is one forward pass over whole conversations; logits are made only where a token
         is scored.  With `reference` the adapter is off and no gradient is kept.
         """
-        for batch in batches(moves, self.micro_batch_tokens, self.device):
+        for batch in batches(moves, self.micro_batch_tokens, self.device, shared=self.shares_prompts):
             with self.active(reference), torch.set_grad_enabled(torch.is_grad_enabled() and not reference):
                 targets = scored(batch)
-                logits = logits_at(self.causal, batch, targets.row, targets.column)
+                logits = logits_at(self.causal, self.masks, batch, targets.row, targets.column)
                 options = choices(logits, self.sampling, targets.token)
                 taken, spread = options.of(targets.token), None
                 if entropy:
@@ -180,7 +183,7 @@ def end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {end for end in ends if end is not None}
 
 
-def logits_at(model: Any, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
+def logits_at(model: Any, masks: Masks, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
     """Logits of a causal forward pass, only at the given places.   row, column: (T,) -> (T, V)
 
     The output layer is by far the largest matrix product of a small batch and needed at few positions.  A
@@ -190,9 +193,13 @@ def logits_at(model: Any, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
     def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (args[0][row, column][None], *args[1:])
 
+    given: dict[str, Any] = {"input_ids": batch.ids, "use_cache": False}
+    if batch.tree is not None:
+        mask, positions = batch.tree
+        given |= {"attention_mask": masks.of(mask, positions, positions), "position_ids": positions}
     head = model.get_output_embeddings()
     handle = head.register_forward_pre_hook(gather)
     try:
-        return model(input_ids=batch.ids, use_cache=False).logits[0]
+        return model(**given).logits[0]
     finally:
         handle.remove()
