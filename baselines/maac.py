@@ -10,9 +10,9 @@ where the agents are about to write, and neither exists at execution.
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
-It assumes that V is nearly right for the policies of this step: with lambda 0 an error of V is an error of
-the gradient, with 1 it is noise.  It degenerates while V is still zero (A is the reward, or with lambda 1 the
-return, without a baseline), and for DC where an agent's own history does not tell what the others have done.
+Both assume that V is nearly right for the policies of this step: with lambda 0 an error of V biases the
+gradient, with lambda 1 it adds noise.  At first V is 0, and A is the reward (lambda 1: the return) without a
+baseline.  A critic of DC cannot predict what depends on texts of others that its agent has not read.
 
 To read on, in order: play/rollout.py (episodes), train/critic.py (V), formulas/advantages.py (A),
 credit/rules.py (p and m), train/team.py (lessons to policies), lm/learning.py (the passes),

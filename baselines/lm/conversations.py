@@ -1,4 +1,4 @@
-"""Histories of one policy, side by side: messages are read, texts are written, rows branch."""
+"""A batch of conversations of one policy: they read messages, write texts, and branch."""
 
 from __future__ import annotations
 

@@ -1,12 +1,9 @@
-"""Token by token: key-value memory that outlives a turn, and two engines that read it.
+"""Engines: they run a model on new tokens, given the key-value memory of all tokens before (lm/cache.py).
 
-Rows of a batch share columns.  Where a row has no token in a column, its `mask` is False there: nothing
-attends to that cell, and positions do not count it.  So histories of different lengths grow side by side,
-rows can be picked, repeated (branches) and dropped (finished episodes), and nothing is ever computed twice.
-
-`engine_for(model)` gives the own forward pass for plain Llama-shaped models (Llama, Qwen2, Qwen3) and the
-model's own modules for everything else; both return the same logits (tests compare them, and a short text
-does for every model that is loaded).
+`LlamaEngine` is a forward pass of our own for models of the Llama shape (Llama, Qwen2, Qwen3), faster for
+small ones; `ModuleEngine` calls the modules of any other model.  `engine_for(model)` chooses.  Both return
+the logits that the model itself returns: tests compare them, and `engine_for` does, on a short text, for
+every model that is loaded.
 """
 
 from __future__ import annotations

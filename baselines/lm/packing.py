@@ -1,4 +1,4 @@
-"""Token histories laid out for one forward pass: whole conversations in a row, rows in micro-batches."""
+"""Lays token histories out for training: a row holds a whole conversation, a micro-batch some rows."""
 
 from __future__ import annotations
 

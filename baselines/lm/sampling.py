@@ -1,4 +1,4 @@
-"""One distribution over next tokens, used to sample and to score: what is sampled is what is scored."""
+"""The next token's distribution under temperature, top-k and top-p; texts are sampled and scored by it."""
 
 from __future__ import annotations
 

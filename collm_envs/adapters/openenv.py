@@ -7,8 +7,9 @@
         client.reset(seed=0, item="...", split="train")
         result = client.step({"text": "/setblock 0 0 0 stone"})       # seat="all": {"texts": {agent: text}}
 
-An observation is {"text": the message to the seat} or {"texts": {agent: message}}; its `metadata` holds the
-seat's info and whether the episode was terminated or truncated.  Every session has an environment of its own.
+With one seat, an observation is {"text": message to the agent that sits there}; with seat="all" it is
+{"texts": {agent: message}}.  `metadata` holds the agent's `info` of `TextEnv.step`, and whether the episode
+was terminated or truncated.  Each session has an environment of its own.
 """
 
 from __future__ import annotations
