@@ -60,7 +60,7 @@ from baselines.tasks.observed import Observed, observed
 from baselines.train.critic import CriticSettings
 from baselines.train.pair import Pair, log_ratios, payments, texts
 from baselines.train.settings import Settings
-from baselines.train.team import NO_CRITICS, build
+from baselines.train.team import NO_CRITICS, build_team
 from collm_envs import Task
 
 LLMS = ("llm_0", "llm_1")
@@ -162,7 +162,7 @@ def team(config: Config, task: Task) -> Pair:
         epochs=config.epochs,
         max_context=config.max_context,
     )
-    built = build(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
+    built = build_team(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
     if config.kl and not config.lora_rank:  # the untrained model is the same for both
         for policy in built.policies.values():
             policy.reference = built.policies[names[0]].reference

@@ -48,7 +48,7 @@ from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.critic import Critic, CriticSettings, joint_histories, local_histories
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build, optimizer
+from baselines.train.team import Team, build_team, optimizer
 from collm_envs import Task, takes_turns
 
 VALUE_COEF = 0.6
@@ -105,7 +105,7 @@ def team(config: Config, task: Task) -> Team:
     divided = rules.make(config.credit, config.credit_samples, task)
     names = ("central",) if config.critic == "central" else tuple(task.agents)
     if config.critic_on_actor:
-        return replace(with_heads(config, build(config, task.agents), names), credit=divided)
+        return replace(with_heads(config, build_team(config, task.agents), names), credit=divided)
     if config.value_coef != VALUE_COEF:
         raise ValueError(
             f"value_coef={config.value_coef:g} changes nothing here: AdamW steps of a critic with weights of "
@@ -119,7 +119,7 @@ def team(config: Config, task: Task) -> Team:
         epochs=config.critic_epochs,
         max_context=config.critic_max_context,
     )
-    return replace(build(config, task.agents, critics), credit=divided)
+    return replace(build_team(config, task.agents, critics), credit=divided)
 
 
 def with_heads(config: Config, team: Team, names: Sequence[str]) -> Team:

@@ -44,7 +44,7 @@ from baselines.lm.learning import Lesson
 from baselines.play.episode import Node, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build
+from baselines.train.team import Team, build_team
 from collm_envs import Task, takes_turns
 
 IDLE = (
@@ -91,7 +91,7 @@ def team(config: Config, task: Task) -> Team:
             f"joint={config.joint!r} grows as many in {task.max_turns} turns of {len(task.agents)} agents",
             stacklevel=2,
         )
-    return replace(build(config, task.agents), credit=divided)
+    return replace(build_team(config, task.agents), credit=divided)
 
 
 def width(config: Config, task: Task) -> int:

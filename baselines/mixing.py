@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from baselines import games as ready_games
 from baselines.credit.pinned import Refused
 from baselines.formulas.moments import Moments, merged, standardised
-from baselines.games.agents import RecurrentQ, play
+from baselines.games.agents import RecurrentQ, play_games
 from baselines.games.game import Game, Layout
 from baselines.games.memory import Episode, EpisodeBatch, Experience
 from baselines.games.mixers import QLLM, make_mixer
@@ -242,7 +242,7 @@ def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[d
 def gather(config: Config, games: Sequence[Game], learner: Learner) -> None:
     """Play one round into the replay memory, and more rounds while it holds less than a batch."""
     while True:
-        for episode in play(games, learner.agents, epsilon(config, learner.turns), learner.rng):
+        for episode in play_games(games, learner.agents, epsilon(config, learner.turns), learner.rng):
             learner.replay.add(episode)
             learner.turns += len(episode.rewards)
         if len(learner.replay.episodes) >= config.batch:
@@ -315,7 +315,7 @@ def evaluate(agents: RecurrentQ, games: Sequence[Game], episodes: int, seed: int
     """Undiscounted returns of at least `episodes` greedy episodes, each agent by its own history alone."""
     rng, returns = np.random.default_rng(seed), []
     while len(returns) < episodes:
-        returns += [float(e.rewards.sum()) for e in play(games, agents, 0.0, rng)]
+        returns += [float(e.rewards.sum()) for e in play_games(games, agents, 0.0, rng)]
     return returns
 
 

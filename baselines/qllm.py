@@ -36,9 +36,9 @@ import numpy as np
 
 from baselines.credit.language import Refused
 from baselines.search import prompts
-from baselines.search.bench import Bench, set_up, submit
+from baselines.search.bench import Bench, set_up, submit_candidate
 from baselines.search.gates import Admitted
-from baselines.search.ranking import Numbers, centred, equals, shared
+from baselines.search.ranking import Numbers, centred, equals, shared_numbers
 from baselines.search.settings import Config
 from collm_envs.files import one_writer, read_json, saving, write_json, write_whole
 from collm_envs.policies.journal import Journal, open_journal
@@ -206,7 +206,7 @@ def _better(work: Work, best: Tried) -> str:
         work.bench.field.brief,
         best.source,
         best.numbers,
-        shared(contexts, work.bench.config.mode),
+        shared_numbers(contexts, work.bench.config.mode),
         noisiest_turn,
     )
 
@@ -237,7 +237,7 @@ def _write(work: Work, best: Tried, chosen_by: str) -> Path:
     facts = work.bench.facts(best.admitted, best.numbers)
     with saving(str(path), "the same command goes on and pays for no answer twice"):
         write_whole(path, best.source.strip() + "\n")
-    submit(path, facts, by)
+    submit_candidate(path, facts, by)
     return path
 
 

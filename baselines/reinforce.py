@@ -36,7 +36,7 @@ from baselines.lm.learning import Lesson
 from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build
+from baselines.train.team import Team, build_team
 from collm_envs import Task
 
 
@@ -64,7 +64,7 @@ class Config(Settings):
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
     divided = rules.make(config.credit, config.credit_samples, task)
-    return replace(build(config, task.agents), credit=divided)
+    return replace(build_team(config, task.agents), credit=divided)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:

@@ -17,7 +17,7 @@ import tyro
 from baselines.cli import flags
 from baselines.runs import folder
 from baselines.runs.algorithms import fields_of, names
-from baselines.runs.published import published
+from baselines.runs.published import published_settings
 from baselines.train.presets import is_tiny, preset
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
 
 def _published(name: str, settings: Any) -> Any:
     """The published settings of what is asked for, with the keywords of the command line on top."""
-    start = type(settings)(**published(name, settings.to_dict()))
+    start = type(settings)(**published_settings(name, settings.to_dict()))
     start.env_kwargs = {**start.env_kwargs, **settings.env_kwargs}
     return start
 

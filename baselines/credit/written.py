@@ -101,12 +101,12 @@ def masked(row: TurnRow, me: int) -> Mapping[str, Sequence[float]]:
     }
 
 
-def load(name: str | Path) -> Written:
+def load_written(name: str | Path) -> Written:
     """The pinned credit function `name`: a stem in baselines/credit/functions, or a path that ends in .py.
 
     Raises FileNotFoundError, and Refused for one that is stale, not reviewed, or no credit function.
     """
-    file = pinned.load(name)
+    file = pinned.load_pinned(name)
     facts = file.manifest
     if facts["form"] != "turn":
         raise Refused(f"{file.name}: its functions are for a mixer, not for the credit of text agents")

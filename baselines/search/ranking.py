@@ -63,7 +63,7 @@ def measure(admitted: Admitted, contexts: Contexts, alpha: float) -> Numbers:
     return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A), part)
 
 
-def shared(contexts: Contexts, mode: str) -> Numbers:
+def shared_numbers(contexts: Contexts, mode: str) -> Numbers:
     """The numbers of no credit assignment at all: R for everybody; in mode weights, equal weights."""
     if mode == "weights":
         return Numbers(0.0, 1.0)

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.adapters.partners import refuse_turns
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
@@ -51,8 +51,8 @@ def plug(id: str, **make_kwargs: Any) -> Plug:
     Warns, for an environment of several turns, of CoMLRL's default early stop.  Raises ImportError without
     CoMLRL.
     """
-    load("comlrl", VERSION)
-    datasets = load("datasets", "3")
+    load_framework("comlrl", VERSION)
+    datasets = load_framework("datasets", "3")
     env = make(id, **{"self_contained": True, **make_kwargs})
     refuse_turns(env)
     if env.task.max_turns > 1 and env.max_cycles != 1:

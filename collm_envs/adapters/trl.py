@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.adapters.gymnasium import SeatEnv
 from collm_envs.adapters.partners import Partners, refuse_turns
 from collm_envs.env import TextEnv
@@ -43,7 +43,7 @@ def environment_factory(
 
     Raises ImportError without TRL, and at once whatever `SeatEnv` finds wrong with the arguments.
     """
-    load("trl", VERSION)
+    load_framework("trl", VERSION)
     SeatEnv(id, seat, partners, **make_kwargs)
 
     class CollmSeat:
@@ -88,8 +88,8 @@ def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Calla
     The data set has one row for each seat of each training item, the seats of an item one after the other;
     `seed` is the item's index.  Raises ImportError without TRL.
     """
-    load("trl", VERSION)
-    datasets = load("datasets", "3")
+    load_framework("trl", VERSION)
+    datasets = load_framework("datasets", "3")
     env = make(id, **make_kwargs)
     refuse_turns(env)
     rows = []

@@ -18,7 +18,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.adapters.partners import refuse_turns
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
@@ -31,8 +31,8 @@ def environment(id: str, **make_kwargs: Any) -> Any:
 
     Raises ImportError without verifiers, and at once whatever `make` finds wrong with the arguments.
     """
-    vf = load("verifiers.v1", VERSION, "verifiers")
-    create_model = load("pydantic", "2").create_model
+    vf = load_framework("verifiers.v1", VERSION, "verifiers")
+    create_model = load_framework("pydantic", "2").create_model
     env = make(id, **make_kwargs)
     refuse_turns(env)
     agents = env.possible_agents
@@ -51,8 +51,8 @@ def environment(id: str, **make_kwargs: Any) -> Any:
 
 def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
     """The `verifiers.v1.Taskset` subclass: one task for each item of `split`, in order."""
-    vf = load("verifiers.v1", VERSION, "verifiers")
-    Data = load("pydantic", "2").create_model(
+    vf = load_framework("verifiers.v1", VERSION, "verifiers")
+    Data = load_framework("pydantic", "2").create_model(
         "CollmData", __base__=vf.TaskData, item=(str, ...), split=(str, ...), seed=(int, ...)
     )
 
