@@ -61,6 +61,10 @@ class Scene:
     """non-air cells of what should stand there; "" where any block will do"""
     texts: Mapping[str, str] = field(default_factory=dict)
     """title -> text, e.g. the source post, a paragraph, a program"""
+    title: str = ""
+    """what the episode is about, in a few words; "" where nothing is shorter than the item's name"""
+    note: str = ""
+    """what a reader of the episode has to know about its reward; "" where the numbers say it"""
 
 
 S = TypeVar("S")

@@ -38,6 +38,7 @@ class Lesson:
     weights: list[float] = field(default_factory=list)
 
     def add(self, move: Move, advantage: float, weight: float) -> None:
+        """One move more."""
         self.moves.append(move)
         self.advantages.append(advantage)
         self.weights.append(weight)
@@ -55,7 +56,9 @@ class Beside(NamedTuple):
 class Stepper(Protocol):
     """What `learn` needs of an optimizer."""
 
-    def zero_grad(self) -> None: ...
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        ...
 
     def step(self) -> float:
         """Apply the gradient accumulated since `zero_grad`; returns its norm before clipping."""
@@ -66,7 +69,9 @@ class TrainedPolicy(Scorer, Protocol):
     """What `learn` needs of a policy, whether its weights are local or remote."""
 
     @property
-    def optimizer(self) -> Stepper | None: ...
+    def optimizer(self) -> Stepper | None:
+        """None where the policy is not trained."""
+        ...
 
 
 def learn(

@@ -94,6 +94,7 @@ class LM:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.causal.device
 
     @property

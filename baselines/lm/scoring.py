@@ -32,7 +32,10 @@ class Scorer(Protocol):
     """Scores texts, with weights that are local or remote."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the policy is called in errors."""
+        ...
+
     @property
     def reference(self) -> Scorer | None:
         """The frozen policy of the KL term, or None; the policy itself where its adapter goes off."""

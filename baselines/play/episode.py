@@ -38,6 +38,7 @@ class Node:
 
     @property
     def reward(self) -> float:
+        """The reward of the turn."""
         return self.score.reward
 
     def path(self) -> list[Node]:

@@ -98,6 +98,7 @@ class Team:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` of such a team gave."""
         self.step = state["step"]
         for name, module in self.modules().items():
             own = dict(module.named_parameters())

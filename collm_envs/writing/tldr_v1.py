@@ -11,7 +11,7 @@ from collm_envs.task import Item, Scene, Score, agent_names
 from collm_envs.writing.facts import Fact
 from collm_envs.writing.fluency import body, sentences
 from collm_envs.writing.score import DELIMITER, split_paragraphs
-from collm_envs.writing.state import head, owners
+from collm_envs.writing.state import head, owners, title_of
 from collm_envs.writing.tldr_v1_items import read_items
 from collm_envs.writing.tldr_v1_players import PLAYERS, VOICES
 from collm_envs.writing.tldr_v1_score import summary_score
@@ -88,6 +88,9 @@ class FactualTLDR:
     **Players.**  expert (writes the references; in a split view says which facts it sees), mute (writes what
     its own sentences bear out), solo, noisy, random; see `studies/results/v1_players.md`, also for what
     cheats earn (copies, key words, shuffled text, other posts' summaries).
+
+    **Keywords.**
+    - `view`: "all": everybody reads the whole post; "split": sentences are divided among the agents
 
     **End.**  After one turn.  `self_contained` changes nothing.
 
@@ -172,4 +175,4 @@ class FactualTLDR:
         titled = {"post": state.item.data["prompt"]}
         for k, (agent, text) in enumerate(zip(owners(self.agents), state.texts, strict=False), start=1):
             titled[f"summary {k}, {agent}"] = text
-        return Scene(texts=titled)
+        return Scene(texts=titled, title=title_of(state.item.data["prompt"]))

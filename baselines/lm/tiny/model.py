@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -24,6 +22,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3
 
 from baselines.cli.progress import Progress
 from baselines.lm import threads
+from baselines.lm.cached import cache_folder, publish
 from baselines.lm.history import Message, Move
 from baselines.lm.learning import learning_rate
 from baselines.lm.policy import LM, Context, History
@@ -83,28 +82,23 @@ def folder(
 
     Making it takes a CPU core from 20 seconds (terse prompts, one turn) to 20 minutes (HouseBuild in full)
     and says how far it is on stderr; interrupted, it goes on from the last kept step when called again.
-    The cache is `$COLLM_CACHE`, by default ~/.cache/collm; its key is everything the weights depend on.
+    The key in the cache (lm/cached.py) is everything the weights depend on.
     Raises ValueError for an environment without a `noisy` player and for a cache that cannot be written.
     """
     env_made, steps = make(env, **env_kwargs), STEPS if steps is None else steps
     name = key(env_made, history, seed, steps)
-    target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
+    target = cache_folder() / f"tiny-{name}"
     if target.is_dir():
         return target
     if "noisy" not in env_made.task.players:
         raise ValueError(f"{env} has no scripted player `noisy`, which the tiny model learns from at first")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
-        raise ValueError(why) from error
     model, tokenizer = fresh(seed)
     shipped = weights_file(env_made.spec.id, name)
     if shipped.is_file():
         load_model(model, shipped)
     else:
         _warm_start_in(target, env_made, model, tokenizer, history, seed, steps, quiet)
-    _publish(model, tokenizer, target)
+    publish(model, tokenizer, target)
     return target
 
 
@@ -152,20 +146,6 @@ def _warm_start_in(
             raise KeyboardInterrupt(f"stopped in the warm start of {env.spec.id} {done}") from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
-
-
-def _publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    """Save both as the folder `target` atomically; another first run may be making the same folder."""
-    draft = target.with_name(f".draft.{os.getpid()}.{target.name}")
-    try:
-        model.save_pretrained(draft)
-        tokenizer.save_pretrained(draft)
-        os.rename(draft, target)
-    except OSError:
-        if not target.is_dir():
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def warm_start(

@@ -89,6 +89,18 @@ class SplitHouseBuild:
     **Players.**  expert (says its layers and spiders, builds what it knows), mute (the same without a word;
     to guess a kind loses), solo (knows everything), noisy, random; see `studies/results/v1_players.md`.
 
+    **Keywords.**
+    - `builders`: number of shares of blocks and of views; None: one for each agent
+    - `difficulty`: 1 to 6, see above
+    - `max_turns`: turns of an episode; None: those of the difficulty
+    - `reward`: "dense": what a turn adds; "final": all of it at the end
+    - `view`: "split": layers are divided among the agents; "all": everybody sees all
+    - `slack`: stock over what an equal share needs, 1 to 100; None: that of the difficulty
+    - `spiders`: number of spiders; None: that of the difficulty
+    - `player_hp`: health points
+    - `max_commands`: commands of one agent in a turn
+    - `houses_seed`: fixes the houses
+
     **End.**  After `max_turns` turns, or without health points.
 
     **Data and licence.**  Generated: `n` houses to train on and `n_eval` others, from `houses_seed`.
@@ -231,7 +243,9 @@ class SplitHouseBuild:
 
     def scene(self, state: State) -> Scene:
         """The site and the house."""
-        return Scene(size=state.house.size, blocks=standing(state.stacks), target=state.house.cells)
+        size = state.house.size
+        title = f"a house of {'x'.join(map(str, size))}"
+        return Scene(size=size, blocks=standing(state.stacks), target=state.house.cells, title=title)
 
     def _scored(
         self,

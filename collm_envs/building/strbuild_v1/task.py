@@ -83,6 +83,17 @@ class SplitStrBuild:
     random.  Return of the expert over the best mute player's at difficulty 1 to 6: see
     `studies/results/v1_players.md`.
 
+    **Keywords.**
+    - `builders`: number of kinds of blocks and of views; None: one for each agent
+    - `difficulty`: 1 to 6, see above
+    - `max_turns`: turns of an episode
+    - `reward`: "dense": what a turn adds; "final": all of it at the end
+    - `view`: "split": letters are divided among the agents; "all": everybody sees all
+    - `feedback`: "own": later prompts show one's own blocks; "letters": also what stands in the letters
+      one sees
+    - `slack`: stock over what an equal share needs, 1 to 100; None: that of the difficulty
+    - `words_seed`: fixes the words
+
     **End.**  After `max_turns` turns.
 
     **Data and licence.**  Generated: `n` words to train on and `n_eval` others, from `words_seed`.
@@ -196,6 +207,7 @@ class SplitStrBuild:
             size=(state.word.width, HEIGHT, 1),
             blocks=standing(state.stacks),
             target=dict.fromkeys(state.word.cells, ""),
+            title=state.item.data.get("string", "signs"),
         )
 
     def _scored(
