@@ -16,6 +16,8 @@ class Preset(NamedTuple):
     env_kwargs: dict[str, Any]
     settings: dict[str, Any]
     """tokens that its texts need, episodes of a step, steps that take about two minutes"""
+    algorithms: Mapping[str, dict[str, Any]] = {}
+    """algorithm -> settings that take the place of those in `ALGORITHMS`"""
 
 
 TERSE = {"prompts": "terse"}
@@ -33,9 +35,11 @@ ENVS: Mapping[str, Preset] = {
     "CoopHE-v0": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "StrBuild-v1": Preset(
-        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 80, "steps": 40, "episodes": 32}
+        {**TERSE, "talk": 1, "max_turns": 1}, {"max_new_tokens": 80, "steps": 40}, {"magrpo": {"group": 4}}
     ),
-    "HouseBuild-v1": Preset({**TERSE, "talk": 1}, {"max_new_tokens": 64, "steps": 40, "episodes": 32}),
+    "HouseBuild-v1": Preset(
+        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 64, "steps": 40}, {"magrpo": {"group": 2}}
+    ),
     "TLDR-v1": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
@@ -60,6 +64,7 @@ def preset(algorithm: str, env: str, given_names: Set[str]) -> dict[str, Any]:
     filled = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}
     if own:
         filled = {"env_kwargs": dict(own.env_kwargs), **own.settings, **filled}
+        filled |= own.algorithms.get(algorithm, {})
     bound = set().union(*(names for names in TOGETHER if names & given_names))
     return {name: value for name, value in filled.items() if name not in bound | given_names}
 
