@@ -3,6 +3,7 @@
 The texts of a group were written after one prompt.  In a shared row that prompt stands once, each text
 behind it attends to the prompt and to itself, and its positions go on from the prompt's: P + G T tokens of
 matrix products in place of G (P + T), the same numbers in another order.
+"""
 
 from __future__ import annotations
 
