@@ -28,6 +28,7 @@ VERBS = {
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
     ),
+    "models": Verb("baselines.cli.models:models", "the models with a short name, size, licence and place"),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
     "init": Verb("baselines.cli.init:main", "write an environment or algorithm of your own to begin with"),
@@ -41,7 +42,7 @@ VERBS = {
 }
 EXTRAS = {
     **dict.fromkeys(("tyro", "rich"), "cli"),
-    **dict.fromkeys(("torch", "transformers", "peft"), "baselines"),
+    **dict.fromkeys(("torch", "transformers", "peft", "gguf"), "baselines"),
     **dict.fromkeys(("datasets", "pyarrow"), "hub"),
     **dict.fromkeys(("tensorboard", "wandb"), "logging"),
     "matplotlib": "render",

@@ -3,6 +3,7 @@
     hf:runs/x/agent_1                                    a folder that `from_pretrained` loads, or a hub name
     hf:runs/x/agent_1?temperature=0.6&max_new_tokens=512 a peft adapter's folder is merged into its base
     hf:Qwen/Qwen3-1.7B?device=cuda&bf16=true&thinking=true
+    hf:smollm2, hf:FILE.gguf                             a name of `collm models`, a GGUF file
     hf:tiny                                              the embedded model, warm-started on the environment
 
 All seats of a round are decoded as one batch, each with its own random generator: a text depends on what its

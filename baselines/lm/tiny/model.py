@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -20,17 +17,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_model
 from torch import nn
+from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from baselines.cli.progress import Progress
 from baselines.lm import threads
+from baselines.lm.cached import cache_folder, publish
 from baselines.lm.history import Message, Move
-from baselines.lm.optimizer import learning_rate
+from baselines.lm.learning import learning_rate
 from baselines.lm.policy import LM, Context, History
 from baselines.lm.sampling import Sampling
 from baselines.lm.template import Renderer
 from baselines.lm.tiny.tokenizer import FILE, load_tokenizer
 from collm_envs import Task, TextEnv, make
+from collm_envs.files import drafted
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 3
@@ -82,29 +82,23 @@ def folder(
 
     Making it takes a CPU core from 20 seconds (terse prompts, one turn) to 20 minutes (HouseBuild in full)
     and says how far it is on stderr; interrupted, it goes on from the last kept step when called again.
-    The cache is `$COLLM_CACHE`, by default ~/.cache/collm; its key is everything the weights depend on.
+    The key in the cache (lm/cached.py) is everything the weights depend on.
     Raises ValueError for an environment without a `noisy` player and for a cache that cannot be written.
     """
     env_made, steps = make(env, **env_kwargs), STEPS if steps is None else steps
     name = key(env_made, history, seed, steps)
-    target = Path(os.environ.get("COLLM_CACHE", "~/.cache/collm")).expanduser() / f"tiny-{name}"
+    target = cache_folder() / f"tiny-{name}"
     if target.is_dir():
         return target
     if "noisy" not in env_made.task.players:
         raise ValueError(f"{env} has no scripted player `noisy`, which the tiny model learns from at first")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
-        ) from error
     model, tokenizer = fresh(seed)
     shipped = weights_file(env_made.spec.id, name)
     if shipped.is_file():
         load_model(model, shipped)
     else:
         _warm_start_in(target, env_made, model, tokenizer, history, seed, steps, quiet)
-    _publish(model, tokenizer, target)
+    publish(model, tokenizer, target)
     return target
 
 
@@ -147,29 +141,11 @@ def _warm_start_in(
             )
         except KeyboardInterrupt:
             at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
-            taken, id = max(progress.done, at), env.spec.id
-            kept_of = (
-                f"the first {at} are kept: the same command goes on from there" if at else "none is kept yet"
-            )
-            message = f"stopped in the warm start of {id} after {taken} of {steps} steps; {kept_of}"
-            raise KeyboardInterrupt(message) from None
+            goes_on = f"the first {at} are kept: the same command goes on from there" * bool(at)
+            done = f"after {max(progress.done, at)} of {steps} steps; {goes_on or 'none is kept yet'}"
+            raise KeyboardInterrupt(f"stopped in the warm start of {env.spec.id} {done}") from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
-
-
-def _publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    """Save both as the folder `target` atomically."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as draft:
-        model.save_pretrained(draft)
-        tokenizer.save_pretrained(draft)
-        part = Path(f"{draft}.part")  # unique: another first run may be making the same folder
-        shutil.copytree(draft, part)
-        try:
-            os.rename(part, target)
-        except OSError:
-            if not target.is_dir():
-                raise
-            shutil.rmtree(part)
 
 
 def warm_start(
@@ -219,16 +195,13 @@ def warm_start(
     return out
 
 
-def _save_steps(
-    file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random, losses: list[float]
-) -> None:
+def _save_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random, losses: list[float]) -> None:
     state = {"model": model.state_dict(), "adam": adam.state_dict(), "rng": rng.getstate(), "losses": losses}
-    draft = file.with_name(f"{file.name}.{os.getpid()}")  # another first run may be at the same steps
-    torch.save(state, draft)
-    os.replace(draft, file)
+    with drafted(file) as draft:  # another first run may be at the same steps
+        torch.save(state, draft)
 
 
-def _load_steps(file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random) -> list[float]:
+def _load_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random) -> list[float]:
     """Set everything back to where `_save_steps` was called; returns the losses until then."""
     state = torch.load(file, weights_only=True)
     model.load_state_dict(state["model"])
@@ -242,8 +215,7 @@ def noisy_moves(task: Task, renderer: Renderer, history: History, rng: Random) -
     items = task.items("train")
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
     heads: dict[str, Move] = {}
-    moves = []
-    turn = 0
+    moves, turn = [], 0
     while True:
         turn = turn + 1 if history == "full" else 1
         texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}

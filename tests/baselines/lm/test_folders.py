@@ -115,7 +115,7 @@ BROKEN = {
         lambda f: (f / "model.safetensors").unlink(),
         r"m: has no weights; need one of model\.safet",
     ),
-    "only GGUF": (with_ggufs_only, r"has no weights; .*GGUF files are not read"),
+    "only GGUF": (with_ggufs_only, r"has no weights; .*give the GGUF file itself"),
     "a tensor is missing": (without_a_tensor, r"its weights lack 3 tensors, e\.g\. model\.layers\.1\.mlp"),
     "no model_type": (lambda f: edit(f / "config.json", model_type=None), r"config\.json: has no model_type"),
     "an unknown model_type": (lambda f: edit(f / "config.json", model_type="zork9"), "zork9"),
@@ -165,11 +165,13 @@ def test_a_tokenizer_larger_than_the_model_is_refused(folder):
 
 
 def test_a_file_is_no_folder(tmp_path):
-    (tmp_path / "model-q4.gguf").write_bytes(b"GGUF")
-    assert "model-q4.gguf': is a file; need a folder" in refusal(tmp_path / "model-q4.gguf")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    assert "model.safetensors': is a file; need a GGUF file, or a folder" in refusal(
+        tmp_path / "model.safetensors"
+    )
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "model-q4.gguf").write_bytes(b"GGUF")
-    assert "neither config.json nor adapter_config.json; GGUF files are not read" in refusal(
+    assert "neither config.json nor adapter_config.json; give the GGUF file itself" in refusal(
         tmp_path / "only"
     )
 
