@@ -141,11 +141,15 @@ def summary(roots: Sequence[Node]) -> dict[str, float]:
 def measure(
     task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
 ) -> dict[str, float]:
-    """`summary` of every line-up, all with the same seed: `name/key` for each, `key` for their mean.
+    """`means` of what every line-up earns, all with the same seed."""
+    return means({name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()})
+
+
+def means(summaries: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The summaries of all line-ups in one: `name/key` for each, `key` for their mean.
 
     With a single line-up only `key`.
     """
-    summaries = {name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()}
     keys = list(next(iter(summaries.values())))
     out = {key: sum(single[key] for single in summaries.values()) / len(summaries) for key in keys}
     for name, single in summaries.items() if len(summaries) > 1 else ():

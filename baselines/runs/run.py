@@ -1,8 +1,8 @@
 """Runs an algorithm: progress, metrics, evaluation, checkpoints.  What is learned is the algorithm's own.
 
 A run's folder holds `config.json`, `metrics.jsonl` (one line a step), `eval.jsonl` (one line an evaluation),
-`checkpoints/` and, at the end, what is executed: of language models one folder per agent that
-`from_pretrained` loads anywhere.
+`samples.jsonl` (texts of the evaluations), `checkpoints/` and, at the end, what is executed: of language
+models one folder per agent that `from_pretrained` loads anywhere.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -121,9 +122,10 @@ def _kind(name: str, config: RunSettings) -> ModuleType:
 
 def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool) -> Path:
     kind, steps = _kind(name, config), timed(algorithm(name).train(config, subject, team))
+    measure = partial(kind.measure, config, subject, team)
     if isinstance(config, Settings):
-        steps = texts.watched(steps, config)
-    follow(name, config, team, steps, lambda: kind.measure(config, subject, team), out, quiet=quiet)
+        steps, measure = texts.watched(steps, config), partial(measure, out)
+    follow(name, config, team, steps, measure, out, quiet=quiet)
     mark_finished(out, kind.save(team, out))
     return out
 
@@ -165,14 +167,15 @@ def follow(
 
 
 def timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
-    """The same metrics with the step's `seconds`."""
+    """The same metrics with the step's `seconds`, and `cpu_s` of all threads of this process."""
     while True:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         try:
             metrics = next(steps)
         except StopIteration:
             return
-        yield {**metrics, "seconds": time.perf_counter() - start}
+        seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+        yield {**metrics, "seconds": seconds, "cpu_s": cpu_s}
 
 
 def _stopped_within(out: Path) -> str:

@@ -15,9 +15,8 @@ import torch
 from baselines.credit import rules
 from baselines.lm import threads
 from baselines.lm.loading import pick_device
-from baselines.play.rollout import eval_starts
-from baselines.play.rollout import measure as measured
-from baselines.runs import checkpoint
+from baselines.play.rollout import eval_starts, means, play, summary
+from baselines.runs import checkpoint, samples
 from baselines.runs.folder import going_on, stored_config
 from baselines.train.presets import ALWAYS, ENVS, is_tiny
 from baselines.train.settings import Settings
@@ -47,10 +46,17 @@ def subject(config: Settings) -> Task:
     return task
 
 
-def measure(config: Settings, task: Task, team: Team) -> dict[str, float]:
-    """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation."""
-    starts = eval_starts(task, config.eval_episodes)
-    return measured(task, starts, team.lineups(task.agents), f"eval/{config.seed}")
+def measure(config: Settings, task: Task, team: Team, out: Path) -> dict[str, float]:
+    """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation.
+
+    The texts of the first episodes are kept in `out` (`runs/samples.py`).
+    """
+    starts, seed = eval_starts(task, config.eval_episodes), f"eval/{config.seed}"
+    played = {
+        name: play(task, starts, policies, seed) for name, policies in team.lineups(task.agents).items()
+    }
+    samples.keep(out, make(config.env, **config.env_kwargs), team.step, played)
+    return means({name: summary(roots) for name, roots in played.items()})
 
 
 def begin(config: Settings, team: Team, out: Path, quiet: bool) -> None:
