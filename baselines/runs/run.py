@@ -124,7 +124,7 @@ def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool)
     kind, steps = _kind(name, config), timed(algorithm(name).train(config, subject, team))
     measure = partial(kind.measure, config, subject, team)
     if isinstance(config, Settings):
-        steps, measure = texts.watched(steps, config), partial(measure, out)
+        steps, measure = texts.watched(steps, config, quiet), partial(measure, out)
     follow(name, config, team, steps, measure, out, quiet=quiet)
     mark_finished(out, kind.save(team, out))
     return out

@@ -16,9 +16,8 @@ from baselines.credit import rules
 from baselines.lm import threads
 from baselines.lm.loading import pick_device
 from baselines.play.rollout import eval_starts, means, play, summary
-from baselines.runs import checkpoint, samples
+from baselines.runs import checkpoint, remarks, samples
 from baselines.runs.folder import going_on, stored_config
-from baselines.train.presets import ALWAYS, ENVS, is_tiny
 from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task, make
@@ -60,9 +59,10 @@ def measure(config: Settings, task: Task, team: Team, out: Path) -> dict[str, fl
 
 
 def begin(config: Settings, team: Team, out: Path, quiet: bool) -> None:
-    """Before the first step of a fresh run: print `doubts` and copy the embedded model's warm start."""
+    """Before the first step of a fresh run: print remarks on it, and copy the embedded model's warm start."""
     if not quiet:
-        print(*doubts(config, team), sep="", end="", file=sys.stderr, flush=True)
+        for line in (*remarks.doubts(config, team), *remarks.disk(config, team)):
+            print(line, file=sys.stderr, flush=True)
     _keep_warm_start(config, out)
 
 
@@ -150,10 +150,20 @@ def _keep_warm_start(config: Settings, out: Path) -> None:
     draft.rename(out / WARM_START)
 
 
-def watched(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict[str, float]]:
-    """The same metrics with `tokens_per_s` where tokens are counted.  Out of memory: names what to lower."""
+def watched(
+    steps: Iterator[dict[str, float]], config: Settings, quiet: bool = True
+) -> Iterator[dict[str, float]]:
+    """The same metrics with `tokens_per_s` where tokens are counted; what they show is said, each kind once.
+
+    Out of memory: names what to lower.
+    """
+    kinds: set[str] = set()
     try:
         for metrics in steps:
+            for kind, line in remarks.of_step(metrics, config.max_new_tokens).items():
+                if not quiet and kind not in kinds:
+                    print(line, file=sys.stderr, flush=True)
+                kinds.add(kind)
             speed = {"tokens_per_s": metrics["tokens"] / metrics["seconds"]} if "tokens" in metrics else {}
             yield {**metrics, **speed}
     except torch.OutOfMemoryError as error:
@@ -163,24 +173,3 @@ def watched(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dic
             f"episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while texts "
             f"were sampled ({str(error).splitlines()[0]})"
         ) from error
-
-
-def doubts(config: Settings, team: Team) -> list[str]:
-    """Lines about settings that are allowed and unlikely to teach the models anything."""
-    lines = []
-    sizes = [sum(p.numel() for p in policy.model.parameters()) for policy in team.policies.values()]
-    if max(sizes) < threads.SMALL and config.lr < ALWAYS["lr"] / 10:
-        lines.append(
-            f"unlikely to learn: lr {config.lr:g} hardly moves a model of {max(sizes) / 1e6:.2g} million "
-            f"parameters; --lr {ALWAYS['lr']:g} does\n"
-        )
-    if (
-        is_tiny(config.model, config.models)
-        and config.env in ENVS
-        and config.env_kwargs.get("prompts") != "terse"
-    ):
-        lines.append(
-            "unlikely to learn: the tiny model is slow and clumsy on full prompts; "
-            """--env-kwargs '{"prompts": "terse"}' has shorter ones\n"""
-        )
-    return lines

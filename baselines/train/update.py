@@ -25,6 +25,8 @@ def update_team(
 ) -> dict[str, float]:
     """Every policy learns from the lessons of its agents (lm/learning.py).   -> averages to log
 
+    `pushed` is the share of texts with an advantage other than 0: none where every group earned alike.
+
     `beside`: policy name -> additional loss of its steps.
     """
     metrics: dict[str, list[float]] = {}
@@ -41,7 +43,9 @@ def update_team(
         logged = team.policies[agents[0]].learn(joined, settings.objective, beside.get(name))
         for key, value in logged.items():
             metrics.setdefault(key, []).append(value)
-    return {key: sum(values) / len(values) for key, values in metrics.items()}
+    texts = [advantage for lesson in lessons.values() for advantage in lesson.advantages]
+    pushed = sum(advantage != 0 for advantage in texts) / max(1, len(texts))
+    return {key: sum(values) / len(values) for key, values in metrics.items()} | {"pushed": pushed}
 
 
 def normalized(advantages: Tensor) -> Tensor:
