@@ -38,24 +38,42 @@ class Trainee(Protocol):
 
     step: int
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        ...
 
 
 class RunSettings(logs.LogSettings, Protocol):
     """What a run needs of an algorithm's settings, which are a dataclass."""
 
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """Fixes all that is random."""
+        ...
+
     @property
-    def out(self) -> str: ...
+    def out(self) -> str:
+        """Folder of the run."""
+        ...
+
     @property
-    def eval_every(self) -> int: ...
+    def eval_every(self) -> int:
+        """Steps between evaluations."""
+        ...
+
     @property
-    def save_every(self) -> int: ...
+    def save_every(self) -> int:
+        """Steps between checkpoints."""
+        ...
+
     @property
-    def keep(self) -> int: ...
+    def keep(self) -> int:
+        """Checkpoints to keep."""
+        ...
 
 
 def train(name: str, config: Any, *, quiet: bool = False) -> Path:

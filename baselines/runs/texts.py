@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from baselines.credit import rules
 from baselines.lm import threads
 from baselines.lm.loading import pick_device
-from baselines.play.rollout import eval_starts, means, play, summary
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import Start, TextPolicy, eval_starts, play
 from baselines.runs import checkpoint, remarks, samples
 from baselines.runs.folder import going_on, stored_config
 from baselines.train.settings import Settings
@@ -55,7 +56,28 @@ def measure(config: Settings, task: Task, team: Team, out: Path) -> dict[str, fl
         name: play(task, starts, policies, seed) for name, policies in team.lineups(task.agents).items()
     }
     samples.keep(out, make(config.env, **config.env_kwargs), team.step, played)
-    return means({name: summary(roots) for name, roots in played.items()})
+    return means({name: rollout_metrics(roots) for name, roots in played.items()})
+
+
+def measure_lineups(
+    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
+) -> dict[str, float]:
+    """`means` of what every line-up earns, all with the same seed."""
+    return means(
+        {name: rollout_metrics(play(task, starts, policies, seed)) for name, policies in lineups.items()}
+    )
+
+
+def means(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The metrics of all line-ups in one: `name/key` for each, `key` for their mean.
+
+    With a single line-up only `key`.
+    """
+    keys = list(next(iter(metrics.values())))
+    out = {key: sum(single[key] for single in metrics.values()) / len(metrics) for key in keys}
+    for name, single in metrics.items() if len(metrics) > 1 else ():
+        out |= {f"{name}/{key}": value for key, value in single.items()}
+    return out
 
 
 def begin(config: Settings, team: Team, out: Path, quiet: bool) -> None:

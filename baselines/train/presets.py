@@ -42,6 +42,11 @@ ENVS: Mapping[str, Preset] = {
     "ArXiv-v0": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
     "CoopHE-v0": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
+    "StrBuild-v1": Preset(
+        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 80, "steps": 40, "episodes": 32}
+    ),
+    "HouseBuild-v1": Preset({**TERSE, "talk": 1}, {"max_new_tokens": 64, "steps": 40, "episodes": 32}),
+    "TLDR-v1": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
 """settings for every environment and algorithm"""

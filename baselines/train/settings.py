@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from baselines.credit import rules
 from baselines.formulas.losses import Length, Objective, Ratio
+from baselines.lm.learning import Schedule
 from baselines.lm.opening import Setup
-from baselines.lm.optimizer import Schedule
 from baselines.lm.policy import Context, History
 from baselines.lm.sampling import Sampling
 from baselines.train.keywords import Json
@@ -141,10 +141,12 @@ class Settings:
 
     @property
     def sampling(self) -> Sampling:
+        """How texts are drawn."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens)
 
     @property
     def context(self) -> Context:
+        """What an agent reads."""
         return Context(self.history, self.max_context, self.overflow, self.thinking)
 
     @property

@@ -40,8 +40,10 @@ class Ready(NamedTuple):
 
 def settings() -> Iterator[Ready]:
     """Every setting a warm start is shipped for."""
-    for env in ("StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0"):
-        yield Ready(env, ENVS[env].env_kwargs)
+    for name in ("StrBuild", "HouseBuild", "TLDR"):
+        for env in (f"{name}-v0", f"{name}-v1"):
+            yield Ready(env, ENVS[env].env_kwargs)
+    yield Ready("ArXiv-v0", ENVS["ArXiv-v0"].env_kwargs)
     yield Ready("TLDR-v0", {"prompts": "terse", "num_agents": 1})
     yield Ready("TLDR-v0", {})
 

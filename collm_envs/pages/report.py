@@ -92,9 +92,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str =
         cells = "".join(f"<td{_right(numeric)}>{shown[k]}</td>" for numeric, shown in others)
         body += f'<tr><th scope="row">{first[k]}</th>{cells}</tr>'
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    inner = f"{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
 
 
 def chart(

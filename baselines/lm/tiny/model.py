@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -18,18 +17,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_model
 from torch import nn
+from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from baselines.cli.progress import Progress
 from baselines.lm import threads
 from baselines.lm.cached import cache_folder, publish
 from baselines.lm.history import Message, Move
-from baselines.lm.optimizer import learning_rate
+from baselines.lm.learning import learning_rate
 from baselines.lm.policy import LM, Context, History
 from baselines.lm.sampling import Sampling
 from baselines.lm.template import Renderer
 from baselines.lm.tiny.tokenizer import FILE, load_tokenizer
 from collm_envs import Task, TextEnv, make
+from collm_envs.files import drafted
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 3
@@ -140,12 +141,9 @@ def _warm_start_in(
             )
         except KeyboardInterrupt:
             at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
-            taken, id = max(progress.done, at), env.spec.id
-            kept_of = (
-                f"the first {at} are kept: the same command goes on from there" if at else "none is kept yet"
-            )
-            message = f"stopped in the warm start of {id} after {taken} of {steps} steps; {kept_of}"
-            raise KeyboardInterrupt(message) from None
+            goes_on = f"the first {at} are kept: the same command goes on from there" * bool(at)
+            done = f"after {max(progress.done, at)} of {steps} steps; {goes_on or 'none is kept yet'}"
+            raise KeyboardInterrupt(f"stopped in the warm start of {env.spec.id} {done}") from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
 
@@ -197,16 +195,13 @@ def warm_start(
     return out
 
 
-def _save_steps(
-    file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random, losses: list[float]
-) -> None:
+def _save_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random, losses: list[float]) -> None:
     state = {"model": model.state_dict(), "adam": adam.state_dict(), "rng": rng.getstate(), "losses": losses}
-    draft = file.with_name(f"{file.name}.{os.getpid()}")  # another first run may be at the same steps
-    torch.save(state, draft)
-    os.replace(draft, file)
+    with drafted(file) as draft:  # another first run may be at the same steps
+        torch.save(state, draft)
 
 
-def _load_steps(file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random) -> list[float]:
+def _load_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random) -> list[float]:
     """Set everything back to where `_save_steps` was called; returns the losses until then."""
     state = torch.load(file, weights_only=True)
     model.load_state_dict(state["model"])
@@ -220,8 +215,7 @@ def noisy_moves(task: Task, renderer: Renderer, history: History, rng: Random) -
     items = task.items("train")
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
     heads: dict[str, Move] = {}
-    moves = []
-    turn = 0
+    moves, turn = [], 0
     while True:
         turn = turn + 1 if history == "full" else 1
         texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}
