@@ -7,6 +7,7 @@ models one folder per agent that `from_pretrained` loads anywhere.
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -21,9 +22,11 @@ from typing import Any, Protocol
 from baselines.runs import checkpoint, logs, texts
 from baselines.runs.algorithms import algorithm
 from baselines.runs.folder import (
+    CONFIG,
     check_free,
     check_known,
     forget_unbegun,
+    is_finished,
     mark_finished,
     stored_config,
     write_config,
@@ -110,6 +113,28 @@ def resume(out: Path, *, quiet: bool = False) -> Path:
         texts.check_goes_on(config, out)
     with one_writer(out):
         return _go(name, config, *prepare(name, config, quiet, out), out, quiet)
+
+
+def finished(name: str, config: Any, *, quiet: bool = False) -> Path:
+    """The folder `config.out` with the whole run: begun, gone on with, or found there.
+
+    Raises ValueError where it holds a run with other settings.
+    """
+    out = Path(config.out)
+    if not (out / CONFIG).exists():
+        return train(name, config, quiet=quiet)
+    kind, stored = stored_config(out)
+    differing = [key for key, value in config.to_dict().items() if stored.get(key) != _plain(value)]
+    if kind != name or differing:
+        raise ValueError(
+            f"{out} holds a run with other settings ({', '.join(differing) or kind}); move it away"
+        )
+    return out if is_finished(out) else resume(out, quiet=quiet)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as it comes back from JSON."""
+    return json.loads(json.dumps(value))
 
 
 def prepare(name: str, config: Any, quiet: bool = True, out: Path | None = None) -> tuple[Any, Any]:
