@@ -107,7 +107,7 @@ def plain_replies(tokenizer: Any) -> Any:
     Its chat template shows the model no tools, and their results as messages of the user.  Raises ImportError
     for transformers before 5.13, ValueError for a chat template that drops what it is given.
     """
-    load("transformers", "5.13")
+    load_framework("transformers", "5.13")
     asked, answer = {"role": "user", "content": MESSAGE}, {"role": "assistant", "content": REPLY}
     prompt = tokenizer.apply_chat_template([asked], add_generation_prompt=True, tokenize=False)
     talk = tokenizer.apply_chat_template([asked, answer], tokenize=False)
