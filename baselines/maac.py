@@ -15,7 +15,7 @@ the gradient, with 1 it is noise.  It degenerates while V is still zero (A is th
 return, without a baseline), and for DC where an agent's own history does not tell what the others have done.
 
 To read on, in order: play/rollout.py (episodes), train/critic.py (V), formulas/advantages.py (A),
-credit/rules.py (p and m), train/update.py (lessons to policies), lm/learning.py (the passes),
+credit/rules.py (p and m), train/team.py (lessons to policies), lm/learning.py (the passes),
 formulas/losses.py (importance ratio rho, both losses).
 
 Where we differ from the paper:
@@ -44,12 +44,11 @@ from baselines.credit import rules
 from baselines.formulas.advantages import gae
 from baselines.lm.history import Segment
 from baselines.lm.learning import Beside, Lesson
-from baselines.play.episode import Node, by_turn, episodes
-from baselines.play.rollout import play, starts, summary
+from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
+from baselines.play.rollout import play, starts
 from baselines.train.critic import Critic, CriticSettings, joint_histories, local_histories
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build, optimizer
-from baselines.train.update import update_team
 from collm_envs import Task, takes_turns
 
 VALUE_COEF = 0.6
@@ -166,9 +165,9 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
                         if agent in node.moves:
                             lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
         heads = beside(config, judgements, logs) if config.critic_on_actor else {}
-        updated = update_team(team, lessons, config, heads)
+        updated = team.learn(lessons, config, heads)
         team.step += 1
-        yield {**summary(nodes), **shares.metrics, **mean_of(logs), **updated}
+        yield {**rollout_metrics(nodes), **shares.metrics, **mean_of(logs), **updated}
 
 
 class Judgement(NamedTuple):

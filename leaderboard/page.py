@@ -14,7 +14,8 @@ from collm_envs.pages.episode import definitions, page, trails
 from collm_envs.pages.episodes import episodes_page
 from collm_envs.pages.markup import document, escape, number
 from collm_envs.pages.report import chart, code, prose, section, spread, table
-from collm_envs.record import Record, reward_range, scenes
+from collm_envs.record import Record
+from collm_envs.replay import reward_range, scenes
 from leaderboard import history
 from leaderboard.bundle import open_bundle, records
 from leaderboard.entry import Entry

@@ -39,9 +39,9 @@ from baselines.credit import coalitions
 from baselines.credit import rules as credits
 from baselines.credit.pinned import FLOOR
 from baselines.credit.rules import Credit, team_rewards, weighted
-from baselines.play.episode import Node
+from baselines.play.episode import Node, rollout_metrics
 from baselines.play.replays import Replays
-from baselines.play.rollout import eval_starts, play, starts, summary
+from baselines.play.rollout import eval_starts, play, starts
 from baselines.runs import texts
 from baselines.runs.budget import Budget, append_rows, read_rows
 from baselines.train.team import Team
@@ -114,7 +114,7 @@ def untrained(env: str) -> dict[str, float]:
 
 
 def evaluated(task: Task, team: Team) -> dict[str, float]:
-    return summary(play(task, eval_starts(task, 256), team.policies, "study"))
+    return rollout_metrics(play(task, eval_starts(task, 256), team.policies, "study"))
 
 
 def agreement(env: str) -> list[dict[str, Any]]:

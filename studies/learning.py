@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 
-from baselines.play.rollout import eval_starts, play, summary
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import eval_starts, play
 from baselines.runs import texts
 from baselines.runs.algorithms import algorithm
 from baselines.runs.budget import Budget, append_rows, read_rows
@@ -98,7 +99,7 @@ def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
     budget = Budget(CPU_S)
 
     def measure() -> None:
-        seen = summary(play(task, eval_starts(task, 128), team.policies, "study"))
+        seen = rollout_metrics(play(task, eval_starts(task, 128), team.policies, "study"))
         values = (
             env,
             name,

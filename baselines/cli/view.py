@@ -15,7 +15,8 @@ import collm_envs
 from baselines.cli.terminal import console, flags
 from collm_envs.pages.episode import page, trails
 from collm_envs.pages.episodes import episodes_page
-from collm_envs.record import read, reward_range, scenes
+from collm_envs.record import read
+from collm_envs.replay import reward_range, scenes
 
 out = console()
 

@@ -192,9 +192,10 @@ def _joined(*projections: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 def engine_for(model: Any) -> Engine:
     """The fastest engine that computes this model's logits.  Raises ValueError where none does."""
+    bound = tolerance(model)
     if LlamaEngine.serves(model):
         engine = LlamaEngine(model)
-        if difference(engine, model) <= tolerance(model):
+        if difference(engine, model) <= bound:
             return engine
     engine, name = ModuleEngine(model), type(model).__name__
     try:
@@ -202,7 +203,7 @@ def engine_for(model: Any) -> Engine:
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{name}: cannot be served; left padding and memory fail ({reason})") from error
-    if not far <= tolerance(model):
+    if not far <= bound:
         raise ValueError(
             f"{name}: cannot be served; logits with left padding and key-value memory differ from those of "
             f"the whole text by {far:.2g}"

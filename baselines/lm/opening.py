@@ -36,10 +36,11 @@ def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
     With LoRA all names of one model share it, each by an adapter of its own.  Raises ValueError naming the
     model or the device and what is wrong with it.
     """
-    device = pick_device(setup.device, setup.bf16)
     adapted = setup.lora_rank > 0
+    loads = _loads(sources, adapted)
+    device = pick_device(setup.device, setup.bf16)
     policies: dict[str, LM] = {}
-    for source, names in _loads(sources, adapted):
+    for source, names in loads:
         model: Any
         model, tokenizer = load(
             source,

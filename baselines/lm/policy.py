@@ -1,8 +1,8 @@
 """A language model as a policy: reads messages, writes texts, scores what was written, learns from it.
 
 Another policy (vLLM, SGLang, a remote server) can replace it by offering the same methods: `converse`,
-whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which is made of `logp` and
-an optimizer (lm/learning.py).
+whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which can be that of
+lm/learning.py: it needs no more of a policy than `logp` and an optimizer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from baselines.formulas.losses import Objective
 from baselines.lm import learning, saving
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
 from baselines.lm.engines import LlamaEngine, engine_for
 from baselines.lm.history import Move, Segment
-from baselines.lm.learning import Beside, Lesson, Scores
-from baselines.lm.optimizer import Optimizer
+from baselines.lm.learning import Optimizer
 from baselines.lm.packing import Batch, batches, scored
 from baselines.lm.sampling import Sampling, choices
+from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
 
@@ -139,9 +138,7 @@ class LM:
         memory = Memory.empty(len(heads), self.engine.layers, self.device)
         return Conversations(self, dice, [*heads], unread, memory)
 
-    def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
-        """`objective.epochs` optimizer steps on a lesson (lm/learning.py).   -> numbers to log"""
-        return learning.learn(self, lesson, objective, beside)
+    learn = learning.learn
 
     def save_pretrained(self, folder: Path) -> None:
         """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""

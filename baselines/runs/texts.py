@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import torch
 from baselines.credit import rules
 from baselines.lm import threads
 from baselines.lm.loading import pick_device
-from baselines.play.rollout import eval_starts
-from baselines.play.rollout import measure as measured
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import Start, TextPolicy, eval_starts, play
 from baselines.runs import checkpoint
 from baselines.runs.folder import going_on, stored_config
 from baselines.train.presets import ALWAYS, ENVS, is_tiny
@@ -50,7 +50,24 @@ def subject(config: Settings) -> Task:
 def measure(config: Settings, task: Task, team: Team) -> dict[str, float]:
     """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation."""
     starts = eval_starts(task, config.eval_episodes)
-    return measured(task, starts, team.lineups(task.agents), f"eval/{config.seed}")
+    return measure_lineups(task, starts, team.lineups(task.agents), f"eval/{config.seed}")
+
+
+def measure_lineups(
+    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
+) -> dict[str, float]:
+    """`rollout_metrics` of every line-up, all with the same seed: `name/key` for each, `key` for their mean.
+
+    With a single line-up only `key`.
+    """
+    summaries = {
+        name: rollout_metrics(play(task, starts, policies, seed)) for name, policies in lineups.items()
+    }
+    keys = list(next(iter(summaries.values())))
+    out = {key: sum(single[key] for single in summaries.values()) / len(summaries) for key in keys}
+    for name, single in summaries.items() if len(summaries) > 1 else ():
+        out |= {f"{name}/{key}": value for key, value in single.items()}
+    return out
 
 
 def begin(config: Settings, team: Team, out: Path, quiet: bool) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from baselines.credit import rules
 from baselines.formulas.losses import Length, Objective, Ratio
+from baselines.lm.learning import Schedule
 from baselines.lm.opening import Setup
-from baselines.lm.optimizer import Schedule
 from baselines.lm.policy import Context, History
 from baselines.lm.sampling import Sampling
 from baselines.train.keywords import Json

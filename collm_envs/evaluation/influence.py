@@ -7,7 +7,8 @@ from itertools import pairwise
 from random import Random
 
 from collm_envs.policies.seat import seat_seed
-from collm_envs.record import Record, states, task_of
+from collm_envs.record import Record
+from collm_envs.replay import states, task_of
 from collm_envs.wrappers.talk import Talk
 
 

@@ -1,6 +1,6 @@
 """An episode as one HTML file that needs no network, and a list of episodes to sort and filter.
 
-    page(asdict(record), scenes(record))        # Record and scenes are those of collm_envs.record
+    page(asdict(record), scenes(record))        # see collm_envs.record, collm_envs.replay
     episodes_page([asdict(r) for r in records], links=["0001.html", ...])
 
 Text from agents, data sets and policies is escaped and never becomes markup.

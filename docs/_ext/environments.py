@@ -10,7 +10,8 @@ from collm_envs import catalogue
 from collm_envs.keyword_docs import general_keywords, keyword_table, keywords, markdown_table
 from collm_envs.pages import svg
 from collm_envs.pages.chart import reward_bars
-from collm_envs.record import Record, scenes
+from collm_envs.record import Record
+from collm_envs.replay import scenes
 from leaderboard.lists import LISTS
 from leaderboard.page import BoardRow
 

@@ -12,7 +12,8 @@ from collm_envs.evaluation.measures import measures
 from collm_envs.policies import seat_all
 from collm_envs.policies.local import Recorded, Scripted
 from collm_envs.policies.seat import Reply
-from collm_envs.record import Record, record, replay, write
+from collm_envs.record import Record, record, write
+from collm_envs.replay import replay
 from collm_envs.testing import check_env
 
 PLAIN = {

@@ -24,7 +24,8 @@ from baselines.lm.history import Message, Move
 from baselines.lm.learning import Lesson
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
-from baselines.play.rollout import eval_starts, play, summary
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import eval_starts, play
 from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task
@@ -223,4 +224,4 @@ def set_answers(
 
 def score(task: Task, team: Team) -> float:
     """Mean return of 128 episodes."""
-    return summary(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]
+    return rollout_metrics(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]

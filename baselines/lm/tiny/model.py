@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -20,17 +19,19 @@ from typing import Any
 import torch
 from safetensors.torch import load_model
 from torch import nn
+from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from baselines.cli.progress import Progress
 from baselines.lm import threads
 from baselines.lm.history import Message, Move
-from baselines.lm.optimizer import learning_rate
+from baselines.lm.learning import learning_rate
 from baselines.lm.policy import LM, Context, History
 from baselines.lm.sampling import Sampling
 from baselines.lm.template import Renderer
 from baselines.lm.tiny.tokenizer import FILE, load_tokenizer
 from collm_envs import Task, TextEnv, make
+from collm_envs.files import drafted
 
 STEPS, BATCH, LR = 1000, 8, 5e-3
 REVISION = 3
@@ -95,9 +96,8 @@ def folder(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(
-            f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
-        ) from error
+        why = f"{target.parent}: {error.strerror}; set COLLM_CACHE to a folder to write in"
+        raise ValueError(why) from error
     model, tokenizer = fresh(seed)
     shipped = weights_file(env_made.spec.id, name)
     if shipped.is_file():
@@ -147,29 +147,25 @@ def _warm_start_in(
             )
         except KeyboardInterrupt:
             at = len(torch.load(kept, weights_only=True)["losses"]) if kept.is_file() else 0
-            taken, id = max(progress.done, at), env.spec.id
-            kept_of = (
-                f"the first {at} are kept: the same command goes on from there" if at else "none is kept yet"
-            )
-            message = f"stopped in the warm start of {id} after {taken} of {steps} steps; {kept_of}"
-            raise KeyboardInterrupt(message) from None
+            goes_on = f"the first {at} are kept: the same command goes on from there" * bool(at)
+            done = f"after {max(progress.done, at)} of {steps} steps; {goes_on or 'none is kept yet'}"
+            raise KeyboardInterrupt(f"stopped in the warm start of {env.spec.id} {done}") from None
     kept.unlink(missing_ok=True)
     model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
 
 
 def _publish(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    """Save both as the folder `target` atomically."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as draft:
+    """Save both as the folder `target` atomically; another first run may be making the same folder."""
+    draft = target.with_name(f".draft.{os.getpid()}.{target.name}")
+    try:
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
-        part = Path(f"{draft}.part")  # unique: another first run may be making the same folder
-        shutil.copytree(draft, part)
-        try:
-            os.rename(part, target)
-        except OSError:
-            if not target.is_dir():
-                raise
-            shutil.rmtree(part)
+        os.rename(draft, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def warm_start(
@@ -219,16 +215,13 @@ def warm_start(
     return out
 
 
-def _save_steps(
-    file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random, losses: list[float]
-) -> None:
+def _save_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random, losses: list[float]) -> None:
     state = {"model": model.state_dict(), "adam": adam.state_dict(), "rng": rng.getstate(), "losses": losses}
-    draft = file.with_name(f"{file.name}.{os.getpid()}")  # another first run may be at the same steps
-    torch.save(state, draft)
-    os.replace(draft, file)
+    with drafted(file) as draft:  # another first run may be at the same steps
+        torch.save(state, draft)
 
 
-def _load_steps(file: Path, model: nn.Module, adam: torch.optim.Optimizer, rng: Random) -> list[float]:
+def _load_steps(file: Path, model: nn.Module, adam: Optimizer, rng: Random) -> list[float]:
     """Set everything back to where `_save_steps` was called; returns the losses until then."""
     state = torch.load(file, weights_only=True)
     model.load_state_dict(state["model"])
@@ -242,8 +235,7 @@ def noisy_moves(task: Task, renderer: Renderer, history: History, rng: Random) -
     items = task.items("train")
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
     heads: dict[str, Move] = {}
-    moves = []
-    turn = 0
+    moves, turn = [], 0
     while True:
         turn = turn + 1 if history == "full" else 1
         texts = {agent: task.players["noisy"](task, state, agent, rng) for agent in task.agents}

@@ -12,8 +12,8 @@ from toy_games import Game, additive_bandit
 
 import collm_envs
 from baselines.credit.coalitions import counterfactual, difference, shapley
-from baselines.play.replays import Replays, play_turns, texts_of
-from baselines.play.rollout import play
+from baselines.play.replays import Replays, texts_of
+from baselines.play.rollout import play, play_turns
 from collm_envs import silence
 
 INTERACTION = Game(

@@ -16,7 +16,8 @@ from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
 from baselines.lm.tiny.tokenizer import load_tokenizer
-from baselines.play.rollout import eval_starts, play, summary
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import eval_starts, play
 from baselines.train import warm_starts as ready
 from collm_envs import make, make_task
 
@@ -72,7 +73,7 @@ def test_the_folder_is_cached_and_loads_like_any_model(tmp_path, monkeypatch):
     model, tokenizer = load(str(folder), "cpu")
     task = make_task("StrBuild-v0", **KWARGS)
     lm = LM("loaded", model, tokenizer, Sampling(max_new_tokens=8), Context())
-    seen = summary(play(task, eval_starts(task, 4), dict.fromkeys(task.agents, lm), "seed"))
+    seen = rollout_metrics(play(task, eval_starts(task, 4), dict.fromkeys(task.agents, lm), "seed"))
     assert seen["turns"] == 1
 
 

@@ -12,7 +12,6 @@ from baselines.lm import loading
 from baselines.lm.learning import Lesson
 from baselines.play.rollout import play, starts
 from baselines.train.team import Team
-from baselines.train.update import update_team
 
 TASK = any_text_game(turns=2)
 
@@ -116,7 +115,7 @@ def learn(team, config, agent):
     for k, node in enumerate(nodes):
         for name in TASK.agents:
             lessons[name].add(node.moves[name], (1.0 if k % 2 else -1.0) if name == agent else 0.0, 1 / 6)
-    update_team(team, lessons, config)
+    team.learn(lessons, config)
 
 
 @pytest.mark.parametrize("name", ["own", "two models", "central"])

@@ -9,7 +9,8 @@ from scripted_returns import returned
 import collm_envs
 from collm_envs.building.housebuild_v1.players import boxes
 from collm_envs.building.housebuild_v1.spiders import draw
-from collm_envs.record import record, replay
+from collm_envs.record import record
+from collm_envs.replay import replay
 
 SMALL = [{"layers": [["AB", "BA"], ["CD", ".D"]]}]
 """7 cells: A, C (agent_0): oak_planks, white_concrete; B, D (agent_1): stone, obsidian"""

@@ -8,7 +8,8 @@ from scripted_returns import returned
 
 import collm_envs
 from collm_envs.building.strbuild_v1.words import SEEN
-from collm_envs.record import record, replay
+from collm_envs.record import record
+from collm_envs.replay import replay
 
 LI = [{"string": "LI"}]
 

@@ -12,7 +12,8 @@ import collm_envs
 from collm_envs.datasets.formats import plain
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.specs import seat_all
-from collm_envs.record import read, replay
+from collm_envs.record import read
+from collm_envs.replay import replay
 
 ROWS = [{"prompt": f"post {k} about a dog and its long day", "year": 1990 + k} for k in range(3)]
 

@@ -22,7 +22,8 @@ from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
 from collm_envs.policies.seat import Reply
 from collm_envs.policies.specs import seat_all
-from collm_envs.record import read, replay
+from collm_envs.record import read
+from collm_envs.replay import replay
 
 
 def adding(**kwargs):

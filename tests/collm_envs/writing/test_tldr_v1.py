@@ -10,7 +10,8 @@ from scripted_returns import returned
 from tldr_cheats import ITEMS, TASK, cheats, score
 
 import collm_envs
-from collm_envs.record import record, replay
+from collm_envs.record import record
+from collm_envs.replay import replay
 from collm_envs.writing.facts import read_post, read_text
 from collm_envs.writing.fluency import FUNCTION_WORDS, body, sentences, words
 from collm_envs.writing.lexicon import TRANSITIONS
