@@ -40,13 +40,13 @@ def wide(env: str, rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]
     """(columns, cells) of an environment's table: score and return, the paper's measures, time and cost."""
     metrics = [name for name in BY_METHOD.get(env, {}) if name != "score"]
     costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
-    columns = ["method", "over", "score", "return", "IQM", *(f"{metric} %" for metric in metrics)]
+    columns = ["method", "over", "return", "IQM", "score", *(f"{metric} %" for metric in metrics)]
     columns += [COSTS[name][0] for name in costs]
     if differ := len({row.keywords for row in rows}) > 1:
         columns.append("keywords")
     cells = []
     for row in rows:
-        line = [row.name, row.units, _cell(row, "score", 3), _return(row), f"{row.numbers['return'].iqm:.3f}"]
+        line = [row.name, row.units, _return(row), f"{row.numbers['return'].iqm:.3f}", _cell(row, "score", 3)]
         line += [_cell(row, metric, 1, 100) for metric in metrics]
         line += [_cell(row, name, COSTS[name][1]) for name in costs]
         cells.append(line + [row.keywords] * differ)

@@ -30,9 +30,8 @@ class Bare:
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch):
-    """Bare-v0 for one test: it cannot be made without `depth`, and other tests make all that is registered."""
+    """Bare-v0, for one test: it cannot be made without `depth`, and others make all that is registered."""
     table = sys.modules["collm_envs.registry"]
-
     monkeypatch.setitem(table._specs, "Bare-v0", collm_envs.EnvSpec("Bare-v0", f"{__name__}:Bare", {}))
 
 

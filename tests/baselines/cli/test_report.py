@@ -162,7 +162,7 @@ def test_of_two_seeds_both_are_shown_and_no_interval():
     numbers = {"return": Summary(1.5, -3.0, 6.0, 1.5), "seconds_parallel": Summary(0.1, -0.2, 0.4, 0.1)}
     two = ReportRow("A", {}, "m", "", "2 seeds", numbers, (1.0, 2.0), "", [])
     (line,) = report.wide("A", [two])[1]
-    assert line == ["m", "2 seeds", "", "1.500 (1.000 and 2.000)", "1.500", "0.100"]
+    assert line == ["m", "2 seeds", "1.500 (1.000 and 2.000)", "1.500", "", "0.100"]
 
 
 def test_an_interval_ends_at_the_range_of_its_measure():
