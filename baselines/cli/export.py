@@ -118,7 +118,7 @@ def chat_rows(record: Record) -> Iterator[dict[str, Any]]:
         yield {
             "messages": [
                 {"role": role, "content": text}
-                for pair in pairs
+                for pair in filter(any, pairs)  # without the steps in which only others write
                 for role, text in zip(("user", "assistant"), pair, strict=True)
             ],
             "agent": agent,

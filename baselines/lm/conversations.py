@@ -53,7 +53,9 @@ class Conversations:
             real[k, width - len(new) :] = True
         device = self.policy.device
         with torch.no_grad(), self.policy.active():
-            self.logits = self.policy.engine.forward(ids.to(device), real.to(device), self.memory)
+            self.logits = self.policy.engine.forward(
+                ids.to(device), real.to(device), self.memory, self.policy.adapter
+            )
         self.unread = [[] for _ in self.heads]
 
     def write(self) -> list[Move]:
@@ -82,7 +84,7 @@ class Conversations:
                     memory, start = memory.pick(kept), memory.mask.shape[1]
                     token, rows = token[kept], [rows[row] for row in live]
                 real = torch.tensor([[not done[k]] for k in rows], device=device)
-                logits = policy.engine.forward(token[:, None], real, memory)
+                logits = policy.engine.forward(token[:, None], real, memory, policy.adapter)
         self._put_back(rows, memory, start)
         self.logits = None
         return [self._append_move(k, ids[k], logps[k]) for k in range(len(self.heads))]

@@ -58,6 +58,7 @@ def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
                 setup.sampling,
                 setup.context,
                 adapter=name if adapted else None,
+                engine=policies[names[0]].engine if name != names[0] else None,
                 micro_batch_tokens=setup.micro_batch_tokens or (512 if device == "cpu" else 8192),
                 autocast=torch.bfloat16 if setup.bf16 else None,
             )

@@ -57,7 +57,9 @@ def overview() -> str:
     return (
         "# Environments\n\nAll are cooperative: the agents share one reward. "
         "`v0` is the published task, `v1` ours without its accidents.\n\n"
-        f"{markdown_table(head, rows)}\n\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
+        f"{markdown_table(head, rows)}\n\n"
+        '<a href="../catalogue.html">All rules on one page</a>, to keep or to print.\n\n'
+        f"```{{toctree}}\n:hidden:\n\n{pages}\n```\n"
     )
 
 

@@ -42,6 +42,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
                 "play.episode",
                 "formulas.advantages",
                 "formulas.losses",
+                "lm.scoring",
                 "lm.learning",
                 "lm.policy",
                 "credit.rules",

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from baselines.lm import warm_start
 from baselines.lm.loading import load_model
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
 from baselines.lm.tiny.tokenizer import load_tokenizer
+from baselines.lm.warm_start import Lessons
 from baselines.play.episode import rollout_metrics
 from baselines.play.rollout import eval_starts, play
 from baselines.train import warm_starts as ready
@@ -57,7 +59,8 @@ def test_the_warm_start_learns_and_repeats(training_seed):
     losses = []
     for _ in range(2):
         model, tokenizer = tiny.fresh(training_seed)
-        losses.append(tiny.warm_start(model, tokenizer, task, steps=40))
+        lm = LM("pupil", model, tokenizer, Sampling(), Context())
+        losses.append(warm_start.warm_start(lm, task, Lessons(40, tiny.BATCH, tiny.LR)))
     assert losses[0] == losses[1]
     assert sum(losses[0][-5:]) / 5 < 0.35 * losses[0][0]
 
@@ -94,7 +97,7 @@ class Stopped:
     """Progress that ends the warm start by Ctrl-C after so many steps."""
 
     def __init__(self, monkeypatch, step):
-        real = tiny.warm_start
+        real = warm_start.warm_start
 
         def stopping(*args, on_step, **kwargs):
             def heard_and_stopped(done, loss):
@@ -104,7 +107,7 @@ class Stopped:
 
             return real(*args, on_step=heard_and_stopped, **kwargs)
 
-        monkeypatch.setattr(tiny, "warm_start", stopping)
+        monkeypatch.setattr(warm_start, "warm_start", stopping)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ class Stopped:
 def test_an_interrupted_warm_start_says_what_is_kept_and_ends_as_if_it_had_not_been(
     at, message, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tiny, "KEEP_EVERY", 2)
+    monkeypatch.setattr(warm_start, "KEEP_EVERY", 2)
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path / "whole"))
     whole = tiny.folder("StrBuild-v0", KWARGS, steps=8, quiet=True)
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path / "parts"))
@@ -174,7 +177,7 @@ def test_a_common_setting_is_shipped_and_needs_no_warm_start(one, tmp_path, monk
     """`python -m baselines.train.warm_starts` makes what is missing here."""
     assert ready.file_of(one).is_file()
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path))
-    monkeypatch.setattr(tiny, "warm_start", None)
+    monkeypatch.setattr(tiny, "warm_start_in", None)
     assert load_model(str(tiny.folder(one.env, one.kwargs)), "cpu")
 
 
