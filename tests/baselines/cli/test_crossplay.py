@@ -6,7 +6,7 @@ import json
 import pytest
 
 from baselines.cli import main
-from baselines.cli.crossplay import Team, named_teams
+from baselines.cli.crossplay import NamedTeam, named_teams
 from baselines.magrpo import Config
 from collm_envs.record import read
 
