@@ -8,17 +8,17 @@ untrained model pi_0 at its own prompt x, and every T steps they exchange roles:
     r_i = -eta log pi(w_i | x, w_<i) / pi_0(w_i | x, w_<i),  + r at the last token        x: its own prompt
 
     ppo    every token is a move, gamma = 1:  A_i = GAE(lambda) of r_i with V(x, w_<i)
-    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query (an
-           observer's answer other prompts: what the pioneers earned stays in its advantage, as noise)
+    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query (the G
+           observers read different answers, so what the pioneers earned stays in A_g as noise)
 
 Afterwards either model works alone on s_0; evaluation and `save_pretrained` take each by itself.
 
-It assumes that an answer can be improved by whoever has read another one.  It degenerates where the observer
-copies nothing (two models that learn alone, each with the other's reward as noise) and where it copies all of
-it (its own exploration ends); the KL to pi_0 is what keeps both from writing the same answer for ever.
+CORY assumes that whoever has read another's answer can write a better one.  If the observer ignores the
+pioneer's answer, two models learn alone, each with the other's reward as noise; if it copies the whole
+answer, it explores nothing of its own.  The KL to pi_0 keeps both from writing the same answer for ever.
 
 To read on, in order: tasks/observed.py (what the observer reads), play/rollout.py (episodes), train/pair.py
-(payments), train/update.py (the KL of every token), formulas/advantages.py (A), train/critic.py (V),
+(payments, the KL of every token), formulas/advantages.py (A), train/critic.py (V),
 lm/learning.py (the passes), formulas/losses.py (importance ratio, clip, loss).
 
 Roles are exchanged, weights stay: which of llm_0 and llm_1 is pioneer follows from the step's number, so
@@ -50,18 +50,17 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from baselines.formulas.advantages import gae, group_baseline, returns_to_go
+from baselines.formulas.advantages import gae, group_baseline, normalized, returns_to_go
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move, token_moves
 from baselines.lm.learning import Lesson
-from baselines.play.episode import Node, episodes
-from baselines.play.rollout import play, starts, summary
+from baselines.play.episode import Node, episodes, rollout_metrics
+from baselines.play.rollout import play, starts
 from baselines.tasks.observed import Observed, observed
 from baselines.train.critic import CriticSettings
-from baselines.train.pair import Pair, payments, texts
+from baselines.train.pair import Pair, log_ratios, payments, texts
 from baselines.train.settings import Settings
-from baselines.train.team import NO_CRITICS, build
-from baselines.train.update import log_ratios, normalized
+from baselines.train.team import NO_CRITICS, build_team
 from collm_envs import Task
 
 LLMS = ("llm_0", "llm_1")
@@ -163,7 +162,7 @@ def team(config: Config, task: Task) -> Pair:
         epochs=config.epochs,
         max_context=config.max_context,
     )
-    built = build(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
+    built = build_team(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
     if config.kl and not config.lora_rank:  # the untrained model is the same for both
         for policy in built.policies.values():
             policy.reference = built.policies[names[0]].reference
@@ -188,13 +187,13 @@ def train(config: Config, task: Task, team: Pair) -> Iterator[dict[str, float]]:
         metrics: dict[str, float] = {}
         for role, (name, roots) in enumerate(played.items()):
             logged = learn(config, team, name, episodes(roots), rewards[name])
-            logged |= {"return": summary(roots)["return"], "pioneer": float(role == 0)}
+            logged |= {"return": rollout_metrics(roots)["return"], "pioneer": float(role == 0)}
             for key, value in logged.items():
                 metrics[f"{name}/{key}"] = value
                 if key not in ("return", "pioneer"):
                     metrics[key] = metrics.get(key, 0.0) + value / len(played)
         team.step += 1
-        yield {**summary([root for roots in played.values() for root in roots]), **metrics}
+        yield {**rollout_metrics([root for roots in played.values() for root in roots]), **metrics}
 
 
 def answer(config: Config, task: Task, team: Pair) -> dict[str, list[Node]]:

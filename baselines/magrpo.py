@@ -10,21 +10,21 @@ of all agents together; cross: all K^N combinations) branch into subtrees.  With
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
-It assumes that siblings differ in nothing but their texts, so their mean is what h_t is worth to all of them.
-It degenerates where siblings earn the same (no gradient: K texts alike, or a reward that all of them reach),
-and its mean holds each text's own return, which shrinks the gradient by 1 - 1/K.
+MAGRPO assumes that the branches of a group differ in their texts only, so that their mean return estimates
+the value of h_t.  There is no gradient where all branches of a group earn the same.  The group's mean
+contains each text's own return, which shrinks the gradient by the factor 1 - 1/K.
 
 To read on, in order: play/rollout.py (the tree), credit/rules.py (p and m), formulas/advantages.py (mean),
-train/update.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
+train/team.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
 
 Where we differ from the paper:
-- `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
-  stake in it: on the two-step game of the QMIX paper it locks into the worse branch (7, not 8) in nearly
-  every run, and without it the runs reach 8 (tests/baselines/test_known_answers.py shows both).
-- cross: a text's return is the mean, not the sum, over the joint turns it took part in, so that the size of a
+- `divide_by_std` is off.  Dividing by a group's deviation gives every group the same weight, however little
+  its returns differ: on the two-step game of the QMIX paper nearly every run then ends in the worse branch
+  (7, not 8); without it the runs reach 8 (tests/baselines/test_known_answers.py shows both).
+- cross: a text's return is the mean, not the sum, over the joint turns that contain it, so that the size of a
   step does not depend on the number of agents.
-- A text's probability is that of the distribution it was sampled from, temperature and top-p included, and
-  its end-of-text token counts.
+- The probability of a text includes temperature, top-p and its end-of-text token: texts are scored by the
+  distribution that they were sampled from.
 """
 
 from __future__ import annotations
@@ -41,11 +41,10 @@ from baselines.credit.rules import Shares
 from baselines.formulas.advantages import divide_by_std, group_baseline
 from baselines.lm.history import Move
 from baselines.lm.learning import Lesson
-from baselines.play.episode import Node
-from baselines.play.rollout import play, starts, summary
+from baselines.play.episode import Node, rollout_metrics
+from baselines.play.rollout import play, starts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build
-from baselines.train.update import update_team
+from baselines.train.team import Team, build_team
 from collm_envs import Task, takes_turns
 
 IDLE = (
@@ -59,7 +58,7 @@ class Config(Settings):
     """Settings of MAGRPO."""
 
     group: int = 4
-    """K: texts each agent samples at a history; a start grows K^turns episodes, and one is always played"""
+    """K: texts each agent samples at a history; a start becomes K^turns episodes, and is played whole"""
     joint: Literal["aligned", "cross"] = "aligned"
     """which joint turns the K texts of each agent make"""
     gamma: float = 1.0
@@ -92,7 +91,7 @@ def team(config: Config, task: Task) -> Team:
             f"joint={config.joint!r} grows as many in {task.max_turns} turns of {len(task.agents)} agents",
             stacklevel=2,
         )
-    return replace(build(config, task.agents), credit=divided)
+    return replace(build_team(config, task.agents), credit=divided)
 
 
 def width(config: Config, task: Task) -> int:
@@ -118,9 +117,9 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         lessons = {agent: Lesson() for agent in task.agents}
         for k in range(0, len(nodes), siblings):
             collect(nodes[k : k + siblings], config, shares, lessons, 1 / roots)
-        metrics = update_team(team, lessons, config)
+        metrics = team.learn(lessons, config)
         team.step += 1
-        yield {**summary(nodes), **shares.metrics, **metrics}
+        yield {**rollout_metrics(nodes), **shares.metrics, **metrics}
 
 
 def collect(
@@ -134,22 +133,22 @@ def collect(
             following = collect(node.children, config, shares, lessons, weight / len(group))
         returns.append(node.reward + config.gamma * sum(following) / len(following))
     for agent in [agent for agent in lessons if agent in group[0].moves]:  # the same in all siblings
-        own = torch.tensor(returns, dtype=torch.float64) + shares.p(group, agent)
-        texts, R = per_text(group, own.tolist(), agent)
+        texts, turns = texts_in(group, agent)
+        p, m = shares.p(group, agent), shares.m(group[:1], agent)  # siblings follow one state: one weight
+        own = (torch.tensor(returns, dtype=torch.float64) + p).tolist()
+        R = torch.tensor([[sum(own[g] for g in taken) / len(taken) for taken in turns]], dtype=torch.float64)
         A = R - group_baseline(R, "mean")
         if config.divide_by_std:
             A = divide_by_std(A)
-        A = shares.m(group[:1], agent) * A  # siblings follow one state: one weight
-        for move, advantage in zip(texts, A[0].tolist(), strict=True):
+        for move, advantage in zip(texts, (m * A)[0].tolist(), strict=True):
             lessons[agent].add(move, advantage, weight / len(texts))
     return returns
 
 
-def per_text(group: Sequence[Node], returns: Sequence[float], agent: str) -> tuple[list[Move], torch.Tensor]:
-    """The agent's texts in a group and the mean return of the joint turns each took part in.   -> (1, K)"""
-    texts = {id(node.moves[agent]): node.moves[agent] for node in group}
-    returns_of: dict[int, list[float]] = {text: [] for text in texts}
-    for node, value in zip(group, returns, strict=True):
-        returns_of[id(node.moves[agent])].append(value)
-    means = [sum(values) / len(values) for values in returns_of.values()]
-    return [*texts.values()], torch.tensor([means], dtype=torch.float64)
+def texts_in(group: Sequence[Node], agent: str) -> tuple[list[Move], list[list[int]]]:
+    """The K texts of an agent in a group, and for each the indices of the nodes in which it was played."""
+    moves = {id(node.moves[agent]): node.moves[agent] for node in group}
+    turns: dict[int, list[int]] = {text: [] for text in moves}
+    for g, node in enumerate(group):
+        turns[id(node.moves[agent])].append(g)
+    return [*moves.values()], [*turns.values()]

@@ -9,12 +9,12 @@ G whole episodes are played from every start.  With R_{t,g} the return-to-go of 
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
-It assumes that the episodes of a start are drawn from the policies as they are, and that a turn's reward
-comes after its texts.  It degenerates where all returns of a group are equal (no gradient), without a
-baseline (unbiased, and as noisy as returns are large), and with "max" (the best sample learns nothing).
+MA-REINFORCE assumes that the episodes of a start are drawn from the present policies.  There is no gradient
+where all returns of a group are equal.  Without a baseline the gradient's noise grows with the size of the
+returns; with "max" the best sample of a group has no advantage.
 
 To read on, in order: play/rollout.py (episodes), credit/rules.py (p and m), formulas/advantages.py (b),
-train/update.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
+train/team.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
 
 Where we differ from the paper:
 - Nothing is re-centred or divided by a deviation after the baseline: that would cancel the baseline and make
@@ -33,11 +33,10 @@ from baselines.credit import rules
 from baselines.credit.rules import Shares
 from baselines.formulas.advantages import Baseline, group_baseline, returns_to_go
 from baselines.lm.learning import Lesson
-from baselines.play.episode import Node, by_turn, episodes
-from baselines.play.rollout import play, starts, summary
+from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
+from baselines.play.rollout import play, starts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build
-from baselines.train.update import update_team
+from baselines.train.team import Team, build_team
 from collm_envs import Task
 
 
@@ -65,7 +64,7 @@ class Config(Settings):
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
     divided = rules.make(config.credit, config.credit_samples, task)
-    return replace(build(config, task.agents), credit=divided)
+    return replace(build_team(config, task.agents), credit=divided)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
@@ -84,9 +83,9 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         lessons = {agent: Lesson() for agent in task.agents}
         for k in range(0, len(paths), config.group):
             collect(paths[k : k + config.group], config, shares, lessons, 1 / len(paths))
-        metrics = update_team(team, lessons, config)
+        metrics = team.learn(lessons, config)
         team.step += 1
-        yield {**summary(nodes), **shares.metrics, **metrics}
+        yield {**rollout_metrics(nodes), **shares.metrics, **metrics}
 
 
 def collect(

@@ -113,12 +113,13 @@ def __getattr__(name: str) -> Any:
         from importlib import metadata  # as long to import as all the rest of this file
 
         try:
-            return metadata.version("collm")
+            value = metadata.version("collm")
         except metadata.PackageNotFoundError:  # a checkout on the path, not installed
-            return "unknown"
-    if name not in _HOMES:
+            value = "unknown"
+    elif name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"collm_envs.{_HOMES[name]}"), name)
+    else:
+        value = getattr(importlib.import_module(f"collm_envs.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,7 +1,7 @@
-"""The documentation page of each environment: its docstring, keywords and first prompt.
+"""The documentation page of each environment: its docstring, spaces, keywords and first prompt.
 
 A task's docstring is a summary line and paragraphs that begin with a heading in bold (`**Reward.** ...`);
-indented blocks are shown unchanged.
+indented blocks are shown unchanged, the paragraph `**Keywords.**` as a table (`collm_envs.keyword_docs`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from collm_envs.env import TextEnv
+from collm_envs.keyword_docs import KEYWORDS, Keyword, keyword_table, keywords, markdown_table
 from collm_envs.pages.markup import escape
 from collm_envs.pages.report import code, prose, report, section, table
-from collm_envs.registry import make, parameters, registry, task_class
+from collm_envs.registry import make, registry, task_class
 
 _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 
 
 class Block(NamedTuple):
+    """A paragraph of a docstring, or an indented block."""
+
     kind: Literal["text", "code"]
     heading: str
     """"" if the paragraph has none"""
@@ -28,11 +31,16 @@ class Block(NamedTuple):
 
 
 def blocks(id: str) -> Iterator[Block]:
-    """The paragraphs of the docstring of an environment's task.  Raises ValueError if there is none."""
+    """The paragraphs of the docstring of an environment's task but the list of keywords.
+
+    Raises ValueError if there is no docstring.
+    """
     text = inspect.getdoc(task_class(id))
     if not text:
         raise ValueError(f"{id}: its class has no docstring to make a page of")
     for part in re.split(r"\n\s*\n", text):
+        if part.startswith(KEYWORDS):
+            continue
         if all(line.startswith("    ") for line in part.split("\n")):
             yield Block("code", "", textwrap.dedent(part))
         elif headed := _HEADED.fullmatch(part):
@@ -58,11 +66,15 @@ def facts(env: TextEnv) -> list[tuple[str, str]]:
     ]
 
 
-def keywords(id: str) -> list[tuple[str, str]]:
-    """(name, default) of every keyword of `make` that is the task's own."""
+def spaces(env: TextEnv) -> list[tuple[str, str]]:
+    """[(name, value)]: what PettingZoo's methods of an environment take and give."""
+    agent = env.possible_agents[0]
+    _, infos = env.reset(seed=0)
     return [
-        (name, "required" if parameter.default is parameter.empty else repr(parameter.default))
-        for name, parameter in parameters(id).items()
+        ("observation space", f"`{env.observation_space(agent)!r}`: the newest message to the agent"),
+        ("action space", f"`{env.action_space(agent)!r}`: its text"),
+        ("`env.state()`", "what all agents have read and written so far, as one text"),
+        ("`infos[agent]`", ", ".join(f"`{name}`" for name in infos[agent])),
     ]
 
 
@@ -88,15 +100,10 @@ def _markdown_page(id: str) -> str:
             parts.append(textwrap.indent(block.body, "    "))
         else:
             parts.append(f"**{block.heading}.** {block.body}" if block.heading else block.body)
-    parts.append(_markdown_table(("", "by default"), facts(env)))
-    parts.append(_markdown_table(("keyword", "default"), [(f"`{n}`", f"`{d}`") for n, d in keywords(id)]))
+    parts.append(markdown_table(("", "by default"), [*facts(env), *spaces(env)]))
+    parts.append(keyword_table(keywords(id)))
     parts.append(f"{where[0].upper()}{where[1:]}:\n\n{textwrap.indent(prompt, '    ')}")
     return "\n\n".join(parts)
-
-
-def _markdown_table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> str:
-    lines = [" | ".join(head), "--- | ---", *(" | ".join(row) for row in rows)]
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 def html(ids: Sequence[str] = ()) -> str:
@@ -114,7 +121,7 @@ def _html_page(id: str) -> str:
         heading = f"<h3><b>{escape(block.heading)}</b></h3>" if block.heading else ""
         parts.append(heading + (prose if block.kind == "text" else code)(block.body))
     where, prompt = first_prompt(env)
-    plain = [(name, value.strip("`")) for name, value in facts(env)]
-    parts += [table(("", "by default"), plain), table(("keyword", "default"), keywords(id))]
+    plain = [(name.strip("`"), value.replace("`", "")) for name, value in (*facts(env), *spaces(env))]
+    parts += [table(("", "by default"), plain), table(Keyword._fields, keywords(id))]
     parts += [f"<h3><b>{escape(where[0].upper() + where[1:])}</b></h3>", code(prompt)]
     return section(id, *parts, note=registry[id].summary)

@@ -141,9 +141,10 @@ def appending(path: Path) -> Iterator[TextIO]:
 def drafted(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` at the end, so that `path` is never half a file.
 
-    After any exception `path` stays as it was, and no draft is left.
+    After any exception `path` stays as it was, and no draft is left.  Of processes that write the same file
+    at the same time the last one counts.
     """
-    draft = path.with_name(f".draft.{path.name}")  # the ending stays: it tells who writes to compress
+    draft = path.with_name(f".draft.{os.getpid()}.{path.name}")  # its ending tells who writes to compress
     try:
         yield draft
         os.replace(draft, path)

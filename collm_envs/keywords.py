@@ -7,6 +7,22 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+MEANINGS: Mapping[str, str] = {
+    "items": "your own items in place of the task's: rows, or {split: rows}; data sets and iterators too",
+    "num_agents": "size of the team; with 1 one agent does the work of all",
+    "prompts": 'instructions in "full" sentences, or "terse" ones for small models',
+    "self_contained": "whether every prompt repeats what a policy without memory needs",
+    "data": 'where the items are from: "builtin", "hub" (the published slices), "hub:NAME" or a file',
+    "hub_revision": "commit of the hub's data set, in place of the pinned one",
+    "limit": "how many items of each split to keep, from the first; None: all",
+    "n": "generated items to train on",
+    "n_eval": "generated items to evaluate on",
+    "talk": "message rounds before every turn",
+    "message_chars": "characters of the longest message",
+    "order": '"simultaneous", or "sequential": each agent reads what those before it wrote this turn',
+}
+"""{keyword: what it means in every task that has it}, unless the task's docstring says something else"""
+
 
 def choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
     """`value` if it is one of `choices`, else a ValueError."""
@@ -47,14 +63,18 @@ class Frame:
     """
 
     max_turns: int = 1
+    """turns of an episode"""
     self_contained: bool = False
-    """every prompt repeats what a policy without memory needs: decides the next two where they are None"""
+    """whether every prompt repeats what a policy without memory needs: decides `original_prompt` and
+    `previous_response` where they are None"""
     original_prompt: bool | None = None
     """whether later prompts repeat the first one"""
     previous_response: bool | None = None
     """whether later prompts repeat what the agent wrote last"""
     reward_scale: float = 1.0
+    """rewards are multiplied by this before they are handed out"""
     reward_shift: float = 0.0
+    """what is then added to them"""
     stop_above: float | None = None
     """an episode ends after a turn with a reward strictly above this"""
 

@@ -187,13 +187,13 @@ def pprint_registry() -> None:
     print("\n".join(f"{s.id:<{width}}  {s.summary}" for s in _specs.values()))
 
 
-_WRAPPING: Mapping[str, Any] = {"talk": 0, "message_chars": 280, "order": "simultaneous"}
+WRAPPING: Mapping[str, Any] = {"talk": 0, "message_chars": 280, "order": "simultaneous"}
 """keywords of `make` for every task, with their defaults"""
 
 
 def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
     base, build, own = spec(id), task_class(id), parameters(id)
-    names = [*own, *(name for name in _WRAPPING if name not in own)]
+    names = [*own, *(name for name in WRAPPING if name not in own)]
     for name in kwargs:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
@@ -202,11 +202,11 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
     if kwargs.get("items") is not None:  # as plain data: iterators end, data sets do not fit into records
         kwargs = {**kwargs, "items": storable(kwargs["items"])}
     merged = copy.deepcopy({**base.kwargs, **kwargs})
-    wrapping = {name: merged.pop(name, _WRAPPING[name]) for name in names[len(own) :]}
-    task = _wrapped(_build(build, copy.deepcopy(merged)), {**_WRAPPING, **wrapping}, merged)
+    wrapping = {name: merged.pop(name, WRAPPING[name]) for name in names[len(own) :]}
+    task = _wrapped(_build(build, copy.deepcopy(merged)), {**WRAPPING, **wrapping}, merged)
     if not wrapping.get("talk"):
         wrapping.pop("message_chars", None)  # without messages it changes nothing
-    merged |= {name: value for name, value in wrapping.items() if value != _WRAPPING[name]}
+    merged |= {name: value for name, value in wrapping.items() if value != WRAPPING[name]}
     return task, EnvSpec(base.id, base.entry_point, merged, base.summary)
 
 

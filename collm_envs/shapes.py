@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 MAX_DEPTH = 32
 """of objects and lists inside one another"""
@@ -45,6 +45,15 @@ def fits(value: Any, schema: Any, most: int | None = None) -> bool:
     if schema is None:
         return value is None
     return isinstance(value, schema) if isinstance(schema, type) else schema(value)
+
+
+def shape_of(hint: Any) -> Any:
+    """The shape of a type hint made of str, int, float, list and dict; `dict[str, Any]` is any dict."""
+    if not (args := get_args(hint)):
+        return hint
+    if hint.__origin__ is list:
+        return [shape_of(args[0])]
+    return dict if args[1] is Any else {args[0]: shape_of(args[1])}
 
 
 def _parts(value: dict[str, Any] | list[Any]) -> Iterable[Any]:

@@ -61,6 +61,10 @@ class Scene:
     """non-air cells of what should stand there; "" where any block will do"""
     texts: Mapping[str, str] = field(default_factory=dict)
     """title -> text, e.g. the source post, a paragraph, a program"""
+    title: str = ""
+    """what the episode is about, in a few words; "" where nothing is shorter than the item's name"""
+    note: str = ""
+    """what a reader of the episode has to know about its reward; "" where the numbers say it"""
 
 
 S = TypeVar("S")
@@ -78,8 +82,15 @@ class Heard:
     """whether the player's text will be a message, not a turn"""
 
 
+NOTHING = Heard()
+"""what a player has heard where nobody talks"""
 Voice = Callable[[Any, Any, str, Random, Heard], str]
 """scripted player that speaks: (task, state, agent, rng, heard) -> message or turn"""
+
+
+def silent(player: Voice, task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
+    """What `player` writes in its turns where it has heard nothing; no message of its own."""
+    return "" if heard.speaking else player(task, state, agent, rng, NOTHING)
 
 
 class Task(Protocol[S]):

@@ -21,8 +21,9 @@ import numpy as np
 from gymnasium.spaces import Text
 
 from collm_envs.env import MAX_ACTION_CHARS, SPLITS, TextEnv
-from collm_envs.record import Record, record, replay
+from collm_envs.record import Record, record
 from collm_envs.registry import registry
+from collm_envs.replay import replay
 
 JUNK = (
     "",

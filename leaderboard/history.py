@@ -19,6 +19,8 @@ FIRST = "0" * 64
 
 @dataclass(frozen=True)
 class Event:
+    """A line of the log: an entry gets a status."""
+
     entry: str
     """list/name"""
     status: Status

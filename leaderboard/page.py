@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from collm_envs.evaluation.headline import score_of
-from collm_envs.pages.episode import page
+from collm_envs.evaluation.headline import score_of, score_range
+from collm_envs.evaluation.meanings import Meaning, meaning
+from collm_envs.pages.episode import definitions, page, trails
 from collm_envs.pages.episodes import episodes_page
 from collm_envs.pages.markup import document, escape, number
 from collm_envs.pages.report import chart, code, prose, section, spread, table
-from collm_envs.record import Record, reward_range, scenes
+from collm_envs.record import Record
+from collm_envs.replay import reward_range, scenes
 from leaderboard import history
 from leaderboard.bundle import open_bundle, records
 from leaderboard.entry import Entry
@@ -30,56 +33,76 @@ CAVEAT = (
 
 
 class BoardRow(NamedTuple):
+    """An entry with what is shown of it."""
+
     entry: Entry
     status: str
     note: str
-    path: Path
+    """of its last event: how many episodes were verified, and warnings"""
+    sample: Sequence[Record]
+    """a few of its episodes"""
+    scale: tuple[float, float]
+    """least and largest score"""
+
+    @property
+    def warnings(self) -> str:
+        """What `verify` points out, "" if nothing."""
+        return "; ".join(self.note.split("; ")[1:]) if self.status == "replay-verified" else ""
+
+
+def read_row(path: Path, entry: Entry, status: str, note: str) -> BoardRow:
+    """The row of the entry in a folder.  Raises NotAccepted for records of another environment."""
+    sample = sampled(path, entry)
+    return BoardRow(entry, status, note, sample, score_range(sample[0].turns, reward_range(sample[0])))
 
 
 def write_entry(row: BoardRow, events: Sequence[history.Event], folder: Path) -> None:
     """The pages of an entry in `folder`: index.html, episodes.html, 1.html, 2.html, ..."""
     folder.mkdir(parents=True, exist_ok=True)
-    sample = sampled(row)
-    links = [f"{k}.html" for k in range(1, len(sample) + 1)]
-    for link, record in zip(links, sample, strict=True):
+    links = [f"{k}.html" for k in range(1, len(row.sample) + 1)]
+    above = [("the board", "../../index.html"), (row.entry.list, f"../../index.html#{row.entry.list}")]
+    around = trails([*above, (row.entry.name, "index.html")], links)
+    for link, record, trail in zip(links, row.sample, around, strict=True):
         (folder / link).write_text(
-            page(asdict(record), scenes(record), reward_range(record)), encoding="utf-8"
+            page(asdict(record), scenes(record), reward_range(record), trail), encoding="utf-8"
         )
     listed = episodes_page(
-        [asdict(record) for record in sample], links, title=f"Episodes of {row.entry.name}"
+        [asdict(record) for record in row.sample], links, title=f"Episodes of {row.entry.name}"
     )
     (folder / "episodes.html").write_text(listed, encoding="utf-8")
-    (folder / "index.html").write_text(_entry_page(row, events, sample, links), encoding="utf-8")
+    (folder / "index.html").write_text(_entry_page(row, events, links), encoding="utf-8")
 
 
-def sampled(row: BoardRow) -> list[Record]:
+def sampled(path: Path, entry: Entry) -> list[Record]:
     """The records of the sample episodes, which are the same for every entry of a list.
 
     Raises NotAccepted for a record of another environment than the list's (drawing would make it).
     """
-    env = environment(row.entry)
-    pairs = jobs(row.entry.list)[:PAIRS]
+    env = environment(entry)
+    pairs = jobs(entry.list)[:PAIRS]
     chosen = [pairs[k * (PAIRS - 1) // (SAMPLE - 1)] for k in range(SAMPLE)]
     by_pair = {}
-    for where, record in records(open_bundle(row.path), "run-0.jsonl.gz"):
+    for where, record in records(open_bundle(path), "run-0.jsonl.gz"):
         if record.trial == 0:
             check_header(where, record, env, record.agents)
             by_pair[record.item, record.seed] = record
     return [by_pair[job.item, job.seed] for job in chosen]
 
 
-def _entry_page(
-    row: BoardRow, events: Sequence[history.Event], sample: Sequence[Record], links: list[str]
-) -> str:
+def _entry_page(row: BoardRow, events: Sequence[history.Event], links: list[str]) -> str:
     entry = row.entry
     about = f"{entry.env} · {LISTS[entry.list].about} · {entry.date}"
     status = f"{row.status}: {row.note}" if row.note else row.status
+    list_link = f'<a href="../../index.html#{entry.list}">{escape(entry.list)}</a>'
+    trail = f'<a href="../../index.html">the board</a> › {list_link} › {escape(entry.name)}'
     parts = [
+        f'<nav class="trail" aria-label="breadcrumb"><span>{trail}</span></nav>',
         f'<header><p class="eyebrow">{escape(about)}</p><h1>{escape(entry.name)}</h1></header>',
-        f'<p>{escape(status)}</p><p><a href="../../index.html#{entry.list}">back to the board</a></p>',
-        section("Score", _claim(entry), note=f"95 % interval over {over(entry)}"),
+        f"<p>{escape(status)}</p>",
+        *([prose(ALONE_NOTE)] if entry.agents == 1 else []),
+        section("Score", _headline(row), _claim(entry), note=f"over {over(entry)}"),
         *([section("Learning", _learning(entry), note="as the submitter says")] if entry.curves else []),
-        section("Episodes", _episodes(sample, links), prose(_SAMPLE_NOTE)),
+        section("Episodes", _episodes(row.sample, links), prose(_SAMPLE_NOTE)),
         section("How it was made", table(("as the submitter says", ""), _facts(entry)), code(entry.command)),
         section("How it is checked", code(_check(entry)), prose(CAVEAT)),
         section("History", table(("date", "status", "note"), _past(entry, events))),
@@ -90,21 +113,54 @@ def _entry_page(
 _SAMPLE_NOTE = (
     f"{SAMPLE} of the {PAIRS} pairs, spread evenly over the list and the same for every entry, first trial."
 )
+ALONE_NOTE = (
+    "One agent did the work of all: no cooperation was needed, all tokens are its own, and nobody writes "
+    "unseen by another. So it can score above every team, and says what a team has to beat."
+)
 
 
 def over(entry: Entry) -> str:
-    """The units that the entry's confidence interval is computed over, in words."""
+    """The units that the entry's mean is computed over, in words."""
+    items = len({job.item for job in jobs(entry.list)})
+    pairs = f"{items} items, {PAIRS} pairs"
     if len(entry.runs) > 1:
-        return f"{len(entry.runs)} seeds"
-    return f"{PAIRS} pairs, 1 seed" if entry.kind == "trained" else f"{PAIRS} pairs"
+        return f"{len(entry.runs)} seeds, {items} items"
+    return f"{pairs}, 1 seed" if entry.kind == "trained" else pairs
+
+
+def between(entry: Entry, name: str, scale: tuple[float, float]) -> tuple[float, float] | None:
+    """The ends of the 95 % interval of a measure within its range; None where there is none to be had.
+
+    Two training seeds have no interval: Student's t would stretch it beyond any use.
+    """
+    summary = entry.claim[name]
+    low, high = summary["low"], summary["high"]
+    if low is None or high is None or len(entry.runs) == 2:
+        return None
+    return max(low, scale[0]), min(high, scale[1])
+
+
+def _headline(row: BoardRow) -> str:
+    """The score with its maximum, and its interval or the score of each of two seeds."""
+    entry, score = row.entry, row.entry.claim["score"]["mean"]
+    assert score is not None
+    ends = between(entry, "score", row.scale)
+    text = f"score {number(score)} of {number(row.scale[1])}"
+    if ends is not None:
+        text += f", 95 % interval {number(ends[0])} to {number(ends[1])}"
+    if len(entry.runs) == 2:
+        text += f", seeds {' and '.join(map(number, entry.score_by_run))}"
+    return prose(text)
 
 
 def _claim(entry: Entry) -> str:
-    rows = [
-        (name.replace("_", " "), summary["mean"], summary["low"], summary["high"], summary["iqm"])
-        for name, summary in entry.claim.items()
-    ]
-    return table(("measure", "mean", "low", "high", "IQM"), rows)
+    """The table of all measures with their definitions."""
+    rows = []
+    for name, summary in entry.claim.items():
+        known_range = meaning(name) or Meaning("", -inf)
+        low, high = between(entry, name, known_range[1:]) or (None, None)
+        rows.append((name.replace("_", " "), summary["mean"], low, high, summary["iqm"]))
+    return table(("measure", "mean", "low", "high", "IQM"), rows) + definitions(entry.claim)
 
 
 def _learning(entry: Entry) -> str:

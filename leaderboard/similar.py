@@ -17,7 +17,8 @@ from typing import Any
 
 from collm_envs import Task
 from collm_envs.policies.seat import seat_seed
-from collm_envs.record import Record, scenes, states
+from collm_envs.record import Record
+from collm_envs.replay import scenes, states
 
 KEPT = 1024
 """most hashes of a sketch: the smallest ones, so that two sketches are comparable (Broder 1997)"""

@@ -15,7 +15,8 @@ import collm_envs
 from collm_envs import TextEnv
 from collm_envs.evaluation.episodes import Job
 from collm_envs.policies.seat import SECONDS, TOKENS, WAITED
-from collm_envs.record import Record, replay
+from collm_envs.record import Record
+from collm_envs.replay import replay
 from leaderboard import lists, similar
 from leaderboard.bundle import ENTRY, Bundle, NotAccepted, digest, open_bundle, records
 from leaderboard.claim import Tally, first_difference

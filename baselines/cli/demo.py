@@ -14,12 +14,12 @@ from baselines.cli import terminal
 from baselines.cli.terminal import Column, note, show
 from baselines.cli.train import command
 from baselines.lm.tiny import model
-from baselines.play.episode import Node, episodes
+from baselines.play.episode import Node, episodes, rollout_metrics
 from baselines.play.records import to_record
-from baselines.play.rollout import Start, eval_starts, play, summary
+from baselines.play.rollout import Start, eval_starts, play
 from baselines.runs import run, texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.logs import read
+from baselines.runs.logs import read_log
 from baselines.runs.published import ROWS
 from baselines.train.presets import ENVS
 from baselines.train.settings import Settings
@@ -27,7 +27,8 @@ from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.pages.episode import page
 from collm_envs.pages.report import Curve, chart, code, episode, prose, report, section, table
-from collm_envs.record import Record, reward_range, scenes
+from collm_envs.record import Record
+from collm_envs.replay import reward_range, scenes
 
 OUT = Path("runs/demo")
 WORDS = ENVS["StrBuild-v0"].env_kwargs
@@ -94,13 +95,13 @@ def study(name: str) -> StudyResult:
     seconds = time.perf_counter() - start
     before, after = team_of(kind, config, ""), team_of(kind, config, str(out))
     words = make("StrBuild-v0", **{**WORDS, "words": "published", "n": 256, "length": [1, 4]})
-    unseen = summary(play(words.task, eval_starts(words.task, 16), after.policies, "published"))
+    unseen = rollout_metrics(play(words.task, eval_starts(words.task, 16), after.policies, "published"))
     env = make("StrBuild-v0", **WORDS)
     chosen = two_letters(env.task)
     return StudyResult(
         name,
         command(kind, replace(config, out="")),
-        read(out / "eval.jsonl"),
+        read_log(out / "eval.jsonl"),
         unseen,
         to_record(env, middle_of(env.task, before, chosen), dict.fromkeys(env.task.agents, "warm start")),
         to_record(env, middle_of(env.task, after, chosen), dict.fromkeys(env.task.agents, name)),

@@ -18,11 +18,12 @@ import tyro
 
 from baselines.cli.terminal import flags
 from baselines.runs.folder import stored_config
-from baselines.runs.logs import read as read_lines
+from baselines.runs.logs import read_log as read_lines
 from collm_envs.evaluation.measures import measures
 from collm_envs.files import write_whole
-from collm_envs.record import Record, read, scenes, unique
+from collm_envs.record import Record, read, unique
 from collm_envs.render import mcfunction
+from collm_envs.replay import scenes
 
 RECORDS = ("records.jsonl", "records.jsonl.gz")
 

@@ -18,10 +18,11 @@ from typing import Any
 from baselines.cli.progress import Progress
 from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.lm import threads
-from baselines.play.rollout import eval_starts, measure
+from baselines.play.rollout import eval_starts
 from baselines.runs import texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.budget import Budget, append_rows, read_rows
+from baselines.runs.budget import Budget, append_rows, read_results
+from baselines.runs.texts import measure_lineups
 from baselines.train.keywords import Json
 from baselines.train.settings import Settings
 from collm_envs import Task, make
@@ -148,12 +149,13 @@ def one_run(
     team, budget = module.team(config, held_out), Budget(sweep.cpu_s)
     for metrics in budget.within(module.train(config, held_out, team)):
         report(team.step, metrics)
-    scores = [
-        measure(view, eval_starts(view, sweep.episodes), team.lineups(view.agents), f"sweep/{seed}")["return"]
+    measured = [
+        measure_lineups(view, eval_starts(view, sweep.episodes), team.lineups(view.agents), f"sweep/{seed}")
         for view in (held_out, task)
     ]
-    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(budget.spent, 1), *scores)
-    return dict(zip(FIELDS, values, strict=True))
+    values = (name, trial, seed, rates["lr"], rates["critic_lr"], team.step, round(budget.spent, 1))
+    returns = (metrics["return"] for metrics in measured)
+    return dict(zip(FIELDS, (*values, *returns), strict=True))
 
 
 def rates_of(trial: int, bounds: tuple[float, float]) -> dict[str, float]:
@@ -180,7 +182,7 @@ def hold_out(task: Task, share: float) -> Task:
 
 def read(file: Path) -> list[dict[str, str]]:
     """The rows so far, each run once."""
-    return read_rows(file, ("algorithm", "trial", "seed"))
+    return read_results(file, ("algorithm", "trial", "seed"))
 
 
 def chosen(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:

@@ -13,9 +13,10 @@ from tyro.conf import Positional, arg
 
 import collm_envs
 from baselines.cli.terminal import console, flags
-from collm_envs.pages.episode import page
+from collm_envs.pages.episode import page, trails
 from collm_envs.pages.episodes import episodes_page
-from collm_envs.record import read, reward_range, scenes
+from collm_envs.record import read
+from collm_envs.replay import reward_range, scenes
 
 out = console()
 
@@ -43,16 +44,14 @@ def view(args: Sequence[str]) -> None:
         collm_envs.spec(settings.env)
     path = settings.records / "records.jsonl" if settings.records.is_dir() else settings.records
     folder = settings.out or path.parent / "pages"
-    rows, links = [], []
-    for k, record in enumerate(islice(read(path), settings.first), start=1):
-        folder.mkdir(parents=True, exist_ok=True)
-        links.append(f"{k:05}.html")
-        rows.append(asdict(record))
-        (folder / links[-1]).write_text(
-            page(rows[-1], scenes(record), reward_range(record)), encoding="utf-8"
-        )
-    if not rows:
+    records = list(islice(read(path), settings.first))
+    if not records:
         raise ValueError(f"{path} holds no records")
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, links = [asdict(record) for record in records], [f"{k:05}.html" for k in range(1, len(records) + 1)]
+    around = trails([("all episodes", "index.html")], links)
+    for record, row, link, trail in zip(records, rows, links, around, strict=True):
+        (folder / link).write_text(page(row, scenes(record), reward_range(record), trail), encoding="utf-8")
     index = folder / "index.html"
     index.write_text(episodes_page(rows, links, title=path.parent.name or path.name), encoding="utf-8")
     out.print(f"{len(rows)} episodes: {index}", soft_wrap=True)

@@ -5,6 +5,7 @@ Shapes: E episodes, H turns, I groups, G samples of a group.  An advantage never
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import torch
@@ -86,3 +87,15 @@ def divide_by_std(advantages: Tensor, eps: float = 1e-6) -> Tensor:
 def whiten(advantages: Tensor, eps: float = 1e-6) -> Tensor:
     """(A - mean) / (std + eps) over one agent's batch, never across agents.   advantages: (M,) -> (M,)"""
     return divide_by_std(advantages - advantages.mean(dim=-1, keepdim=True), eps)
+
+
+def normalized(advantages: Tensor) -> Tensor:
+    """`whiten`; a single advantage, which has no deviation, stays as it is, with a warning.   (M,) -> (M,)"""
+    if len(advantages) > 1:
+        return whiten(advantages)
+    warnings.warn(
+        "normalize: a step with a single text of an agent has nothing to be scaled by; its advantage stays "
+        "as it is (said once; more episodes a step give more texts)",
+        stacklevel=2,
+    )
+    return advantages

@@ -1,4 +1,4 @@
-"""How a policy learns from its texts: lessons, scores, and the passes of one step.
+"""How a policy learns from its texts: lessons, the passes of one step, and the optimizer.
 
 The loss is a function of token log-probabilities alone (formulas/losses.py), so the weights may be local or
 remote.  Local: `logp` returns log-probabilities with their graph, `backward` adds gradients to the weights,
@@ -9,16 +9,20 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from baselines.formulas import losses
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
+from baselines.lm.scoring import Scorer, Scores, reference_logp
+
+Schedule = Literal["constant", "linear", "cosine"]
 
 
 @dataclass
@@ -34,25 +38,10 @@ class Lesson:
     weights: list[float] = field(default_factory=list)
 
     def add(self, move: Move, advantage: float, weight: float) -> None:
+        """One move more."""
         self.moves.append(move)
         self.advantages.append(advantage)
         self.weights.append(weight)
-
-
-@dataclass
-class Scores:
-    """Token log-probabilities of some moves: T tokens laid end to end."""
-
-    logp: Tensor
-    """(T,)"""
-    owner: Tensor
-    """(T,) position in `moves` of each token's move"""
-    moves: list[int]
-    """indices of these moves in the list that was scored"""
-    entropy: Tensor | None
-    """(T,) of the whole next-token distribution, in nats"""
-    tokens: int
-    """tokens of the forward pass, without padding"""
 
 
 class Beside(NamedTuple):
@@ -67,36 +56,26 @@ class Beside(NamedTuple):
 class Stepper(Protocol):
     """What `learn` needs of an optimizer."""
 
-    def zero_grad(self) -> None: ...
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        ...
 
     def step(self) -> float:
         """Apply the gradient accumulated since `zero_grad`; returns its norm before clipping."""
         ...
 
 
-class Scorer(Protocol):
+class TrainedPolicy(Scorer, Protocol):
     """What `learn` needs of a policy, whether its weights are local or remote."""
 
     @property
-    def name(self) -> str: ...
-    @property
-    def device(self) -> torch.device: ...
-    @property
-    def optimizer(self) -> Stepper | None: ...
-    @property
-    def reference(self) -> Scorer | None:
-        """The frozen policy of the KL term, or None; the policy itself where its adapter goes off."""
-        ...
-
-    def logp(
-        self, moves: Sequence[Move], *, entropy: bool = False, reference: bool = False
-    ) -> Iterator[Scores]:
-        """Log-probabilities of every token of these moves, in micro-batches, the same ones at every call."""
+    def optimizer(self) -> Stepper | None:
+        """None where the policy is not trained."""
         ...
 
 
 def learn(
-    policy: Scorer, lesson: Lesson, objective: Objective, beside: Beside | None = None
+    policy: TrainedPolicy, lesson: Lesson, objective: Objective, beside: Beside | None = None
 ) -> dict[str, float]:
     """`objective.epochs` optimizer steps of one policy on a lesson.   -> numbers to log
 
@@ -125,28 +104,31 @@ def learn(
 
 
 def _backward(
-    policy: Scorer, lesson: Lesson, objective: Objective, frozen: list[Tensor] | None, old: list[Tensor]
+    policy: TrainedPolicy,
+    lesson: Lesson,
+    objective: Objective,
+    frozen: list[Tensor] | None,
+    old: list[Tensor],
 ) -> dict[str, float]:
     """Add the gradient of one pass over the moves; returns the sums to log.
 
     `old` holds log pi_old of each micro-batch; the first pass finds it empty and fills it.
     """
-    moves, device = lesson.moves, policy.device
-    advantage = torch.tensor(lesson.advantages, dtype=torch.float32, device=device)
-    weight = torch.tensor(lesson.weights, dtype=torch.float32, device=device)
+    moves = lesson.moves
+    advantages, weights = (torch.tensor(x, dtype=torch.float32) for x in (lesson.advantages, lesson.weights))
     first, gap = not old, 0.0
     sums = torch.zeros(3, dtype=torch.float64)
     for batch, scores in enumerate(policy.logp(moves, entropy=objective.entropy != 0)):
         if first:
             old.append(scores.logp.detach())
             gap += _gap(moves, scores)
-        index = torch.tensor(scores.moves, device=device)
+        device = scores.logp.device
         terms = losses.lesson_loss(
             objective,
             scores.logp,
             old[batch],
-            advantage[index],
-            weight[index],
+            advantages[scores.moves].to(device),
+            weights[scores.moves].to(device),
             scores.owner,
             reference=None if frozen is None else torch.cat([frozen[k] for k in scores.moves]),
             entropy=scores.entropy,
@@ -178,22 +160,61 @@ def _check_finite(name: str, loss: Tensor, moves: Sequence[Move], index: Sequenc
         )
 
 
-def reference_logp(policy: Scorer, moves: Sequence[Move]) -> list[Tensor]:
-    """Token log-probabilities of each move under the policy's frozen reference."""
-    if policy.reference is None:
-        raise ValueError(f"{policy.name}: a KL term needs a reference, and it was opened without one")
-    return token_logp(policy.reference, moves, reference=policy.reference is policy)
+class Optimizer:
+    """AdamW (Loshchilov & Hutter 2019) of one policy or critic: no weight decay, clipped gradients.
 
-
-def token_logp(policy: Scorer, moves: Sequence[Move], *, reference: bool = False) -> list[Tensor]:
-    """Token log-probabilities of each move as a trainer scores them, without gradient.
-
-    With `reference` the policy's adapter is off.
+    `heads` are parameters with a learning rate of their own, `head_lr`, on the same schedule.  `steps` and
+    `warmup` count calls of `step`, which are as many for each step of a run as there are passes in it.
     """
-    out: list[Tensor] = [torch.empty(0)] * len(moves)
-    with torch.no_grad():
-        for scores in policy.logp(moves, reference=reference):
-            lengths = [len(moves[k].ids) for k in scores.moves]
-            for k, logp in zip(scores.moves, scores.logp.split(lengths), strict=True):
-                out[k] = logp
-    return out
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        lr: float,
+        *,
+        steps: int,
+        schedule: Schedule = "constant",
+        warmup: int = 0,
+        max_grad_norm: float = 1.0,
+        heads: Sequence[nn.Parameter] = (),
+        head_lr: float = 0.0,
+    ):
+        self.parameters = [*parameters, *heads]
+        self.rates = [lr, head_lr] if heads else [lr]
+        self.steps, self.warmup = steps, warmup
+        self.schedule: Schedule = schedule
+        self.max_grad_norm = max_grad_norm
+        groups = [{"params": [*parameters]}, *([{"params": [*heads]}] if heads else [])]
+        self.adam = torch.optim.AdamW(groups, lr=lr, weight_decay=0.0)
+        self.taken = 0
+
+    def zero_grad(self) -> None:
+        self.adam.zero_grad(set_to_none=True)
+
+    def step(self) -> float:
+        """Clip, step, and return the norm of the gradient before clipping.  Raises where it is not finite."""
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient's norm is {float(norm)}; no weight was changed")
+        for group, lr in zip(self.adam.param_groups, self.rates, strict=True):
+            group["lr"] = learning_rate(lr, self.taken, self.steps, self.schedule, self.warmup)
+        self.adam.step()
+        self.taken += 1
+        return float(norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"adam": self.adam.state_dict(), "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.adam.load_state_dict(state["adam"])
+        self.taken = state["taken"]
+
+
+def learning_rate(lr: float, step: int, steps: int, schedule: Schedule, warmup: int) -> float:
+    """The rate of step 0, 1, ...: a rise over `warmup` steps, then constant, or down to 0 at `steps`."""
+    if step < warmup:
+        return lr * (step + 1) / (warmup + 1)
+    if schedule == "constant":
+        return lr
+    done = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return lr * (1 - done) if schedule == "linear" else lr * 0.5 * (1 + math.cos(math.pi * done))

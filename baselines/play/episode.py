@@ -38,6 +38,7 @@ class Node:
 
     @property
     def reward(self) -> float:
+        """The reward of the turn."""
         return self.score.reward
 
     def path(self) -> list[Node]:
@@ -68,3 +69,19 @@ def by_turn(paths: Sequence[Sequence[Node]], number: Callable[[Node], float]) ->
 def episodes(roots: Sequence[Node]) -> list[list[Node]]:
     """Every root-to-leaf path, in order."""
     return [node.path() for node in walk(roots) if not node.children]
+
+
+def rollout_metrics(roots: Sequence[Node]) -> dict[str, float]:
+    """Mean return, metrics of the last turn, and counts of texts and tokens of these episodes."""
+    paths = episodes(roots)
+    moves = {id(move): move for node in walk(roots) for move in node.moves.values()}
+    out = {
+        "return": sum(node.reward for path in paths for node in path) / len(paths),
+        "turns": sum(len(path) for path in paths) / len(paths),
+        "text_tokens": sum(len(move.ids) for move in moves.values()) / len(moves),
+        "closed": sum(move.closed for move in moves.values()) / len(moves),
+        "tokens": float(sum(len(move.ids) for move in moves.values())),
+    }
+    for name in paths[0][-1].score.metrics:
+        out[f"metric/{name}"] = sum(path[-1].score.metrics[name] for path in paths) / len(paths)
+    return out

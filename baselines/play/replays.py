@@ -7,24 +7,12 @@ no such method.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from baselines.play.episode import Node
-from collm_envs import Score, Task, in_parallel, silence
-
-Turn = tuple[Any, Mapping[str, str]]
-"""a state, and the texts written there by agent; agents without a text are silent"""
-
-
-def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
-    """The states after these turns; in parallel for tasks that wait for a sandbox (`in_parallel`)."""
-    if not in_parallel(task) or len(turns) < 2:
-        return [task.play(state, texts) for state, texts in turns]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda turn: task.play(*turn), turns))
+from baselines.play.rollout import Turn, play_turns
+from collm_envs import Score, Task, silence
 
 
 class Replays:

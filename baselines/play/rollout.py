@@ -7,19 +7,22 @@ and its agents from the same key-value memory.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from random import Random
 from typing import Any, Literal, NamedTuple, Protocol
 
 from baselines.lm.history import Move
-from baselines.play.episode import Node, episodes, walk
-from baselines.play.replays import play_turns
-from collm_envs import Item, Task, takes_turns, writers
+from baselines.play.episode import Node
+from collm_envs import Item, Task, in_parallel, takes_turns, writers
 
 Start = tuple[Item, int]
 """an item and the seed of the episode"""
+Turn = tuple[Any, Mapping[str, str]]
+"""a state, and the texts written there by agent; agents without a text are silent"""
 Joint = Literal["aligned", "cross"]
 """which texts of the agents are played together: the g-th of all of them, or every combination"""
 
@@ -122,37 +125,6 @@ def eval_starts(task: Task, n: int) -> list[Start]:
     return [(items[k % len(items)], k) for k in range(n)]
 
 
-def summary(roots: Sequence[Node]) -> dict[str, float]:
-    """Mean return, metrics of the last turn, and counts of texts and tokens of these episodes."""
-    paths = episodes(roots)
-    moves = {id(move): move for node in walk(roots) for move in node.moves.values()}
-    out = {
-        "return": sum(node.reward for path in paths for node in path) / len(paths),
-        "turns": sum(len(path) for path in paths) / len(paths),
-        "text_tokens": sum(len(move.ids) for move in moves.values()) / len(moves),
-        "closed": sum(move.closed for move in moves.values()) / len(moves),
-        "tokens": float(sum(len(move.ids) for move in moves.values())),
-    }
-    for name in paths[0][-1].score.metrics:
-        out[f"metric/{name}"] = sum(path[-1].score.metrics[name] for path in paths) / len(paths)
-    return out
-
-
-def measure(
-    task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
-) -> dict[str, float]:
-    """`summary` of every line-up, all with the same seed: `name/key` for each, `key` for their mean.
-
-    With a single line-up only `key`.
-    """
-    summaries = {name: summary(play(task, starts, policies, seed)) for name, policies in lineups.items()}
-    keys = list(next(iter(summaries.values())))
-    out = {key: sum(single[key] for single in summaries.values()) / len(summaries) for key in keys}
-    for name, single in summaries.items() if len(summaries) > 1 else ():
-        out |= {f"{name}/{key}": value for key, value in single.items()}
-    return out
-
-
 def _groups(task: Task, policies: Mapping[str, TextPolicy], n: int, seed: str) -> list[Group]:
     """The agents by policy, each with `n` empty histories."""
     members: dict[Any, list[str]] = {}
@@ -249,6 +221,14 @@ def _joint_turn(
             place.parent.children.append(node)
         nodes.append(node)
     return nodes, sources
+
+
+def play_turns(task: Task, turns: Sequence[Turn]) -> list[Any]:
+    """The states after these turns; in parallel for tasks that wait for a sandbox (`in_parallel`)."""
+    if not in_parallel(task) or len(turns) < 2:
+        return [task.play(state, texts) for state, texts in turns]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda turn: task.play(*turn), turns))
 
 
 def _chunks(values: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -1,14 +1,16 @@
 """Prompts to the coder and the evaluator, and the parsing of their answers.
 
-The coder reads the environment's own page (its docstring: what agents see, write, earn), the inputs by name
-with shape, range and meaning, the language, and how functions are judged.  Inputs have names,
-never indices into a flat state.  A refusal is sent back to the coder with its full reason.
+The coder is the language model that writes credit functions, the evaluator the one that chooses between
+equally good ones.  The coder is sent the environment's documentation (what agents see, write and earn), the
+name, shape, range and meaning of every input, the language it may write in, and how functions are judged.  If
+its function is refused, the next prompt gives the reason in full.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import indent
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from collm_envs import TextEnv, catalogue
 
 LEFT_OUT = ("Data and licence", "Source and where we differ", "Versions", "Terse prompts")
 """paragraphs of an environment's page that are irrelevant to credit"""
+FACTS = ("agents", "turns", "reward a turn")
+"""facts about an environment that its page ends with"""
 WANTED = {
     "baseline": """\
     def baseline(ctx, feat, me):
@@ -111,17 +115,9 @@ def page(env: TextEnv) -> str:
     for block in catalogue.blocks(env.spec.id):
         heading = block.heading or heading
         if heading not in LEFT_OUT:
-            body = (
-                "\n".join("    " + line for line in block.body.split("\n"))
-                if block.kind == "code"
-                else block.body
-            )
+            body = indent(block.body, "    " * (block.kind == "code"), lambda line: True)
             parts.append(f"**{block.heading}.** {body}" if block.heading else body)
-    facts = [
-        f"{name}: {value}"
-        for name, value in catalogue.facts(env)
-        if name in ("agents", "turns", "reward a turn")
-    ]
+    facts = [f"{name}: {value}" for name, value in catalogue.facts(env) if name in FACTS]
     if env.spec.kwargs:
         facts.append(f"made with: {dict(env.spec.kwargs)}")
     return "\n\n".join([*parts, "\n".join(facts)])
@@ -129,11 +125,11 @@ def page(env: TextEnv) -> str:
 
 def inputs(contexts: Contexts, mode: str) -> str:
     """The inputs of a text environment's functions: name, shape, range on the recorded turns, meaning."""
+    return "\n".join(_inputs(contexts, mode))
+
+
+def _inputs(contexts: Contexts, mode: str) -> Iterator[str]:
     n = contexts.agents
-    return "\n".join(_inputs(contexts, mode, n))
-
-
-def _inputs(contexts: Contexts, mode: str, n: int) -> Iterator[str]:
     for name in contexts.names["ctx"]:
         shape = f"[{n} numbers, one for each agent]" if name in PER_AGENT else "number"
         yield _line(contexts, "ctx", name, shape, CTX[name])

@@ -176,7 +176,8 @@ def other_teams(task: Task, seed: int) -> list[TurnTexts]:
 
 def _garbled(task: Task, state: Any, agent: str, rng: Random) -> str:
     """Words and signs in no order."""
-    return "\n".join(" ".join(rng.choices(WORDS, k=rng.randint(1, 12))) for _ in range(rng.randint(1, 8)))
+    lines = (rng.choices(WORDS + SIGNS, k=rng.randint(1, 12)) for _ in range(rng.randint(1, 8)))
+    return "\n".join(" ".join(line) for line in lines)
 
 
 def _hostile(task: Task, state: Any, agent: str, rng: Random) -> str:
@@ -198,22 +199,8 @@ def _learning(task: Task, state: Any, agent: str, rng: Random) -> str:
     return "\n".join(line[: rng.randint(0, len(line))] if rng.random() < 0.3 else line for line in kept)
 
 
-WORDS = (
-    "the",
-    "a",
-    "def",
-    "return",
-    "I",
-    "cannot",
-    "stone",
-    "7",
-    "-1",
-    "1e9",
-    "{",
-    "/fill",
-    "/setblock",
-    "é",
-)
+WORDS = ("the", "a", "def", "return", "I", "cannot", "stone")
+SIGNS = ("7", "-1", "1e9", "{", "/fill", "/setblock", "é")
 WRITERS: Mapping[str, Callable[[Any, Any, str, Random], str]] = {
     "silent": lambda task, state, agent, rng: silence(task, state, agent),
     "empty": lambda task, state, agent, rng: "",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from baselines.formulas import losses
 from baselines.lm.history import Segment
-from baselines.lm.optimizer import Optimizer
+from baselines.lm.learning import Optimizer
 from baselines.lm.packing import batches, ends
 from baselines.lm.policy import LM
 from baselines.play.episode import Node

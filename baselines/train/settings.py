@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from baselines.credit import rules
 from baselines.formulas.losses import Length, Objective, Ratio
+from baselines.lm.learning import Schedule
 from baselines.lm.opening import Setup
-from baselines.lm.optimizer import Schedule
 from baselines.lm.policy import Context, History
 from baselines.lm.sampling import Sampling
 from baselines.train.keywords import Json
@@ -23,7 +23,8 @@ class Settings:
     env_kwargs: Json = field(default_factory=dict)
     """keywords of `collm_envs.make` for it (on the command line: JSON)"""
     model: str = "tiny"
-    """tiny (the embedded model, warm-started once), a `save_pretrained` folder, or a hub name"""
+    """tiny (the embedded model, warm-started once), a name of `collm models`, a `save_pretrained` folder,
+    a GGUF file, or a hub name"""
     models: tuple[str, ...] = ()
     """one model per agent where they differ; overrides `model`"""
     shared: bool = False
@@ -140,10 +141,12 @@ class Settings:
 
     @property
     def sampling(self) -> Sampling:
+        """How texts are drawn."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens)
 
     @property
     def context(self) -> Context:
+        """What an agent reads."""
         return Context(self.history, self.max_context, self.overflow, self.thinking)
 
     @property

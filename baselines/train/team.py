@@ -1,18 +1,20 @@
-"""The policies and critics of all agents: everything that a checkpoint must hold."""
+"""The policies and critics of all agents: how they are opened, how they learn, what a checkpoint holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
 from baselines.credit.rules import Credit
+from baselines.formulas.advantages import normalized
+from baselines.lm.learning import Beside, Lesson, Optimizer
 from baselines.lm.opening import open_all
-from baselines.lm.optimizer import Optimizer
 from baselines.lm.policy import LM
 from baselines.train.critic import Critic, CriticSettings
 from baselines.train.settings import Settings
@@ -36,6 +38,35 @@ class Team:
         """policy name -> the agents it acts for."""
         names = {agent: policy.name for agent, policy in self.policies.items()}
         return {name: [agent for agent in names if names[agent] == name] for name in names.values()}
+
+    def learn(
+        self,
+        lessons: Mapping[str, Lesson],
+        settings: Settings,
+        beside: Mapping[str, Beside] = MappingProxyType({}),
+    ) -> dict[str, float]:
+        """One step of every policy, on the lessons of its agents (lm/learning.py).   -> averages to log
+
+        `beside`: policy name -> additional loss of its steps.  `pushed` is the share of texts with an
+        advantage other than 0: none where every group earned alike.
+        """
+        metrics: dict[str, list[float]] = {}
+        for name, agents in self.members().items():
+            joined = Lesson()
+            for agent in agents:
+                lesson = lessons[agent]
+                advantages = torch.tensor(lesson.advantages, dtype=torch.float64)
+                if settings.normalize:  # each agent by itself, also where weights are shared
+                    advantages = normalized(advantages)
+                joined.moves += lesson.moves
+                joined.advantages += advantages.tolist()
+                joined.weights += [weight / len(agents) for weight in lesson.weights]
+            logged = self.policies[agents[0]].learn(joined, settings.objective, beside.get(name))
+            for key, value in logged.items():
+                metrics.setdefault(key, []).append(value)
+        texts = [advantage for lesson in lessons.values() for advantage in lesson.advantages]
+        pushed = sum(advantage != 0 for advantage in texts) / max(1, len(texts))
+        return {key: sum(values) / len(values) for key, values in metrics.items()} | {"pushed": pushed}
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
         """{name: {agent: policy}} of evaluations: one line-up, named "", of all agents."""
@@ -70,6 +101,7 @@ class Team:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` of such a team gave."""
         self.step = state["step"]
         for name, module in self.modules().items():
             own = dict(module.named_parameters())
@@ -86,7 +118,7 @@ class Team:
             policy.save_pretrained(folder / agent)
 
 
-def build(settings: Settings, agents: Sequence[str], critics: CriticSettings = NO_CRITICS) -> Team:
+def build_team(settings: Settings, agents: Sequence[str], critics: CriticSettings = NO_CRITICS) -> Team:
     """The team of a fresh run: models loaded, adapters and critics made, optimizers empty."""
     torch.manual_seed(settings.seed)  # adapters and value heads are the only random weights
     if settings.models and len(settings.models) != len(agents):

@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
 from collm_envs.task import takes_turns
@@ -51,8 +51,8 @@ def plug(id: str, **make_kwargs: Any) -> Plug:
     Warns, for an environment of several turns, of CoMLRL's default early stop.  Raises ImportError without
     CoMLRL, ValueError where agents write one after the other.
     """
-    load("comlrl", VERSION)
-    datasets = load("datasets", "3")
+    load_framework("comlrl", VERSION)
+    datasets = load_framework("datasets", "3")
     env = make(id, **{"self_contained": True, **make_kwargs})
     if takes_turns(env.task):
         raise ValueError(

@@ -11,9 +11,11 @@ environments in one process are a `SerialEnv`, and trajectories lie in a `LazySt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.registry import make
 
 VERSION = "0.14"
@@ -25,8 +27,8 @@ def env(id: str, **make_kwargs: Any) -> Any:
     `reset(seed=..., options=...)` as `TextEnv.reset`; `set_seed(s)` makes the next reset that of seed s.
     `parallel` is the environment within.  Raises ImportError without TorchRL.
     """
-    base = load("torchrl.envs", VERSION, "torchrl").EnvBase
-    specs, TensorDict = load("torchrl.data", VERSION, "torchrl"), load("tensordict", VERSION).TensorDict
+    base = load_framework("torchrl.envs", VERSION, "torchrl").EnvBase
+    TensorDict = load_framework("tensordict", VERSION).TensorDict
     import torch
 
     class CollmEnv(base):
@@ -34,20 +36,8 @@ def env(id: str, **make_kwargs: Any) -> Any:
             super().__init__(device="cpu", batch_size=[])
             self.parallel = make(id, **make_kwargs)
             self.seed_of_next: int | None = None
-
-            def of_agents(name: str, spec: Any) -> Any:
-                return {agent: specs.Composite({name: spec()}) for agent in self.parallel.possible_agents}
-
-            def text() -> Any:
-                return specs.NonTensor(shape=(), example_data="")
-
-            flag = {"n": 2, "dtype": torch.bool, "shape": (1,)}
-            self.observation_spec = specs.Composite(of_agents("observation", text))
-            self.action_spec = specs.Composite(of_agents("action", text))
-            self.reward_spec = specs.Composite(of_agents("reward", lambda: specs.Unbounded(shape=(1,))))
-            self.done_spec = specs.Composite(
-                {name: specs.Categorical(**flag) for name in ("done", "terminated", "truncated")}
-            )
+            for name, spec in specs_of(self.parallel.possible_agents).items():
+                setattr(self, name, spec)
 
         def _set_seed(self, seed: int | None) -> None:
             self.seed_of_next = seed
@@ -83,3 +73,23 @@ def env(id: str, **make_kwargs: Any) -> Any:
             return written
 
     return CollmEnv()
+
+
+def specs_of(agents: Sequence[str]) -> dict[str, Any]:
+    """{attribute of an `EnvBase`: its spec} of an environment of these agents."""
+    import torch
+
+    specs = load_framework("torchrl.data", VERSION, "torchrl")
+    text = partial(specs.NonTensor, shape=(), example_data="")
+    number = partial(specs.Unbounded, shape=(1,))
+    flag = partial(specs.Categorical, n=2, dtype=torch.bool, shape=(1,))
+
+    def of_agents(name: str, spec: Any) -> Any:
+        return specs.Composite({agent: specs.Composite({name: spec()}) for agent in agents})
+
+    return {
+        "observation_spec": of_agents("observation", text),
+        "action_spec": of_agents("action", text),
+        "reward_spec": of_agents("reward", number),
+        "done_spec": specs.Composite({name: flag() for name in ("done", "terminated", "truncated")}),
+    }

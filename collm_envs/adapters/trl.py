@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.adapters.gymnasium import SeatEnv
 from collm_envs.adapters.partners import Partners
 from collm_envs.env import TextEnv
@@ -60,7 +60,7 @@ def environment_factory(
 
     Raises ImportError without TRL, and at once whatever `SeatEnv` finds wrong with the arguments.
     """
-    load("trl", VERSION)
+    load_framework("trl", VERSION)
     SeatEnv(id, seat, partners, **make_kwargs)
 
     class CollmSeat:
@@ -107,7 +107,7 @@ def plain_replies(tokenizer: Any) -> Any:
     Its chat template shows the model no tools, and their results as messages of the user.  Raises ImportError
     for transformers before 5.13, ValueError for a chat template that drops what it is given.
     """
-    load("transformers", "5.13")
+    load_framework("transformers", "5.13")
     asked, answer = {"role": "user", "content": MESSAGE}, {"role": "assistant", "content": REPLY}
     prompt = tokenizer.apply_chat_template([asked], add_generation_prompt=True, tokenize=False)
     talk = tokenizer.apply_chat_template([asked, answer], tokenize=False)
@@ -132,8 +132,8 @@ def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Calla
     The data set has one row for each seat of each training item, the seats of an item one after the other;
     `seed` is the item's index.  Raises ImportError without TRL.
     """
-    load("trl", VERSION)
-    datasets = load("datasets", "3")
+    load_framework("trl", VERSION)
+    datasets = load_framework("datasets", "3")
     env = make(id, **make_kwargs)
     rows = []
     for seed, item in enumerate(env.items("train")):

@@ -18,7 +18,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
 from collm_envs.task import writers
@@ -31,8 +31,8 @@ def environment(id: str, **make_kwargs: Any) -> Any:
 
     Raises ImportError without verifiers, and at once whatever `make` finds wrong with the arguments.
     """
-    vf = load("verifiers.v1", VERSION, "verifiers")
-    create_model = load("pydantic", "2").create_model
+    vf = load_framework("verifiers.v1", VERSION, "verifiers")
+    create_model = load_framework("pydantic", "2").create_model
     agents = make(id, **make_kwargs).possible_agents
     seat = {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}}
     fields: dict[str, Any] = {agent: (vf.AgentConfig, vf.AgentConfig(**seat)) for agent in agents}
@@ -52,9 +52,9 @@ def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
 
     Raises ImportError without verifiers, and at once whatever `make` finds wrong with the arguments.
     """
-    vf = load("verifiers.v1", VERSION, "verifiers")
+    vf = load_framework("verifiers.v1", VERSION, "verifiers")
     items = make(id, **make_kwargs).items(split)
-    Data = load("pydantic", "2").create_model(
+    Data = load_framework("pydantic", "2").create_model(
         "CollmData", __base__=vf.TaskData, item=(str, ...), split=(str, ...), seed=(int, ...)
     )
 

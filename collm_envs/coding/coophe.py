@@ -72,6 +72,13 @@ class CoopHE:
     asserts that follow, until `max_timeouts` asserts have timed out.
     `Score.verdicts` holds every assert's verdict; "timeout" is the only one a slower machine may change.
 
+    **Keywords.**
+    - `feedback`: what later prompts say: "level", "plain" or "none", see above
+    - `sandbox_slice`: asserts that feedback reports: the first n, the last n for -n, 0 for all
+    - `timeout_s`: CPU seconds of a program for all its asserts
+    - `max_timeouts`: time-outs after which the remaining asserts are not run
+    - `sandbox`: how programs are confined: "auto", "process" or "wasm" (`collm_envs.sandbox`)
+
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
 
     **Data and licence.**  Built in: 96 problems to train on and 32 to evaluate on, ours (MIT), each with a
@@ -187,13 +194,13 @@ class CoopHE:
         """The problem, each agent's part of the program, and the verdict on each test."""
         texts = {"problem": state.problem.prompt}
         if state.verdict is None:
-            return Scene(texts=texts)
+            return Scene(texts=texts, title=state.problem.entry_point)
         for agent, part in zip(self.agents, state.verdict.parts, strict=True):
             if part.name:
                 texts[f"{part.name} ({agent})"] = part.code or state.texts[agent]
         tests = [f"{word:8} {name}" for name, word in state.score.verdicts.items()]
         texts["tests"] = "\n".join([state.verdict.error, *tests]).strip()
-        return Scene(texts=texts)
+        return Scene(texts=texts, title=state.problem.entry_point)
 
     def names(self, problem: Problem) -> tuple[str, ...]:
         """The function each agent writes; "" for those whose texts are not read."""

@@ -194,7 +194,6 @@ def _credited(
     """The verdict with `used` and `wrapper` filled: the tests without a helper's value, and without main."""
     entry = problem.entry_point
     once = limits._replace(max_timeouts=1, retry=False)
-
     used = tuple(name for name, word in without.items() if word != "ok")
     alone = {}
     for name in used:

@@ -52,6 +52,8 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
+    """The episodes of one call of `evaluate`."""
+
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     kept: list[Record] = field(default_factory=list)

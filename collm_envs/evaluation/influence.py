@@ -7,7 +7,8 @@ from itertools import pairwise
 from random import Random
 
 from collm_envs.policies.seat import seat_seed
-from collm_envs.record import Record, states, task_of
+from collm_envs.record import Record
+from collm_envs.replay import states, task_of
 from collm_envs.wrappers.talk import Talk
 
 
@@ -25,7 +26,7 @@ def influence(record: Record) -> float | None:
     for t, (state, after) in enumerate(pairwise(states(record))):
         if task.speaking(state):
             continue
-        silent = replace(state, rounds=tuple(dict.fromkeys(said, "") for said in state.rounds))
+        silent = replace(state, rounds=tuple(dict.fromkeys(messages, "") for messages in state.rounds))
         texts = {
             agent: task.players[name](
                 task, silent, agent, Random(seat_seed(record.item, record.seed, record.trial, agent, t))

@@ -39,10 +39,12 @@ class Axes:
     ticks: Sequence[float]
 
     def x(self, value: float) -> float:
+        """Where a value of x is drawn."""
         low, high = self.span
         return self.left + (value - low) / (high - low) * (self.right - self.left)
 
     def y(self, value: float) -> float:
+        """Where a value of y is drawn; down is positive."""
         low, high = self.ticks[0], self.ticks[-1]
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
@@ -93,8 +95,14 @@ def curves(
     return f'<svg class="chart" viewBox="0 0 640 326" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) -> str:
-    """One bar per turn: positive parts stacked up from zero, negative ones down, a dot at the reward."""
+def reward_bars(
+    rewards: Sequence[float], parts: Sequence[Mapping[str, float]], bars: Sequence[str] = ()
+) -> str:
+    """One bar per turn: positive parts stacked up from zero, negative ones down, a dot at the reward.
+
+    `bars` are the names of the bars where they are no turns, one each.
+    """
+    bars = bars or [f"{'' if t else 'turn '}{t + 1}" for t in range(len(rewards))]
     names = list(dict.fromkeys(name for turn in parts for name in turn))
     stacked = [sum(v for v in turn.values() if (v > 0) == up) for turn in parts for up in (True, False)]
     ticks = round_ticks([0.0, *stacked, *rewards] if any((*stacked, *rewards)) else [0.0, 1.0], 5)
@@ -111,9 +119,9 @@ def reward_bars(rewards: Sequence[float], parts: Sequence[Mapping[str, float]]) 
             f'<circle class="dot" cx="{x:.1f}" cy="{frame.y(reward):.1f}" r="4">'
             f"<title>reward {number(reward)}</title></circle>"
             f'<text x="{x:.1f}" y="{frame.bottom + 20}" text-anchor="middle">'
-            f"{'' if t else 'turn '}{t + 1}</text>"
+            f"{escape(bars[t])}</text>"
         )
-    label = escape("reward by turn: " + ", ".join(map(number, rewards)))
+    label = escape("reward: " + ", ".join(f"{bar} {number(r)}" for bar, r in zip(bars, rewards, strict=True)))
     keys = "".join(
         f'<li><span class="swatch" style="--c:{colour(k)}"></span>{escape(name.replace("_", " "))}</li>'
         for k, name in enumerate(names)
@@ -139,7 +147,7 @@ def _across(frame: Axes) -> str:
     """A line and a number for every tick of y."""
     return "".join(
         f'<path class="{"axis" if t else "zero"}" d="M{frame.left} {frame.y(t):.1f}H{frame.right}"/>'
-        f'<text x="{frame.left - 8}" y="{frame.y(t) + 4:.1f}" text-anchor="end">{_tick(t)}</text>'
+        f'<text x="{frame.left - 8}" y="{frame.y(t) + 4:.1f}" text-anchor="end">{tick_text(t)}</text>'
         for t in frame.ticks
     )
 
@@ -148,7 +156,7 @@ def _along(frame: Axes) -> str:
     """Numbers under the plot."""
     low, high = frame.span
     return "".join(
-        f'<text x="{frame.x(t):.1f}" y="{frame.bottom + 18}" text-anchor="middle">{_tick(t)}</text>'
+        f'<text x="{frame.x(t):.1f}" y="{frame.bottom + 18}" text-anchor="middle">{tick_text(t)}</text>'
         for t in round_ticks(frame.span, 6)
         if low <= t <= high
     )
@@ -192,7 +200,8 @@ def _end_labels(ends: Sequence[tuple[float, str, str]], frame: Axes) -> str:
     )
 
 
-def _tick(value: float) -> str:
+def tick_text(value: float) -> str:
+    """A number of an axis."""
     return f"{round(value, 10):.10g}".replace("-", "−")
 
 

@@ -1,6 +1,6 @@
 """An episode as one HTML file that needs no network, and a list of episodes to sort and filter.
 
-    page(asdict(record), scenes(record))        # Record and scenes are those of collm_envs.record
+    page(asdict(record), scenes(record))        # see collm_envs.record, collm_envs.replay
     episodes_page([asdict(r) for r in records], links=["0001.html", ...])
 
 Text from agents, data sets and policies is escaped and never becomes markup.
@@ -8,10 +8,11 @@ Text from agents, data sets and policies is escaped and never becomes markup.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from collm_envs.evaluation.headline import Range, definition, score_of, score_range
+from collm_envs.evaluation.meanings import defined
 from collm_envs.pages import svg
 from collm_envs.pages.chart import colour, reward_bars
 from collm_envs.pages.episodes import episodes_page as episodes_page
@@ -24,17 +25,44 @@ Row = Mapping[str, Any]
 """a record as plain JSON: `dataclasses.asdict(record)`, or one line of a records file"""
 
 
-def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None = None) -> str:
+class Trail(NamedTuple):
+    """Where a page stands among others."""
+
+    above: Sequence[tuple[str, str]]
+    """(name, address) of the pages above it, the uppermost first"""
+    previous: str = ""
+    """address of the episode before it, "" for the first"""
+    following: str = ""
+    """address of the episode after it, "" for the last"""
+
+
+def trails(above: Sequence[tuple[str, str]], links: Sequence[str]) -> list[Trail]:
+    """The trail of each of some episodes in order, whose pages have these addresses."""
+    return [
+        Trail(above, previous, following)
+        for previous, following in zip(["", *links[:-1]], [*links[1:], ""], strict=True)
+    ]
+
+
+def page(
+    record: Row,
+    scenes: Sequence[Scene] = (),
+    reward_range: Range | None = None,
+    trail: Trail | None = None,
+) -> str:
     """The HTML page of a record's episode; `reward_range` (of a turn) adds the largest possible reward.
 
-    `scenes` are the scene at the start and after each turn, all with one target; without them the page
-    shows no world.  Raises ValueError for another number of scenes.
+    `trail` links it to the pages around it.  `scenes` are the scene at the start and after each turn, all
+    with one target; without them the page shows no world.  Raises ValueError for another number of scenes.
     """
     turns = record["turns"]
     if scenes and len(scenes) != len(turns) + 1:
         raise ValueError(f"page: need {len(turns) + 1} scenes for {len(turns)} turns, got {len(scenes)}")
     voxels = bool(scenes) and all(scenes[-1].size)
-    parts = [_header(record, reward_range), _reward(turns) if turns else ""]
+    name = (scenes[0].title if scenes else "") or record["item"]
+    parts = [_links(trail, name) if trail else "", _header(record, name, reward_range)]
+    parts.append(f'<p class="note">{escape(scenes[0].note)}</p>' if scenes and scenes[0].note else "")
+    parts.append(_reward(turns) if turns else "")
     target = svg.target(scenes[-1], "the target") if voxels else ""
     parts.append(stage(scenes, target) if voxels else "")
     parts.append(_texts(scenes[0].texts) if scenes else "")
@@ -44,29 +72,42 @@ def page(record: Row, scenes: Sequence[Scene] = (), reward_range: Range | None =
         world = pair(after, target, f"after turn {t + 1}") if acted else ""
         parts.append(_turn(record, t, world, _texts(_fresh(before, after, turns[t]))))
     parts.append(_provenance(record))
-    title = f"{record['item']} · {record['env']}"
-    return document(title, "".join(parts), ("world.js",) if voxels else ())
+    return document(f"{name} · {record['env']}", "".join(parts), ("world.js",) if voxels else ())
 
 
-def _header(record: Row, reward_range: Range | None) -> str:
+def _links(trail: Trail, name: str) -> str:
+    """The breadcrumb, and links to the episodes before and after."""
+    above = "".join(f'<a href="{escape(href)}">{escape(text)}</a> › ' for text, href in trail.above)
+    beside = "".join(
+        f' <a href="{escape(href)}" rel="{rel}">{text}</a>'
+        for href, rel, text in ((trail.previous, "prev", "← previous"), (trail.following, "next", "next →"))
+        if href
+    )
+    inner = f"<span>{above}{escape(name)}</span><span>{beside}</span>"
+    return f'<nav class="trail" aria-label="breadcrumb">{inner}</nav>'
+
+
+def _header(record: Row, name: str, reward_range: Range | None) -> str:
     turns = record["turns"]
-    where = f"{record['env']} · {record['split']} · seed {record['seed']}"
+    where = f"{record['env']} · {record['split']} · {record['item']} · seed {record['seed']}"
     who = "".join(
         f'<li class="agent" style="--c:{colour(k)}">{escape(agent)} '
         f'<span class="quiet">{escape(policy)}</span></li>'
         for k, (agent, policy) in enumerate(record["agents"].items())
     )
-    tiles = {"turns": f"{len(turns)}{'' if record['terminated'] else ', cut short'}"}
+    tiles = {}
     if turns:
         highest = f" of {score_range(turns, reward_range)[1]:.3g}" if reward_range else ""
         tiles["score"] = number(score_of(turns)) + highest
+    tiles["turns"] = f"{len(turns)}{'' if record['terminated'] else ', cut short'}"
+    if turns:
         tiles["return"] = number(sum(turn["reward"] for turn in turns))
         metrics = [(name, value) for name, value in turns[-1]["metrics"].items() if name != "score"]
         tiles |= {_named(name): number(value) for name, value in metrics[:4]}
     meaning = f'<p class="quiet">{definition(turns, reward_range)}</p>' if turns and reward_range else ""
     listed = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles.items())
     return (
-        f'<header><p class="eyebrow">{escape(where)}</p><h1>{escape(record["item"])}</h1>'
+        f'<header><p class="eyebrow">{escape(where)}</p><h1>{escape(name)}</h1>'
         f'<ul class="who">{who}</ul><dl class="tiles">{listed}</dl>{meaning}</header>'
     )
 
@@ -78,11 +119,24 @@ def _reward(turns: Sequence[Row]) -> str:
     groups = [f"<tbody>{reward_row}{_rows(turns, 'parts')}</tbody>"]
     if metrics := _rows(turns, "metrics"):
         groups.append(f"<tbody>{metrics}</tbody>")
-    chart = reward_bars([turn["reward"] for turn in turns], [turn["parts"] for turn in turns])
+    parts = [turn["parts"] for turn in turns]
+    chart = reward_bars([turn["reward"] for turn in turns], parts) if any(parts) else ""
+    names = ["reward", *(name for turn in turns for kind in ("parts", "metrics") for name in turn[kind])]
     return (
         f'<section><header><h2>Reward</h2></header><div class="chart-and-table">{chart}'
-        f'<div class="scroll"><table class="measured"><thead><tr><td></td>{head}</tr></thead>'
-        f"{''.join(groups)}</table></div></div></section>"
+        f'<div class="scroll" tabindex="0"><table class="measured"><thead><tr><td></td>{head}</tr></thead>'
+        f"{''.join(groups)}</table></div></div>{definitions(names)}</section>"
+    )
+
+
+def definitions(names: Iterable[str]) -> str:
+    """What the numbers of these names are, folded, as HTML; "" where none of them has a definition."""
+    items = "".join(
+        f"<dt>{escape(_named(name))}</dt><dd>{escape(text)}</dd>" for name, text in defined(names).items()
+    )
+    listed = f'<dl class="defined">{items}</dl>'
+    return (
+        f'<details class="fold"><summary>what these numbers are</summary>{listed}</details>' if items else ""
     )
 
 
@@ -131,7 +185,7 @@ def _verdicts(verdicts: Mapping[str, str]) -> str:
         return ""
     head = '<tr><th scope="col">verdict</th><th scope="col">test</th></tr>'
     table = f'<table class="measured"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    return f'<div class="scroll">{table}</div>'
+    return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
 def _fresh(before: Scene, after: Scene, turn: Row) -> dict[str, str]:

@@ -48,7 +48,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   form.addEventListener("input", filter);
   form.addEventListener("submit", (e) => e.preventDefault());
   form.addEventListener("reset", () => setTimeout(filter));
-  form.hidden = false;
+  form.hidden = body.rows.length < 6;
   filter();
 }
 for (const link of document.querySelectorAll('a[href^="#"]'))

@@ -66,7 +66,7 @@ def sortable(columns: Sequence[ListColumn], least: str = "") -> str:
         f"<tr>{''.join(_cell(column, *column.cells[k]) for column in columns)}</tr>" for k in range(count)
     )
     return (
-        f'<section class="list">{form}<div class="scroll"><table class="sortable">'
+        f'<section class="list">{form}<div class="scroll" tabindex="0"><table class="sortable">'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 

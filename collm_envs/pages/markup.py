@@ -72,7 +72,7 @@ def document(title: str, body: str, scripts: Sequence[Script] = ()) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{_asset('page.css')}</style></head>\n"
-        f"<body>{body}{inlined}</body></html>\n"
+        f"<body><main>{body}</main>{inlined}</body></html>\n"
     )
 
 

@@ -57,7 +57,9 @@ class Weighed(Protocol):
     """A policy with weights or a program of its own, which its name does not tell."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the policy is called in records."""
+        ...
 
     @property
     def digest(self) -> str:

@@ -73,10 +73,12 @@ class Result:
 
     @property
     def passed(self) -> int:
+        """How many tests are "ok"."""
         return self.tests.count("ok")
 
     @property
     def total(self) -> int:
+        """How many tests there are."""
         return len(self.tests)
 
     @property

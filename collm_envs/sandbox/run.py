@@ -1,4 +1,4 @@
-"""Runs one program in one child process and reads its replies.  Does not know the expected values."""
+"""Runs one program in a child process and reads its replies.  The child is never sent the expected values."""
 
 from __future__ import annotations
 
@@ -51,17 +51,7 @@ class Program:
 
     def frame(self, calls: Sequence[Sequence[Any]], serve: bool, cpu_s: float) -> bytes:
         """The job as the child reads it: no expected value, no test."""
-        job = {
-            "preamble": self.preamble,
-            "helpers": self.helpers,
-            "stub": self.stub,
-            "main": self.main,
-            "entry": self.entry,
-            "calls": calls,
-            "serve": serve,
-            "cpu_s": cpu_s,
-        }
-        return job_frame(job)
+        return job_frame({**vars(self), "calls": calls, "serve": serve, "cpu_s": cpu_s})
 
     def unfit(self) -> LoadError | None:
         """Why the texts are rejected without parsing (size, NUL, lone surrogates), or None."""

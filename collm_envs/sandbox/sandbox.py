@@ -165,8 +165,7 @@ class Sandbox:
                 if outcome.status == "timeout" and retry_timeouts:
                     outcome = attempt(slot, program, range(tests), 2 * cpu_s)
                 if counterfactual:
-                    again = partial(attempt, slot)
-                    without = grading.without_helpers(again, program, outcome, cpu_s)
+                    without = grading.without_helpers(partial(attempt, slot), program, outcome, cpu_s)
             return _result(slot, outcome, without)
 
         return self._with_slot(work)
@@ -175,12 +174,9 @@ class Sandbox:
         """`grade(**program)` of each program, `workers` at a time; results in the order of `programs`."""
         executor = ThreadPoolExecutor(min(self.workers, max(len(programs), 1)))
         try:
-            results = list(executor.map(lambda program: self.grade(**program), programs))
-        except BaseException:  # Ctrl-C above all: what has begun ends by itself, the caller does not wait
+            return list(executor.map(lambda program: self.grade(**program), programs))
+        finally:  # after Ctrl-C above all: what has begun ends by itself, the caller does not wait
             executor.shutdown(wait=False, cancel_futures=True)
-            raise
-        executor.shutdown()
-        return results
 
     def call(self, program: str, function: str, *arguments: Any, timeout_s: float = 2.0) -> Any:
         """The value of `function(*arguments)`, run in a throw-away process: for trusted code on hostile data.
@@ -189,10 +185,8 @@ class Sandbox:
         most 1 MiB.  Raises CallFailed if the call returns no such value.
         """
         trusted = Program(_text("program", program), _text("function", function))
-        calls = [arguments]
-        outcome, returned = self._with_slot(
-            lambda slot: grading.values(slot, trusted, calls, _seconds(timeout_s))
-        )
+        cpu_s = _seconds(timeout_s)
+        outcome, returned = self._with_slot(lambda slot: grading.values(slot, trusted, [arguments], cpu_s))
         verdict, message = outcome.verdicts[0]
         if verdict != "ok":
             error_text = f"{outcome.error.kind}: {outcome.error.message}" if outcome.error else message
@@ -224,11 +218,9 @@ def _program(main: str, entry_point: str, aux: str | Mapping[str, str] | None, p
         if what == "aux" and name in (entry_point, "solution"):
             raise ValueError(f"aux: a helper cannot be called {name!r}")
     helpers = tuple((_text("aux", name), _text(name, text)) for name, text in texts.items())
-    main, entry_point, preamble = (
-        _text(what, text)
-        for what, text in (("main", main), ("entry_point", entry_point), ("preamble", preamble))
+    return Program(
+        _text("main", main), _text("entry_point", entry_point), helpers, _text("preamble", preamble)
     )
-    return Program(main, entry_point, helpers, preamble)
 
 
 def _text(what: str, text: str) -> str:
@@ -241,8 +233,8 @@ def _text(what: str, text: str) -> str:
 def _continues(text: str) -> bool:
     """Whether the first line that is no comment is indented, so that the text continues a prompt."""
     lines = [line for line in text.split("\n") if line.strip()]
-    code = [line for line in lines if not line.lstrip().startswith("#")]
-    return (code or lines or [""])[0].startswith((" ", "\t"))
+    code = (line for line in lines if not line.lstrip().startswith("#"))
+    return next(code, (lines or [""])[0]).startswith((" ", "\t"))
 
 
 def _seconds(timeout_s: float) -> float:
@@ -254,5 +246,5 @@ def _seconds(timeout_s: float) -> float:
 def _result(slot: Slot, outcome: Run, without: Mapping[str, str] | None) -> Result:
     tests = tuple(verdict for verdict, _ in outcome.verdicts)
     messages = tuple(message for _, message in outcome.verdicts)
-    worker = slot.programs
-    return Result(outcome.status, tests, messages, worker.level, worker.features, outcome.error, without)
+    level, features = slot.programs.level, slot.programs.features
+    return Result(outcome.status, tests, messages, level, features, outcome.error, without)

@@ -86,6 +86,9 @@ class ArXiv:
     the share of the abstract's words (but stopwords) that the texts use, and `source_copied`, the share of
     the texts' runs of four words that stand in the abstract.
 
+    **Keywords.**
+    - `length_band`: allowed ratio of lengths: "current", or "older", see above
+
     **End.**  After one turn.  `self_contained` changes nothing.
 
     **Data and licence.**  `data="builtin"`: 96 + 32 abstracts of invented studies written for this project,

@@ -9,6 +9,10 @@ from itertools import cycle, islice
 from collm_envs.task import Scene
 from collm_envs.writing.score import DELIMITER, split_paragraphs
 
+NOTE = (
+    "The reward counts lengths, different words, transition words and words that the texts share. "
+    "It never reads the source, so texts without sense can earn it."
+)
 HEAD_WORDS = 12
 """words of the source that a terse prompt quotes"""
 
@@ -50,9 +54,16 @@ def stand_in(state: State, agents: Sequence[str], agent: str, tokens: Sequence[i
     return first if agent == agents[0] else later
 
 
+def title_of(source: str) -> str:
+    """The line of the source that is marked as its title, else its first words."""
+    marked = (line.removeprefix("TITLE:") for line in source.splitlines() if line.startswith("TITLE:"))
+    words = next(marked, source).split()
+    return " ".join(words[:HEAD_WORDS]) + " …" * (len(words) > HEAD_WORDS)
+
+
 def scene(state: State, agents: Sequence[str], title: str) -> Scene:
     """The source under `title`, then each paragraph under its number and writer."""
     titled = {title: state.source}
     for k, (agent, text) in enumerate(zip(owners(agents), state.paragraphs, strict=False), start=1):
         titled[f"paragraph {k}, {agent}"] = text
-    return Scene(texts=titled)
+    return Scene(texts=titled, title=title_of(state.source), note=NOTE)

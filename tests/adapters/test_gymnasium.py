@@ -8,7 +8,8 @@ from gymnasium.utils.env_checker import check_env
 import collm_envs
 from collm_envs.adapters.gymnasium import SeatEnv
 from collm_envs.policies import Reply
-from collm_envs.record import record, replay
+from collm_envs.record import record
+from collm_envs.replay import replay
 
 IDS = ("StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0")
 

@@ -12,9 +12,10 @@ from toy_games import Answer
 from baselines import cory
 from baselines.lm import hf
 from baselines.play.episode import episodes
-from baselines.play.rollout import eval_starts, measure
+from baselines.play.rollout import eval_starts
 from baselines.runs import run
 from baselines.runs.checkpoint import load_last
+from baselines.runs.texts import measure_lineups
 from baselines.tasks.observed import Observed, observed
 from baselines.train.pair import payments
 from collm_envs import in_parallel, make, silence
@@ -68,14 +69,14 @@ def test_it_learns_and_each_model_plays_the_bare_query_alone(folders_of_seed, na
     task = Answer(num_agents=1)
     how = config(folders_of_seed(training_seed), seed=training_seed, **{**LONG, **LEARNING[name]})
     team = cory.team(how, task)
-    alone = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")["return"]
+    alone = measure_lineups(task, eval_starts(task, 64), team.lineups(task.agents), "eval")["return"]
     assert alone < 0.3
     returns = []
     for metrics in cory.train(how, task, team):
         returns.append(metrics["return"])
         if sum(returns[-3:]) > 3 * 0.93:
             break
-    found = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
+    found = measure_lineups(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
     per_model = [found[f"{name}/return"] for name in team.policies] if len(team.policies) > 1 else []
     assert min([found["return"], *per_model]) > 0.85, [round(value, 2) for value in returns]
 

@@ -15,7 +15,7 @@ from tabular import SGD, Tabular, TabularCritic, gradient
 from toy_games import Game
 
 from baselines import cory
-from baselines.lm.optimizer import Optimizer
+from baselines.lm.learning import Optimizer
 from baselines.train.pair import Pair
 
 R = torch.arange(4.0)

@@ -8,9 +8,10 @@ from lm_fixtures import save, words_tokenizer
 from transformers import BertConfig, BertForSequenceClassification
 
 from baselines import cory
-from baselines.play.rollout import eval_starts, measure
+from baselines.play.rollout import eval_starts
 from baselines.runs import run
-from baselines.runs.logs import read
+from baselines.runs.logs import read_log
+from baselines.runs.texts import measure_lineups
 from baselines.tasks import sentiment
 from baselines.tasks.sentiment_words import FLIPS, NEGATIVE, POSITIVE, ROWS
 from collm_envs import make
@@ -149,9 +150,9 @@ def test_cory_raises_the_score_of_both_models(tmp_path, training_seed):
         seed=training_seed,
     )
     team = cory.team(how, task)
-    before = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
+    before = measure_lineups(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
     list(cory.train(how, task, team))
-    after = measure(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
+    after = measure_lineups(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
     for name in cory.LLMS:
         assert after[f"{name}/return"] > before[f"{name}/return"] + 0.15, (before, after)
 
@@ -174,7 +175,7 @@ def test_the_embedded_model_learns_it_and_either_half_plays_alone_afterwards(tmp
         seed=training_seed,
     )
     out = run.train("cory", how, quiet=True)
-    told = read(out / "eval.jsonl")
+    told = read_log(out / "eval.jsonl")
     for name in cory.LLMS:
         assert told[-1][f"{name}/return"] > told[0][f"{name}/return"] + 0.15
         task = make(ID).task

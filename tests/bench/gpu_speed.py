@@ -21,7 +21,6 @@ from speed_task import QWEN3_1_7B, LengthRatio, build_model
 
 from baselines import magrpo
 from baselines.play import rollout
-from baselines.train import update
 
 PEAK = float(os.environ.get("COLLM_PEAK_TFLOPS", "989")) * 1e12
 EPISODES, GROUP, NEW = 64, 4, 256
@@ -44,7 +43,7 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
     team = magrpo.team(config, task)
     spent = {"sample": 0.0, "update": 0.0}
     tokens = {"update": 0}
-    play, update_team = rollout.play, update.update_team
+    play, learn = rollout.play, team.learn
 
     def timed_play(*args, **kwargs):
         torch.cuda.synchronize()
@@ -54,16 +53,16 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
         spent["sample"] += time.perf_counter() - start
         return out
 
-    def timed_update(team, lessons, settings):
+    def timed_update(lessons, settings):
         start = time.perf_counter()
-        out = update_team(team, lessons, settings)
+        out = learn(lessons, settings)
         torch.cuda.synchronize()
         spent["update"] += time.perf_counter() - start
         for lesson in lessons.values():
             tokens["update"] += sum(len(s.ids) for move in lesson.moves for s in move.chain())
         return out
 
-    magrpo.play, magrpo.update_team = timed_play, timed_update
+    magrpo.play, team.learn = timed_play, timed_update
     steps = magrpo.train(config, task, team)
     next(steps)
     spent.update(sample=0.0, update=0.0)
@@ -71,7 +70,7 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
     torch.cuda.reset_peak_memory_stats()
     sampled = sum(metrics["tokens"] for metrics in steps)
     size = sum(p.numel() for p in team.policies["agent_0"].causal.parameters())
-    magrpo.play, magrpo.update_team = play, update_team
+    magrpo.play = play
     return {
         "kind": kind,
         "chip": torch.cuda.get_device_name(),

@@ -11,7 +11,7 @@ import collm_envs
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.seat import Reply
 from collm_envs.policies.specs import seat_all
-from collm_envs.record import replay
+from collm_envs.replay import replay
 
 pytestmark = pytest.mark.bench
 

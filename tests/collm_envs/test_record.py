@@ -10,7 +10,8 @@ import pytest
 from toy_task import Adding
 
 import collm_envs
-from collm_envs.record import Record, read, record, replay, scenes, states, write
+from collm_envs.record import Record, read, record, write
+from collm_envs.replay import replay, scenes, states
 
 
 def play(env, player, seed, **options):

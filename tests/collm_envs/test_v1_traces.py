@@ -3,7 +3,8 @@
 import pytest
 from folders import GOLDEN
 
-from collm_envs.record import read, replay
+from collm_envs.record import read
+from collm_envs.replay import replay
 
 TRACES = list(read(GOLDEN / "v1_traces.jsonl"))
 

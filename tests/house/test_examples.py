@@ -1,6 +1,6 @@
 """What README.md and CONTRIBUTING.md show is run as it stands there."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -14,7 +14,7 @@ from folders import ROOT
 
 import collm_envs
 from baselines.cli import main
-from baselines.credit.pinned import check_weights, load
+from baselines.credit.pinned import check_weights, load_pinned
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -35,9 +35,40 @@ def saved(folder, monkeypatch, name, source):
 def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = code(README)
-    assert len(blocks) == 4
+    assert len(blocks) == 3
     exec(compile("\n".join(blocks), "README.md", "exec"), {"__name__": "readme"})
-    assert capsys.readouterr().out.startswith("-")
+    shown = re.findall(r"^print\(.*\)  # (.*)$", "\n".join(blocks), re.MULTILINE)
+    assert len(shown) == 2
+    assert capsys.readouterr().out.splitlines() == shown
+
+
+def test_the_readme_is_one_that_is_read():
+    assert len(README.splitlines()) < 200
+    assert "cooperative" in README[:800].lower()
+
+
+def test_the_readme_installs_extras_that_exist():
+    project = (ROOT / "pyproject.toml").read_text()
+    extras = project.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    named = set(re.findall(r"pip install -e '\.\[(\w+)\]'", README))
+    assert {"cli", "baselines", "wasm"} <= named <= set(re.findall(r"^(\w+) = ", extras, re.MULTILINE))
+    assert "Python 3.10 to 3.13" in README
+    assert 'requires-python = ">=3.10"' in project
+
+
+def test_the_release_says_one_version_and_its_readme_links_lead_out_of_the_repository():
+    spec = importlib.util.spec_from_file_location("release", ROOT / ".github/release.py")
+    assert spec
+    assert spec.loader
+    release = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(release)
+    turned = release.absolute(README, "https://host/me/collm", "v9")
+    assert "](https://host/me/collm/raw/v9/docs/episode.gif)" in turned
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", turned) if "://" not in link] == []
+    version = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE) == version
+    assert re.findall(r"version = \{(.+?)\}", README) == version
+    assert f"## {version[0]}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def commands():
@@ -123,6 +154,6 @@ def test_the_example_credit_function_is_pinned_and_passes_the_gates(tmp_path, mo
     (folder / "equal.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     exec(compile(pinning, "CONTRIBUTING.md", "exec"), {})
-    made = load(folder / "equal.py").call("weights", {"table": torch.eye(3)})
+    made = load_pinned(folder / "equal.py").call("weights", {"table": torch.eye(3)})
     check_weights(made, (3, 2), "equal")
     assert made.tolist() == [[0.5, 0.5]] * 3

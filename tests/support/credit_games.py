@@ -53,13 +53,13 @@ def taught(name: str, monkeypatch: Any, task: Game, team: Any, **settings: Any) 
     algorithm, own = ALGORITHMS[name]
     seen: dict[str, list[Any]] = {}
 
-    def note(team: Any, lessons: Any, config: Any, *beside: Any) -> dict[str, float]:
+    def note(lessons: Any, config: Any, *beside: Any) -> dict[str, float]:
         for agent, some in lessons.items():
             rows = zip(some.moves, some.advantages, some.weights, strict=True)
             seen[agent] = [[move.text, advantage, weight] for move, advantage, weight in rows]
         return {}
 
-    monkeypatch.setattr(algorithm, "update_team", note)
+    monkeypatch.setattr(team, "learn", note)
     config = algorithm.Config(steps=team.step + 1, **own, **settings)
     next(algorithm.train(config, task, team))
     return seen

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from baselines.lm.optimizer import Optimizer
+from baselines.lm.learning import Optimizer
 from baselines.lm.policy import Conversations
 from baselines.runs import algorithms, checkpoint, logs, run
 

@@ -24,7 +24,8 @@ from baselines.lm.history import Message, Move
 from baselines.lm.learning import Lesson
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
-from baselines.play.rollout import eval_starts, play, summary
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import eval_starts, play
 from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task
@@ -155,13 +156,13 @@ def reference(model: Any, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
 
 
-def feed(engine: Any, memory: Any, chunks: Sequence[list[int]]) -> torch.Tensor:
+def feed(engine: Any, memory: Any, chunks: Sequence[list[int]], adapter: str | None = None) -> torch.Tensor:
     """One chunk of tokens for each row, padded on the left.   -> (B, V)"""
     width = max(map(len, chunks))
     ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
     real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
     with torch.no_grad():
-        return engine.forward(ids, real, memory)
+        return engine.forward(ids, real, memory, adapter)
 
 
 def scores_of(lm: LM, moves: Sequence[Move], **kwargs: Any) -> list[torch.Tensor]:
@@ -223,4 +224,4 @@ def set_answers(
 
 def score(task: Task, team: Team) -> float:
     """Mean return of 128 episodes."""
-    return summary(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]
+    return rollout_metrics(play(task, eval_starts(task, 128), team.policies, "eval"))["return"]

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from toy_games import Game
 
 from baselines.formulas import losses
-from baselines.formulas.losses import Objective
 from baselines.lm import learning
 from baselines.lm.history import Message, Move, Segment
-from baselines.lm.learning import Beside, Lesson, Scores
+from baselines.lm.scoring import Scores
 from baselines.train.team import Team
 
 
@@ -71,8 +70,7 @@ class Tabular:
     def converse(self, n: int, seed: int) -> Talk:
         return Talk(self, torch.Generator().manual_seed(seed), [None] * n)
 
-    def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
-        return learning.learn(self, lesson, objective, beside)
+    learn = learning.learn
 
     def logp(
         self, moves: Sequence[Move], *, entropy: bool = False, reference: bool = False
@@ -158,7 +156,7 @@ class TabularCritic:
 
 
 class SGD:
-    """Plain gradient descent behind the verbs of `baselines.lm.optimizer.Optimizer`."""
+    """Plain gradient descent behind the verbs of `baselines.lm.learning.Optimizer`."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float):
         self.parameters, self.lr = list(parameters), lr

@@ -46,7 +46,7 @@ LIBRARIES = {
         "[verifiers](#verifiers)",
         ("verifiers",),
         "a seat for each agent, all at once or in turn; rewards and metrics on every trace",
-        "its `replay` refuses several agents (`collm_envs.record.replay` does it)",
+        "its `replay` refuses several agents (`collm_envs.replay.replay` does it)",
     ),
     "openenv": Library(
         "[OpenEnv](#openenv)",

@@ -90,6 +90,22 @@ class HouseBuild:
     **Threat.**  `threat="episode"`: each of `spiders` attacks takes 1 to 3, drawn from the episode's seed;
     `threat="run"`: drawn once from `threat_seed`; a list fixes the attacks.
 
+    **Keywords.**
+    - `allowed_blocks`: blocks that the agents may use, for all or a list for each; None: those of the
+      blueprint
+    - `limited_resource`: whether each agent has a limited number of each block
+    - `max_commands`: commands of all agents together in a turn, divided equally
+    - `threat`: attacks drawn for every "episode", once for a "run", or a list of their damages
+    - `threat_seed`: fixes the attacks of threat="run"
+    - `spiders`: number of attacks
+    - `player_hp`: health points
+    - `reward`: "published", or "appendix", see above
+    - `houses`: "published" ones, or "generated" from `houses_seed`
+    - `size`: width, height and depth of generated houses, each a number or a range
+    - `houses_seed`: fixes the generated houses
+    - `feedback`: what later prompts say: one of seven kinds, see above
+    - `lim`: most wrong cells or boxes that feedback names; 0: all
+
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
 
     **Data and licence.**  Ten published rows of five houses (8 to train on; 2, of one unseen roof, to
@@ -221,7 +237,8 @@ class HouseBuild:
         """The world after the last turn and the finished house as its target."""
         site = state.site
         blocks = standing(site.plan, world_of(state)) if state.turn else {}
-        return Scene(size=site.plan.size, blocks=blocks, target=site.target)
+        title = f"a house of {'x'.join(map(str, site.plan.size))}"
+        return Scene(size=site.plan.size, blocks=blocks, target=site.target, title=title)
 
     def _read(self, item: Item) -> Site:
         terse = self.prompts == "terse"

@@ -73,6 +73,18 @@ class StrBuild:
     `/setblock 2 2 0 stone`, the other `/setblock 2 3 0 obsidian`: 2 * 2/13 - 0 - 0/1 - 0.25 * 2 = -0.1923.
     `reward_scale` and `reward_shift` change what is handed out; feedback always shows R itself.
 
+    **Keywords.**
+    - `palettes`: one list of blocks for each agent, in place of the published two in turn
+    - `max_commands`: commands of all agents together in a turn, divided equally
+    - `spacing`: empty columns between two letters
+    - `local_z`: z coordinate of the wall
+    - `words`: "published" ones, or "generated" from `words_seed`
+    - `length`: fewest and most letters of a generated word
+    - `letters`: letters that generated words are made of
+    - `words_seed`: fixes the generated words
+    - `feedback`: what later prompts say: "position", "perfect", "score" or "none", see above
+    - `show_target`: whether the first prompt shows the word
+
     **End.**  After `max_turns` turns, or after a turn with a reward above `stop_above` (off by default).
 
     **Data and licence.**  Ten published words (8 to train on, 2 to evaluate on); `words="generated"`
@@ -186,6 +198,7 @@ class StrBuild:
             size=(state.word.width, HEIGHT, 1),
             blocks={(x, y, 0): block for (x, y, _), block in state.blocks.items()},
             target={(x, y, 0): "" for x, y, _ in state.word.cells},
+            title=state.word.text,
         )
 
     def _rules_of(self, word: Word, k: int) -> CommandRules:

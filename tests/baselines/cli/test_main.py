@@ -12,7 +12,8 @@ from chat_stub import serve
 import collm_envs
 from baselines.cli import main
 from collm_envs.catalogue import html, markdown
-from collm_envs.record import read, replay
+from collm_envs.record import read
+from collm_envs.replay import replay
 
 ADDING = "toy_task:Adding-v0"
 

@@ -14,8 +14,9 @@ from baselines.cli import main, play, terminal
 from baselines.cli.terminal import Column
 from collm_envs.evaluation.headline import definition, headline
 from collm_envs.policies import Human, Seat, parse
-from collm_envs.record import read, replay
+from collm_envs.record import read
 from collm_envs.render.plain import in_lines, plain, wrapped
+from collm_envs.replay import replay
 
 ADDING = "toy_task:Adding-v0"
 COLUMNS = (Column("name", align="left"), Column("mean"), Column("low", keep=2), Column("IQM", keep=1))

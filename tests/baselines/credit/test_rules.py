@@ -115,7 +115,7 @@ def one_step(task, name, **settings):
     config = reinforce.Config(steps=1, group=1, credit=name, **settings)
     team.credit = make(config.credit, config.credit_samples, task)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reinforce, "update_team", lambda team, lessons, config: seen.update(lessons) or {})
+        patch.setattr(team, "learn", lambda lessons, config: seen.update(lessons) or {})
         next(reinforce.train(config, task, team))
     return seen["agent_0"]
 

@@ -10,8 +10,8 @@ from toy_games import Answer, Game, every_step_game, two_step_game
 
 from baselines.lm.history import Message
 from baselines.lm.sampling import Sampling
-from baselines.play.episode import episodes, walk
-from baselines.play.rollout import eval_starts, play, starts, summary
+from baselines.play.episode import episodes, rollout_metrics, walk
+from baselines.play.rollout import eval_starts, play, starts
 from collm_envs import Item
 
 TOKENIZER = words_tokenizer(Answer.vocabulary())
@@ -163,7 +163,7 @@ def test_the_summary_counts_episodes_turns_tokens_and_the_last_turns_metrics():
     rows = (Item("0", {}),)
     task = Game(1, 2, ("1", "2"), lambda s, k: "x", lambda s: int(s.said[-1][0]) + len(s.said), rows=rows)
     policies = {"agent_0": Tabular("agent_0", task.words, script=[[0, 1], [1, 1]])}
-    out = summary(play(task, [(rows[0], 0)] * 2, policies, "s"))
+    out = rollout_metrics(play(task, [(rows[0], 0)] * 2, policies, "s"))
     assert out["return"] == ((1 + 1) + (2 + 2) + (2 + 1) + (2 + 2)) / 2
     assert out["turns"] == 2
     assert out["tokens"] == 4
@@ -172,7 +172,7 @@ def test_the_summary_counts_episodes_turns_tokens_and_the_last_turns_metrics():
     lm = {"agent_0": tiny_lm("qwen3", TOKENIZER, sampling=Sampling(max_new_tokens=1))}
     small = Answer(num_agents=1)
     closed = [n.moves["agent_0"].closed for n in play(small, starts(small, 0, 0, 30), lm, "s")]
-    assert summary(play(small, starts(small, 0, 0, 30), lm, "s"))["closed"] == sum(closed) / 30
+    assert rollout_metrics(play(small, starts(small, 0, 0, 30), lm, "s"))["closed"] == sum(closed) / 30
 
 
 def test_a_shared_language_model_plays_all_agents_in_one_batch(monkeypatch):

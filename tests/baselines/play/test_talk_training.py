@@ -10,7 +10,7 @@ from baselines.play.episode import episodes, walk
 from baselines.play.records import to_record
 from baselines.play.rollout import play, starts
 from collm_envs import make, writers
-from collm_envs.record import replay
+from collm_envs.replay import replay
 from collm_envs.wrappers.order import Sequential
 from collm_envs.wrappers.talk import Talk
 

@@ -7,7 +7,7 @@ from toy_games import Answer, Game
 
 from baselines.lm.cache import Memory
 from baselines.lm.history import Segment
-from baselines.lm.optimizer import Optimizer
+from baselines.lm.learning import Optimizer
 from baselines.play.episode import episodes
 from baselines.play.rollout import play, starts
 from baselines.train.critic import Critic, joint_histories, local_histories, trunk

@@ -6,11 +6,10 @@ from lm_fixtures import learn, save, scores_of, tiny_lm, words_tokenizer, write_
 from toy_games import Answer, any_text_game
 
 from baselines import cory, maac, magrpo, reinforce
-from baselines.lm.learning import Lesson
-from baselines.lm.optimizer import Optimizer, learning_rate
+from baselines.lm.learning import Lesson, Optimizer, learning_rate
 from baselines.lm.sampling import Sampling
+from baselines.train.pair import log_ratios
 from baselines.train.settings import Settings
-from baselines.train.update import log_ratios
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(12)])
 TASK = any_text_game(turns=2)

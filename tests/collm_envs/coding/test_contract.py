@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import collm_envs
-from collm_envs.record import Record, record, replay
+from collm_envs.record import Record, record
+from collm_envs.replay import replay
 from collm_envs.testing import check_env
 
 IDS = ("CoopHE-v0", "CoopHE-v1")

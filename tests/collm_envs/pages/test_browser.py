@@ -13,7 +13,7 @@ import collm_envs
 from collm_envs.pages.episode import episodes_page, page
 from collm_envs.pages.report import chart, episode, report, section, spread
 from collm_envs.record import record as record_of
-from collm_envs.record import scenes
+from collm_envs.replay import scenes
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on this machine")
 

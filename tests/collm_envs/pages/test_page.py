@@ -13,7 +13,7 @@ from collm_envs.pages.lanes import Line, annotate
 from collm_envs.pages.markup import aligned, data, document, escape, number
 from collm_envs.pages.report import chart, code, episode, prose, report, section, side_by_side, spread, table
 from collm_envs.record import record as record_of
-from collm_envs.record import scenes
+from collm_envs.replay import scenes
 from collm_envs.task import Scene
 
 VOID = {"meta", "link", "br", "img", "input"}

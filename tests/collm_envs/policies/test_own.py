@@ -8,7 +8,8 @@ import collm_envs
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.seat import Seat
 from collm_envs.policies.specs import parse, seat_all
-from collm_envs.record import read, replay
+from collm_envs.record import read
+from collm_envs.replay import replay
 
 SOURCE = """
 import random

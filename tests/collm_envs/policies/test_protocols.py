@@ -14,7 +14,8 @@ from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
 from collm_envs.policies.protocols import CALLS, Discussion, Pipeline, keywords, seated
 from collm_envs.policies.seat import Reply, Seat
-from collm_envs.record import read, replay
+from collm_envs.record import read
+from collm_envs.replay import replay
 
 ADDING = "toy_task:Adding-v0"
 AGENTS = ("agent_0", "agent_1", "agent_2")
