@@ -38,8 +38,9 @@ from baselines import maac, magrpo
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
-from baselines.play.rollout import eval_starts, play, starts, summary
-from baselines.runs.budget import append_rows, read_rows
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import eval_starts, play, starts
+from baselines.runs.budget import append_rows, read_results
 from collm_envs import Task, make
 from collm_envs.adapters.comlrl import plug
 from collm_envs.pages.report import chart, prose, report, section, spread, table
@@ -61,7 +62,7 @@ class Case(NamedTuple):
     """of a text at most"""
     turns: int
     group: int
-    """texts of an agent at a history of MAGRPO, and at a one-turn history of MAAC"""
+    """texts of an agent at a history, with MAGRPO"""
     roots: int
     """starts of a step of MAGRPO"""
     episodes: int
@@ -75,14 +76,14 @@ TALK = {"prompts": "terse", "talk": 1, "self_contained": True}
 STEPS = {"MAGRPO": 8, "MAAC": 6}
 CASES = {
     "StrBuild-v0, one turn": Case("StrBuild-v0", {**WORDS, "max_turns": 1}, 100, 1, 8, 4, 16, STEPS),
-    "StrBuild-v0, two turns": Case("StrBuild-v0", {**WORDS, "max_turns": 2}, 100, 2, 4, 2, 16, STEPS),
-    "TLDR-v0, two turns": Case("TLDR-v0", TALK, 64, 2, 4, 2, 16, STEPS),
+    "StrBuild-v0, two turns": Case("StrBuild-v0", {**WORDS, "max_turns": 2}, 100, 2, 4, 2, 8, STEPS),
+    "TLDR-v0, two turns": Case("TLDR-v0", TALK, 64, 2, 4, 2, 8, STEPS),
 }
 OURS, PEER = "ours", "CoMLRL"
 MENDS = {PEER: (), "no padding": ("padding",), "all mended": ("padding", "last token", "one step")}
 """side -> the faults of CoMLRL's MAGRPO that are taken away"""
-RUNS = [("MAGRPO", name, side) for name in CASES for side in (OURS, *MENDS)]
-RUNS += [("MAAC", name, side) for name in CASES for side in (OURS, PEER)]
+SIDES = {"MAGRPO": (OURS, *MENDS), "MAAC": (OURS, PEER)}
+RUNS = [(trainer, name, side) for name in CASES for trainer, sides in SIDES.items() for side in sides]
 RUNS = [run for run in RUNS if run[2] != "no padding" or CASES[run[1]].turns == 1]
 """(trainer, case, side) of a seed; "no padding" shows on one turn what each fault of the text costs"""
 Policies = Mapping[str, LM]
@@ -217,7 +218,7 @@ def one_run(name: str, trainer: str, side: str, seed: int) -> list[dict[str, Any
     for step, agents in enumerate(begun):
         spent += time.process_time() - start
         if step % 2 == 0:
-            seen = summary(play(task, eval_starts(task, EVAL_EPISODES), agents, "study"))
+            seen = rollout_metrics(play(task, eval_starts(task, EVAL_EPISODES), agents, "study"))
             values = name, trainer, side, seed, step, seen["return"], seen["text_tokens"], round(spent, 1)
             rows.append(dict(zip(FIELDS, values, strict=True)))
         start = time.process_time()
@@ -259,13 +260,13 @@ def runs_of(rows: list[dict[str, str]], *run: str) -> list[list[dict[str, float]
 def main(seeds: Sequence[int]) -> None:
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    done = {tuple(row[field] for field in FIELDS[:4]) for row in read_rows(ROWS)}
+    done = {tuple(row[field] for field in FIELDS[:4]) for row in read_results(ROWS)}
     for seed, (trainer, name, side) in itertools.product(seeds, RUNS):
         if (name, trainer, side, str(seed)) not in done:
             rows = one_run(name, trainer, side, seed)
             append_rows(ROWS, rows)
             print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
-    PAGE.write_text(page(read_rows(ROWS)), encoding="utf-8")
+    PAGE.write_text(page(read_results(ROWS)), encoding="utf-8")
 
 
 if __name__ == "__main__":

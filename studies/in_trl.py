@@ -22,7 +22,7 @@ from transformers import AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
 from baselines.lm.tiny import model as tiny
-from baselines.runs.budget import append_rows, read_rows
+from baselines.runs.budget import append_rows, read_results
 from baselines.train.presets import ENVS
 from collm_envs.adapters.trl import environment_factory, plain_replies, rollout
 
@@ -107,14 +107,14 @@ def draw(rows: list[dict[str, str]]) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    done = {(row["hook"], row["seed"]) for row in read_rows(ROWS)}
+    done = {(row["hook"], row["seed"]) for row in read_results(ROWS)}
     for seed in SEEDS:
         for hook in HOOKS:
             if (hook, str(seed)) not in done:
                 rows = one_run(hook, seed)
                 append_rows(ROWS, rows)
                 print(hook, seed, [round(row["return"], 2) for row in rows], rows[0]["cpu_s"], flush=True)
-    draw(read_rows(ROWS))
+    draw(read_results(ROWS))
 
 
 if __name__ == "__main__":
