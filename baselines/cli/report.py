@@ -23,6 +23,7 @@ from tyro.conf import Positional, arg
 
 from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.terminal import flags
+from collm_envs.evaluation.retention import Outcome, retentions
 from collm_envs.evaluation.stats import Summary, across
 from collm_envs.pages.report import chart, code, prose, report, section, side_by_side, spread, table
 from leaderboard.reported import METHODS, REPORTED
@@ -83,22 +84,26 @@ def wide(env: str, rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]
     reported = BY_METHOD.get(env, {})
     costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
     columns = ["method", "over", "return", "IQM", "score"]
+    kept = retentions([Outcome(env, r.kwargs, r.agents, r.name, r.numbers["return"].mean) for r in rows])
+    if retained := any(share is not None for share in kept):
+        columns.append("retention")
     for metric in reported:
         columns += [f"{metric} %", f"{metric} % in the paper"]
     columns += [COSTS[name][0] for name in costs]
     if differ := len({row.keywords for row in rows}) > 1:
         columns.append("keywords")
     cells = []
-    for row in rows:
+    for row, share in zip(rows, kept, strict=True):
         line = [row.name, row.units, _cell(row.numbers.get("return"), 3), f"{row.numbers['return'].iqm:.3f}"]
         line.append(_cell(row.numbers.get("score"), 3))
+        line += ["" if share is None else f"{share:.2f}"] * retained
         for metric, values in reported.items():
             line += [_cell(row.numbers.get(metric), 1, 100), _percent(values.get(row.paper))]
         line += [_cell(row.numbers.get(name), COSTS[name][1]) for name in costs]
         cells.append(line + [row.keywords] * differ)
     for _, name in METHODS:
         if name not in {row.paper for row in rows} and any(name in values for values in reported.values()):
-            line = [f"{name} (paper only)", "", "", "", ""]
+            line = [f"{name} (paper only)", "", "", "", "", *[""] * retained]
             for values in reported.values():
                 line += ["", _percent(values.get(name))]
             cells.append(line + [""] * (len(columns) - len(line)))
@@ -166,6 +171,7 @@ def _methods(rows: Sequence[ReportRow]) -> list[str]:
 NOTE = (
     "Score: reward of an episode's last turn, or the task's own measure from 0 to 1; return: sum of the "
     "rewards of all turns, of which the IQM is. "
+    "Retention: the team's return over that of the same policy as one agent with all views and blocks. "
     "Mean and 95 % interval: over training seeds (Student's t below five of them, else a percentile "
     "bootstrap), or over pairs of item and episode seed where nothing was trained. IQM: interquartile mean. "
     "Columns in the paper: as reported by arXiv:2601.21972 with models of 1.7B to 4B parameters; "
