@@ -29,6 +29,7 @@ VERBS = {
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
     ),
+    "warm-start": Verb("baselines.cli.warm_start:warm_start", "teach a model the form of a task's texts"),
     "models": Verb("baselines.cli.models:models", "the models with a short name, size, licence and place"),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),

@@ -1,4 +1,4 @@
-"""StrBuild-v1: a word that lasts, of which each agent sees some letters and holds one kind of block."""
+"""StrBuild-v1: a word is built over several turns; each agent sees some letters and has one kind of block."""
 
 from __future__ import annotations
 

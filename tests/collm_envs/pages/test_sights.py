@@ -33,7 +33,7 @@ def test_fog_lies_over_exactly_what_an_agent_does_not_see():
     html = page(asdict(record(env)), scenes(record(env)))
     worlds = json.loads(html.split('id="worlds">')[1].split("</script>")[0])
     assert len(worlds["eyes"][0]["fog"]) == 5 * 5
-    assert worlds["eyes"][0]["turns"][1].count(True) == 1 + 7  # its block, and the cells of L that are missing
+    assert worlds["eyes"][0]["turns"][1].count(True) == 1 + 7  # its block, and what is missing of L
     assert "<option>agent_1</option>" in html
 
 
