@@ -24,6 +24,7 @@ VERBS = {
     "envs": Verb("baselines.cli.envs:envs", "the environments; one environment's page"),
     "play": Verb("baselines.cli.play:play", "play an episode at the terminal"),
     "eval": Verb("baselines.cli.evaluate:evaluate", "play many episodes, write records and a table"),
+    "crossplay": Verb("baselines.cli.crossplay:main", "mix teams seat by seat: self-play against cross-play"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"

@@ -17,7 +17,7 @@ import tyro
 from baselines.cli import flags
 from baselines.runs import folder
 from baselines.runs.algorithms import fields_of, names
-from baselines.runs.published import published
+from baselines.runs.published import published_settings
 from baselines.train.presets import PRESETS, is_tiny, preset
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _chosen_preset(args: Sequence[str]) -> tuple[str, list[str]]:
 
 def _published(name: str, settings: Any) -> Any:
     """The published settings of what is asked for, with the keywords of the command line on top."""
-    start = type(settings)(**published(name, settings.to_dict()))
+    start = type(settings)(**published_settings(name, settings.to_dict()))
     start.env_kwargs = {**start.env_kwargs, **settings.env_kwargs}
     return start
 

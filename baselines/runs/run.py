@@ -110,7 +110,7 @@ def resume(out: Path, *, quiet: bool = False) -> Path:
     """Continue a run from its last complete checkpoint; the result is the same as without interruption."""
     name, config = load_config(out)
     if isinstance(config, Settings):
-        texts.check_goes_on(config, out)
+        texts.check_goes_on(out)
     with one_writer(out):
         return _go(name, config, *prepare(name, config, quiet, out), out, quiet)
 

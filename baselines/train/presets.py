@@ -18,6 +18,8 @@ class Preset(NamedTuple):
     env_kwargs: dict[str, Any]
     settings: dict[str, Any]
     """tokens that its texts need, episodes of a step, steps that take about two minutes"""
+    algorithms: Mapping[str, dict[str, Any]] = {}
+    """algorithm -> settings that take the place of those in `ALGORITHMS`"""
 
 
 class Filling(NamedTuple):
@@ -26,6 +28,8 @@ class Filling(NamedTuple):
     always: Mapping[str, Any]
     algorithms: Mapping[str, Mapping[str, Any]]
     envs: Mapping[str, Mapping[str, Any]]
+    pairs: Mapping[tuple[str, str], Mapping[str, Any]] = {}
+    """(algorithm, environment) -> settings that take the place of all others"""
 
 
 TERSE = {"prompts": "terse"}
@@ -43,9 +47,11 @@ ENVS: Mapping[str, Preset] = {
     "CoopHE-v0": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "StrBuild-v1": Preset(
-        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 80, "steps": 40, "episodes": 32}
+        {**TERSE, "talk": 1, "max_turns": 1}, {"max_new_tokens": 80, "steps": 40}, {"magrpo": {"group": 4}}
     ),
-    "HouseBuild-v1": Preset({**TERSE, "talk": 1}, {"max_new_tokens": 64, "steps": 40, "episodes": 32}),
+    "HouseBuild-v1": Preset(
+        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 64, "steps": 40}, {"magrpo": {"group": 2}}
+    ),
     "TLDR-v1": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
@@ -71,6 +77,11 @@ PRESETS: Mapping[str, Filling] = {
         ALWAYS,
         ALGORITHMS,
         {env: {"env_kwargs": dict(own.env_kwargs), **own.settings} for env, own in ENVS.items()},
+        {
+            (algorithm, env): filled
+            for env, own in ENVS.items()
+            for algorithm, filled in own.algorithms.items()
+        },
     ),
     "laptop": Filling(
         {
@@ -111,8 +122,8 @@ def preset(algorithm: str, env: str, given_names: Set[str], name: str = "tiny") 
 
     Where `env_kwargs` is among them, nothing that goes with the preset's own keywords is filled in.
     """
-    always, algorithms, envs = PRESETS[name]
-    own = envs.get(env, {})
+    always, algorithms, envs, pairs = PRESETS[name]
+    own = {**envs.get(env, {}), **pairs.get((algorithm, env), {})}
     if "env_kwargs" in own and "env_kwargs" in given_names:
         own = {}
     filled = {**always, **algorithms.get(algorithm, {}), **own}

@@ -118,7 +118,7 @@ class Team:
             policy.save_pretrained(folder / agent)
 
 
-def build(settings: Settings, agents: Sequence[str], critics: CriticSettings = NO_CRITICS) -> Team:
+def build_team(settings: Settings, agents: Sequence[str], critics: CriticSettings = NO_CRITICS) -> Team:
     """The team of a fresh run: models loaded, adapters and critics made, optimizers empty."""
     torch.manual_seed(settings.seed)  # adapters and value heads are the only random weights
     if settings.models and len(settings.models) != len(agents):

@@ -9,6 +9,7 @@
     chart(series, x_label, y_label, levels=None, caption="") -> str
                                                            learning curves, see `Curve` and `spread`
     side_by_side(*parts) -> str                            parts in columns if the screen is wide enough
+    folded(title, part) -> str                             a part that is shown when it is opened
     episode(title, page) -> str                            a page of `pages.episode.page`, folded
     compared(records, titles) -> str                       texts of the same item in several records
 
@@ -42,6 +43,7 @@ __all__ = [
     "code",
     "compared",
     "episode",
+    "folded",
     "prose",
     "report",
     "section",
@@ -115,6 +117,11 @@ def chart(
 def side_by_side(*parts: str) -> str:
     """Parts in columns of equal width, one below the other on a narrow screen."""
     return f'<div class="pair">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
+
+
+def folded(title: str, part: str) -> str:
+    """A part that is shown when it is opened."""
+    return f'<details class="fold"><summary>{escape(title)}</summary>{part}</details>'
 
 
 def episode(title: str, page: str) -> str:
