@@ -24,7 +24,7 @@ import torch
 from baselines.cli import real
 from baselines.cli.train import read
 from baselines.runs import run, samples
-from baselines.runs.logs import read as read_lines
+from baselines.runs.logs import read_log
 from collm_envs.evaluation.stats import summary
 from collm_envs.pages.report import prose, report, section, table
 
@@ -53,7 +53,7 @@ def make_run(env: str, row: str, seed: int) -> None:
     draft.mkdir(parents=True)
     for name in ("config.json", "eval.jsonl", "metrics.jsonl"):
         shutil.copy(out / name, draft / name)
-    texts = samples.read(out)
+    texts = samples.read_samples(out)
     with (draft / samples.FILE).open("w", encoding="utf-8") as file:
         for step in (min(texts), max(texts)):
             for record in texts[step][:ITEMS]:
@@ -80,8 +80,8 @@ def write_rows(runs: dict[tuple[str, str], dict[int, Path]]) -> None:
         writer.writerow(columns)
         for (env, row), folders in runs.items():
             for seed, path in folders.items():
-                steps = read_lines(path / "metrics.jsonl")
-                for line in read_lines(path / "eval.jsonl"):
+                steps = read_log(path / "metrics.jsonl")
+                for line in read_log(path / "eval.jsonl"):
                     past = [step for step in steps if step["step"] <= line["step"]]
                     cost = [round(sum(step[name] for step in past), 1) for name in ("tokens", "cpu_s")]
                     earned = round(line["return"], 4), round(line["closed"], 4)
@@ -95,7 +95,7 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
         mine = {row: list(folders.values()) for (name, row), folders in runs.items() if name == env}
         lines = []
         for row, paths in mine.items():
-            ends = [[read_lines(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
+            ends = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
             after = summary(np.array([[value] for value in ends[1]]), [np.array([0])])
             between = "" if after.low is None else f"{after.low:.2f} to {after.high:.2f}"
             lines.append([row, str(len(paths)), sum(ends[0]) / len(paths), after.mean, between])

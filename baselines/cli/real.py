@@ -16,7 +16,7 @@ from baselines.cli import learned
 from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.cli.train import read
 from baselines.runs import remarks, run, samples
-from baselines.runs.logs import read as read_lines
+from baselines.runs.logs import read_log
 from collm_envs import make_task
 from collm_envs.files import write_json
 from collm_envs.pages.report import chart, code, prose, report, section, spread, table
@@ -111,7 +111,7 @@ COLUMNS = ("environment", "algorithm", "return before", "after", "cut at the lim
 
 def cells(path: Path) -> list[str]:
     """The numbers of a run under `COLUMNS`, the first two left out."""
-    evals, steps = read_lines(path / "eval.jsonl"), read_lines(path / "metrics.jsonl")
+    evals, steps = read_log(path / "eval.jsonl"), read_log(path / "metrics.jsonl")
     first, last = evals[0], evals[-1]
     cost = sum(step["tokens"] for step in steps), sum(step["cpu_s"] for step in steps)
     return [
@@ -140,7 +140,7 @@ def page(lines: Mapping[tuple[str, str], Sequence[str]], out: Path, seed: int) -
 def section_of(env: str, runs: Mapping[str, Sequence[Path]]) -> list[str]:
     """Table, curves, sentences and texts of an environment's runs.   runs: row -> the folders of its seeds"""
     rows = [[f"{row}, seed {k}", *cells(path)] for row, paths in runs.items() for k, path in enumerate(paths)]
-    evals = {row: [read_lines(path / "eval.jsonl") for path in paths] for row, paths in runs.items()}
+    evals = {row: [read_log(path / "eval.jsonl") for path in paths] for row, paths in runs.items()}
     curves = []
     for row, seeds in evals.items():
         steps = sorted(set.intersection(*({line["step"] for line in lines} for lines in seeds)))
@@ -149,12 +149,12 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]]) -> list[str]:
     said = [
         f"{row}: {line}"
         for row, paths in runs.items()
-        for line in remarks.of_run(read_lines(paths[0] / "metrics.jsonl"), TOKENS[env])
+        for line in remarks.of_run(read_log(paths[0] / "metrics.jsonl"), TOKENS[env])
     ]
     return [
         prose(PAID[env]),
         table(COLUMNS[1:], rows),
         chart(curves, "optimizer steps", "return on posts that were not trained on"),
         prose("\n\n".join(said)) if said else "",
-        *learned.shown(env, evals, {row: samples.read(paths[0]) for row, paths in runs.items()}),
+        *learned.shown(env, evals, {row: samples.read_samples(paths[0]) for row, paths in runs.items()}),
     ]

@@ -38,7 +38,7 @@ def keep(out: Path, env: TextEnv, step: int, played: Mapping[str, Sequence[Node]
         file.writelines(lines)
 
 
-def read(out: Path) -> dict[int, list[Record]]:
+def read_samples(out: Path) -> dict[int, list[Record]]:
     """{step: records} of a run's evaluations, in order; {} for a run without any.
 
     What a resumed run has written again stands once.

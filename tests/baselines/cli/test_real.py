@@ -5,33 +5,31 @@ import sys
 
 import pytest
 from folders import ROOT
-from lm_fixtures import bytes_tokenizer, save
+from lm_fixtures import save, words_tokenizer
 
 from baselines.cli import learned, main, real
 from baselines.cli.train import read
 from baselines.runs import run, samples
 from baselines.train.presets import PRESETS
+from collm_envs.replay import replay
 
 sys.path.append(str(ROOT / "studies"))
 import real as study
 
-CHAT = "{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}"
+CHAT = "{% for m in messages %}{{ m['content'] }} <end> {% endfor %}"
 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """A model of bytes, steps and texts so few that a run takes a second."""
+    """A model of a few words, steps and texts so few that a run takes a second."""
     monkeypatch.chdir(tmp_path)
     few = {"steps": 2, "episodes": 4, "eval_every": 1, "eval_episodes": 3, "lora_rank": 2}
     for name, value in few.items():
         monkeypatch.setitem(PRESETS["laptop"].always, name, value)
     monkeypatch.setattr(real, "TOKENS", {"TLDR-v1": 12, "TLDR-v0": 12})
     monkeypatch.setattr(real, "POSTS", {"train": (47, 60), "eval": (25, 17)})
-    marks = bytes_tokenizer(CHAT, special=("<s>", "</s>"), eos_token="</s>", pad_token="<s>")
-    folder = save(tmp_path / "model", "llama", marks)
-    config = json.loads((tmp_path / "model/config.json").read_text())
-    (tmp_path / "model/config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
-    return folder
+    words = words_tokenizer(["the", "post", "says", "that", "it", "is", "long", "."], chat=CHAT)
+    return save(tmp_path / "model", "llama", words)
 
 
 def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(small, tmp_path, capsys):
@@ -81,10 +79,10 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_call(small, tmp_path, monk
 def test_samples_hold_each_evaluation_once_and_replay(small, tmp_path):
     line = real.line_of("TLDR-v0", "MAGRPO", 0, tmp_path, small)
     out = run.finished(line[0], read(line[0], line[1:]), quiet=True)
-    before = samples.read(out)
+    before = samples.read_samples(out)
     with (out / samples.FILE).open("a") as file:  # as a resumed run does
         file.write((out / samples.FILE).read_text().splitlines()[-1] + "\n")
-    after = samples.read(out)
+    after = samples.read_samples(out)
     assert [*after] == [0, 1, 2]
     assert after == before
     assert [record.item for record in after[0]] == [record.item for record in after[2]]
