@@ -149,7 +149,7 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]]) -> list[str]:
     said = [
         f"{row}: {line}"
         for row, paths in runs.items()
-        for line in remarks.of_run(read_log(paths[0] / "metrics.jsonl"), TOKENS[env])
+        for line in remarks.of_run(read_log(paths[0] / "metrics.jsonl"))
     ]
     return [
         prose(PAID[env]),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baselines.lm import threads
 from baselines.train.presets import ALWAYS, ENVS, PRESETS, is_tiny
-from baselines.train.settings import Settings
-from baselines.train.team import Team
+
+if TYPE_CHECKING:
+    from baselines.train.settings import Settings
+    from baselines.train.team import Team
 
 LORA_LR = (5e-5, 5e-3)
 """learning rates between which adapters were seen to learn (studies/results/real/rates.csv)"""
@@ -66,13 +68,13 @@ def disk(config: Settings, team: Team) -> list[str]:
     ]
 
 
-def of_step(metrics: Mapping[str, Any], max_new_tokens: int) -> dict[str, str]:
+def of_step(metrics: Mapping[str, Any]) -> dict[str, str]:
     """{kind: line} about a step, or the means over some steps, from what is logged of it."""
     lines = {}
     if metrics.get("closed", 1.0) < 0.5:
         lines["cut"] = (
-            f"{1 - metrics['closed']:.0%} of the texts were cut at max_new_tokens={max_new_tokens}: a longer "
-            "limit costs time, a prompt that asks for less does not"
+            f"{1 - metrics['closed']:.0%} of the texts were cut at max_new_tokens: a longer limit costs "
+            "time, a prompt that asks for less does not"
         )
     if metrics.get("pushed", 1.0) == 0.0:
         lines["no spread"] = (
@@ -82,9 +84,9 @@ def of_step(metrics: Mapping[str, Any], max_new_tokens: int) -> dict[str, str]:
     return lines
 
 
-def of_run(steps: Sequence[Mapping[str, Any]], max_new_tokens: int) -> list[str]:
+def of_run(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """The lines of `of_step` for the last quarter of a run's steps, which a page shows beside its curve."""
     last = steps[-max(1, len(steps) // 4) :]
     names = {name for step in last for name in ("closed", "pushed") if name in step}
     means = {name: sum(step[name] for step in last) / len(last) for name in names}
-    return list(of_step(means, max_new_tokens).values())
+    return list(of_step(means).values())
