@@ -16,6 +16,8 @@ LORA_LR = (5e-5, 5e-3)
 """learning rates between which adapters were seen to learn (studies/results/real/rates.csv)"""
 FULL_LR = 2e-4
 """all weights of a language model lose their language above this"""
+LARGE = 1e8
+"""bytes of a checkpoint above which its size is told before the run"""
 SHORT = 500
 """steps of a run that is short: with the papers' rates only thousands of steps move a model"""
 
@@ -60,7 +62,7 @@ def disk(config: Settings, team: Team) -> list[str]:
     trained = sum(p.numel() for used in team.optimizers().values() for p in used.parameters)
     frozen = 0 if config.lora_rank else sum(p.numel() for module in modules for p in module.parameters())
     checkpoint, agents = 3 * 4 * trained, 4 * (frozen or trained)
-    if checkpoint < 1e8:
+    if checkpoint < LARGE:
         return []
     return [
         f"disk: {checkpoint / 1e9:.2g} GB a checkpoint, {config.keep} of them kept (--keep), and one more "
