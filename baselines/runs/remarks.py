@@ -81,7 +81,7 @@ def of_step(metrics: Mapping[str, Any]) -> dict[str, str]:
     if metrics.get("pushed", 1.0) == 0.0:
         lines["no spread"] = (
             "no group has any spread: every text earned what the others of its group did, and nothing was "
-            'learned; try prompts="shots", `collm warm-start`, a larger group or a higher temperature'
+            'learned; try {"shots": 1}, `collm warm-start`, a larger group or a higher temperature'
         )
     return lines
 
