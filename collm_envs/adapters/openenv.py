@@ -27,20 +27,20 @@ SESSIONS = 1024
 ALL = "all"
 
 
-class Models(NamedTuple):
+class Wire(NamedTuple):
     """The pydantic classes of actions and observations, e.g. for a typed client."""
 
     Action: Any
     Observation: Any
 
 
-def models(joint: bool = False) -> Models:
+def models(joint: bool = False) -> Wire:
     """Of one seat: Action(text=...), Observation(text=...); of all: texts={agent: ...} in both."""
     types = load_framework("openenv.core.env_server.types", VERSION, "openenv")
     create_model = load_framework("pydantic", "2").create_model
     fields: dict[str, Any] = {"texts": (dict[str, str], ...)} if joint else {"text": (str, ...)}
     kind = "Joint" if joint else "Seat"
-    return Models(
+    return Wire(
         create_model(f"{kind}Action", __base__=types.Action, **fields),
         create_model(f"{kind}Observation", __base__=types.Observation, **fields),
     )

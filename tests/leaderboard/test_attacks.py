@@ -287,7 +287,7 @@ def test_a_zip_with_a_folder_is_said_to_need_a_flat_one(make, tmp_path):
 
 def test_the_board_says_what_an_interval_is_over(make, tmp_path):
     entry = make()
-    assert over(read_entry(open_bundle(entry))[0]) == "2 pairs"
+    assert over(read_entry(open_bundle(entry))[0]) == "2 items, 2 pairs"
     change(entry, **TRAINED, seeds=[5], curves=[[]])
     build(entry.parents[1], tmp_path / "site")
     assert "2 pairs, 1 seed</td>" in (tmp_path / "site/index.html").read_text()
