@@ -45,7 +45,7 @@ HOW = """\
 collm eval StrBuild-v0 --policy "openai:http://localhost:8000/v1#MODEL" --out runs/mine \\
     --episodes 64 --seeds 4
 collm leaderboard submit runs/mine --name my-model --kind prompted --method parallel \\
-    --models MODEL@REVISION --licence CC-BY-4.0"""
+    --models MODEL@REVISION --command "the eval command above" --licence CC-BY-4.0 --contact me@example.org"""
 PAPER_NOTE = (
     "On the paper's own data, as shares of 1: to be read beside the tables above, not as a part of them."
 )
