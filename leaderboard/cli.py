@@ -107,9 +107,8 @@ def _submit(args: Sequence[str]) -> int:
     if entries == HERE:
         print(f"now: git add {made} && git commit, and open a pull request with nothing else in it")
     else:
-        print(
-            f"now: copy {made} to {HERE}/{made.parent.name}/ of a clone, and open a pull request with it alone"
-        )
+        place = HERE / made.parent.name
+        print(f"now: copy {made} to {place}/ of a clone, and open a pull request with it alone")
     return 0
 
 
