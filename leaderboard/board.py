@@ -95,9 +95,7 @@ def _chart(name: str, rows: Sequence[BoardRow]) -> str:
         for row in counted
     ]
     most = number(counted[0].scale[1])
-    caption = f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals"
-    chart = bars(drawn, f"score on {name}")
-    return f'<figure class="plot"><figcaption>{escape(caption)}</figcaption>{chart}</figure>'
+    return bars(drawn, f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals")
 
 
 def _list(name: str, rows: Sequence[BoardRow]) -> str:
