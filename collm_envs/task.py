@@ -82,8 +82,15 @@ class Heard:
     """whether the player's text will be a message, not a turn"""
 
 
+NOTHING = Heard()
+"""what a player has heard where nobody talks"""
 Voice = Callable[[Any, Any, str, Random, Heard], str]
 """scripted player that speaks: (task, state, agent, rng, heard) -> message or turn"""
+
+
+def silent(player: Voice, task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
+    """What `player` writes in its turns where it has heard nothing; no message of its own."""
+    return "" if heard.speaking else player(task, state, agent, rng, NOTHING)
 
 
 class Task(Protocol[S]):

@@ -39,7 +39,7 @@ class Seating:
     """id of the environment, or package.module:Id"""
     agent: AgentPolicies = ()
     """who plays an agent; may be given again: expert, random, noisy, replay:FILE, human,
-    hf:FOLDER_OR_NAME (hf:tiny: the embedded model), py:package.module:factory (your own),
+    hf:FOLDER_OR_NAME (hf:tiny, hf:smollm2, ...: `collm models`), py:package.module:factory (your own),
     openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512 (further: stop, reasoning_effort, ...,
     seed=off, body={"any": "JSON"})"""
     env_kwargs: str = "{}"

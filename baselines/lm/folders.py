@@ -26,7 +26,7 @@ def check(folder: Path) -> None:
     """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter."""
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     if not files.keys() & {"config.json", "adapter_config.json"}:
-        more = "; GGUF files are not read" if _any(files, ".gguf") else ""
+        more = "; give the GGUF file itself" if _any(files, ".gguf") else ""
         raise ValueError(f"model folder {folder}: has neither config.json nor adapter_config.json{more}")
     for file in files.values():
         _check_pointer(file)
@@ -88,7 +88,7 @@ def _check_adapter(folder: Path, files: dict[str, Path]) -> None:
 def _check_weights(folder: Path, files: dict[str, Path]) -> None:
     chosen = next((name for name in WEIGHTS if name in files), None)
     if chosen is None:
-        more = "; GGUF files are not read" if _any(files, ".gguf") else ""
+        more = "; give the GGUF file itself" if _any(files, ".gguf") else ""
         raise ValueError(f"model folder {folder}: has no weights; need one of {', '.join(WEIGHTS)}{more}")
     if chosen.endswith(".index.json"):
         shards = _object(files[chosen]).get("weight_map")

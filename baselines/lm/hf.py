@@ -3,6 +3,7 @@
     hf:runs/x/agent_1                                    a folder that `from_pretrained` loads, or a hub name
     hf:runs/x/agent_1?temperature=0.6&max_new_tokens=512 a peft adapter's folder is merged into its base
     hf:Qwen/Qwen3-1.7B?device=cuda&bf16=true&thinking=true
+    hf:smollm2, hf:FILE.gguf                             a name of `collm models`, a GGUF file
     hf:tiny                                              the embedded model, warm-started on the environment
 
 All seats of a round are decoded as one batch, each with its own random generator: a text depends on what its
@@ -18,9 +19,9 @@ from typing import Any
 
 import torch
 
-from baselines.lm.digest import digest
+from baselines.lm.digest import model_digest
 from baselines.lm.history import Message, Move, usage_of
-from baselines.lm.loading import load, pick_device
+from baselines.lm.loading import load_model, pick_device
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
@@ -76,7 +77,7 @@ def parse(text: str, env: TextEnv | None = None) -> HF:
         if env is None:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
         model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
-    network, tokenizer = load(model, device, dtype=dtype)
+    network, tokenizer = load_model(model, device, dtype=dtype)
     return HF(LM(f"hf:{text}", network, tokenizer, sampling, context))
 
 
@@ -99,7 +100,7 @@ class HF:
     @cached_property
     def digest(self) -> str:
         """Digest of the weights, which changes when they are trained further; the name does not."""
-        return digest(self.lm.model, self.lm.tokenizer)
+        return model_digest(self.lm.model, self.lm.tokenizer)
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order.  Raises ValueError where a history exceeds max_context."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import ssl
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import torch
-from huggingface_hub import constants
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -22,7 +18,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from baselines.lm import folders, threads
+from baselines.lm import folders, models, threads
+from baselines.lm.models import hub_answers
 from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
@@ -31,10 +28,10 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 """syntax of a hub name; anything else can only be a folder"""
 
 
-def load(
+def load_model(
     name: str, device: str, *, dtype: torch.dtype = torch.float32, gradient_checkpointing: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model and tokenizer of a `save_pretrained` folder or hub name, without dropout.
+    """The model and tokenizer of a `save_pretrained` folder, hub or short name or GGUF file, without dropout.
 
     A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
     folder or file and what is wrong with it.
@@ -61,22 +58,6 @@ def load(
     model.to(device)
     threads.fit(model)
     return model, tokenizer
-
-
-@cache
-def hub_answers() -> bool:
-    """Whether the Hugging Face hub can be reached, asked once a process and for five seconds at most."""
-    if constants.HF_HUB_OFFLINE:
-        return False
-    try:
-        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
-    except HTTPError:
-        return True
-    except URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # reachable: only this client lacks the certificate
-    except TimeoutError:
-        return False
-    return True
 
 
 def pick_device(device: str, bf16: bool = False) -> str:
@@ -111,13 +92,22 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
 
 
 def _place(name: str) -> str:
-    """A folder's absolute path, so that saved files refer to it from anywhere; a hub name unchanged."""
+    """A folder's absolute path, so that saved files refer to it from anywhere; a hub name unchanged.
+
+    Of a GGUF file and a short name of lm/models.py: the folder or hub name that they stand for.
+    """
     folder = Path(name).expanduser()
     if folder.is_dir():
         folders.check(folder)
         return str(folder.resolve())
+    if folder.suffix == models.GGUF and folder.is_file():
+        return str(models.dequantised(folder))
     if folder.is_file():
-        raise ValueError(f"model {name!r}: is a file; need a folder with config.json and weights")
+        raise ValueError(
+            f"model {name!r}: is a file; need a GGUF file, or a folder with config.json and weights"
+        )
+    if name in models.MODELS:
+        return models.source_of(name)
     if not _HUB_NAME.fullmatch(name):
         raise ValueError(f"model {name!r}: no such folder")
     return name

@@ -23,7 +23,8 @@ class Settings:
     env_kwargs: Json = field(default_factory=dict)
     """keywords of `collm_envs.make` for it (on the command line: JSON)"""
     model: str = "tiny"
-    """tiny (the embedded model, warm-started once), a `save_pretrained` folder, or a hub name"""
+    """tiny (the embedded model, warm-started once), a name of `collm models`, a `save_pretrained` folder,
+    a GGUF file, or a hub name"""
     models: tuple[str, ...] = ()
     """one model per agent where they differ; overrides `model`"""
     shared: bool = False

@@ -26,7 +26,7 @@ def influence(record: Record) -> float | None:
     for t, (state, after) in enumerate(pairwise(states(record))):
         if task.speaking(state):
             continue
-        silent = replace(state, rounds=tuple(dict.fromkeys(said, "") for said in state.rounds))
+        silent = replace(state, rounds=tuple(dict.fromkeys(messages, "") for messages in state.rounds))
         texts = {
             agent: task.players[name](
                 task, silent, agent, Random(seat_seed(record.item, record.seed, record.trial, agent, t))

@@ -112,8 +112,8 @@ class Talk:
             score = self.task.score(inner)
             metrics = {**score.metrics, **_talk_metrics(state.rounds)}
             return replace(state, inner=inner, spoken=0, score=replace(score, metrics=metrics))
-        said = {agent: texts[agent][: self.message_chars] for agent in self.agents}
-        rounds = (*state.rounds, said)
+        messages = {agent: texts[agent][: self.message_chars] for agent in self.agents}
+        rounds = (*state.rounds, messages)
         metrics = {"talk_round": state.spoken + 1.0, **_talk_metrics(rounds)}
         return replace(state, rounds=rounds, spoken=state.spoken + 1, score=Score(0.0, metrics=metrics))
 
@@ -136,8 +136,8 @@ class Talk:
         """What `agent` has not read yet; all that was said, its own words too, where prompts stand alone."""
         shown = state.rounds if self.self_contained else state.rounds[-1:] if state.spoken else ()
         lines = [
-            self._line(number, name, said[name], name == agent)
-            for said in shown
+            self._line(number, name, messages[name], name == agent)
+            for messages in shown
             for number, name in enumerate(self.agents, 1)
             if self.self_contained or name != agent
         ]
@@ -165,8 +165,8 @@ class Talk:
 
 def _talk_metrics(rounds: Sequence[Round]) -> dict[str, float]:
     return {
-        "talk_chars": float(sum(len(message) for said in rounds for message in said.values())),
-        "talk_empty": float(sum(not all(map(str.strip, said.values())) for said in rounds)),
+        "talk_chars": float(sum(len(message) for messages in rounds for message in messages.values())),
+        "talk_empty": float(sum(not all(map(str.strip, messages.values())) for messages in rounds)),
     }
 
 

@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 from collm_envs.writing.fluency import (
     FEWEST_WORDS,
     FUNCTION_WORDS,
+    Words,
     body,
     fluency,
     posts,
     ramp,
     saved,
-    sentences,
+    worded_sentences,
     words,
 )
 
@@ -71,7 +72,8 @@ class TextReading:
     wrong: int
     """facts that a sentence names with a word that must not stand there, and no other sentence gets right"""
     gates: dict[str, float]
-    """grounded, own_words, fluent; each 0 to 1"""
+    """grounded, own_words, fluent; each 0 to 1, the lower of those of the text and of its sentences that hold
+    facts: what stands between them excuses no list of key words, and no copy"""
 
     @property
     def gate(self) -> float:
@@ -94,17 +96,17 @@ def stem(word: str) -> str:
 @cache
 def common_stems() -> frozenset[str]:
     """Stems of words that stand in several of the built-in posts: words that need no source."""
-    seen = Counter(some for post in posts() for some in {stem(word) for word in words(post)})
-    return frozenset(some for some, many in seen.items() if many >= COMMON_POSTS)
+    seen = Counter(token for post in posts() for token in {stem(word) for word in words(post)})
+    return frozenset(token for token, many in seen.items() if many >= COMMON_POSTS)
 
 
 @lru_cache(maxsize=512)
 def read_post(prompt: str) -> Post:
     """The post behind a prompt."""
-    found = words(body(prompt))
-    stems = frozenset(stem(word) for word in found)
-    pairs = frozenset(_runs(found, 2)) | frozenset(zip(found, found[2:], strict=False))
-    return Post(len(found), stems, pairs, frozenset(_runs(found, 3)), frozenset(_runs(found, COPY_RUN)))
+    tokens = words(body(prompt))
+    stems = frozenset(stem(word) for word in tokens)
+    pairs = frozenset(_runs(tokens, 2)) | frozenset(zip(tokens, tokens[2:], strict=False))
+    return Post(len(tokens), stems, pairs, frozenset(_runs(tokens, 3)), frozenset(_runs(tokens, COPY_RUN)))
 
 
 @lru_cache(maxsize=2048)
@@ -120,26 +122,38 @@ def stemmed(facts: tuple[Fact, ...]) -> tuple[tuple[tuple[frozenset[str], ...], 
 
 def read_text(text: str, post: Post, facts: tuple[Fact, ...]) -> TextReading:
     """What a text holds of a post."""
-    found = words(text)
-    usable = [{stem(word) for word in some} for some in map(words, sentences(text)) if _is_usable(some, post)]
-    hit, wrong = [], 0
+    worded = worded_sentences(text)
+    usable = {k: sentence for k, sentence in enumerate(worded) if _is_usable(sentence, post)}
+    stems = {k: {stem(word) for word in sentence} for k, sentence in usable.items()}
+    hit, wrong, holding = [], 0, set[int]()
     for groups, barred in stemmed(facts):
-        naming = [some for some in usable if all(not group.isdisjoint(some) for group in groups)]
-        hit.append(any(barred.isdisjoint(some) for some in naming))
-        wrong += bool(naming) and not hit[-1]
-    gates = {
-        "grounded": _grounded(found, post),
-        "own_words": _own_words(found, post),
-        "fluent": fluency(text),
+        naming = [k for k in stems if all(not group.isdisjoint(stems[k]) for group in groups)]
+        right = [k for k in naming if barred.isdisjoint(stems[k])]
+        hit.append(bool(right))
+        wrong += bool(naming) and not right
+        holding.update(right)
+    gates = _gates(worded, post)
+    if 0 < len(holding) < len(worded):
+        own = _gates([worded[k] for k in sorted(holding)], post)
+        gates = {name: min(gate, own[name]) for name, gate in gates.items()}
+    return TextReading(sum(map(len, worded)), tuple(hit), wrong, gates)
+
+
+def _gates(worded: Sequence[Words], post: Post) -> dict[str, float]:
+    """The gates of these sentences."""
+    tokens = list(chain.from_iterable(worded))
+    return {
+        "grounded": _grounded(tokens, post),
+        "own_words": _own_words(tokens, post),
+        "fluent": fluency(worded),
     }
-    return TextReading(len(found), tuple(hit), wrong, gates)
 
 
-def _is_usable(sentence: Sequence[str], post: Post) -> bool:
+def _is_usable(sentence: Words, post: Post) -> bool:
     """Whether a sentence may hit facts: not too long, no copy, no list of key words."""
     n, plain = len(sentence), [word in FUNCTION_WORDS for word in sentence]
     longest = max((sum(1 for _ in run) for is_plain, run in groupby(plain) if not is_plain), default=0)
-    turns = sum(one != other for one, other in pairwise(plain))
+    turns = sum(first != other for first, other in pairwise(plain))
     return (
         n <= LONGEST_SENTENCE
         and sum(plain) >= FUNCTION_SHARE * n
@@ -150,25 +164,25 @@ def _is_usable(sentence: Sequence[str], post: Post) -> bool:
     )
 
 
-def _grounded(found: Sequence[str], post: Post) -> float:
+def _grounded(tokens: Sequence[str], post: Post) -> float:
     """Share of content words that the post or common speech has: 0 at .5, 1 from .85."""
-    content = [stem(word) for word in found if word not in FUNCTION_WORDS]
+    content = [stem(word) for word in tokens if word not in FUNCTION_WORDS]
     if not content:
         return 0.0
-    known = sum(some in post.stems or some in common_stems() for some in content)
-    return ramp(known / len(content), 0.5, 0.85)
+    grounded = sum(token in post.stems or token in common_stems() for token in content)
+    return ramp(grounded / len(content), 0.5, 0.85)
 
 
-def _own_words(found: Sequence[str], post: Post) -> float:
+def _own_words(tokens: Sequence[str], post: Post) -> float:
     """How little is copied.  Share of runs of three words that stand in the post: 1 up to .35, 0 from .6;
     times the share of neighbours that follow each other there, with at most one word between: 1 up to .65, 0
     from .85 (copies with words left out have .9 and more, references .11 to .64).
     """
-    threes, pairs = _runs(found, 3), _runs(found, 2)
+    threes, pairs = _runs(tokens, 3), _runs(tokens, 2)
     copied = sum(run in post.threes for run in threes) / max(1, len(threes))
     near = sum(pair in post.pairs for pair in pairs) / max(1, len(pairs))
     return ramp(copied, 0.6, 0.35) * ramp(near, 0.85, 0.65)
 
 
-def _runs(found: Sequence[str], length: int) -> list[tuple[str, ...]]:
-    return list(zip(*(found[k:] for k in range(length)), strict=False))
+def _runs(tokens: Sequence[str], length: int) -> list[tuple[str, ...]]:
+    return list(zip(*(tokens[k:] for k in range(length)), strict=False))

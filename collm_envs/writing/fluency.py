@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import log2
 
 from collm_envs.datasets import BUILTIN
@@ -37,6 +37,8 @@ _WORD = re.compile(r"[^\W\d_]+|\d[\d,.]*\d|\d")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _CUE = re.compile(r"\s*TL;DR:\s*\Z")
 Classes = tuple[str, ...]
+Words = tuple[str, ...]
+"""of a sentence, lower-case"""
 
 
 def words(text: str) -> list[str]:
@@ -54,9 +56,9 @@ def body(prompt: str) -> str:
     return _CUE.sub("", prompt)
 
 
-def ramp(x: float, zero: float, one: float) -> float:
+def ramp(x: float, zero: float, full: float) -> float:
     """0 up to `zero`, 1 from `one`, a straight line between; either may be the larger."""
-    return max(0.0, min(1.0, (x - zero) / (one - zero)))
+    return max(0.0, min(1.0, (x - zero) / (full - zero)))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -108,8 +110,8 @@ def bits(run: Classes) -> float:
     table = counts()
     p = 1 / len(table[0][0])
     for n, (runs, contexts) in enumerate(table):
-        some = run[2 - n :]
-        p = (runs[some] + DISCOUNT * p) / (contexts[some[:-1]] + DISCOUNT)
+        tail = run[2 - n :]
+        p = (runs[tail] + DISCOUNT * p) / (contexts[tail[:-1]] + DISCOUNT)
     return -log2(p)
 
 
@@ -120,36 +122,38 @@ def plain_bits(name: str) -> float:
     return -log2((runs[name,] + 1) / (contexts[()] + len(runs)))
 
 
-def saved(sentence: Sequence[str]) -> float:
+@lru_cache(maxsize=1 << 12)
+def saved(sentence: Words) -> float:
     """Bits a word that the order of the classes saves; the end of a sentence counts as a word."""
     row = classes(sentence)
     ordered = sum(bits(row[k - 2 : k + 1]) for k in range(2, len(row))) / (len(row) - 2)
     return sum(plain_bits(name) for name in row[2:-1]) / len(sentence) - ordered
 
 
-def fluency(text: str) -> float:
-    """0 to 1, the product of what each of these allows:
+def fluency(worded: Sequence[Words]) -> float:
+    """0 to 1 for the words of sentences, the product of what each of these allows:
 
     share of function words     0 at .22, 1 from .34 to .74, 0 at .82
     share of the commonest word 1 up to .14, 0 from .2 (of texts of at least 20 words)
     different pairs of words    0 at .6 of all pairs, 1 from .8
     bits a word saved           0 at -.5, 1 from 0 (see `saved`; the mean over sentences, by words)
     """
-    found = words(text)
-    n = len(found)
+    tokens = list(chain.from_iterable(worded))
+    n = len(tokens)
     if n < FEWEST_WORDS:
         return 0.0
-    plain = [word in FUNCTION_WORDS for word in found]
+    plain = [word in FUNCTION_WORDS for word in tokens]
     share = sum(plain) / n
-    turns = sum(one != other for one, other in pairwise(plain)) / (n - 1)
-    commonest = max(Counter(found).values()) / n if n >= 20 else 0.0
-    pairs = len(set(pairwise(found))) / (n - 1)
+    turns = sum(first != other for first, other in pairwise(plain)) / (n - 1)
+    commonest = max(Counter(tokens).values()) / n if n >= 20 else 0.0
+    pairs = len(set(pairwise(tokens))) / (n - 1)
     gate = ramp(share, 0.22, 0.34) * ramp(share, 0.82, 0.74) * ramp(turns, 0.95, 0.8)
     gate *= ramp(commonest, 0.2, 0.14) * ramp(pairs, 0.6, 0.8)
     if not gate:
         return 0.0
-    return gate * ramp(sum(saved(some) * len(some) for some in _worded(text)) / n, -0.5, 0.0)
+    return gate * ramp(sum(saved(sentence) * len(sentence) for sentence in worded) / n, -0.5, 0.0)
 
 
-def _worded(text: str) -> Iterator[list[str]]:
-    return (words(sentence) for sentence in sentences(text))
+def worded_sentences(text: str) -> list[Words]:
+    """The words of each sentence."""
+    return [tuple(words(sentence)) for sentence in sentences(text)]

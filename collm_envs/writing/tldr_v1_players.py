@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
-from collm_envs.task import Heard, Player, Voice
+from collm_envs.task import NOTHING, Heard, Player, Voice, silent
 from collm_envs.writing.facts import stem, stemmed
 from collm_envs.writing.fluency import body, sentences, words
 from collm_envs.writing.players import PLAIN
 from collm_envs.writing.score import DELIMITER
 
-NOTHING = Heard()
 _GROUPS = re.compile(r"\b(\d{1,2})\.(\d{1,2})\b")
 BRIEF_WORDS = 35
 
@@ -27,15 +27,14 @@ def expert(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHIN
     seen = _seen(task, state, k)
     if heard.speaking:
         return "facts " + " ".join(f"{fact + 1}.{group + 1}" for fact, group in sorted(seen))
-    known = seen | _told(heard)
+    parts = seen | _told(heard)
     facts = [groups for groups, _ in stemmed(state.facts)]
-    whole = {f for f, groups in enumerate(facts) if all((f, g) in known for g in range(len(groups)))}
-    return _write(task, state, k, whole)
+    known_facts = {f for f, groups in enumerate(facts) if all((f, g) in parts for g in range(len(groups)))}
+    return _write(task, state, k, known_facts)
 
 
-def mute(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
-    """The expert without a word, said or heard."""
-    return "" if heard.speaking else expert(task, state, agent, rng)
+mute = partial(silent, expert)
+"""The expert without a word, said or heard."""
 
 
 def solo(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
@@ -91,22 +90,22 @@ def _seen(task: Any, state: Any, k: int) -> set[tuple[int, int]]:
     return {
         (fact, group)
         for fact, (groups, _) in enumerate(stemmed(state.facts))
-        for group, some in enumerate(groups)
-        if not some.isdisjoint(own) or some.isdisjoint(post)
+        for group, stems in enumerate(groups)
+        if not stems.isdisjoint(own) or stems.isdisjoint(post)
     }
 
 
 def _told(heard: Heard) -> set[tuple[int, int]]:
-    messages = (message for said in heard.rounds for message in said.values())
+    messages = (message for by_agent in heard.rounds for message in by_agent.values())
     return {(int(f) - 1, int(g) - 1) for message in messages for f, g in _GROUPS.findall(message)}
 
 
-def _write(task: Any, state: Any, k: int, known: set[int]) -> str:
+def _write(task: Any, state: Any, k: int, known_facts: set[int]) -> str:
     """The agent's part: of its reference the sentences without a fact that it does not know."""
     data = state.item.data
     reference = data.get("completion", "")
     brief, detailed = data.get("brief", reference), data.get("detailed", reference)
-    short, long = (_borne_out(text, state.facts, known) for text in (brief, detailed))
+    short, long = (_borne_out(text, state.facts, known_facts) for text in (brief, detailed))
     if not short:  # no sentence of the brief reference is safe: take what fits of the other one
         short = _first_words(long)
     if len(task.agents) == 1:
@@ -114,13 +113,13 @@ def _write(task: Any, state: Any, k: int, known: set[int]) -> str:
     return " ".join(long if k else short)
 
 
-def _borne_out(text: str, facts: Any, known: set[int]) -> list[str]:
-    return [sentence for sentence in sentences(text) if held(sentence, facts) <= known]
+def _borne_out(text: str, facts: Any, known_facts: set[int]) -> list[str]:
+    return [sentence for sentence in sentences(text) if held(sentence, facts) <= known_facts]
 
 
-def _first_words(some: Sequence[str]) -> list[str]:
+def _first_words(candidates: Sequence[str]) -> list[str]:
     chosen: list[str] = []
-    for sentence in some:
+    for sentence in candidates:
         if len(words(" ".join([*chosen, sentence]))) <= BRIEF_WORDS:
             chosen.append(sentence)
     return chosen

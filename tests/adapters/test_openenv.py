@@ -62,11 +62,16 @@ def serving(application):
         thread.join()
 
 
-def play(url, seed, seat="agent_0"):
-    """[(prompt, text, reward, done)] of one episode over a connection of its own."""
+def play(url, seed, seat="agent_0", halfway=None):
+    """[(prompt, text, reward, done)] of one episode over a connection of its own.
+
+    `halfway`: a barrier to wait at before the third turn.
+    """
     with GenericEnvClient(base_url=url).sync() as client:
         result, steps = client.reset(seed=seed), []
         while not result.done:
+            if halfway and len(steps) == 2:
+                halfway.wait()
             prompt = result.observation["text"]
             text = write(seat, prompt)
             result = client.step({"text": text})
@@ -122,7 +127,22 @@ def test_all_seats_together_take_the_texts_of_every_agent():
             client.step({"texts": {"agent_0": "hello"}})
 
 
-def test_clients_that_are_killed_leave_no_environment_behind(monkeypatch):
+KILLED = """
+import sys, time
+from websockets.sync.client import connect
+sessions = [connect(sys.argv[1]) for _ in range(20)]
+for session in sessions:
+    session.send('{"type": "reset", "data": {"seed": 0}}')
+    session.recv()
+for session in sessions:
+    session.send('{"type": "step", "data": {"text": "/setblock 0 0 0 stone"}}')
+print("playing", flush=True)
+time.sleep(600)
+"""
+"""a client with 20 sessions, every one of which waits for an answer"""
+
+
+def test_of_64_sessions_20_killed_ones_leave_nothing_and_the_others_play_on(monkeypatch):
     opened = weakref.WeakSet()
 
     class Watched(SeatEnv):
@@ -132,19 +152,54 @@ def test_clients_that_are_killed_leave_no_environment_behind(monkeypatch):
 
     monkeypatch.setattr(openenv, "SeatEnv", Watched)
     with serving(app("StrBuild-v0")) as url:
-        clients = [GenericEnvClient(base_url=url).sync() for _ in range(8)]
-        for client in clients:
-            client.connect()
-            client.reset(seed=0)
-        before = len(opened)
-        for client in clients:
-            client.close()
-        del client, clients
-        deadline = time.monotonic() + 60
-        while len(opened) > before - 8 and time.monotonic() < deadline:
-            gc.collect()
-            time.sleep(0.1)
-        assert len(opened) <= before - 8
+        play(url, 0)  # the server's own threads are running now
+        settle(lambda: not opened)
+        threads = threading.active_count()
+        client = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", KILLED, f"{url.replace('http', 'ws')}/ws"],
+            stdout=subprocess.PIPE,
+        )
+        assert client.stdout.readline() == b"playing\n"
+        with ThreadPoolExecutor(44) as pool:
+            halfway = threading.Barrier(45)
+            others = [pool.submit(play, url, seed, halfway=halfway) for seed in range(44)]
+            halfway.wait()
+            assert len(opened) == 64
+            client.kill()
+            client.wait()
+            assert [other.result() for other in others] == [direct(seed) for seed in range(44)]
+        settle(lambda: not opened and threading.active_count() <= threads)
+        assert (len(opened), max(0, threading.active_count() - threads)) == (0, 0)
+
+
+def settle(ready):
+    """Wait until `ready()`, at most a minute: sessions end in threads of the server."""
+    deadline = time.monotonic() + 60
+    while not ready() and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.05)
+
+
+def test_a_step_without_an_episode_is_one_line_and_the_session_goes_on(url):
+    with GenericEnvClient(base_url=url).sync() as client:
+        with pytest.raises(RuntimeError, match="StrBuild-v0: no episode is running; call reset"):
+            client.step({"text": "too early"})
+        result = client.reset(seed=0)
+        while not result.done:
+            result = client.step({"text": ""})
+        with pytest.raises(RuntimeError, match="StrBuild-v0: no episode is running; call reset"):
+            client.step({"text": "too late"})
+        with pytest.raises(RuntimeError, match="Invalid message"):
+            client.step({"txt": "misspelt"})
+        assert client.reset(seed=0).observation["text"] == direct(0)[0][0]
+
+
+def test_a_step_of_a_closed_session_is_one_line(url):
+    client = GenericEnvClient(base_url=url).sync()
+    with client:
+        client.reset(seed=0)
+    with client, pytest.raises(RuntimeError, match="StrBuild-v0: no episode is running; call reset"):
+        client.step({"text": "too late"})  # the client connects anew, to a session without an episode
 
 
 def test_the_command_serves_the_same_episodes():

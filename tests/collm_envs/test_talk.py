@@ -169,8 +169,8 @@ def test_only_writers_are_asked_and_a_recording_plays_the_same_episode(way, tmp_
     again = evaluate(
         env, dict.fromkeys(env.possible_agents, Recorded(tmp_path / "records.jsonl")), todo
     ).records
-    assert [one.turns[-1]["texts"] for one in again] == [one.turns[-1]["texts"] for one in first]
-    assert all(replay(one).status == "equal" for one in again)
+    assert [played.turns[-1]["texts"] for played in again] == [played.turns[-1]["texts"] for played in first]
+    assert all(replay(played).status == "equal" for played in again)
     assert ("talk_tokens" in measures(first[0])) == ("talk" in way)
     assert measures(first[0])["tokens_written"] == 2 * sum(
         bool(text) for turn in first[0].turns for text in turn["texts"].values()
@@ -189,11 +189,11 @@ def test_every_recorded_episode_replays_and_a_planted_message_is_found(texts, wa
     while env.agents:
         env.step({agent: texts[(k + a) % len(texts)] for a, agent in enumerate(env.agents)})
         k += 1
-    one = Record.from_json(record(env).to_json())
-    assert replay(one).status == "equal"
-    writer = next(agent for agent, prompt in one.turns[0]["prompts"].items() if prompt)
-    one.turns[0]["texts"][writer] = "0" + one.turns[0]["texts"][writer][:3] + "9"
-    assert replay(one).status == "differs"
+    played = Record.from_json(record(env).to_json())
+    assert replay(played).status == "equal"
+    writer = next(agent for agent, prompt in played.turns[0]["prompts"].items() if prompt)
+    played.turns[0]["texts"][writer] = "0" + played.turns[0]["texts"][writer][:3] + "9"
+    assert replay(played).status == "differs"
 
 
 def test_scripted_players_of_a_task_without_voices_say_nothing():

@@ -19,7 +19,7 @@ def cheats(item, other, rng):
     brief, detailed = item.data["brief"], item.data["detailed"]
     keys = [group[0].lstrip("!") for fact in item.data["facts"] for group in fact]
     plain = ["the", "of", "to", "in", "and", "with", "for", "a", "is", "that", "she", "was", "it"]
-    lead, rest = " ".join(parts[:2]), " ".join(parts[:8])
+    lead, longer = " ".join(parts[:2]), " ".join(parts[:8])
     rng.shuffle(spread)
 
     def drop(text, n):
@@ -51,7 +51,7 @@ def cheats(item, other, rng):
     yield "title and cut", item.data["prompt"].split("TITLE:")[1].split("\n")[0], post[:400]
     yield "post shuffled", " ".join(spread[:25]), " ".join(spread[:80])
     for n in (2, 3, 4, 6):
-        yield f"every word {n} dropped", drop(lead, n), drop(rest, n)
+        yield f"every word {n} dropped", drop(lead, n), drop(longer, n)
     yield "runs of six words", spliced(4), spliced(9)
     yield "reference shuffled", shuffled(brief), shuffled(detailed)
     yield (

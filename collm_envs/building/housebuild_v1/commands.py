@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
 from collm_envs.building.commands import CommandRules, Fill, read_fill, whole
-from collm_envs.building.world import AIR
-from collm_envs.task import Cell
+from collm_envs.building.stacks import Placement
 
 
 class Guard(NamedTuple):
@@ -37,20 +35,8 @@ def read_command(line: str, rules: CommandRules) -> Fill | Guard | str | None:
     return Guard(f"/guard {x} {z}", x, z)
 
 
-def fill_cells(fill: Fill) -> list[Cell]:
-    """All cells of a box."""
+def placement(fill: Fill) -> Placement:
+    """A fill as the cells of its box."""
     (x1, y1, z1), (x2, y2, z2) = fill.low, fill.high
-    return list(product(range(x1, x2 + 1), range(y1, y2 + 1), range(z1, z2 + 1)))
-
-
-def shortage(fill: Fill, own: Mapping[Cell, str], left: Mapping[str, int]) -> str:
-    """Why an agent with these blocks standing and `left` in stock cannot do this; "" if it can."""
-    cells = fill_cells(fill)
-    if fill.block in AIR:
-        return "" if any(cell in own for cell in cells) else "no block of yours stands there"
-    needed = sum(own.get(cell) != fill.block for cell in cells)
-    if not needed:
-        return "it stands there already"
-    if needed > left[fill.block]:
-        return f"exceeds the stock of {fill.block}: {needed} > {left[fill.block]}"
-    return ""
+    box = product(range(x1, x2 + 1), range(y1, y2 + 1), range(z1, z2 + 1))
+    return Placement(fill.line, tuple(box), fill.block)

@@ -32,6 +32,8 @@ KINDS: tuple[str, ...] = (
     "emerald_block",
 )
 """the blocks behind the letters, each of a texture of its own"""
+LETTER_OF: dict[str, str] = dict(zip(KINDS, LETTERS, strict=True))
+"""block -> its letter in blueprints"""
 KINDS_EACH = 2
 """kinds that belong to each builder"""
 LARGEST = 16

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
-from collm_envs.building.housebuild_v1.houses import KINDS, LETTERS
-from collm_envs.building.housebuild_v1.prompts import letter_of
-from collm_envs.building.housebuild_v1.spiders import Spider, known
-from collm_envs.building.stacks import own_blocks
+from collm_envs.building.housebuild_v1.houses import KINDS, LETTER_OF, LETTERS
+from collm_envs.building.housebuild_v1.spiders import Spider, in_sight
 from collm_envs.building.world import AIR
-from collm_envs.task import Cell, Heard, Player, Voice
+from collm_envs.task import NOTHING, Cell, Heard, Player, Voice, silent
 
-NOTHING = Heard()
 _LAYER = re.compile(r"\by(\d+) ([A-P.]+(?:/[A-P.]+)*)")
 _SPIDER = re.compile(r"\bspider (\d+) (\d+),(\d+) (\d+)\b")
 _ROOM = 280
@@ -41,9 +39,8 @@ def expert(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHIN
     return _act(task, state, k, _cells(task, state, k, heard), spiders)
 
 
-def mute(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
-    """The expert without a word, said or heard.  Guessing kinds would lose: one of 2 n is right."""
-    return "" if heard.speaking else expert(task, state, agent, rng)
+mute = partial(silent, expert)
+"""The expert without a word, said or heard.  Guessing kinds would lose: one of 2 n is right."""
 
 
 def solo(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
@@ -67,8 +64,8 @@ def noisy(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING
             kept.append(line)
         elif rng.random() < 0.3:
             block = rng.choice(mine)
-            marks = "".join(map(letter_of, mine))
-            kept.append(re.sub(rf"[{marks}]$", letter_of(block), re.sub(r"[a-z_]+$", block, line)))
+            marks = "".join(LETTER_OF[kind] for kind in mine)
+            kept.append(re.sub(rf"[{marks}]$", LETTER_OF[block], re.sub(r"[a-z_]+$", block, line)))
     return "\n".join(kept)
 
 
@@ -98,37 +95,37 @@ VOICES: Mapping[str, Voice] = PLAYERS
 
 
 def _watched(task: Any, state: Any, k: int) -> list[Spider]:
-    return known(state.spiders, state.met, state.turn + 1, k)
+    return in_sight(state.spiders, state.met, state.turn + 1, k)
 
 
 def _tell(task: Any, state: Any, k: int, agent: str, heard: Heard) -> str:
     """Spiders first, then the layers it has not told of yet, as far as a message reaches."""
     words = [f"spider {s.turn} {s.x},{s.z} {s.strength}" for s in _watched(task, state, k)]
-    told = "\n".join(said[agent] for said in heard.rounds)
+    already = "\n".join(messages[agent] for messages in heard.rounds)
     for y in sorted(task.seen_layers(state, k)):
         layer = f"y{y} {'/'.join(state.house.layers[y])}"
-        if layer not in told and len("; ".join([*words, layer])) <= _ROOM:
+        if layer not in already and len("; ".join([*words, layer])) <= _ROOM:
             words.append(layer)
     return "; ".join(words)
 
 
 def _told_spiders(task: Any, agent: str, heard: Heard) -> list[Spider]:
     """The spiders others have spoken of, each once."""
-    found = {}
-    for said in heard.rounds:
+    spiders = {}
+    for messages in heard.rounds:
         for name in task.agents:
-            for numbers in _SPIDER.findall(said[name]) if name != agent else ():
+            for numbers in _SPIDER.findall(messages[name]) if name != agent else ():
                 if max(map(len, numbers)) < 6:
                     turn, x, z, strength = map(int, numbers)
-                    found[turn, x, z] = Spider(turn, x, z, strength, task.agents.index(name))
-    return list(found.values())
+                    spiders[turn, x, z] = Spider(turn, x, z, strength, task.agents.index(name))
+    return list(spiders.values())
 
 
 def _cells(task: Any, state: Any, k: int, heard: Heard) -> dict[Cell, str]:
     """The agent's cells of all layers that it sees or was told of, and what belongs there."""
     layers = {y: state.house.layers[y] for y in task.seen_layers(state, k)}
-    for said in heard.rounds:
-        for message in said.values():
+    for messages in heard.rounds:
+        for message in messages.values():
             for number, rows in _LAYER.findall(message):
                 if len(number) < 3 and int(number) < state.house.size[1]:
                     layers.setdefault(int(number), tuple(rows.split("/")))
@@ -153,7 +150,7 @@ def _act(task: Any, state: Any, k: int, wanted: Mapping[Cell, str], spiders: Ite
     for spider in sorted(spiders, key=lambda spider: -spider.turn):
         if spider.turn == turn and (k - spider.watch) % n < spider.strength:
             return f"/guard {spider.x} {spider.z}"
-    own = own_blocks(state.stacks, k)
+    own = state.own[k]
     changes = {cell: "air" for cell in own if cell not in wanted}
     changes |= {cell: block for cell, block in wanted.items() if own.get(cell) != block}
     return _write(task, boxes(changes)[: task.limit])
@@ -187,5 +184,5 @@ def _write(task: Any, chosen: Iterable[FilledBox]) -> str:
     for y, x1, z1, x2, z2, block in chosen:
         numbers = [str(number) for number in (y, x1, z1, x2, z2)]
         blank = " " if max(map(len, numbers)) > 1 else ""
-        lines.append(blank.join([*numbers, "-" if block in AIR else letter_of(block)]))
+        lines.append(blank.join([*numbers, "-" if block in AIR else LETTER_OF[block]]))
     return "\n".join(lines)

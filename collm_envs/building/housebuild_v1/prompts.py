@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from collm_envs.building.housebuild_v1.houses import KINDS, LETTERS, LayeredHouse
+from collm_envs.building.housebuild_v1.houses import LETTER_OF, LayeredHouse
 from collm_envs.building.housebuild_v1.spiders import BITE, Spider
 from collm_envs.building.seats import Builder
 from collm_envs.task import Cell
@@ -17,7 +17,7 @@ def full_opening(
 ) -> str:
     """The whole task in sentences."""
     width, height, depth = house.size
-    held = ", ".join(f"{stock} {block} ({letter_of(block)})" for block in seat.blocks)
+    held = ", ".join(f"{stock} {block} ({LETTER_OF[block]})" for block in seat.blocks)
     lines = [
         f"A house of blocks is to be built, {width} wide (x from 0), {height} high (y from 0, upward), "
         f"{depth} deep (z from 0). {_team(seat)}",
@@ -53,15 +53,10 @@ def _team(seat: Builder) -> str:
 @lru_cache(maxsize=4096)
 def terse_opening(house: LayeredHouse, seat: Builder, stock: int, seen: frozenset[int]) -> str:
     """The same in few characters: `1/2 8 A=oak_planks:13 C=...`, the size, then `y0 AAB/AAB/CCB`."""
-    held = " ".join(f"{letter_of(block)}={block}:{stock}" for block in seat.blocks)
+    held = " ".join(f"{LETTER_OF[block]}={block}:{stock}" for block in seat.blocks)
     size = "x".join(map(str, house.size))
     layers = [f"y{y} {'/'.join(house.layers[y])}" for y in sorted(seen)]
     return "\n".join([f"{seat.number}/{seat.team} {seat.limit} {held}", size, *layers])
-
-
-def letter_of(block: str) -> str:
-    """The letter of a kind in blueprints."""
-    return LETTERS[KINDS.index(block)]
 
 
 def full_turn(house: LayeredHouse, own: Mapping[Cell, str], turn: int, turns: int, hp: int) -> str:
@@ -79,14 +74,12 @@ def terse_turn(house: LayeredHouse, own: Mapping[Cell, str], turn: int, hp: int)
 def own_layers(house: LayeredHouse, own: Mapping[Cell, str]) -> list[str]:
     """`y0 AA./...` for each layer in which the agent has blocks."""
     width, _, depth = house.size
-    lines = []
-    for y in sorted({y for _, y, _ in own}):
-        rows = (
-            "".join(letter_of(own[x, y, z]) if (x, y, z) in own else "." for x in range(width))
-            for z in range(depth)
-        )
-        lines.append(f"y{y} {'/'.join(rows)}")
-    return lines
+    layers: dict[int, list[list[str]]] = {}
+    for (x, y, z), block in own.items():
+        if y not in layers:
+            layers[y] = [["."] * width for _ in range(depth)]
+        layers[y][z][x] = LETTER_OF[block]
+    return [f"y{y} {'/'.join(map(''.join, layers[y]))}" for y in sorted(layers)]
 
 
 def full_spiders(spiders: Sequence[Spider], turn: int) -> str:

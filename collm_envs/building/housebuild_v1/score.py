@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from collm_envs.building.world import texture
 from collm_envs.task import Cell
 
+BEST = 2.0
+"""the worth of a finished house"""
 LOST = 0.05
 """cost of a health point"""
 DEATH = -1.0
@@ -20,10 +21,11 @@ def house_score(
 
         S = 2 right/target - wrong/target
 
-    right: cells that hold a block of the texture that belongs there; wrong: all other blocks.
+    right: cells that hold the block that belongs there (each kind has a texture of its own); wrong: all other
+    blocks.
     """
-    right = sum(cell in target and texture(target[cell]) == texture(block) for cell, block in blocks.items())
-    inside = sum(cell in target for cell in blocks)
+    right = len(target.items() & blocks.items())
+    inside = len(target.keys() & blocks.keys())
     wrong, wanted = len(blocks) - right, len(target)
     either = wanted + len(blocks) - inside
     parts = {"right": 2.0 * right / wanted, "wrong": 0.0 - wrong / wanted}

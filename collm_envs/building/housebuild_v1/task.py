@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
-from collm_envs.building.commands import CommandRules, Fill, parse, unfold_rectangle
+from collm_envs.building.commands import CommandRules, parse, unfold_rectangle
+from collm_envs.building.difficulty import check_builders, check_difficulty, check_slack
 from collm_envs.building.housebuild_v1 import prompts as say
-from collm_envs.building.housebuild_v1.commands import Guard, fill_cells, read_command, shortage
+from collm_envs.building.housebuild_v1.commands import Guard, placement, read_command
 from collm_envs.building.housebuild_v1.houses import (
     KINDS,
     KINDS_EACH,
-    LETTERS,
-    LayeredHouse,
+    LETTER_OF,
     generate,
     house_of,
     most_needed,
@@ -22,13 +22,12 @@ from collm_envs.building.housebuild_v1.houses import (
     read_items,
 )
 from collm_envs.building.housebuild_v1.players import PLAYERS, VOICES
-from collm_envs.building.housebuild_v1.score import DEATH, LOST, house_score
-from collm_envs.building.housebuild_v1.spiders import BITE, Spider, draw, known
+from collm_envs.building.housebuild_v1.score import BEST, DEATH, LOST, house_score
+from collm_envs.building.housebuild_v1.spiders import after_night, draw, in_sight
+from collm_envs.building.housebuild_v1.state import State
 from collm_envs.building.seats import Builder
-from collm_envs.building.stacks import Held, Stacks, holder, own_blocks, put, standing
-from collm_envs.building.strbuild_v1.task import check_builders, check_difficulty
-from collm_envs.building.world import AIR
-from collm_envs.keywords import Frame, choice, real_number, whole_number
+from collm_envs.building.stacks import carry_out, standing
+from collm_envs.keywords import Frame, choice, whole_number
 from collm_envs.task import Cell, Item, Rejected, Scene, Score, agent_names
 
 Reward = Literal["dense", "final"]
@@ -37,33 +36,7 @@ Prompts = Literal["full", "terse"]
 SIDES = (3, 4, 5, 5, 6, 7)
 TURNS = (4, 6, 8, 8, 10, 12)
 SPIDERS = (1, 1, 2, 3, 3, 4)
-SLACK = (1.5, 1.41, 1.32, 1.23, 1.14, 1.05)
 """each by difficulty"""
-
-
-@dataclass(frozen=True)
-class State:
-    """A house under construction."""
-
-    item: Item
-    house: LayeredHouse = field(compare=False, repr=False)
-    stock: int
-    """blocks of each kind that there are, placed or not"""
-    spiders: tuple[Spider, ...]
-    hp: int
-    """health points left"""
-    met: frozenset[int] = frozenset()
-    """numbers of the spiders that have left"""
-    turn: int = 0
-    """turns played"""
-    stacks: Stacks = field(default_factory=dict)
-    """what stands"""
-    worth: float = 0.0
-    """S of what stands"""
-    score: Score = field(default_factory=lambda: Score(0.0))
-    """of the last turn"""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """what the agents wrote last"""
 
 
 class SplitHouseBuild:
@@ -107,8 +80,9 @@ class SplitHouseBuild:
     that takes the last health point the reward is -1 in both.  Example: of 26 cells one agent fills 4 right
     and the other 2 wrong while a spider that nobody meets takes 2 points: 2 * 4/26 - 2/26 - 0.1 = 0.1308.
 
-    **Metrics.**  iou (of right textures), iou_blind (of any blocks, as in v0), `worth` (S), hp, spiders_met,
-    guards_wasted (guards of this turn where no spider left), survived, wasted (lines refused), stock_left.
+    **Metrics.**  `score` (S / 2, at least 0; 0 without health points), iou (of right textures), iou_blind (of
+    any blocks, as in v0), `worth` (S), hp, spiders_met, guards_wasted (guards of this turn where no spider
+    left), survived, wasted (lines refused), stock_left.
 
     **Difficulty** 1 to 6: houses of 3x3x3, 4, 5, 5, 6 and 7x7x7; 1, 1, 2, 3, 3 and 4 spiders; 4, 6, 8, 8, 10
     and 12 turns; slack 1.5 down to 1.05.
@@ -140,7 +114,7 @@ class SplitHouseBuild:
     **Versions.**  v1: this task.
     """
 
-    revision = 1
+    revision = 2
     players = PLAYERS
     voices = VOICES
 
@@ -174,9 +148,7 @@ class SplitHouseBuild:
         self.spiders = (
             SPIDERS[difficulty - 1] if spiders is None else whole_number("spiders", spiders, least=0)
         )
-        self.slack = SLACK[difficulty - 1] if slack is None else real_number("slack", slack)
-        if not 1 <= self.slack <= 100:
-            raise ValueError(f"slack: need a number of 1 to 100, got {slack!r}")
+        self.slack = check_slack(slack, difficulty)
         self.frame = Frame(
             max_turns=TURNS[difficulty - 1] if max_turns is None else max_turns,
             self_contained=self_contained,
@@ -210,7 +182,7 @@ class SplitHouseBuild:
         width, _, depth = house.size
         spiders = draw(seed, self.spiders, self.max_turns, width, depth, self.builders, len(self.agents))
         stock = max(most_needed(house), ration(house, self.builders, self.slack))
-        return State(item, house, stock, spiders, self.player_hp)
+        return State(item, house, stock, spiders, self.player_hp, own=({},) * len(self.agents))
 
     def seen_layers(self, state: State, k: int) -> frozenset[int]:
         """The layers that agent k sees."""
@@ -227,12 +199,12 @@ class SplitHouseBuild:
         if state.turn == 0:
             message = opening
         else:
-            own = own_blocks(state.stacks, k)
+            own = state.own[k]
             if terse:
                 message = say.terse_turn(state.house, own, turn, state.hp)
             else:
                 message = say.full_turn(state.house, own, turn, self.max_turns, state.hp)
-        spiders = known(state.spiders, state.met, turn, k)
+        spiders = in_sight(state.spiders, state.met, turn, k)
         if spiders:
             message += "\n" + (say.terse_spiders(spiders) if terse else say.full_spiders(spiders, turn))
         if state.turn == 0:
@@ -240,21 +212,27 @@ class SplitHouseBuild:
         return self.frame.follow_up(message, opening, state.texts.get(agent, ""))
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
-        """Guards first, then every agent's commands, agent by agent on what stands."""
-        stacks = dict(state.stacks)
+        """Every agent's commands, agent by agent on what stands; then the spiders."""
+        stacks, own = dict(state.stacks), tuple(map(dict, state.own))
         accepted: dict[str, list[str]] = {}
         rejected: dict[str, list[Rejected]] = {}
         guards: Counter[tuple[int, int]] = Counter()
         for k, agent in enumerate(self.agents):
-            commands, rejected[agent] = parse(texts[agent], self._rules_of(state.house.size, k))
+            commands, unread = parse(texts[agent], self._rules_of(state.house.size, k))
             guard = next((command for command in commands if isinstance(command, Guard)), None)
             if guard is None:
-                accepted[agent] = self._build(stacks, k, commands, state.stock, rejected[agent])
-                continue
-            accepted[agent] = [guard.line]
-            guards[guard.x, guard.z] += self.builders if len(self.agents) == 1 else 1
-            rejected[agent] += [Rejected(c.line, "on guard") for c in commands if c is not guard]
-        return self._scored(state, stacks, guards, texts, accepted, rejected)
+                stock = dict.fromkeys(self.blocks[k], state.stock)
+                placements = map(placement, commands)
+                accepted[agent], refused = carry_out(stacks, own[k], stock, self.agents, k, placements)
+            else:
+                accepted[agent] = [guard.line]
+                guards[guard.x, guard.z] += self.builders if len(self.agents) == 1 else 1
+                refused = [Rejected(command.line, "on guard") for command in commands if command is not guard]
+            rejected[agent] = unread + refused
+        turn = state.turn + 1
+        met, hp, metrics = after_night(state.spiders, state.met, state.hp, turn, guards)
+        after = replace(state, turn=turn, stacks=stacks, own=own, hp=hp, met=met, texts=dict(texts))
+        return self._scored(state, after, metrics, accepted, rejected)
 
     def score(self, state: State) -> Score:
         """What the last turn earned."""
@@ -270,90 +248,32 @@ class SplitHouseBuild:
         title = f"a house of {'x'.join(map(str, size))}"
         return Scene(size=size, blocks=standing(state.stacks), target=state.house.cells, title=title)
 
-    def _build(
-        self,
-        stacks: dict[Cell, tuple[Held, ...]],
-        k: int,
-        commands: Sequence[Fill],
-        stock: int,
-        rejected: list[Rejected],
-    ) -> list[str]:
-        """Carry an agent's fills out; the lines that counted.  Those that did not are added to `rejected`."""
-        accepted = []
-        own = own_blocks(stacks, k)
-        left = dict.fromkeys(self.blocks[k], stock)
-        for block in own.values():
-            left[block] -= 1
-        for fill in commands:
-            if why := shortage(fill, own, left):
-                rejected.append(Rejected(fill.line, why))
-                continue
-            free = fill.block in AIR
-            for cell in fill_cells(fill):
-                if cell in own:
-                    left[own.pop(cell)] += 1
-                if fill.block not in AIR:
-                    own[cell] = fill.block
-                    left[fill.block] -= 1
-                put(stacks, k, cell, fill.block)
-                free = free or holder(stacks, cell) == k
-            if free:
-                accepted.append(fill.line)
-            else:
-                other = holder(stacks, fill.low)
-                rejected.append(Rejected(fill.line, f"held by {self.agents[other or 0]}"))
-        return accepted
-
     def _scored(
         self,
+        before: State,
         state: State,
-        stacks: Stacks,
-        guards: Mapping[tuple[int, int], int],
-        texts: Mapping[str, str],
+        night: Mapping[str, float],
         accepted: Mapping[str, list[str]],
         rejected: Mapping[str, list[Rejected]],
     ) -> State:
-        turn = state.turn + 1
-        here = {
-            number: spider
-            for number, spider in enumerate(state.spiders)
-            if number not in state.met and spider.turn <= turn
-        }
-        left = frozenset(n for n, spider in here.items() if guards.get(spider[1:3], 0) >= spider.strength)
-        lost = min(state.hp, BITE * (len(here) - len(left)))
-        hp, met = state.hp - lost, state.met | left
-        useful = {state.spiders[number][1:3] for number in left}
-        parts, metrics = house_score(state.house.cells, standing(stacks))
+        """`state` with what its last turn earned; `before` is a turn earlier."""
+        parts, metrics = house_score(state.house.cells, standing(state.stacks))
         worth = sum(parts.values())
-        parts, reward = self._reward(state, parts, worth, hp, lost)
-        placed = sum(map(len, stacks.values()))
-        metrics |= {
-            "worth": worth,
-            "hp": float(hp),
-            "spiders_met": float(len(met)),
-            "guards_wasted": float(sum(many for cell, many in guards.items() if cell not in useful)),
-            "survived": float(hp > 0),
-            "wasted": float(sum(map(len, rejected.values()))),
-            "stock_left": float(state.stock * KINDS_EACH * self.builders - placed),
-        }
-        score = Score(reward, parts, metrics, accepted, rejected)
-        return replace(
-            state, turn=turn, stacks=stacks, worth=worth, hp=hp, met=met, score=score, texts=dict(texts)
-        )
-
-    def _reward(
-        self, state: State, parts: Mapping[str, float], worth: float, hp: int, lost: int
-    ) -> tuple[dict[str, float], float]:
-        """(parts, reward) of a turn."""
-        if hp == 0:
-            return {"death": DEATH}, DEATH
-        if self.reward == "dense":
-            entered = {"change": worth - state.worth, "health": 0.0 - LOST * lost}
-        elif state.turn + 1 < self.max_turns:
-            entered = {}
+        if state.hp == 0:
+            parts = {"death": DEATH}
+        elif self.reward == "dense":
+            parts = {"change": worth - before.worth, "health": 0.0 - LOST * (before.hp - state.hp)}
+        elif state.turn < self.max_turns:
+            parts = {}
         else:
-            entered = {**parts, "health": 0.0 - LOST * (self.player_hp - hp)}
-        return entered, float(sum(entered.values()))
+            parts = {**parts, "health": 0.0 - LOST * (self.player_hp - state.hp)}
+        score = max(0.0, worth / BEST) if state.hp else 0.0
+        metrics |= {"score": score, "worth": worth, **night}
+        metrics["wasted"] = float(sum(map(len, rejected.values())))
+        placed = sum(map(len, state.own))
+        metrics["stock_left"] = float(state.stock * KINDS_EACH * self.builders - placed)
+        earned = Score(float(sum(parts.values())), parts, metrics, accepted, rejected)
+        return replace(state, worth=worth, score=earned)
 
     def _opening(self, state: State, k: int) -> str:
         seat, seen = self.seats[k], self.seen_layers(state, k)
@@ -364,7 +284,7 @@ class SplitHouseBuild:
     def _rules_of(self, size: Cell, k: int) -> CommandRules:
         if (size, k) not in self._rules:
             width, height, depth = size
-            marks = {LETTERS[KINDS.index(block)]: block for block in self.blocks[k]} | {"-": "air"}
+            marks = {LETTER_OF[block]: block for block in self.blocks[k]} | {"-": "air"}
             self._rules[size, k] = CommandRules(
                 limit=self.limit,
                 blocks=frozenset(self.blocks[k]) | {"air"},
@@ -384,5 +304,5 @@ class SplitHouseBuild:
             worst = min(worst, -width * height * depth / len(house.cells))
         bitten = LOST * self.player_hp
         if self.reward == "dense":
-            return min(DEATH, worst - 2.0 - bitten), 2.0 - worst
-        return min(DEATH, worst - bitten), 2.0
+            return min(DEATH, worst - BEST - bitten), BEST - worst
+        return min(DEATH, worst - bitten), BEST

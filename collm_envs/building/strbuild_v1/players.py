@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any
 
-from collm_envs.building.stacks import own_blocks
 from collm_envs.building.strbuild.prompts import MARKS
 from collm_envs.building.strbuild.words import FONT, HEIGHT, LETTERS, WIDTH
 from collm_envs.building.strbuild_v1.score import EXTRA
 from collm_envs.building.strbuild_v1.words import SEEN, SIGN_CELLS, SPACING, Pattern, patterns_of
-from collm_envs.task import Cell, Heard, Player, Voice
+from collm_envs.task import NOTHING, Cell, Heard, Player, Voice, silent
 
-NOTHING = Heard()
 _LETTER = re.compile(r"\b(\d+)=([A-Z]\b|[#.]{5}(?:/[#.]{5}){4})")
 _NAMES = {pattern: letter for letter, pattern in FONT.items()}
 
@@ -28,15 +26,14 @@ def expert(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHIN
     return _build(task, state, k, {**_told(heard), **_seen(task, state, k)})
 
 
-def mute(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
-    """The expert without a word, said or heard."""
-    return "" if heard.speaking else expert(task, state, agent, rng)
+mute = partial(silent, expert)
+"""The expert without a word, said or heard."""
 
 
 def solo(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
     """What an agent that sees every letter builds."""
-    known = dict(enumerate(patterns_of(state.item)))
-    return "" if heard.speaking else _build(task, state, task.agents.index(agent), known)
+    shapes = dict(enumerate(patterns_of(state.item)))
+    return "" if heard.speaking else _build(task, state, task.agents.index(agent), shapes)
 
 
 def noisy(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
@@ -83,13 +80,13 @@ def _tell(task: Any, state: Any, k: int) -> str:
 
 def _told(heard: Heard) -> dict[int, Pattern]:
     """The letters that somebody has said, the last word on each."""
-    told: dict[int, Pattern] = {}
-    for said in heard.rounds:
-        for message in said.values():
+    letters: dict[int, Pattern] = {}
+    for messages in heard.rounds:
+        for message in messages.values():
             for number, name in _LETTER.findall(message):
                 if len(number) < 3:
-                    told[int(number) - 1] = FONT[name] if name in FONT else tuple(name.split("/"))
-    return told
+                    letters[int(number) - 1] = FONT[name] if name in FONT else tuple(name.split("/"))
+    return letters
 
 
 @cache
@@ -114,7 +111,7 @@ def _wanted(task: Any, state: Any, k: int, heard: Heard) -> dict[Cell, str]:
     return _cells(task, state, k, {**_told(heard), **_seen(task, state, k)})
 
 
-def _cells(task: Any, state: Any, k: int, known: Mapping[int, Pattern]) -> dict[Cell, str]:
+def _cells(task: Any, state: Any, k: int, shapes: Mapping[int, Pattern]) -> dict[Cell, str]:
     """The agent's cells of all letters, known or guessed, and the block that belongs there."""
     patterns = patterns_of(state.item)
     alphabet = "" if "signs" in state.item.data else SEEN if task.difficulty <= 3 else LETTERS
@@ -122,7 +119,7 @@ def _cells(task: Any, state: Any, k: int, known: Mapping[int, Pattern]) -> dict[
     kinds = dict(enumerate(task.blocks[k]))
     cells: dict[Cell, str] = {}
     for j in range(len(patterns)):
-        pattern = known.get(j, guess)
+        pattern = shapes.get(j, guess)
         for r, row in enumerate(pattern):
             for column, mark in enumerate(row):
                 x, y = j * (WIDTH + SPACING) + column, HEIGHT - 1 - r
@@ -131,16 +128,16 @@ def _cells(task: Any, state: Any, k: int, known: Mapping[int, Pattern]) -> dict[
                     cells[x, y, 0] = kinds[kind]
                 elif mark == "#" and kind == k:
                     cells[x, y, 0] = kinds[0]
-    return _known_first(cells, known)
+    return _known_first(cells, shapes)
 
 
-def _known_first(cells: Mapping[Cell, str], known: Mapping[int, Pattern]) -> dict[Cell, str]:
+def _known_first(cells: Mapping[Cell, str], shapes: Mapping[int, Pattern]) -> dict[Cell, str]:
     """Cells of known letters before guesses, in case the stock runs out."""
-    return dict(sorted(cells.items(), key=lambda entry: entry[0][0] // (WIDTH + SPACING) not in known))
+    return dict(sorted(cells.items(), key=lambda entry: entry[0][0] // (WIDTH + SPACING) not in shapes))
 
 
-def _build(task: Any, state: Any, k: int, known: Mapping[int, Pattern]) -> str:
-    return _write(task, state, k, _within(task, state, k, _cells(task, state, k, known)))
+def _build(task: Any, state: Any, k: int, shapes: Mapping[int, Pattern]) -> str:
+    return _write(task, state, k, _within(task, state, k, _cells(task, state, k, shapes)))
 
 
 def _within(task: Any, state: Any, k: int, wanted: Mapping[Cell, str]) -> dict[Cell, str]:
@@ -160,7 +157,7 @@ def _anywhere(state: Any, rng: Random) -> Cell:
 
 def _write(task: Any, state: Any, k: int, wanted: Mapping[Cell, str]) -> str:
     """What turns the agent's own blocks into these, as this task's prompts ask for it."""
-    own = own_blocks(state.stacks, k)
+    own = state.own[k]
     changes = {cell: "air" for cell in own if cell not in wanted}
     changes |= {cell: block for cell, block in wanted.items() if own.get(cell) != block}
     if task.prompts == "full":

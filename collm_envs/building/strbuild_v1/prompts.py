@@ -73,7 +73,7 @@ def terse_opening(word: Word, seat: Builder, stock: tuple[int, ...], seen: froze
 
 
 def wall_rows(
-    word: Word,
+    width: int,
     seat: Builder,
     own: Mapping[Cell, str],
     others: Collection[Cell] = (),
@@ -81,15 +81,13 @@ def wall_rows(
 ) -> list[str]:
     """Rows `4 1..+`: the marks of own blocks, `+` for those of others, `?` over unseen letters."""
     marks = dict(zip(seat.blocks, MARKS, strict=False))
-    rows = []
-    for y in reversed(range(HEIGHT)):
-        row = ""
-        for x in range(word.width):
-            cell = (x, y, 0)
-            bare = UNSEEN if letter_at(x) in unseen else "+" if cell in others else "."
-            row += marks[own[cell]] if cell in own else bare
-        rows.append(row)
-    return _numbered(rows)
+    bare = [UNSEEN if unseen and letter_at(x) in unseen else "." for x in range(width)]
+    rows = [[*bare] for _ in range(HEIGHT)]
+    for x, y, _ in others:
+        rows[HEIGHT - 1 - y][x] = "+"
+    for (x, y, _), block in own.items():
+        rows[HEIGHT - 1 - y][x] = marks[block]
+    return _numbered(list(map("".join, rows)))
 
 
 def _numbered(rows: tuple[str, ...] | list[str]) -> list[str]:

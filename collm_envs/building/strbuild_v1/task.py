@@ -1,19 +1,21 @@
-"""StrBuild-v1: a word that lasts, of which each agent sees some letters and holds one kind of block."""
+"""StrBuild-v1: a word is built over several turns; each agent sees some letters and has one kind of block."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from collm_envs.building.commands import CommandRules, parse, read_setblock, unfold_row
+from collm_envs.building.difficulty import check_builders, check_difficulty, check_slack
 from collm_envs.building.seats import Builder
-from collm_envs.building.stacks import Stacks, holder, own_blocks, put, standing
+from collm_envs.building.stacks import Placement, carry_out, standing
 from collm_envs.building.strbuild.prompts import MARKS
 from collm_envs.building.strbuild.words import HEIGHT, Word
 from collm_envs.building.strbuild_v1 import prompts as say
 from collm_envs.building.strbuild_v1.players import PLAYERS, VOICES
 from collm_envs.building.strbuild_v1.score import BEST, EXTRA, wall_score
+from collm_envs.building.strbuild_v1.state import State
 from collm_envs.building.strbuild_v1.words import (
     generate,
     lay_out,
@@ -23,8 +25,7 @@ from collm_envs.building.strbuild_v1.words import (
     ration,
     read_items,
 )
-from collm_envs.building.world import AIR
-from collm_envs.keywords import Frame, choice, real_number, whole_number
+from collm_envs.keywords import Frame, choice, whole_number
 from collm_envs.task import Cell, Item, Rejected, Scene, Score, agent_names
 
 Reward = Literal["dense", "final"]
@@ -33,28 +34,6 @@ Feedback = Literal["own", "letters"]
 Prompts = Literal["full", "terse"]
 KINDS = ("oak_planks", "stone", "white_concrete", "obsidian", "bricks", "glass", "sandstone", "gold_block")
 """builder k's block; every texture is another one"""
-SLACK = (1.5, 1.41, 1.32, 1.23, 1.14, 1.05)
-"""by difficulty"""
-
-
-@dataclass(frozen=True)
-class State:
-    """A word under construction."""
-
-    item: Item
-    word: Word = field(compare=False, repr=False)
-    stock: tuple[tuple[int, ...], ...]
-    """blocks of each kind of each agent, placed or not"""
-    turn: int = 0
-    """turns played"""
-    stacks: Stacks = field(default_factory=dict)
-    """what stands"""
-    worth: float = 0.0
-    """S of what stands"""
-    score: Score = field(default_factory=lambda: Score(0.0))
-    """of the last turn"""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """what the agents wrote last"""
 
 
 class SplitStrBuild:
@@ -91,8 +70,8 @@ class SplitStrBuild:
     `/setblock 1 0 0 stone` at turn 1: 2 * 2/22 - 0 - 0/1 = 0.1818.  At turn 2 the first adds
     `/setblock 6 0 0 oak_planks`, where nothing belongs: S = 0.1818 - 4 * 1/38 = 0.0766, reward -0.1053.
 
-    **Metrics.**  Those of v0 (iou, adj, coverage, extra, ...), `worth` (S), `wasted`: lines of this turn that
-    were refused or came to nothing, `stock_left`: blocks not placed, over all.
+    **Metrics.**  `score` (S / 2, at least 0), those of v0 (iou, adj, coverage, ...), `worth` (S), `wasted`:
+    lines of this turn that were refused or came to nothing, `stock_left`: blocks not placed, over all.
 
     **Difficulty** 1 to 6: n, n, n + 1, n + 1, n + 2, n + 2 letters for n builders; slack 1.5 down to 1.05.
     Training words are spelled with every second letter (A, C, E, ...), evaluation words at 1 to 3 too, at 4
@@ -127,7 +106,7 @@ class SplitStrBuild:
     **Versions.**  v1: this task.
     """
 
-    revision = 1
+    revision = 2
     players = PLAYERS
     voices = VOICES
 
@@ -156,13 +135,8 @@ class SplitStrBuild:
         self.view: View = choice("view", view, get_args(View))
         self.feedback: Feedback = choice("feedback", feedback, get_args(Feedback))
         self.prompts: Prompts = choice("prompts", prompts, get_args(Prompts))
-        self.slack = SLACK[difficulty - 1] if slack is None else real_number("slack", slack)
-        if not 1 <= self.slack <= 100:
-            raise ValueError(f"slack: need a number of 1 to 100, got {slack!r}")
-        self.frame = Frame(
-            max_turns=max_turns,
-            self_contained=self_contained,
-        )
+        self.slack = check_slack(slack, difficulty)
+        self.frame = Frame(max_turns=max_turns, self_contained=self_contained)
         self.max_turns = self.frame.max_turns
         worst = -EXTRA - 1.0
         self.reward_range = (worst - BEST, BEST - worst) if reward == "dense" else (worst, BEST)
@@ -187,7 +161,8 @@ class SplitStrBuild:
         word = lay_out(patterns_of(item))
         least = ration(len(patterns_of(item)), self.builders, self.slack)
         stock = tuple(max(least, cells) for cells in needs(word, self.builders))
-        return State(item, word, (stock,) if len(self.agents) == 1 else tuple((many,) for many in stock))
+        held = (stock,) if len(self.agents) == 1 else tuple((many,) for many in stock)
+        return State(item, word, held, own=({},) * len(self.agents))
 
     def seen_letters(self, state: State, k: int) -> frozenset[int]:
         """The numbers (from 0) of the letters that agent k sees."""
@@ -206,28 +181,17 @@ class SplitStrBuild:
 
     def play(self, state: State, texts: Mapping[str, str]) -> State:
         """Every agent's commands, carried out agent by agent on what stands, and what that is worth."""
-        stacks = dict(state.stacks)
+        stacks, own = dict(state.stacks), tuple(map(dict, state.own))
         accepted: dict[str, list[str]] = {}
         rejected: dict[str, list[Rejected]] = {}
         for k, agent in enumerate(self.agents):
-            commands, rejected[agent] = parse(texts[agent], self._rules_of(state.word, k))
-            accepted[agent] = []
-            own = own_blocks(stacks, k)
-            left = dict(zip(self.blocks[k], state.stock[k], strict=True))
-            for block in own.values():
-                left[block] -= 1
-            for line, cell, block in commands:
-                why = _refusal(own, left, cell, block)
-                if not why:
-                    _move(own, left, cell, block)
-                    put(stacks, k, cell, block)
-                    other = holder(stacks, cell)
-                    why = "" if other in (None, k) or block in AIR else f"held by {self.agents[other]}"
-                if why:
-                    rejected[agent].append(Rejected(line, why))
-                else:
-                    accepted[agent].append(line)
-        return self._scored(state, stacks, texts, accepted, rejected)
+            commands, unread = parse(texts[agent], self._rules_of(state.word, k))
+            stock = dict(zip(self.blocks[k], state.stock[k], strict=True))
+            placements = (Placement(line, (cell,), block) for line, cell, block in commands)
+            accepted[agent], refused = carry_out(stacks, own[k], stock, self.agents, k, placements)
+            rejected[agent] = unread + refused
+        state = replace(state, turn=state.turn + 1, stacks=stacks, own=own, texts=dict(texts))
+        return self._scored(state, accepted, rejected)
 
     def score(self, state: State) -> Score:
         """What the last turn earned."""
@@ -249,25 +213,21 @@ class SplitStrBuild:
     def _scored(
         self,
         state: State,
-        stacks: Stacks,
-        texts: Mapping[str, str],
         accepted: Mapping[str, list[str]],
         rejected: Mapping[str, list[Rejected]],
     ) -> State:
-        parts, metrics = wall_score(state.word, standing(stacks))
-        worth, turn = sum(parts.values()), state.turn + 1
+        """The state with what its last turn earned; `state.worth` is that of the turn before."""
+        parts, metrics = wall_score(state.word, standing(state.stacks))
+        worth = sum(parts.values())
         if self.reward == "dense":
-            parts, reward = {"change": worth - state.worth}, worth - state.worth
-        elif turn < self.max_turns:
-            parts, reward = {}, 0.0
-        else:
-            reward = worth
-        metrics["worth"] = worth
+            parts = {"change": worth - state.worth}
+        elif state.turn < self.max_turns:
+            parts = {}
+        metrics |= {"score": max(0.0, worth / BEST), "worth": worth}
         metrics["wasted"] = float(sum(map(len, rejected.values())))
-        placed = sum(map(len, stacks.values()))
-        metrics["stock_left"] = float(sum(map(sum, state.stock)) - placed)
-        score = Score(reward, parts, metrics, accepted, rejected)
-        return replace(state, turn=turn, stacks=stacks, worth=worth, score=score, texts=dict(texts))
+        metrics["stock_left"] = float(sum(map(sum, state.stock)) - sum(map(len, state.own)))
+        score = Score(float(sum(parts.values())), parts, metrics, accepted, rejected)
+        return replace(state, worth=worth, score=score)
 
     def _opening(self, state: State, k: int) -> str:
         seat, stock, seen = self.seats[k], state.stock[k], self.seen_letters(state, k)
@@ -276,14 +236,14 @@ class SplitStrBuild:
         return say.full_opening(state.word, seat, stock, seen, self.max_turns)
 
     def _message(self, state: State, k: int) -> str:
-        own = own_blocks(state.stacks, k)
+        own = state.own[k]
         others: set[Cell] = set()
         unseen: frozenset[int] = frozenset()
         if self.feedback == "letters":
             seen = self.seen_letters(state, k)
             unseen = frozenset(range(len(patterns_of(state.item)))) - seen
             others = {cell for cell in state.stacks if cell not in own and letter_at(cell[0]) not in unseen}
-        rows = say.wall_rows(state.word, self.seats[k], own, others, unseen)
+        rows = say.wall_rows(state.word.width, self.seats[k], own, others, unseen)
         if self.prompts == "terse":
             return "\n".join([str(state.turn + 1), *rows])
         legend = " ".join(f"{mark} {block}," for mark, block in zip(MARKS, self.blocks[k], strict=False))
@@ -303,40 +263,3 @@ class SplitStrBuild:
                 marks=dict(zip(MARKS, self.blocks[k], strict=False)) | {"-": "air"},
             )
         return self._rules[word.width, k]
-
-
-def _refusal(own: Mapping[Cell, str], left: Mapping[str, int], cell: Cell, block: str) -> str:
-    """Why an agent with these blocks on the wall and `left` in its stock cannot do this; "" if it can."""
-    if block in AIR:
-        return "" if cell in own else "no block of yours stands there"
-    if own.get(cell) == block:
-        return "it stands there already"
-    return "" if left[block] > 0 else f"no {block} left"
-
-
-def _move(own: dict[Cell, str], left: dict[str, int], cell: Cell, block: str) -> None:
-    """Carry a command out in an agent's own accounts."""
-    if cell in own:
-        left[own.pop(cell)] += 1
-    if block not in AIR:
-        own[cell] = block
-        left[block] -= 1
-
-
-def check_builders(builders: int | None, num_agents: int, most: int) -> int:
-    """How many agents' blocks and views there are: as many as agents, or `builders` (default 2) for one."""
-    if builders is None:
-        builders = max(2, num_agents)
-    whole_number("builders", builders, least=2)
-    if builders > most:
-        raise ValueError(f"num_agents, builders: need at most {most}, got {builders}")
-    if num_agents > 1 and builders != num_agents:
-        raise ValueError(f"builders: need {num_agents}, as many as there are agents, got {builders}")
-    return builders
-
-
-def check_difficulty(difficulty: int) -> int:
-    """1 to 6, or a ValueError."""
-    if whole_number("difficulty", difficulty, least=1) > 6:
-        raise ValueError(f"difficulty: need 1 to 6, got {difficulty}")
-    return difficulty

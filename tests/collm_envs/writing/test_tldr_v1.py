@@ -40,10 +40,10 @@ def test_every_reference_hits_the_core_and_all_facts_and_passes_the_gates():
 
 def test_every_post_states_the_facts_that_are_asked_for():
     for item in ITEMS:
-        known = read_post(item.data["prompt"]).stems
-        said = {word for fact in item.data["facts"] for group in fact for word in group}
-        found = [word for word in said if read_post(word.lstrip("!")).stems <= known]
-        assert len(found) >= 0.5 * len(said), item.id
+        stems = read_post(item.data["prompt"]).stems
+        named = {word for fact in item.data["facts"] for group in fact for word in group}
+        stated = [word for word in named if read_post(word.lstrip("!")).stems <= stems]
+        assert len(stated) >= 0.5 * len(named), item.id
 
 
 FIRST = BRIEF.split(". ")[0] + "."
@@ -124,30 +124,58 @@ def invented(item, rng, n):
     pieces = []
     for _ in range(n):
         own, foreign = rng.choice(post), rng.choice(sentences(f"{other['brief']} {other['detailed']}"))
-        some = rng.sample(keys, rng.randint(1, min(8, len(keys))))
+        chosen = rng.sample(keys, rng.randint(1, min(8, len(keys))))
         pieces.append(
             rng.choice(
                 (
                     own,
                     " ".join(word for word in own.split() if rng.random() > 0.25),
                     " ".join(rng.sample(own.split(), len(own.split()))),
-                    " ".join(some),
+                    " ".join(chosen),
                     rng.choice(PHRASES),
                     foreign,
-                    " ".join(f"{rng.choice(sorted(FUNCTION_WORDS))} {key}" for key in some),
+                    " ".join(f"{rng.choice(sorted(FUNCTION_WORDS))} {key}" for key in chosen),
                 )
             )
         )
     return "".join(piece + rng.choice((". ", " ", ", ", " and ", "\n")) for piece in pieces)
 
 
-@settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 10**9), first=st.integers(1, 4), later=st.integers(2, 9))
-def test_no_invented_cheat_comes_near_the_references(seed, first, later):
+def test_copied_sentences_do_not_excuse_a_list_of_key_words():
+    """Found by ten thousand invented cheats, at 2.69 of 3, when gates read a text as one."""
+    (item,) = (item for item in ITEMS if item.id == "train/93")
+    brief = (
+        "carpet days nine do home hire It's waiting in. and Then you take another day off for the part.\n"
+        "The paint is fine and it rides straight., "
+    )
+    detailed = (
+        "days 23 part have waiting chair off carpet It's taking a day off see a look at the boiler, suck his "
+        "say that it wants a part, and go.\nis 23 and a Do system? you have "
+    )
+    assert score(item, brief, detailed).reward < 1.0
+
+
+CHEATS = {"seed": st.integers(0, 10**9), "first": st.integers(1, 4), "later": st.integers(2, 9)}
+
+
+def check_invented_cheat(seed, first, later):
     rng = Random(seed)
     item = rng.choice(ITEMS)
     got = score(item, invented(item, rng, first), invented(item, rng, later))
     assert got.reward <= REFERENCE - 0.3
+
+
+@settings(max_examples=150, deadline=None)
+@given(**CHEATS)
+def test_no_invented_cheat_comes_near_the_references(seed, first, later):
+    check_invented_cheat(seed, first, later)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(**CHEATS)
+def test_none_of_ten_thousand_invented_cheats_comes_near_the_references(seed, first, later):
+    check_invented_cheat(seed, first, later)
 
 
 def test_a_split_view_deals_the_sentences_out():
