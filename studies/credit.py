@@ -43,7 +43,7 @@ from baselines.play.episode import Node, rollout_metrics
 from baselines.play.replays import Replays
 from baselines.play.rollout import eval_starts, play, starts
 from baselines.runs import texts
-from baselines.runs.budget import Budget, append_rows, read_rows
+from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.evaluation.stats import spearman, student
@@ -130,7 +130,7 @@ def agreement(env: str) -> list[dict[str, Any]]:
         some = play(
             task, eval_starts(task, 256), team.policies, "study", alternatives=team.credit.alternatives
         )
-        c, phi = own_numbers(team.credit, task, some), coalitions.shapley(Replays(task, some), some)
+        c, phi = own_numbers(team.credit, task, some), coalitions.shapley_values(Replays(task, some), some)
         errors = contribution_error(c, phi)
         error, low, high = interval(len(some), lambda k, e=errors: float(e[k].mean()))
         rank = interval(len(some), lambda k, c=c, phi=phi: spearman(c[k].numpy(), phi[k].numpy()))
@@ -168,7 +168,7 @@ def known(env: str, credit: str) -> bool:
 def read(path: Path) -> list[dict[str, Any]]:
     """All rows so far, numbers as numbers."""
     named = ("env", "credit")
-    return [{k: v if k in named else float(v) for k, v in row.items()} for row in read_rows(path)]
+    return [{k: v if k in named else float(v) for k, v in row.items()} for row in read_results(path)]
 
 
 def page(rows: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]]) -> str:

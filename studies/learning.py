@@ -25,7 +25,7 @@ from baselines.play.episode import rollout_metrics
 from baselines.play.rollout import eval_starts, play
 from baselines.runs import texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.budget import Budget, append_rows, read_rows
+from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.runs.published import ROWS as TRAINED
 from collm_envs import make, make_task
 from collm_envs.pages.report import chart, prose, report, section, spread, table
@@ -120,7 +120,7 @@ def one_run(env: str, name: str, seed: int) -> list[dict[str, Any]]:
 
 def read() -> list[dict[str, Any]]:
     """All rows so far, numbers as numbers."""
-    return [{k: v if k in FIELDS[:2] else float(v) for k, v in row.items()} for row in read_rows(ROWS)]
+    return [{k: v if k in FIELDS[:2] else float(v) for k, v in row.items()} for row in read_results(ROWS)]
 
 
 def of(rows: list[dict[str, Any]], env: str, name: str, field: str) -> list[list[float]]:

@@ -13,7 +13,7 @@ from baselines.lm import threads
 from collm_envs import TextEnv
 from collm_envs.evaluation import episodes as evaluation
 from collm_envs.evaluation.headline import definition, headline, score_range
-from collm_envs.evaluation.measures import Measure, empty_replies, table
+from collm_envs.evaluation.measures import Measure, empty_replies, measure_table
 from collm_envs.files import one_writer, saving, write_json
 from collm_envs.policies.protocols import Protocol, keywords, seated
 from collm_envs.policies.seat import Policy
@@ -63,7 +63,7 @@ def evaluate(args: Sequence[str]) -> int:
                 note(out, earlier, "yellow")
             done = _with_progress(env, policies, todo, folder, settings.at_once)
         records = [record for record in evaluation.kept(folder) if record.split == settings.split]
-        rows = table(records)
+        rows = measure_table(records)
         with saving(str(folder / "table.json"), "the episodes are kept; the same command writes it"):
             write_json(folder / "table.json", [row._asdict() for row in rows])
     _results(env, policies, records, rows)

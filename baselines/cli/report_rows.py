@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from baselines.runs.folder import stored_config
-from baselines.runs.logs import read as read_lines
+from baselines.runs.logs import read_log as read_lines
 from baselines.runs.published import row_of
 from collm_envs.evaluation.measures import Scores, scores, summarised
 from collm_envs.evaluation.stats import Summary, summary

@@ -1,4 +1,4 @@
-"""Key-value memory that outlives a turn, written in place.
+"""The key-value memory of a batch of conversations, kept from turn to turn and written in place.
 
 The memory is a rectangle, rows x columns.  Where a row has no token in a column, `mask` is False: the cell is
 masked from attention and not counted in position ids.  So histories of different lengths grow side by side,
@@ -77,6 +77,24 @@ class Memory:
     @classmethod
     def empty(cls, rows: int, layers: int, device: torch.device) -> Memory:
         return cls([Slab() for _ in range(layers)], torch.zeros(rows, 0, dtype=torch.bool, device=device))
+
+    def append(self, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Count new columns, before their keys and values come.   real: (B, T) False for padding
+
+        -> their position ids (B, T), and the attention mask over all columns, (B, 1, T, C) or (B, 1, 1, C)
+        for T = 1: holes are masked out, and padding attends to itself, or it would become a NaN.
+        """
+        B, T = real.shape
+        past = self.mask
+        positions = (past.sum(1, keepdim=True) + real.cumsum(1) - 1).clamp(min=0)
+        self.mask = torch.cat([past, real], dim=1)
+        if T == 1:
+            return positions, self.mask[:, None, None, :]
+        causal = torch.ones(T, T, dtype=torch.bool, device=real.device).tril()
+        new = causal & real[:, None, :]
+        new = new | torch.eye(T, dtype=torch.bool, device=real.device)
+        mask = torch.cat([past[:, None, :].expand(B, T, past.shape[1]), new], dim=2)
+        return positions, mask[:, None]
 
     def pick(self, rows: Tensor) -> Memory:
         """A copy with these rows, in this order."""

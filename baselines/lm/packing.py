@@ -1,4 +1,9 @@
-"""Token histories laid out for one forward pass: whole conversations in a row, rows in micro-batches."""
+"""Lays token histories out for training: a row holds a whole conversation, a micro-batch some rows.
+
+The texts of a group were written after one prompt.  In a shared row that prompt stands once, each text
+behind it attends to the prompt and to itself, and its positions go on from the prompt's: P + G T tokens of
+matrix products in place of G (P + T), the same numbers in another order.
+"""
 
 from __future__ import annotations
 
@@ -18,23 +23,77 @@ class Span(NamedTuple):
     index: int
     start: int
     stop: int
+    before: int
+    """column of the token before its first one; -1 for a segment that nothing precedes"""
+
+
+class Branch(NamedTuple):
+    """A segment in a row: its columns, and the branches that precede it from the row's beginning on."""
+
+    start: int
+    stop: int
+    past: tuple[Branch, ...]
+
+    @property
+    def position(self) -> int:
+        """Position of its first token in its own history."""
+        return sum(branch.stop - branch.start for branch in self.past)
 
 
 @dataclass
 class Row:
-    """One history from its first token on, and the spans of the requested segments in it."""
+    """Histories that begin alike, their common segments once; most often a single history."""
 
     ids: list[int]
     spans: list[Span] = field(default_factory=list)
+    """of the requested segments"""
+    branches: dict[int, Branch] = field(default_factory=dict)
+    """id of a segment -> where it is"""
+
+    @property
+    def single(self) -> bool:
+        """Whether every segment continues the one to its left: the row is one history."""
+        return all(branch.position == branch.start for branch in self.branches.values())
+
+    def added(self, leaf: Segment) -> int:
+        """Tokens that the history ending in `leaf` would add."""
+        return sum(len(segment.ids) for segment in leaf.chain() if id(segment) not in self.branches)
+
+    def add(self, leaf: Segment, indices: dict[int, int]) -> None:
+        """Append what is new of the history ending in `leaf`; `indices` loses the segments it requested."""
+        past: tuple[Branch, ...] = ()
+        before = -1
+        for segment in leaf.chain():
+            if id(segment) not in self.branches:
+                start = len(self.ids)
+                self.ids += segment.ids
+                self.branches[id(segment)] = Branch(start, len(self.ids), past)
+                k = indices.pop(id(segment), None)
+                if k is not None:
+                    self.spans.append(Span(k, start, len(self.ids), before))
+            branch = self.branches[id(segment)]
+            past = (*past, branch)
+            before = branch.stop - 1 if segment.ids else before
+
+
+class Tree(NamedTuple):
+    """What tokens of rows with several histories attend to, and where they stand."""
+
+    mask: Tensor
+    """(B, 1, P, P) True where the token of a row of the matrix attends to that of a column"""
+    positions: Tensor
+    """(B, P) position of each token in its own history"""
 
 
 @dataclass
 class Batch:
-    """Rows padded on the right: causal attention then needs no padding mask and positions start at 0."""
+    """Rows padded on the right: single histories then need no attention mask, and positions start at 0."""
 
     ids: Tensor
     """(B, P) token ids, 0 after a row's end"""
     rows: list[Row]
+    tree: Tree | None
+    """None where every row is a single history"""
 
     @property
     def tokens(self) -> int:
@@ -48,7 +107,7 @@ class Scored(NamedTuple):
     row: Tensor
     """(T,) row of each token"""
     column: Tensor
-    """(T,) column whose output predicts the token: the one before its own"""
+    """(T,) column whose output predicts the token: that of the token before it in its history"""
     token: Tensor
     """(T,) id of the token"""
     owner: Tensor
@@ -57,11 +116,12 @@ class Scored(NamedTuple):
     """indices of this batch's segments in the list that was packed"""
 
 
-def rows(segments: Sequence[Segment]) -> list[Row]:
+def rows(segments: Sequence[Segment], shared: int = 0) -> list[Row]:
     """The fewest rows that contain every requested segment exactly once.
 
-    Turns of one conversation share a row.  Branches of a tree repeat their common past as context; segments
-    of that past are scored in the first branch only.
+    Turns of one conversation share a row.  Branches of a tree (the group of a prompt) share one of up to
+    `shared` tokens; beyond that they repeat their common past as context, and segments of that past are
+    scored in the first row only.
     """
     indices = {id(segment): k for k, segment in enumerate(segments)}
     inner: set[int] = set()  # segments that some asked-for segment continues
@@ -70,28 +130,29 @@ def rows(segments: Sequence[Segment]) -> list[Row]:
         while parent is not None and id(parent) not in inner:
             inner.add(id(parent))
             parent = parent.parent
-    out = []
+    out: list[Row] = []
+    latest: dict[int, Row] = {}  # of every beginning
     for leaf in segments:
         if id(leaf) in inner:
             continue
-        row = Row([])
-        for segment in leaf.chain():
-            start = len(row.ids)
-            row.ids += segment.ids
-            k = indices.pop(id(segment), None)
-            if k is not None:
-                row.spans.append(Span(k, start, len(row.ids)))
-        out.append(row)
+        root = id(leaf.chain()[0])
+        row = latest.get(root)
+        if row is None or len(row.ids) + row.added(leaf) > shared:
+            row = latest[root] = Row([])
+            out.append(row)
+        row.add(leaf, indices)
     return out
 
 
-def batches(segments: Sequence[Segment], max_tokens: int, device: torch.device | str) -> Iterator[Batch]:
+def batches(
+    segments: Sequence[Segment], max_tokens: int, device: torch.device | str, *, shared: bool = False
+) -> Iterator[Batch]:
     """The rows of `segments` in micro-batches of at most `max_tokens` tokens, padding included.
 
-    Rows of like length go together, longest first, so that running out of memory happens at once.  A single
-    row beyond the limit is a batch of its own.
+    `shared`: branches share a row with their common past.  Rows of like length go together, longest first,
+    so that running out of memory happens at once.  A single row beyond the limit is a batch of its own.
     """
-    ordered = sorted(rows(segments), key=lambda row: -len(row.ids))
+    ordered = sorted(rows(segments, max_tokens if shared else 0), key=lambda row: -len(row.ids))
     start = 0
     while start < len(ordered):
         width = len(ordered[start].ids)
@@ -99,8 +160,26 @@ def batches(segments: Sequence[Segment], max_tokens: int, device: torch.device |
         ids = torch.zeros(len(chunk), width, dtype=torch.long)
         for k, row in enumerate(chunk):
             ids[k, : len(row.ids)] = torch.tensor(row.ids)
-        yield Batch(ids.to(device), chunk)
+        yield Batch(ids.to(device), chunk, _tree(chunk, width, device))
         start += len(chunk)
+
+
+def _tree(chunk: Sequence[Row], width: int, device: torch.device | str) -> Tree | None:
+    """Attention and positions of rows of this width; None where causal attention says the same."""
+    if all(row.single for row in chunk):
+        return None
+    mask = torch.zeros(len(chunk), width, width, dtype=torch.bool)
+    positions = torch.zeros(len(chunk), width, dtype=torch.long)
+    for k, row in enumerate(chunk):
+        for branch in row.branches.values():
+            own = slice(branch.start, branch.stop)
+            size = branch.stop - branch.start
+            positions[k, own] = torch.arange(branch.position, branch.position + size)
+            mask[k, own, own] = torch.ones(size, size, dtype=torch.bool).tril()
+            for past in branch.past:
+                mask[k, own, past.start : past.stop] = True
+        mask[k].diagonal()[len(row.ids) :] = True  # padding attends to something, or it is NaN
+    return Tree(mask[:, None].to(device), positions.to(device))
 
 
 def scored(batch: Batch) -> Scored:
@@ -111,10 +190,10 @@ def scored(batch: Batch) -> Scored:
     row, column, token, owner, segments = [], [], [], [], []
     for r, line in enumerate(batch.rows):
         for span in line.spans:
-            if span.start == 0:
+            if span.before < 0:
                 raise ValueError("a scored text needs at least one token before it; got an empty prompt")
             row += [r] * (span.stop - span.start)
-            column += range(span.start - 1, span.stop - 1)
+            column += [span.before, *range(span.start, span.stop - 1)]
             token += line.ids[span.start : span.stop]
             owner += [len(segments)] * (span.stop - span.start)
             segments.append(span.index)

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from baselines.lm import learning, saving
+from baselines.formulas.losses import Objective
+from baselines.lm import learning, saving, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
-from baselines.lm.engines import LlamaEngine, engine_for
+from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.history import Move, Segment
-from baselines.lm.learning import Optimizer
+from baselines.lm.learning import Beside, Lesson, Optimizer
 from baselines.lm.packing import Batch, batches, scored
 from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
@@ -49,7 +50,8 @@ class Context:
 class LM:
     """One causal language model with its tokenizer, the distribution it writes by, and its optimizer.
 
-    `adapter` names the LoRA adapter to use where several policies share one base model; None otherwise.
+    `adapter` names the LoRA adapter to use where several policies share one base model, and `engine` is then
+    that of the base; None otherwise.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LM:
         context: Context,
         *,
         adapter: str | None = None,
+        engine: Engine | None = None,
         micro_batch_tokens: int = 1024,
         autocast: torch.dtype | None = None,
     ):
@@ -81,7 +84,12 @@ class LM:
                 f"{name}: max_new_tokens={sampling.max_new_tokens} leaves no room to read: the model reads "
                 f"{self.reach.tokens} tokens ({self.reach.setting})"
             )
-        self.engine = engine_for(self.causal)
+        if adapter is not None:
+            self.model.set_adapter(adapter)
+        self.engine = engine or engine_for(self.causal, adapter)
+        self.masks = Masks(self.causal)
+        self.shares_prompts = sum(p.numel() for p in self.model.parameters()) > threads.SMALL
+        """whether texts behind one prompt are scored in one row: small models count operations, not tokens"""
         self.optimizer: Optimizer | None = None
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
@@ -131,14 +139,16 @@ class LM:
         return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
 
     def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
-        if isinstance(self.engine, LlamaEngine):
-            with torch.no_grad():
-                self.engine.refresh()
+        self.engine.refresh(self.adapter)
         unread = [[i for segment in head.chain() for i in segment.ids] if head else [] for head in heads]
         memory = Memory.empty(len(heads), self.engine.layers, self.device)
         return Conversations(self, dice, [*heads], unread, memory)
 
-    learn = learning.learn
+    def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
+        """`objective.epochs` optimizer steps on a lesson (lm/learning.py).   -> numbers to log"""
+        if self.adapter is None:
+            self.engine.release()
+        return learning.learn(self, lesson, objective, beside)
 
     def save_pretrained(self, folder: Path) -> None:
         """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""
@@ -152,10 +162,10 @@ class LM:
         Each micro-batch is one forward pass over whole conversations; logits are made only where a token
         is scored.  With `reference` the adapter is off and no gradient is kept.
         """
-        for batch in batches(moves, self.micro_batch_tokens, self.device):
+        for batch in batches(moves, self.micro_batch_tokens, self.device, shared=self.shares_prompts):
             with self.active(reference), torch.set_grad_enabled(torch.is_grad_enabled() and not reference):
                 targets = scored(batch)
-                logits = logits_at(self.causal, batch, targets.row, targets.column)
+                logits = logits_at(self.causal, self.masks, batch, targets.row, targets.column)
                 options = choices(logits, self.sampling, targets.token)
                 taken, spread = options.of(targets.token), None
                 if entropy:
@@ -173,7 +183,7 @@ def end_tokens(model: Any, tokenizer: Any) -> set[int]:
     return {end for end in ends if end is not None}
 
 
-def logits_at(model: Any, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
+def logits_at(model: Any, masks: Masks, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
     """Logits of a causal forward pass, only at the given places.   row, column: (T,) -> (T, V)
 
     The output layer is by far the largest matrix product of a small batch and needed at few positions.  A
@@ -183,9 +193,13 @@ def logits_at(model: Any, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
     def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (args[0][row, column][None], *args[1:])
 
+    given: dict[str, Any] = {"input_ids": batch.ids, "use_cache": False}
+    if batch.tree is not None:
+        mask, positions = batch.tree
+        given |= {"attention_mask": masks.of(mask, positions, positions), "position_ids": positions}
     head = model.get_output_embeddings()
     handle = head.register_forward_pre_hook(gather)
     try:
-        return model(input_ids=batch.ids, use_cache=False).logits[0]
+        return model(**given).logits[0]
     finally:
         handle.remove()

@@ -1,12 +1,12 @@
-"""How messages become tokens: the model's chat template, applied to the new message only.
+"""Turns messages into tokens with the model's chat template, one new message at a time.
 
-A history only grows: what has been read or written is never rendered again, so the tokens a policy is
-trained on are the tokens it saw, and a key-value memory stays valid.  What stands between a reply and the
-next message is what the template writes there: a conversation of as many turns is rendered with known words
-in the places of message and reply, and the text between these words is read off.  What the template does to
-earlier turns (Qwen3 drops their thinking, Mistral puts a blank before a reply) never matters.
+Tokens of earlier turns are never made again, so a policy is trained on the tokens that it read and wrote,
+and its key-value memory stays valid.  A template renders whole conversations only.  To learn what it writes
+before and after the message of turn t, a conversation of t turns is rendered with placeholders for all
+messages and replies, and the text around the t-th placeholder is cut out.  Changes that a template makes to
+earlier turns (Qwen3 removes their thinking, Mistral puts a blank before a reply) have no effect.
 
-The content of a message is text.  A control token spelt in it becomes ordinary tokens (`core.tokens`).
+A control token spelt in the content of a message becomes ordinary tokens (lm/tokens.py).
 """
 
 from __future__ import annotations

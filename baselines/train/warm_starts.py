@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from safetensors.torch import save_model
 
-from baselines.lm.loading import load
+from baselines.lm.loading import load_model
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
@@ -58,7 +58,7 @@ def file_of(ready: Ready) -> Path:
 def earned(ready: Ready, folder: Path) -> tuple[float, float]:
     """(mean return, its standard error) of the model in `folder` on evaluation episodes."""
     task = make(ready.env, **ready.kwargs).task
-    model, tokenizer = load(str(folder), "cpu")
+    model, tokenizer = load_model(str(folder), "cpu")
     tokens = ENVS[ready.env].settings["max_new_tokens"]
     lm = LM("ready", model, tokenizer, Sampling(max_new_tokens=tokens), Context())
     roots = play(task, eval_starts(task, EPISODES), dict.fromkeys(task.agents, lm), "ready")
@@ -77,7 +77,7 @@ def make_file(ready: Ready, file: Path) -> None:
         "error": f"{error:.4f}",
         "episodes": str(EPISODES),
     }
-    model, _ = load(str(folder), "cpu")
+    model, _ = load_model(str(folder), "cpu")
     file.parent.mkdir(exist_ok=True)
     save_model(model.half(), str(file), metadata=facts)
     print(f"{file.name}  return {mean:.3f} +- {error:.3f}", flush=True)

@@ -41,7 +41,7 @@ class GivenRow(NamedTuple):
     """for errors: "posts.jsonl, line 3" """
 
 
-def plain(rows: Any) -> Any:
+def given_rows(rows: Any) -> Any:
     """A list of rows, or {"train": rows, "eval": rows}, of what a user gives as items.
 
     A file whose rows have a column "split", or that holds {"train": [...], "eval": [...]}, gives both.
@@ -58,10 +58,10 @@ def plain(rows: Any) -> Any:
         return divided([row.value for row in file_rows], [row.where for row in file_rows])
     classes = _classes(rows)
     if isinstance(rows, Mapping) and DATASET_DICTS & set(classes):
-        return {split: plain(split_data) for split, split_data in _both(rows).items()}
+        return {split: given_rows(split_data) for split, split_data in _both(rows).items()}
     if isinstance(rows, Mapping):
         return {
-            split: split_data if isinstance(split_data, (str, bytes)) else plain(split_data)
+            split: split_data if isinstance(split_data, (str, bytes)) else given_rows(split_data)
             for split, split_data in rows.items()
         }
     if table := next((name for name in classes if name in TABLES), None):
@@ -73,7 +73,7 @@ def plain(rows: Any) -> Any:
 
 def storable(rows: Any) -> Any:
     """`rows` as they may stand in records: a path as a text, everything else as plain lists."""
-    return str(rows) if isinstance(rows, (str, Path)) else plain(rows)
+    return str(rows) if isinstance(rows, (str, Path)) else given_rows(rows)
 
 
 def split_rows(rows: Any) -> dict[str, list[Any]]:
@@ -82,7 +82,7 @@ def split_rows(rows: Any) -> dict[str, list[Any]]:
     Rows may come in every format of this file: see `ACCEPTED`.
     Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
     """
-    rows = plain(rows)
+    rows = given_rows(rows)
     if isinstance(rows, Mapping):
         if set(rows) != {"train", "eval"}:
             raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')

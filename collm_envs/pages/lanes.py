@@ -30,6 +30,8 @@ def lane(turn: Mapping[str, Any], agent: str, policy: str, colour: str) -> str:
     accepted, rejected = turn["accepted"].get(agent, []), turn["rejected"].get(agent, [])
     counts = f'<span class="good">{len(accepted)} accepted</span>' if accepted else ""
     counts += f'<span class="bad">{len(rejected)} rejected</span>' if rejected else ""
+    cut = turn["usage"].get(agent, {}).get("finish_reason") == "length"
+    counts += '<span class="bad">cut at the limit</span>' if cut else ""
     facts = " · ".join(
         f"{escape(name.replace('_', ' '))} {escape(_fact(value))}"
         for name, value in turn["usage"].get(agent, {}).items()

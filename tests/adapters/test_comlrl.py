@@ -176,3 +176,5 @@ def test_texts_that_are_missing_and_wrong_keywords_are_one_line():
         plugged.reward_func(["", ""], [""], batch_items=[{}])
     with pytest.raises(TypeError, match="no keyword 'wordz'"):
         plug("StrBuild-v0", wordz=1)
+    with pytest.raises(ValueError, match=r"StrBuild-v0: agents take turns .*, and CoMLRL samples all agents"):
+        plug("StrBuild-v0", order="sequential")

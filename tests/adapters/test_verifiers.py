@@ -42,8 +42,12 @@ def answer(messages):
 @pytest.fixture
 def package(monkeypatch):
     """An installed taskset package of the environment, by name."""
+    return install(monkeypatch, WORDS)
+
+
+def install(monkeypatch, kwargs):
     module = types.ModuleType("collm_words_v1")
-    module.Words, module.Tasks = environment("StrBuild-v0", **WORDS), taskset("StrBuild-v0", **WORDS)
+    module.Words, module.Tasks = environment("StrBuild-v0", **kwargs), taskset("StrBuild-v0", **kwargs)
     module.__all__ = ["Tasks", "Words"]
     module.__spec__ = types.SimpleNamespace(name=module.__name__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -63,18 +67,21 @@ def play(name, url, n):
     return asyncio.run(run())
 
 
+@pytest.mark.parametrize(("order", "n"), [("simultaneous", EPISODES), ("sequential", 1)])
 def test_every_seat_of_every_episode_reads_writes_and_earns_what_our_own_evaluation_records(
-    package, monkeypatch, tmp_path
+    order, n, monkeypatch
 ):
+    kwargs = {**WORDS, "order": order}
+    package = install(monkeypatch, kwargs)
     monkeypatch.setenv("COLLM_STUB_KEY", "none")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    env = collm_envs.make("StrBuild-v0", **WORDS)
+    env = collm_envs.make("StrBuild-v0", **kwargs)
     with serve(answer) as url:
-        episodes = play(package, url, EPISODES)
+        episodes = play(package, url, n)
         policies = seat_all(env.task, f"openai:{url}#m", {})
-        records = evaluate(env, policies, jobs(env, episodes=EPISODES)).records
+        records = evaluate(env, policies, jobs(env, episodes=n)).records
     by_item = {record.item: record for record in records}
-    assert len(episodes) == len(by_item) == EPISODES
+    assert len(episodes) == len(by_item) == n
     for episode in episodes:
         assert episode.ok, episode.errors
         record = by_item[episode.task.data.item]
@@ -86,7 +93,10 @@ def test_every_seat_of_every_episode_reads_writes_and_earns_what_our_own_evaluat
             assert trace.reward == pytest.approx(earned)
             assert trace.metrics["iou"] == pytest.approx(record.turns[-1]["metrics"]["iou"])
             assert [text_of(message) for message in trace.messages] == [
-                text for turn in record.turns for text in (turn["prompts"][agent], turn["texts"][agent])
+                text
+                for turn in record.turns
+                for text in (turn["prompts"][agent], turn["texts"][agent])
+                if turn["prompts"][agent]
             ]
 
 

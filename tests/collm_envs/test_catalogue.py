@@ -28,7 +28,11 @@ class Bare:
         pass
 
 
-collm_envs.register("Bare-v0", f"{__name__}:Bare")
+@pytest.fixture(autouse=True)
+def bare(monkeypatch):
+    """Bare-v0, for one test: it cannot be made without `depth`, and others make all that is registered."""
+    table = sys.modules["collm_envs.registry"]
+    monkeypatch.setitem(table._specs, "Bare-v0", collm_envs.EnvSpec("Bare-v0", f"{__name__}:Bare", {}))
 
 
 @pytest.mark.parametrize("id", OURS)

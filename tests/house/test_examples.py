@@ -14,7 +14,7 @@ from folders import ROOT
 
 import collm_envs
 from baselines.cli import main
-from baselines.credit.pinned import check_weights, load
+from baselines.credit.pinned import check_weights, load_pinned
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -154,6 +154,6 @@ def test_the_example_credit_function_is_pinned_and_passes_the_gates(tmp_path, mo
     (folder / "equal.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     exec(compile(pinning, "CONTRIBUTING.md", "exec"), {})
-    made = load(folder / "equal.py").call("weights", {"table": torch.eye(3)})
+    made = load_pinned(folder / "equal.py").call("weights", {"table": torch.eye(3)})
     check_weights(made, (3, 2), "equal")
     assert made.tolist() == [[0.5, 0.5]] * 3

@@ -156,13 +156,13 @@ def reference(model: Any, ids: list[int]) -> torch.Tensor:
         return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
 
 
-def feed(engine: Any, memory: Any, chunks: Sequence[list[int]]) -> torch.Tensor:
+def feed(engine: Any, memory: Any, chunks: Sequence[list[int]], adapter: str | None = None) -> torch.Tensor:
     """One chunk of tokens for each row, padded on the left.   -> (B, V)"""
     width = max(map(len, chunks))
     ids = torch.tensor([[7] * (width - len(chunk)) + chunk for chunk in chunks])
     real = torch.tensor([[False] * (width - len(chunk)) + [True] * len(chunk) for chunk in chunks])
     with torch.no_grad():
-        return engine.forward(ids, real, memory)
+        return engine.forward(ids, real, memory, adapter)
 
 
 def scores_of(lm: LM, moves: Sequence[Move], **kwargs: Any) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""StrBuild-v1: a word that lasts, of which each agent sees some letters and holds one kind of block."""
+"""StrBuild-v1: a word is built over several turns; each agent sees some letters and has one kind of block."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class SplitStrBuild:
     `/setblock 1 0 0 stone` at turn 1: 2 * 2/22 - 0 - 0/1 = 0.1818.  At turn 2 the first adds
     `/setblock 6 0 0 oak_planks`, where nothing belongs: S = 0.1818 - 4 * 1/38 = 0.0766, reward -0.1053.
 
-    **Metrics.**  Those of v0 (iou, adj, coverage, extra, ...), `worth` (S), `wasted`: lines of this turn that
-    were refused or came to nothing, `stock_left`: blocks not placed, over all.
+    **Metrics.**  `score` (S / 2, at least 0), those of v0 (iou, adj, coverage, ...), `worth` (S), `wasted`:
+    lines of this turn that were refused or came to nothing, `stock_left`: blocks not placed, over all.
 
     **Difficulty** 1 to 6: n, n, n + 1, n + 1, n + 2, n + 2 letters for n builders; slack 1.5 down to 1.05.
     Training words are spelled with every second letter (A, C, E, ...), evaluation words at 1 to 3 too, at 4
@@ -106,7 +106,7 @@ class SplitStrBuild:
     **Versions.**  v1: this task.
     """
 
-    revision = 1
+    revision = 2
     players = PLAYERS
     voices = VOICES
 
@@ -223,7 +223,7 @@ class SplitStrBuild:
             parts = {"change": worth - state.worth}
         elif state.turn < self.max_turns:
             parts = {}
-        metrics["worth"] = worth
+        metrics |= {"score": max(0.0, worth / BEST), "worth": worth}
         metrics["wasted"] = float(sum(map(len, rejected.values())))
         metrics["stock_left"] = float(sum(map(sum, state.stock)) - sum(map(len, state.own)))
         score = Score(float(sum(parts.values())), parts, metrics, accepted, rejected)

@@ -28,7 +28,7 @@ from transformers import (
     StableLmConfig,
 )
 
-from baselines.lm import engines, loading
+from baselines.lm import llama, loading, products
 from baselines.lm.cache import Memory
 from baselines.lm.engines import LlamaEngine, ModuleEngine, engine_for
 from baselines.lm.policy import LM, Context
@@ -174,8 +174,9 @@ def test_other_architectures_are_refused_by_name(kind):
 
 def test_a_forward_pass_that_differs_is_not_chosen(monkeypatch):
     model = model_of("llama, biases everywhere")
-    joined = engines._joined
-    monkeypatch.setattr(engines, "_joined", lambda *projections: (joined(*projections)[0], None))
+    monkeypatch.setattr(
+        llama, "joined", lambda *maps, packed: products.joined(*maps, packed=packed)._replace(bias=None)
+    )
     assert isinstance(engine_for(model), ModuleEngine)
 
 
@@ -187,7 +188,7 @@ def test_a_class_that_only_shares_its_name_with_a_known_one_is_not_read_as_it():
 
 
 @pytest.mark.parametrize("kind", ["llama, biases everywhere", "qwen3", "gemma3", "gpt_neox", "granite"])
-def test_adapters_run_through_the_models_own_modules(kind):
+def test_the_texts_of_two_adapters_are_those_of_the_models_own_modules(kind):
     model = model_of(kind)
     wrapped = loading.add_adapters(model, ["agent_0", "agent_1"], 2, 8)
     with torch.no_grad():
@@ -198,7 +199,7 @@ def test_adapters_run_through_the_models_own_modules(kind):
     outputs = []
     for name in ("agent_0", "agent_1"):
         lm = LM(name, wrapped, words, Sampling(temperature=0, max_new_tokens=6), Context(), adapter=name)
-        assert isinstance(lm.engine, ModuleEngine)
+        assert isinstance(lm.engine, LlamaEngine if kind in OWN else ModuleEngine)
         (first, second), _ = write_talk(lm, [["w1 w2 w3", "w4"], ["w5", "w6 w7 w8"]])
         for move in (first, second):
             ids = [i for segment in move.chain() for i in segment.ids]
@@ -257,7 +258,7 @@ def test_a_real_model_reads_as_transformers_reads_it():
     folder = os.environ.get("COLLM_TEST_MODEL", "")
     if not folder:
         pytest.skip("COLLM_TEST_MODEL does not name the folder of a model")
-    model, tokenizer = loading.load(folder, "cpu")
+    model, tokenizer = loading.load_model(folder, "cpu")
     engine = engine_for(model)
     memory = Memory.empty(2, engine.layers, torch.device("cpu"))
     held = [[], []]

@@ -24,7 +24,7 @@ def test_the_turns_of_a_conversation_share_a_row():
     _, a, _, b = conversation(3, 2, 1, 4)
     (row,) = rows([a, b])
     assert row.ids == list(range(10))
-    assert [tuple(span) for span in row.spans] == [(0, 3, 5), (1, 6, 10)]
+    assert [tuple(span) for span in row.spans] == [(0, 3, 5, 2), (1, 6, 10, 5)]
 
 
 def test_what_follows_the_last_scored_text_is_left_out():
@@ -94,3 +94,38 @@ def test_ends_are_the_last_tokens_of_what_was_asked_for():
     assert batch.ids[row, column].tolist() == [first.ids[-1], second.ids[-1]]
     assert index == [0, 1]
     assert torch.is_tensor(row)
+
+
+@given(tree=TREES, limit=st.integers(1, 60))
+def test_in_shared_rows_every_token_attends_to_its_own_history_alone_at_its_own_position(tree, limit):
+    moves = []
+    for k, (parent, read, write) in enumerate(tree):
+        head = moves[parent % len(moves)] if moves and parent else None
+        message = Message(head, [1000 + k] * read)
+        moves.append(Move(message, [100 * k + t for t in range(write)]))
+    seen = []
+    for batch in batches(moves, limit, "cpu", shared=True):
+        assert batch.ids.numel() <= limit or len(batch.rows) == 1
+        places = scored(batch)
+        for row, column, token, owner in zip(*(x.tolist() for x in places[:4]), strict=True):
+            move = moves[places.segments[owner]]
+            history = [i for segment in move.chain() for i in segment.ids]
+            length = len(history) - len(move.ids) + move.ids.index(token)
+            if batch.tree is None:
+                attended = batch.ids[row, : column + 1]
+                position = column
+            else:
+                attended = batch.ids[row][batch.tree.mask[row, 0, column]]
+                position = int(batch.tree.positions[row, column])
+            assert attended.tolist() == history[:length]
+            assert position == length - 1
+            seen.append((places.segments[owner], token))
+    assert sorted(seen) == [(k, token) for k, move in enumerate(moves) for token in move.ids]
+
+
+def test_a_group_reads_its_prompt_once_where_the_row_has_room():
+    prompt = Message(None, [1] * 10)
+    group = [Move(prompt, [2] * 4) for _ in range(4)]
+    assert [len(row.ids) for row in rows(group)] == [14] * 4
+    assert [len(row.ids) for row in rows(group, 26)] == [26]
+    assert [len(row.ids) for row in rows(group, 20)] == [18, 18]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import collm_envs
-from collm_envs.datasets.formats import plain
+from collm_envs.datasets.formats import given_rows
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.specs import seat_all
 from collm_envs.record import read
@@ -65,7 +65,7 @@ LINES = "\n".join(map(json.dumps, ROWS))
     ],
 )
 def test_rows_are_the_same_whatever_they_came_in(given, tmp_path):
-    assert list(plain(given(tmp_path))) == ROWS
+    assert list(given_rows(given(tmp_path))) == ROWS
     env = collm_envs.make("TLDR-v0", items=given(tmp_path))
     assert [item.data["prompt"] for item in env.items("eval")] == [row["prompt"] for row in ROWS]
 
@@ -99,8 +99,10 @@ def test_empty_cells_are_missing_and_dates_and_arrays_become_plain():
     table = pandas.DataFrame(
         {"a": ["x", None], "b": [1.5, float("nan")], "c": [numpy.array([1, 2]), pandas.NaT]}
     )
-    assert plain(table) == [{"a": "x", "b": 1.5, "c": [1, 2]}, {}]
-    assert plain(pandas.DataFrame({"d": [pandas.Timestamp("2026-01-02")]})) == [{"d": "2026-01-02T00:00:00"}]
+    assert given_rows(table) == [{"a": "x", "b": 1.5, "c": [1, 2]}, {}]
+    assert given_rows(pandas.DataFrame({"d": [pandas.Timestamp("2026-01-02")]})) == [
+        {"d": "2026-01-02T00:00:00"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_a_cut_gzip_file_is_named(tmp_path):
     path = written(tmp_path / "r.jsonl.gz", LINES)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"r.jsonl.gz: damaged or cut short"):
-        plain(path)
+        given_rows(path)
 
 
 def test_no_library_of_tables_is_imported():

@@ -17,7 +17,7 @@ from folders import SUPPORT
 
 import collm_envs
 from collm_envs.evaluation.episodes import Job, evaluate, jobs
-from collm_envs.evaluation.measures import measures, table
+from collm_envs.evaluation.measures import measure_table, measures
 from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
 from collm_envs.policies.seat import Reply
@@ -357,7 +357,7 @@ def test_a_count_or_a_time_that_is_none_is_left_out_of_the_table(wrong):
 def test_the_table_counts_repetitions_of_a_pair_once_by_their_mean():
     env = adding()
     done = evaluate(env, players(env, "random"), jobs(env, episodes=3, seeds=4))
-    rows = {row.measure: row for row in table(done.records)}
+    rows = {row.measure: row for row in measure_table(done.records)}
     by_pair = {}
     for one in done.records:
         by_pair.setdefault((one.item, one.seed), []).append(one.turns[-1]["reward"])
@@ -370,5 +370,5 @@ def test_the_table_counts_repetitions_of_a_pair_once_by_their_mean():
 def test_evaluating_touches_no_global_generator():
     before = json.dumps([str(np.random.get_state())])
     env = adding()
-    table(evaluate(env, players(env), jobs(env, episodes=2)).records)
+    measure_table(evaluate(env, players(env), jobs(env, episodes=2)).records)
     assert json.dumps([str(np.random.get_state())]) == before
