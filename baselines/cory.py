@@ -8,14 +8,14 @@ untrained model pi_0 at its own prompt x, and every T steps they exchange roles:
     r_i = -eta log pi(w_i | x, w_<i) / pi_0(w_i | x, w_<i),  + r at the last token        x: its own prompt
 
     ppo    every token is a move, gamma = 1:  A_i = GAE(lambda) of r_i with V(x, w_<i)
-    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query (an
-           observer's answer other prompts: what the pioneers earned stays in its advantage, as noise)
+    group  a text is one move:  A_g = sum_i r_{i,g} - mean_g of that, over the G answers to a query (the G
+           observers read different answers, so what the pioneers earned stays in A_g as noise)
 
 Afterwards either model works alone on s_0; evaluation and `save_pretrained` take each by itself.
 
-It assumes that an answer can be improved by whoever has read another one.  It degenerates where the observer
-copies nothing (two models that learn alone, each with the other's reward as noise) and where it copies all of
-it (its own exploration ends); the KL to pi_0 is what keeps both from writing the same answer for ever.
+CORY assumes that whoever has read another's answer can write a better one.  If the observer ignores the
+pioneer's answer, two models learn alone, each with the other's reward as noise; if it copies the whole
+answer, it explores nothing of its own.  The KL to pi_0 keeps both from writing the same answer for ever.
 
 To read on, in order: tasks/observed.py (what the observer reads), play/rollout.py (episodes), train/pair.py
 (payments, the KL of every token), formulas/advantages.py (A), train/critic.py (V),
@@ -60,7 +60,7 @@ from baselines.tasks.observed import Observed, observed
 from baselines.train.critic import CriticSettings
 from baselines.train.pair import Pair, log_ratios, payments, texts
 from baselines.train.settings import Settings
-from baselines.train.team import NO_CRITICS, build
+from baselines.train.team import NO_CRITICS, build_team
 from collm_envs import Task
 
 LLMS = ("llm_0", "llm_1")
@@ -162,7 +162,7 @@ def team(config: Config, task: Task) -> Pair:
         epochs=config.epochs,
         max_context=config.max_context,
     )
-    built = build(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
+    built = build_team(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
     if config.kl and not config.lora_rank:  # the untrained model is the same for both
         for policy in built.policies.values():
             policy.reference = built.policies[names[0]].reference

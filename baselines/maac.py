@@ -10,9 +10,9 @@ where the agents are about to write, and neither exists at execution.
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
-It assumes that V is nearly right for the policies of this step: with lambda 0 an error of V is an error of
-the gradient, with 1 it is noise.  It degenerates while V is still zero (A is the reward, or with lambda 1 the
-return, without a baseline), and for DC where an agent's own history does not tell what the others have done.
+Both assume that V is nearly right for the policies of this step: with lambda 0 an error of V biases the
+gradient, with lambda 1 it adds noise.  At first V is 0, and A is the reward (lambda 1: the return) without a
+baseline.  A critic of DC cannot predict what depends on texts of others that its agent has not read.
 
 To read on, in order: play/rollout.py (episodes), train/critic.py (V), formulas/advantages.py (A),
 credit/rules.py (p and m), train/team.py (lessons to policies), lm/learning.py (the passes),
@@ -48,7 +48,7 @@ from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.critic import Critic, CriticSettings, joint_histories, local_histories
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build, optimizer
+from baselines.train.team import Team, build_team, optimizer
 from collm_envs import Task, takes_turns
 
 VALUE_COEF = 0.6
@@ -105,7 +105,7 @@ def team(config: Config, task: Task) -> Team:
     divided = rules.make(config.credit, config.credit_samples, task)
     names = ("central",) if config.critic == "central" else tuple(task.agents)
     if config.critic_on_actor:
-        return replace(with_heads(config, build(config, task.agents), names), credit=divided)
+        return replace(with_heads(config, build_team(config, task.agents), names), credit=divided)
     if config.value_coef != VALUE_COEF:
         raise ValueError(
             f"value_coef={config.value_coef:g} changes nothing here: AdamW steps of a critic with weights of "
@@ -119,7 +119,7 @@ def team(config: Config, task: Task) -> Team:
         epochs=config.critic_epochs,
         max_context=config.critic_max_context,
     )
-    return replace(build(config, task.agents, critics), credit=divided)
+    return replace(build_team(config, task.agents, critics), credit=divided)
 
 
 def with_heads(config: Config, team: Team, names: Sequence[str]) -> Team:

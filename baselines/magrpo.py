@@ -10,21 +10,21 @@ of all agents together; cross: all K^N combinations) branch into subtrees.  With
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
-It assumes that siblings differ in nothing but their texts, so their mean is what h_t is worth to all of them.
-It degenerates where siblings earn the same (no gradient: K texts alike, or a reward that all of them reach),
-and its mean holds each text's own return, which shrinks the gradient by 1 - 1/K.
+MAGRPO assumes that the branches of a group differ in their texts only, so that their mean return estimates
+the value of h_t.  There is no gradient where all branches of a group earn the same.  The group's mean
+contains each text's own return, which shrinks the gradient by the factor 1 - 1/K.
 
 To read on, in order: play/rollout.py (the tree), credit/rules.py (p and m), formulas/advantages.py (mean),
 train/team.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
 
 Where we differ from the paper:
-- `divide_by_std` is off.  Dividing by a group's deviation weighs every group alike, however little was at
-  stake in it: on the two-step game of the QMIX paper it locks into the worse branch (7, not 8) in nearly
-  every run, and without it the runs reach 8 (tests/baselines/test_known_answers.py shows both).
-- cross: a text's return is the mean, not the sum, over the joint turns it took part in, so that the size of a
+- `divide_by_std` is off.  Dividing by a group's deviation gives every group the same weight, however little
+  its returns differ: on the two-step game of the QMIX paper nearly every run then ends in the worse branch
+  (7, not 8); without it the runs reach 8 (tests/baselines/test_known_answers.py shows both).
+- cross: a text's return is the mean, not the sum, over the joint turns that contain it, so that the size of a
   step does not depend on the number of agents.
-- A text's probability is that of the distribution it was sampled from, temperature and top-p included, and
-  its end-of-text token counts.
+- The probability of a text includes temperature, top-p and its end-of-text token: texts are scored by the
+  distribution that they were sampled from.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from baselines.lm.learning import Lesson
 from baselines.play.episode import Node, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build
+from baselines.train.team import Team, build_team
 from collm_envs import Task, takes_turns
 
 IDLE = (
@@ -58,7 +58,7 @@ class Config(Settings):
     """Settings of MAGRPO."""
 
     group: int = 4
-    """K: texts each agent samples at a history; a start grows K^turns episodes, and one is always played"""
+    """K: texts each agent samples at a history; a start becomes K^turns episodes, and is played whole"""
     joint: Literal["aligned", "cross"] = "aligned"
     """which joint turns the K texts of each agent make"""
     gamma: float = 1.0
@@ -91,7 +91,7 @@ def team(config: Config, task: Task) -> Team:
             f"joint={config.joint!r} grows as many in {task.max_turns} turns of {len(task.agents)} agents",
             stacklevel=2,
         )
-    return replace(build(config, task.agents), credit=divided)
+    return replace(build_team(config, task.agents), credit=divided)
 
 
 def width(config: Config, task: Task) -> int:

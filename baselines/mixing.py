@@ -13,14 +13,14 @@ One network serves all agents (own observation, own last action, own number -> G
 is executed; mixer and state are training only.  Every mixer trains with the same agents' initial weights,
 the same settings and as many turns and steps: only the field `mixer` differs.
 
-Where we differ.  All: the clock running out is no end of the task, so its last state is bootstrapped;
-targets follow by Polyak averaging; lambda > 0 is not corrected for off-policy actions; r is standardised
-(EPyMARL's `standardise_rewards`, without the padding of short episodes) unless `reward_scale` is set, so
-Q_tot is in deviations of a reward.  QLLM: its code
-runs what the model wrote in the trainer, lets weights vanish, and gives its baselines other settings;
-here a function is pinned (credit/pinned.py), and a weight that is negative, not finite or below the floor
-is refused.  The factor N is as in its code.  At a state that the agents see, QLLM can represent just what
-VDN can: it sets the pace at which each agent learns.  With uniform weights it is VDN bit for bit.
+Where we differ, for every mixer: an episode cut by the time limit is bootstrapped from its last state;
+targets follow by Polyak averaging; lambda > 0 is not corrected for off-policy actions; rewards are
+standardised (EPyMARL's `standardise_rewards`, without the padding of short episodes) unless `reward_scale` is
+set, so Q_tot is in standard deviations of the reward.  For QLLM: its published code runs a model's function
+inside the trainer, allows weights near 0, and gives its baselines other settings; here a person has reviewed
+the function (credit/pinned.py), and a weight that is negative, not finite or below the floor is refused.  The
+factor N is as in the published code.  Where agents observe the whole state, QLLM represents the same Q_tot as
+VDN, and its weights change only how fast each agent learns; with uniform weights it equals VDN bit for bit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from baselines import games as ready_games
 from baselines.credit.pinned import Refused
 from baselines.formulas.moments import Moments, merged, standardised
-from baselines.games.agents import RecurrentQ, play
+from baselines.games.agents import RecurrentQ, play_games
 from baselines.games.game import Game, Layout
 from baselines.games.memory import Episode, EpisodeBatch, Experience
 from baselines.games.mixers import QLLM, make_mixer
@@ -242,7 +242,7 @@ def train(config: Config, games: Sequence[Game], learner: Learner) -> Iterator[d
 def gather(config: Config, games: Sequence[Game], learner: Learner) -> None:
     """Play one round into the replay memory, and more rounds while it holds less than a batch."""
     while True:
-        for episode in play(games, learner.agents, epsilon(config, learner.turns), learner.rng):
+        for episode in play_games(games, learner.agents, epsilon(config, learner.turns), learner.rng):
             learner.replay.add(episode)
             learner.turns += len(episode.rewards)
         if len(learner.replay.episodes) >= config.batch:
@@ -315,7 +315,7 @@ def evaluate(agents: RecurrentQ, games: Sequence[Game], episodes: int, seed: int
     """Undiscounted returns of at least `episodes` greedy episodes, each agent by its own history alone."""
     rng, returns = np.random.default_rng(seed), []
     while len(returns) < episodes:
-        returns += [float(e.rewards.sum()) for e in play(games, agents, 0.0, rng)]
+        returns += [float(e.rewards.sum()) for e in play_games(games, agents, 0.0, rng)]
     return returns
 
 

@@ -1,26 +1,27 @@
-"""QLLM's loop for text agents: ask a language model for a credit function, gate it, measure it, pin it.
+"""QLLM's search: a language model writes credit functions, which are checked, measured and compared.
 
-After QLLM (Jiang et al. 2025, arXiv:2504.12961): a coder model writes K candidates, an evaluator model
-chooses, for some rounds; training then uses the function and no model.
+After QLLM (Jiang et al. 2025, arXiv:2504.12961).  In each round a coder model writes K candidates; if numbers
+cannot decide between the best, an evaluator model does.  Training calls the function and no model.
 
-    candidate = coder(task, named inputs)           refused by a gate: again, with the reason
+    candidate = coder(task, named inputs)           if a gate refuses it: asked again, with the reason
     credit    = R - b_i | N w_i A | (1 - alpha) A + alpha c_i            (mode baseline | weights | mix)
     fidelity  = rank correlation with D_i = R - R(agent i silent)
     choose by   gradient noise, then fidelity (baseline) | fidelity, then gradient noise (weights, mix)
 
 Where we differ from the paper and its code:
-- The credit of a text agent, not a mixer of Q values, and in forms that leave the gradient right: `baseline`
-  cannot see the agent's own text, `weights` sees none (`mix` may, and must move with the reward to pass).
-  `game:NAME` asks for a mixer's weights.
-- Inputs are named features, never indices of a flat state; the error really goes back to the coder; tries
-  are bounded, and a search that finds nothing says so.
+- The functions divide credit among text agents (`game:NAME`: they are weights of a mixer, as in the paper).
+  `baseline` cannot read the agent's own text and `weights` reads no text, so neither biases the gradient;
+  `mix` may read all texts, and passes only if it moves with the reward.
+- Inputs are named features, not indices of a flat state.  A refused function's error goes back to the coder,
+  which has a limited number of tries; a search without result ends with a message that says so.
 - Candidates run in a sandbox, never here, on recorded turns and not on zeros.  The choice is made by numbers;
   the evaluator is asked only between candidates that these do not tell apart.
-- With two agents feat["reward"] of the other one is the leave-one-out truth itself: copying it has fidelity 1
-  and can leave more noise than half of it (credit/functions/tldr.py), even more than no baseline
+- Of baselines the one with the least noise is taken, not the most faithful one, since none biases the
+  gradient.  With two agents the most faithful is feat["reward"] of the other agent, which can leave more
+  noise than half of it (credit/functions/tldr.py) and even more than no baseline
   (credit/functions/arxiv.py).
-  No baseline biases the gradient, so of baselines the least noisy is taken, and not the most faithful.
-- What wins is written with hash and report but not trained with before a person has read and pinned it.
+- The best function is written to a file with its hash and report; trainers refuse it until a person has read
+  and pinned it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ import numpy as np
 
 from baselines.credit.language import Refused
 from baselines.search import prompts
-from baselines.search.bench import Bench, set_up, submit
+from baselines.search.bench import Bench, set_up, submit_candidate
 from baselines.search.gates import Admitted
-from baselines.search.ranking import Numbers, centred, equals, shared
+from baselines.search.ranking import Numbers, centred, equals, shared_numbers
 from baselines.search.settings import Config
 from collm_envs.files import one_writer, read_json, saving, write_json, write_whole
 from collm_envs.policies.journal import Journal, open_journal
@@ -205,7 +206,7 @@ def _better(work: Work, best: Tried) -> str:
         work.bench.field.brief,
         best.source,
         best.numbers,
-        shared(contexts, work.bench.config.mode),
+        shared_numbers(contexts, work.bench.config.mode),
         noisiest_turn,
     )
 
@@ -236,7 +237,7 @@ def _write(work: Work, best: Tried, chosen_by: str) -> Path:
     facts = work.bench.facts(best.admitted, best.numbers)
     with saving(str(path), "the same command goes on and pays for no answer twice"):
         write_whole(path, best.source.strip() + "\n")
-    submit(path, facts, by)
+    submit_candidate(path, facts, by)
     return path
 
 

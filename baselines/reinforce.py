@@ -9,9 +9,9 @@ G whole episodes are played from every start.  With R_{t,g} the return-to-go of 
 
 `credit` turns the team's A into one for each agent (credit/rules.py); shared, the default, leaves it alone.
 
-It assumes that the episodes of a start are drawn from the policies as they are, and that a turn's reward
-comes after its texts.  It degenerates where all returns of a group are equal (no gradient), without a
-baseline (unbiased, and as noisy as returns are large), and with "max" (the best sample learns nothing).
+MA-REINFORCE assumes that the episodes of a start are drawn from the present policies.  There is no gradient
+where all returns of a group are equal.  Without a baseline the gradient's noise grows with the size of the
+returns; with "max" the best sample of a group has no advantage.
 
 To read on, in order: play/rollout.py (episodes), credit/rules.py (p and m), formulas/advantages.py (b),
 train/team.py (lessons to policies), lm/learning.py (passes), formulas/losses.py (importance ratio, loss).
@@ -36,7 +36,7 @@ from baselines.lm.learning import Lesson
 from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build
+from baselines.train.team import Team, build_team
 from collm_envs import Task
 
 
@@ -64,7 +64,7 @@ class Config(Settings):
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
     divided = rules.make(config.credit, config.credit_samples, task)
-    return replace(build(config, task.agents), credit=divided)
+    return replace(build_team(config, task.agents), credit=divided)
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:

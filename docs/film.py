@@ -16,7 +16,8 @@ from PIL import Image
 
 import collm_envs
 from collm_envs.pages.episode import page
-from collm_envs.record import record, reward_range, scenes
+from collm_envs.record import record
+from collm_envs.replay import reward_range, scenes
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests/support"))

@@ -62,9 +62,13 @@ LISTS: Mapping[str, Listing] = {
     "CoopHE-v0": Listing("CoopHE-v0", {}, "our own problems, evaluation split"),
     "CoopHE-v1": Listing("CoopHE-v1", {}, "our own problems, evaluation split"),
     "StrBuild-v1": Listing("StrBuild-v1", TALK, f"32 unseen words, {TALKING}"),
-    "StrBuild-v1-tiny": Listing("StrBuild-v1", {**TALK, **TERSE}, f"{TINY}, 32 unseen words, {TALKING}"),
+    "StrBuild-v1-tiny": Listing(
+        "StrBuild-v1", {**TERSE, **TALK, "max_turns": 1}, f"{TINY}, 32 unseen words, one turn, {TALKING}"
+    ),
     "HouseBuild-v1": Listing("HouseBuild-v1", TALK, f"32 unseen houses, {TALKING}"),
-    "HouseBuild-v1-tiny": Listing("HouseBuild-v1", {**TALK, **TERSE}, f"{TINY}, 32 unseen houses, {TALKING}"),
+    "HouseBuild-v1-tiny": Listing(
+        "HouseBuild-v1", {**TERSE, **TALK, "max_turns": 2}, f"{TINY}, 32 unseen houses, two turns, {TALKING}"
+    ),
     "TLDR-v1": Listing("TLDR-v1", {}, "our own posts, evaluation split"),
     "TLDR-v1-tiny": Listing("TLDR-v1", TERSE, f"{TINY}, our own posts"),
 }

@@ -18,10 +18,10 @@ import torch
 from matplotlib.figure import Figure
 
 from baselines import games
-from baselines.games.agents import play
+from baselines.games.agents import play_games
 from baselines.games.game import Game
 from baselines.mixing import EVAL_SEED, Config, Learner, evaluate, train
-from baselines.runs.budget import append_rows, read_rows
+from baselines.runs.budget import append_rows, read_results
 
 FOLDER = Path(__file__).parent / "results"
 ROWS, PAGE, PICTURE = (FOLDER / f"mixing.{end}" for end in ("csv", "md", "png"))
@@ -129,13 +129,13 @@ def mixers_of(game: str) -> list[str]:
 def random_play(made: list[Game]) -> float:
     """Mean return of uniformly random actions."""
     agents, rng = Learner(Config(), made[0].layout).agents, np.random.default_rng(EVAL_SEED)
-    rounds = [play(made, agents, 1.0, rng) for _ in range(EPISODES // AT_ONCE)]
+    rounds = [play_games(made, agents, 1.0, rng) for _ in range(EPISODES // AT_ONCE)]
     return float(np.mean([episode.rewards.sum() for episodes in rounds for episode in episodes]))
 
 
 def read() -> list[dict]:
     """All rows so far, as text."""
-    return read_rows(ROWS)
+    return read_results(ROWS)
 
 
 def curves(rows: list[dict], game: str, mixer: str) -> tuple[list[int], np.ndarray]:

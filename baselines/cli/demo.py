@@ -19,7 +19,7 @@ from baselines.play.records import to_record
 from baselines.play.rollout import Start, eval_starts, play
 from baselines.runs import run, texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.logs import read
+from baselines.runs.logs import read_log
 from baselines.runs.published import ROWS
 from baselines.train.presets import ENVS
 from baselines.train.settings import Settings
@@ -101,7 +101,7 @@ def study(name: str) -> StudyResult:
     return StudyResult(
         name,
         command(kind, replace(config, out="")),
-        read(out / "eval.jsonl"),
+        read_log(out / "eval.jsonl"),
         unseen,
         to_record(env, middle_of(env.task, before, chosen), dict.fromkeys(env.task.agents, "warm start")),
         to_record(env, middle_of(env.task, after, chosen), dict.fromkeys(env.task.agents, name)),

@@ -18,7 +18,7 @@ import tyro
 
 from baselines.cli.terminal import flags
 from baselines.runs.folder import stored_config
-from baselines.runs.logs import read as read_lines
+from baselines.runs.logs import read_log as read_lines
 from collm_envs.evaluation.measures import measures
 from collm_envs.files import write_whole
 from collm_envs.record import Record, read, unique
@@ -118,7 +118,7 @@ def chat_rows(record: Record) -> Iterator[dict[str, Any]]:
         yield {
             "messages": [
                 {"role": role, "content": text}
-                for pair in pairs
+                for pair in filter(any, pairs)  # without the steps in which only others write
                 for role, text in zip(("user", "assistant"), pair, strict=True)
             ],
             "agent": agent,

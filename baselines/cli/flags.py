@@ -9,7 +9,7 @@ from baselines.runs.algorithms import fields_of, module_of, nearest
 from baselines.train.keywords import read_object
 
 NUMBERS = {"int": int, "float": float}
-MORE = ("--help", "--paper")
+MORE = ("--help", "--paper", "--preset")
 """flags that are not fields"""
 
 
@@ -86,5 +86,5 @@ def _check_env(flags: Mapping[str, str | None], ours: bool) -> None:
 
         env = flags.get("--env") or "StrBuild-v0"
         collm_envs.spec(env)
-        if ours and "--paper" not in flags:  # it adds keywords, without which these may make no sense
+        if ours and not {"--paper", "--preset"} & set(flags):  # which add keywords that these may need
             collm_envs.make(env, **read_object("--env-kwargs", flags.get("--env-kwargs", "{}")))

@@ -24,15 +24,18 @@ VERBS = {
     "envs": Verb("baselines.cli.envs:envs", "the environments; one environment's page"),
     "play": Verb("baselines.cli.play:play", "play an episode at the terminal"),
     "eval": Verb("baselines.cli.evaluate:evaluate", "play many episodes, write records and a table"),
+    "crossplay": Verb("baselines.cli.crossplay:main", "mix teams seat by seat: self-play against cross-play"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
     ),
+    "warm-start": Verb("baselines.cli.warm_start:warm_start", "teach a model the form of a task's texts"),
     "models": Verb("baselines.cli.models:models", "the models with a short name, size, licence and place"),
     "sweep": Verb("baselines.cli.train:sweep", "compare algorithms: equal trials, seeds and CPU seconds"),
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
     "init": Verb("baselines.cli.init:main", "write an environment or algorithm of your own to begin with"),
     "demo": Verb("baselines.cli.train:demo", "two tiny models learn to build a word together"),
+    "real": Verb("baselines.cli.real:main", "a real language model learns to write together, in CPU minutes"),
     "view": Verb("baselines.cli.view:view", "open recorded episodes in a browser"),
     "report": Verb(
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"

@@ -114,7 +114,7 @@ def check(args: Sequence[str]) -> int:
     settings = flags(Check, args, "collm qllm check", description=Check.__doc__)
     from baselines.credit import pinned
     from baselines.credit.language import Refused, mode_of
-    from baselines.search.bench import set_up, submit
+    from baselines.search.bench import set_up, submit_candidate
     from collm_envs.sandbox import Sandbox
 
     source = pinned.source(settings.file)
@@ -137,7 +137,7 @@ def check(args: Sequence[str]) -> int:
             return 1
         facts = bench.facts(admitted, numbers)
     if settings.write:
-        submit(settings.file, facts, settings.written_by)
+        submit_candidate(settings.file, facts, settings.written_by)
     again = shlex.join(["collm", "qllm", "check", *args])
     _show(settings.file, facts, first="" if settings.write else f"{again} --write")
     return 0

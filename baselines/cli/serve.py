@@ -10,7 +10,7 @@ import tyro
 
 from baselines.cli.terminal import flags
 from baselines.train.keywords import read_object
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 
 
 @dataclass
@@ -39,5 +39,5 @@ def main(args: Sequence[str]) -> int:
 
     application = app(asked.env, seat=asked.seat, partners=asked.partners, **kwargs)
     print(f"{asked.env} ({asked.seat}) at http://{asked.host}:{asked.port}; interrupt to stop", flush=True)
-    load("uvicorn", "0.20").run(application, host=asked.host, port=asked.port, log_level="warning")
+    load_framework("uvicorn", "0.20").run(application, host=asked.host, port=asked.port, log_level="warning")
     return 0

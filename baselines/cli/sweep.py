@@ -21,7 +21,7 @@ from baselines.lm import threads
 from baselines.play.rollout import eval_starts
 from baselines.runs import texts
 from baselines.runs.algorithms import algorithm
-from baselines.runs.budget import Budget, append_rows, read_rows
+from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.runs.texts import measure_lineups
 from baselines.train.keywords import Json
 from baselines.train.settings import Settings
@@ -182,7 +182,7 @@ def hold_out(task: Task, share: float) -> Task:
 
 def read(file: Path) -> list[dict[str, str]]:
     """The rows so far, each run once."""
-    return read_rows(file, ("algorithm", "trial", "seed"))
+    return read_results(file, ("algorithm", "trial", "seed"))
 
 
 def chosen(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:

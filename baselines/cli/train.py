@@ -17,20 +17,21 @@ import tyro
 from baselines.cli import flags
 from baselines.runs import folder
 from baselines.runs.algorithms import fields_of, names
-from baselines.runs.published import published
-from baselines.train.presets import is_tiny, preset
+from baselines.runs.published import published_settings
+from baselines.train.presets import PRESETS, is_tiny, preset
 
 if TYPE_CHECKING:
     from baselines.train.settings import Settings
 
-USAGE = """usage: collm train ALGORITHM [--paper] [flags]     begin a run
-       collm train --resume RUN                    go on with an interrupted one
-       collm train ALGORITHM --help                every setting with its meaning
+USAGE = """usage: collm train ALGORITHM [--preset NAME] [flags]     begin a run
+       collm train --resume RUN                          go on with an interrupted one
+       collm train ALGORITHM --help                      every setting with its meaning
 
 ALGORITHM is {names}, or one of your own: package.module, or module for a
 file in this folder (`collm init algorithm NAME` writes one to begin with).
---paper fills in the published settings of the environment and algorithm; flags override them.
-Without it, what is left open is filled in for the embedded model (--model tiny, the default)."""
+--preset fills in what the flags leave open: laptop (a small language model on a CPU, in minutes), gpu, or
+paper (the published settings of the environment and algorithm; --paper for short).  Without it that is done
+for the embedded model (--model tiny, the default) alone."""
 
 DEMO_USAGE = """usage: collm demo [-h]
 
@@ -95,7 +96,7 @@ def _begin(name: str, args: Sequence[str]) -> Path:
 
     config, filled = read_filled(name, args)
     if filled:
-        print(f"filled in for the tiny model: {filled}\n(a flag of yours wins)", file=sys.stderr)
+        print(f"filled in: {filled}\n(a flag of yours wins)", file=sys.stderr)
     return run.train(name, config)
 
 
@@ -118,31 +119,51 @@ def read(name: str, args: Sequence[str]) -> Any:
 
 
 def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
-    """The settings, and as flags what was filled in for the embedded model ("" where nothing was)."""
+    """The settings, and as flags what was filled in by a preset other than `paper` ("" where nothing was)."""
     from baselines.runs.algorithms import algorithm
     from baselines.train.settings import Settings
 
     config, prog = algorithm(name).Config, f"collm train {name}"
-    own = [arg for arg in args if arg != "--paper"]
+    chosen, own = _chosen_preset(args)
     about = f"{config.__doc__}"
     if issubclass(config, Settings):
-        about += f"\n\nWith --model tiny: {_as_flags(preset(name, 'StrBuild-v0', set()))}"
+        about += "".join(
+            f"\n\nWith {how}: {_as_flags(preset(name, 'TLDR-v0', set(), by))}"
+            for by, how in {"tiny": "--model tiny", "laptop": "--preset laptop"}.items()
+        )
     settings = tyro.cli(config, args=own, prog=prog, description=about)
     filled: dict[str, Any] = {}
-    if len(own) != len(args):
+    if chosen == "paper":
         start = _published(name, settings)
         own = _without(own, "env-kwargs")  # merged there: a flag would replace the published ones
-    elif not isinstance(settings, Settings) or not is_tiny(settings.model, settings.models):
+    elif not isinstance(settings, Settings):
         return settings, ""
-    else:
-        filled = preset(name, settings.env, _names(own))
+    elif chosen or is_tiny(settings.model, settings.models):
+        filled = preset(name, settings.env, _names(own), chosen or "tiny")
         start = config(**filled)
+    else:
+        return settings, ""
     return tyro.cli(config, args=own, default=start, prog=prog), _as_flags(filled)
+
+
+def _chosen_preset(args: Sequence[str]) -> tuple[str, list[str]]:
+    """The preset that a command line names ("" for none), and the flags without it.
+
+    Raises ValueError for one that there is not.
+    """
+    flags_given = dict(flags.given(args))
+    chosen = "paper" if "--paper" in flags_given else ""
+    if "--preset" in flags_given:
+        chosen = flags_given["--preset"] or ""
+        names_there = [*(name for name in PRESETS if name != "tiny"), "paper"]
+        if chosen not in names_there:
+            raise ValueError(f"--preset must be one of {', '.join(names_there)}, got {chosen!r}")
+    return chosen, _without([arg for arg in args if arg != "--paper"], "preset")
 
 
 def _published(name: str, settings: Any) -> Any:
     """The published settings of what is asked for, with the keywords of the command line on top."""
-    start = type(settings)(**published(name, settings.to_dict()))
+    start = type(settings)(**published_settings(name, settings.to_dict()))
     start.env_kwargs = {**start.env_kwargs, **settings.env_kwargs}
     return start
 

@@ -39,14 +39,14 @@ def worth(
     return dict(zip(unique, table.unbind(1), strict=True))
 
 
-def difference(replays: Replays, nodes: Sequence[Node]) -> Tensor:
+def difference_rewards(replays: Replays, nodes: Sequence[Node]) -> Tensor:
     """D_i = r(a) - r(a_{-i}, silence_i): the difference reward (Wolpert & Tumer 2001).   -> (B, N)"""
     agents = frozenset(replays.task.agents)
     v = worth(replays, nodes, [agents, *(agents - {agent} for agent in agents)])
     return torch.stack([v[agents] - v[agents - {agent}] for agent in replays.task.agents], dim=1)
 
 
-def shapley(replays: Replays, nodes: Sequence[Node]) -> Tensor:
+def shapley_values(replays: Replays, nodes: Sequence[Node]) -> Tensor:
     """phi_i = sum over S without i of |S|! (N - |S| - 1)! / N! (v(S + i) - v(S)) (Shapley 1953).   -> (B, N)
 
     The phi_i of a turn sum to its reward minus that of the all-silent team.  Plays up to 2^N turns for each.
@@ -63,7 +63,7 @@ def shapley(replays: Replays, nodes: Sequence[Node]) -> Tensor:
     return phi
 
 
-def counterfactual(replays: Replays, nodes: Sequence[Node]) -> Tensor:
+def counterfactual_rewards(replays: Replays, nodes: Sequence[Node]) -> Tensor:
     """b_i = mean_k r(a_{-i}, a'_{i,k}) over alternatives to the agent's text at its history.   -> (B, N)
 
     COMA's baseline (Foerster et al. 2018) from samples in place of a critic, as in C3 (arXiv:2603.06859).

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.credit.coalitions import difference
+from baselines.credit.coalitions import difference_rewards
 from baselines.credit.features import CTX, PER_AGENT, Features, extract
 from baselines.credit.pinned import FLOOR
 from baselines.play.episode import Node
@@ -43,7 +43,7 @@ class Learned:
 
     def __call__(self, replays: Replays, nodes: Sequence[Node]) -> Tensor:
         """w of these turns; W is then updated on them.   -> (B, N), rows sum to 1"""
-        x, D = described(extract(replays, nodes)), difference(replays, nodes).abs()
+        x, D = described(extract(replays, nodes)), difference_rewards(replays, nodes).abs()
         with torch.no_grad():
             w = self.weights(x)
         total = D.sum(dim=1, keepdim=True)

@@ -1,9 +1,9 @@
 """Pinned functions: short Python files that people or language models wrote and a person has reviewed.
 
 NAME.py holds the functions, NAME.json beside it says of which source they are the reviewed form (sha256),
-who wrote and who reviewed them, and which named fields they read.  `load` executes the very text that it
-hashed, in this process, and refuses any other: an edit after the review is stale until somebody pins it
-again, and what nobody has reviewed yet (`collm qllm` wrote it, `collm qllm pin` was not called) is refused.
+who wrote and who reviewed them, and which named fields they read.  `load_pinned` executes, in this process,
+the very text that it hashed, and refuses any other: an edited file has to be pinned again, and a file that
+`collm qllm` wrote and nobody has pinned with `collm qllm pin` is refused.
 
 Three forms.  "tensors": torch on a batch, `weights(state)` of a mixer.  "state" and "turn": the language of
 credit/language.py on plain numbers, which `collm qllm` asks models for, `weights(ctx)` of one state of a game
@@ -75,7 +75,7 @@ class Pinned(NamedTuple):
             raise Refused(f"{self.name}: {name} of state {b} ({row}): {what}") from None
 
 
-def load(name: str | Path) -> Pinned:
+def load_pinned(name: str | Path) -> Pinned:
     """The pinned file `name`: a stem in baselines/credit/functions, or a path that ends in .py.
 
     Raises FileNotFoundError naming what there is, Refused where the source is not the pinned one.

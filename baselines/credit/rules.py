@@ -49,7 +49,7 @@ from baselines.credit.coalitions import MOST_AGENTS
 from baselines.credit.features import extract
 from baselines.credit.language import Refused
 from baselines.credit.learned import Learned
-from baselines.credit.written import Written, load
+from baselines.credit.written import Written, load_written
 from baselines.formulas.advantages import left_out_residual
 from baselines.play.episode import Node, by_turn, walk
 from baselines.play.replays import Replays
@@ -151,7 +151,7 @@ def make(credit: str, samples: int, task: Task) -> Credit:
         learner = Learned(n)
         return Credit(lambda replays, nodes: weighted(learner(replays, nodes)), learner=learner)
     if name == "qllm":
-        function = load(file)
+        function = load_written(file)
         return Credit(written(function), blind=function.mode == "baseline", sha256=function.sha256)
     alternatives = samples if name == "counterfactual" else 0
     return Credit(RULES[name], alternatives, blind=name != "shapley")
@@ -174,17 +174,17 @@ def mixed(c: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
 
 def difference(replays: Replays, nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
     """p = D_i - r: minus the turn's reward without agent i."""
-    return added(coalitions.difference(replays, nodes) - team_rewards(nodes)[:, None])
+    return added(coalitions.difference_rewards(replays, nodes) - team_rewards(nodes)[:, None])
 
 
 def shapley(replays: Replays, nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
     """p = phi_i - r: the Shapley value in place of the reward."""
-    return added(coalitions.shapley(replays, nodes) - team_rewards(nodes)[:, None])
+    return added(coalitions.shapley_values(replays, nodes) - team_rewards(nodes)[:, None])
 
 
 def counterfactual(replays: Replays, nodes: Sequence[Node]) -> tuple[Tensor, Tensor]:
     """p = minus the mean reward with agent i's alternative texts."""
-    return added(-coalitions.counterfactual(replays, nodes))
+    return added(-coalitions.counterfactual_rewards(replays, nodes))
 
 
 def written(function: Written) -> Rule:

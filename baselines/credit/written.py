@@ -1,11 +1,13 @@
-"""Written credit functions, as the text trainers call them: `load("str_build")`.
+"""Loads a credit function that a person or a model wrote, and computes each agent's credit with it.
+
+A function has one of three forms.  A is the team's advantage, R its reward, A_i what agent i learns from:
 
     baseline   b_i(ctx, feat with row i masked)      A_i = R - b_i: unbiased, since b_i cannot see text i
     weights    w_i(ctx), N w_i >= 0.1, sum 1         A_i = N w_i A: each state's direction stays as it is
-    mix        c_i(ctx, feat, pair, R)               A_i = (1 - alpha) A + alpha (c_i - its mean)
+    mix        c_i(ctx, feat, pair, R)               A_i = (1 - alpha) A + alpha (c_i - mean of c_i)
 
-A function is called with the numbers of a single turn, so it cannot use other turns.  Row i is replaced here
-by its values under silence in the same state, and `baseline` and `weights` do not get the reward.
+ctx, feat and pair are the named features of one turn (credit/features.py), so a function cannot use other
+turns.  To mask row i, agent i's features are replaced by those of its silence in the same state.
 """
 
 from __future__ import annotations
@@ -99,12 +101,12 @@ def masked(row: TurnRow, me: int) -> Mapping[str, Sequence[float]]:
     }
 
 
-def load(name: str | Path) -> Written:
+def load_written(name: str | Path) -> Written:
     """The pinned credit function `name`: a stem in baselines/credit/functions, or a path that ends in .py.
 
     Raises FileNotFoundError, and Refused for one that is stale, not reviewed, or no credit function.
     """
-    file = pinned.load(name)
+    file = pinned.load_pinned(name)
     facts = file.manifest
     if facts["form"] != "turn":
         raise Refused(f"{file.name}: its functions are for a mixer, not for the credit of text agents")

@@ -19,9 +19,9 @@ from baselines.games.game import Game
 
 def simple_spread() -> Game:
     """mpe2's simple_spread with its default three agents."""
-    from baselines.games.spread import spread
+    from baselines.games.spread import simple_spread
 
-    return spread()
+    return simple_spread()
 
 
 def text(id: str) -> Callable[[], Game]:

@@ -51,7 +51,7 @@ class RecurrentQ(nn.Module):
 
 
 @torch.no_grad()
-def play(
+def play_games(
     games: Sequence[Game], agents: RecurrentQ, epsilon: float, rng: np.random.Generator
 ) -> list[Episode]:
     """One episode in every game, in lockstep; each agent acts at random with probability `epsilon`."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from baselines.credit.pinned import Pinned, Refused, check_reads, check_weights, load
+from baselines.credit.pinned import Pinned, Refused, check_reads, check_weights, load_pinned
 from baselines.games.game import Fields, Layout
 
 EMBED = 32
@@ -138,7 +138,7 @@ def make_mixer(name: str, layout: Layout) -> nn.Module:
     """
     kind, _, function = name.partition(":")
     if kind in ("qllm", "shifted") and function:
-        return QLLM(layout, load(function), shift=int(kind == "shifted"))
+        return QLLM(layout, load_pinned(function), shift=int(kind == "shifted"))
     if name not in MIXERS:
         names = [*MIXERS, "qllm:FUNCTION", "shifted:FUNCTION"]
         raise ValueError(f"mixer must be one of {names}, got {name!r}")

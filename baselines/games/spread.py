@@ -8,7 +8,7 @@ from mpe2 import simple_spread_v3
 from baselines.games.game import Game
 
 
-def spread(N: int = 3) -> Game:
+def simple_spread(N: int = 3) -> Game:
     """The game with its own state (all observations, concatenated) split into fields.
 
     velocity, position: (N, 2); to_landmarks: (N, N, 2), landmark minus agent; to_others: (N, N - 1, 2).

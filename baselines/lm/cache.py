@@ -1,4 +1,4 @@
-"""Key-value memory that outlives a turn, written in place.
+"""The key-value memory of a batch of conversations, kept from turn to turn and written in place.
 
 The memory is a rectangle, rows x columns.  Where a row has no token in a column, `mask` is False: the cell is
 masked from attention and not counted in position ids.  So histories of different lengths grow side by side,

@@ -1,4 +1,4 @@
-"""Histories of one policy, side by side: messages are read, texts are written, rows branch."""
+"""A batch of conversations of one policy: they read messages, write texts, and branch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines.lm.cache import Memory
 from baselines.lm.history import Message, Move, Segment
-from baselines.lm.sampling import draw
+from baselines.lm.sampling import draw_tokens
 
 if TYPE_CHECKING:
     from baselines.lm.policy import LM
@@ -69,7 +69,7 @@ class Conversations:
         logits, memory, rows, start = self.logits, self.memory, list(range(len(self.heads))), 0
         with torch.no_grad(), policy.active():
             while True:
-                token, logp = draw(logits, sampling, [self.dice[k] for k in rows])
+                token, logp = draw_tokens(logits, sampling, [self.dice[k] for k in rows])
                 for k, t, lp in zip(rows, token.tolist(), logp.tolist(), strict=True):
                     if not done[k]:
                         ids[k].append(t)

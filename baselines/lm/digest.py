@@ -13,7 +13,7 @@ APART = ("_name_or_path", "architectures", "transformers_version", "dtype", "tor
 """keys of a model's configuration that say where it came from and do not change its texts"""
 
 
-def digest(model: nn.Module, tokenizer: Any) -> str:
+def model_digest(model: nn.Module, tokenizer: Any) -> str:
     """sha256 (hex) of the weights as loaded (adapters merged), the configuration, vocabulary and template."""
     total = hashlib.sha256()
     config: dict[str, Any] = model.config.to_dict()  # type: ignore[union-attr, operator]

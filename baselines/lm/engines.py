@@ -1,8 +1,9 @@
-"""Token by token: engines that read new tokens into a key-value memory and return the next one's logits.
+"""Engines: they run a model on new tokens, given the key-value memory of all tokens before (lm/cache.py).
 
-`engine_for(model)` gives our own forward pass for plain Llama-shaped models (Llama, Qwen2, Qwen3;
-lm/llama.py) and the model's own modules for everything else; both return the same logits (tests compare
-them, and a short text does for every model that is loaded).
+`LlamaEngine` (lm/llama.py) is a forward pass of our own for models of the Llama shape (Llama, Qwen2, Qwen3),
+faster for small ones; `ModuleEngine` calls the modules of any other model.  `engine_for(model)` chooses.
+Both return the logits that the model itself returns: tests compare them, and `engine_for` does, on a short
+text, for every model that is loaded.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from baselines.lm.digest import digest
+from baselines.lm.digest import model_digest
 from baselines.lm.history import Message, Move, usage_of
-from baselines.lm.loading import load, pick_device
+from baselines.lm.loading import load_model, pick_device
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
@@ -77,7 +77,7 @@ def parse(text: str, env: TextEnv | None = None) -> HF:
         if env is None:
             raise ValueError("hf:tiny is warm-started on an environment: parse(rest, env)")
         model = str(tiny.folder(env.spec.id, dict(env.spec.kwargs), context.history))
-    network, tokenizer = load(model, device, dtype=dtype)
+    network, tokenizer = load_model(model, device, dtype=dtype)
     return HF(LM(f"hf:{text}", network, tokenizer, sampling, context))
 
 
@@ -100,7 +100,7 @@ class HF:
     @cached_property
     def digest(self) -> str:
         """Digest of the weights, which changes when they are trained further; the name does not."""
-        return digest(self.lm.model, self.lm.tokenizer)
+        return model_digest(self.lm.model, self.lm.tokenizer)
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order.  Raises ValueError where a history exceeds max_context."""

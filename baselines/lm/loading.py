@@ -28,7 +28,7 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 """syntax of a hub name; anything else can only be a folder"""
 
 
-def load(
+def load_model(
     name: str, device: str, *, dtype: torch.dtype = torch.float32, gradient_checkpointing: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and tokenizer of a `save_pretrained` folder, hub or short name or GGUF file, without dropout.

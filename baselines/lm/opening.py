@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from baselines.lm.loading import add_adapters, load, pick_device
+from baselines.lm.loading import add_adapters, load_model, pick_device
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 
@@ -42,7 +42,7 @@ def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
     policies: dict[str, LM] = {}
     for source, names in loads:
         model: Any
-        model, tokenizer = load(
+        model, tokenizer = load_model(
             source,
             device,
             dtype=torch.bfloat16 if setup.bf16 and adapted else torch.float32,

@@ -1,4 +1,4 @@
-"""Token histories laid out for one forward pass: whole conversations in a row, rows in micro-batches.
+"""Lays token histories out for training: a row holds a whole conversation, a micro-batch some rows.
 
 The texts of a group were written after one prompt.  In a shared row that prompt stands once, each text
 behind it attends to the prompt and to itself, and its positions go on from the prompt's: P + G T tokens of

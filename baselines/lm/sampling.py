@@ -1,4 +1,4 @@
-"""One distribution over next tokens, used to sample and to score: what is sampled is what is scored."""
+"""The next token's distribution under temperature, top-k and top-p; texts are sampled and scored by it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def choices(
     return Choices(logits.log_softmax(-1), tokens)
 
 
-def draw(logits: Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
+def draw_tokens(logits: Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> tuple[Tensor, Tensor]:
     """A token for each row, by its own generator, and its log-probability.   logits: (N, V) -> (N,), (N,)"""
     options = choices(logits, sampling)
     column = draw_from(options.logp, sampling, dice)

@@ -1,4 +1,4 @@
-"""Which models are supported, and how long a history each can read: from the configuration alone."""
+"""Which models are supported, and the longest history that each can read, found in its configuration."""
 
 from __future__ import annotations
 

@@ -1,25 +1,25 @@
-"""How messages become tokens: the model's chat template, applied to the new message only.
+"""Turns messages into tokens with the model's chat template, one new message at a time.
 
-A history only grows: what has been read or written is never rendered again, so the tokens a policy is
-trained on are the tokens it saw, and a key-value memory stays valid.  What stands between a reply and the
-next message is what the template writes there: a conversation of as many turns is rendered with known words
-in the places of message and reply, and the text between these words is read off.  What the template does to
-earlier turns (Qwen3 drops their thinking, Mistral puts a blank before a reply) never matters.
+Tokens of earlier turns are never made again, so a policy is trained on the tokens that it read and wrote,
+and its key-value memory stays valid.  A template renders whole conversations only.  To learn what it writes
+before and after the message of turn t, a conversation of t turns is rendered with placeholders for all
+messages and replies, and the text around the t-th placeholder is cut out.  Changes that a template makes to
+earlier turns (Qwen3 removes their thinking, Mistral puts a blank before a reply) have no effect.
 
-The content of a message is text.  A control token spelt in it becomes ordinary tokens (`core.tokens`).
+A control token spelt in the content of a message becomes ordinary tokens (lm/tokens.py).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from baselines.lm.tokens import Encoder
+from baselines.lm.tokens import TEXTS_KEPT, Encoder
 from collm_envs.policies.thinking import split
 
 OPEN, CLOSE = "<think>", "</think>"
@@ -54,6 +54,7 @@ class Renderer:
         if self.tokenizer.eos_token_id is not None:
             self.ends.add(self.tokenizer.eos_token_id)
         self._frame, self._reply_frame = cache(self._probe_message), cache(self._probe_reply)
+        self._opening, self._content = cache(self._opening_ids), lru_cache(TEXTS_KEPT)(self._write_content)
         self._shape = self._first_shape() if self.chat else 0
         self.mark, self._ends_turn = self._turn_mark() if self.chat else ("", False)
         opened = self.chat and self._frame(1).after.rstrip().endswith(OPEN)
@@ -93,7 +94,7 @@ class Renderer:
 
     def text_ids(self, text: str, first: bool) -> list[int]:
         """Ids of a text without any template, none of them a control token but what opens the `first`."""
-        return [*(self._opening_ids() if first else []), *self.encoder.encode("", text, "")]
+        return [*(self._opening() if first else []), *self.encoder.encode("", text, "")]
 
     def reply(self, text: str, turn: int = 1) -> list[int]:
         """Ids of a reply that was not sampled, with the mark by which the template ends it."""
@@ -200,7 +201,7 @@ class Renderer:
         eos = self.tokenizer.eos_token or ""
         return Surround(eos + before.removeprefix(bos), after)
 
-    def _content(self, message: str, turn: int) -> str:
+    def _write_content(self, message: str, turn: int) -> str:
         """A message as the template writes it at this turn: some trim it, some change it."""
         before, after = self._frame(turn)
         try:

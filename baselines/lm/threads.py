@@ -1,7 +1,7 @@
 """How many CPU threads torch computes with: one where all models are small, else torch's own number.
 
-Threads wait for each other at every matrix, and those of the embedded model are too small for it: on a busy
-machine a step takes two threads ten times the CPU seconds that it takes one.
+Threads wait for each other after every matrix product.  Products of the embedded model are too small to be
+worth that: on a busy machine two threads spend ten times the CPU seconds of one on the same step.
 """
 
 from __future__ import annotations

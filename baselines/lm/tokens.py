@@ -9,7 +9,7 @@ token; where it does, it is spelt out in ordinary tokens.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tokenizers.pre_tokenizers import Metaspace
@@ -31,6 +31,10 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     return out
 
 
+TEXTS_KEPT = 1024
+"""texts whose ids are kept: the episodes of a group, and every agent's critic, read the same prompts"""
+
+
 class Encoder:
     """A tokenizer and its control tokens."""
 
@@ -49,6 +53,7 @@ class Encoder:
             self.unknown = None
         self.marks = set(self.control.values()) - {self.unknown}
         self._marks_of_template = cache(lambda text: self._marks_in(self.ids(text)))
+        self._kept = lru_cache(TEXTS_KEPT)(lambda *parts: tuple(self._encode(*parts)))
 
     def ids(self, text: str) -> list[int]:
         """The tokenizer's own ids of a text, control tokens included, nothing added."""
@@ -56,6 +61,9 @@ class Encoder:
 
     def encode(self, before: str, content: str, after: str) -> list[int]:
         """Ids of the three strings joined; control tokens come from `before` and `after` alone."""
+        return list(self._kept(before, content, after))
+
+    def _encode(self, before: str, content: str, after: str) -> list[int]:
         ids = self.ids(before + content + after)
         expected_marks = self._marks_of_template(before) + self._marks_of_template(after)
         if self._marks_in(ids) == expected_marks and not self._spells_unknown(content):

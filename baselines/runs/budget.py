@@ -38,7 +38,7 @@ class Budget:
             yield metrics
 
 
-def read_rows(file: Path, key: Sequence[str] = ()) -> list[dict[str, str]]:
+def read_results(file: Path, key: Sequence[str] = ()) -> list[dict[str, str]]:
     """The rows of a CSV file, without one that a kill cut short; none where there is no file.
 
     Of rows equal in the columns `key` only the last one is returned.

@@ -100,7 +100,7 @@ class Logs:
         self.progress.update(step, *self.last_step[:1], *self.last_eval, *self.last_step[1:])
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file; a line cut off by a kill is left out."""
     if not path.exists():
         return []
@@ -112,7 +112,7 @@ class _Lines:
 
     def __init__(self, path: Path, step: int):
         self.path = path
-        kept = [line for line in read(path) if line["step"] <= step and step > 0]
+        kept = [line for line in read_log(path) if line["step"] <= step and step > 0]
         with self._saving():  # what was measured must outlive a full disk or a kill here
             write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 

@@ -116,7 +116,7 @@ def _within(part: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     )
 
 
-def published(algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def published_settings(algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The published settings of the row that an algorithm with these settings is.
 
     settings: `env`, `env_kwargs` and `critic` of a `Config`.  Raises ValueError, naming the rows there are,

@@ -1,18 +1,20 @@
 """Runs an algorithm: progress, metrics, evaluation, checkpoints.  What is learned is the algorithm's own.
 
 A run's folder holds `config.json`, `metrics.jsonl` (one line a step), `eval.jsonl` (one line an evaluation),
-`checkpoints/` and, at the end, what is executed: of language models one folder per agent that
-`from_pretrained` loads anywhere.
+`samples.jsonl` (texts of the evaluations), `checkpoints/` and, at the end, what is executed: of language
+models one folder per agent that `from_pretrained` loads anywhere.
 """
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -20,9 +22,11 @@ from typing import Any, Protocol
 from baselines.runs import checkpoint, logs, texts
 from baselines.runs.algorithms import algorithm
 from baselines.runs.folder import (
+    CONFIG,
     check_free,
     check_known,
     forget_unbegun,
+    is_finished,
     mark_finished,
     stored_config,
     write_config,
@@ -106,9 +110,31 @@ def resume(out: Path, *, quiet: bool = False) -> Path:
     """Continue a run from its last complete checkpoint; the result is the same as without interruption."""
     name, config = load_config(out)
     if isinstance(config, Settings):
-        texts.check_goes_on(config, out)
+        texts.check_goes_on(out)
     with one_writer(out):
         return _go(name, config, *prepare(name, config, quiet, out), out, quiet)
+
+
+def finished(name: str, config: Any, *, quiet: bool = False) -> Path:
+    """The folder `config.out` with the whole run: begun, gone on with, or found there.
+
+    Raises ValueError where it holds a run with other settings.
+    """
+    out = Path(config.out)
+    if not (out / CONFIG).exists():
+        return train(name, config, quiet=quiet)
+    kind, stored = stored_config(out)
+    differing = [key for key, value in config.to_dict().items() if stored.get(key) != _plain(value)]
+    if kind != name or differing:
+        raise ValueError(
+            f"{out} holds a run with other settings ({', '.join(differing) or kind}); move it away"
+        )
+    return out if is_finished(out) else resume(out, quiet=quiet)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as it comes back from JSON."""
+    return json.loads(json.dumps(value))
 
 
 def prepare(name: str, config: Any, quiet: bool = True, out: Path | None = None) -> tuple[Any, Any]:
@@ -139,9 +165,10 @@ def _kind(name: str, config: RunSettings) -> ModuleType:
 
 def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool) -> Path:
     kind, steps = _kind(name, config), timed(algorithm(name).train(config, subject, team))
+    measure = partial(kind.measure, config, subject, team)
     if isinstance(config, Settings):
-        steps = texts.watched(steps, config)
-    follow(name, config, team, steps, lambda: kind.measure(config, subject, team), out, quiet=quiet)
+        steps, measure = texts.watched(steps, config, quiet), partial(measure, out)
+    follow(name, config, team, steps, measure, out, quiet=quiet)
     mark_finished(out, kind.save(team, out))
     return out
 
@@ -183,14 +210,15 @@ def follow(
 
 
 def timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
-    """The same metrics with the step's `seconds`."""
+    """The same metrics with the step's `seconds`, and `cpu_s` of all threads of this process."""
     while True:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         try:
             metrics = next(steps)
         except StopIteration:
             return
-        yield {**metrics, "seconds": time.perf_counter() - start}
+        seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+        yield {**metrics, "seconds": seconds, "cpu_s": cpu_s}
 
 
 def _stopped_within(out: Path) -> str:

@@ -17,9 +17,8 @@ from baselines.lm import threads
 from baselines.lm.loading import pick_device
 from baselines.play.episode import rollout_metrics
 from baselines.play.rollout import Start, TextPolicy, eval_starts, play
-from baselines.runs import checkpoint
+from baselines.runs import remarks, samples
 from baselines.runs.folder import going_on, stored_config
-from baselines.train.presets import ALWAYS, ENVS, is_tiny
 from baselines.train.settings import Settings
 from baselines.train.team import Team
 from collm_envs import Task, make
@@ -47,33 +46,45 @@ def subject(config: Settings) -> Task:
     return task
 
 
-def measure(config: Settings, task: Task, team: Team) -> dict[str, float]:
-    """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation."""
-    starts = eval_starts(task, config.eval_episodes)
-    return measure_lineups(task, starts, team.lineups(task.agents), f"eval/{config.seed}")
+def measure(config: Settings, task: Task, team: Team, out: Path) -> dict[str, float]:
+    """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation.
+
+    The texts of the first episodes are kept in `out` (`runs/samples.py`).
+    """
+    starts, seed = eval_starts(task, config.eval_episodes), f"eval/{config.seed}"
+    played = {
+        name: play(task, starts, policies, seed) for name, policies in team.lineups(task.agents).items()
+    }
+    samples.keep(out, make(config.env, **config.env_kwargs), team.step, played)
+    return means({name: rollout_metrics(roots) for name, roots in played.items()})
 
 
 def measure_lineups(
     task: Task, starts: Sequence[Start], lineups: Mapping[str, Mapping[str, TextPolicy]], seed: str
 ) -> dict[str, float]:
-    """`rollout_metrics` of every line-up, all with the same seed: `name/key` for each, `key` for their mean.
+    """`means` of what every line-up earns, all with the same seed."""
+    return means(
+        {name: rollout_metrics(play(task, starts, policies, seed)) for name, policies in lineups.items()}
+    )
+
+
+def means(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The metrics of all line-ups in one: `name/key` for each, `key` for their mean.
 
     With a single line-up only `key`.
     """
-    summaries = {
-        name: rollout_metrics(play(task, starts, policies, seed)) for name, policies in lineups.items()
-    }
-    keys = list(next(iter(summaries.values())))
-    out = {key: sum(single[key] for single in summaries.values()) / len(summaries) for key in keys}
-    for name, single in summaries.items() if len(summaries) > 1 else ():
+    keys = list(next(iter(metrics.values())))
+    out = {key: sum(single[key] for single in metrics.values()) / len(metrics) for key in keys}
+    for name, single in metrics.items() if len(metrics) > 1 else ():
         out |= {f"{name}/{key}": value for key, value in single.items()}
     return out
 
 
 def begin(config: Settings, team: Team, out: Path, quiet: bool) -> None:
-    """Before the first step of a fresh run: print `doubts` and copy the embedded model's warm start."""
+    """Before the first step of a fresh run: print remarks on it, and copy the embedded model's warm start."""
     if not quiet:
-        print(*doubts(config, team), sep="", end="", file=sys.stderr, flush=True)
+        for line in (*remarks.doubts(config, team), *remarks.disk(config, team)):
+            print(line, file=sys.stderr, flush=True)
     _keep_warm_start(config, out)
 
 
@@ -109,25 +120,16 @@ def with_models(config: Settings, quiet: bool = True, out: Path | None = None) -
     return replace(config, models=models, **changed)
 
 
-def check_goes_on(config: Settings, out: Path) -> None:
+def check_goes_on(out: Path) -> None:
     """Raise ValueError for a begun run that would not end in the bits it would have ended in undisturbed.
 
-    Early versions kept no warm start: the end is the same where every weight is in a checkpoint, and a frozen
-    model is not.  Their KL term rounded differently; they are told by a setting that they did not have.
+    Early versions compared a text's probability with the sampler's, today's with that of the first pass: the
+    ratios differ by rounding.  They are told by a setting that they did not have.
     """
-    _, stored = stored_config(out)
-    why = ""
-    if config.kl and "threads" not in stored:
-        why = f"its KL term (kl={config.kl:g}) rounded differently"
-    elif uses_tiny(config) and not (out / WARM_START).is_dir():
-        if config.kl or config.lora_rank:
-            why = f"it kept no {WARM_START}, the frozen model that its agents are compared with or built on"
-        elif not checkpoint.steps(out / "checkpoints"):
-            why = f"it kept no {WARM_START}, the model as the run began, and there is no checkpoint yet"
-    if why:
+    if "threads" not in stored_config(out)[1]:
         raise ValueError(
-            f"{out} was begun by an early version and would not end the same: {why}; begin it anew, in "
-            "another folder"
+            f"{out} was begun by an early version and would not end the same: its importance ratios rounded "
+            "differently; begin it anew, in another folder"
         )
 
 
@@ -161,10 +163,20 @@ def _keep_warm_start(config: Settings, out: Path) -> None:
     draft.rename(out / WARM_START)
 
 
-def watched(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dict[str, float]]:
-    """The same metrics with `tokens_per_s` where tokens are counted.  Out of memory: names what to lower."""
+def watched(
+    steps: Iterator[dict[str, float]], config: Settings, quiet: bool = True
+) -> Iterator[dict[str, float]]:
+    """The same metrics with `tokens_per_s` where tokens are counted; what they show is said, each kind once.
+
+    Out of memory: names what to lower.
+    """
+    kinds: set[str] = set()
     try:
         for metrics in steps:
+            for kind, line in remarks.of_step(metrics).items():
+                if not quiet and kind not in kinds:
+                    print(line, file=sys.stderr, flush=True)
+                kinds.add(kind)
             speed = {"tokens_per_s": metrics["tokens"] / metrics["seconds"]} if "tokens" in metrics else {}
             yield {**metrics, **speed}
     except torch.OutOfMemoryError as error:
@@ -174,24 +186,3 @@ def watched(steps: Iterator[dict[str, float]], config: Settings) -> Iterator[dic
             f"episodes={config.episodes} or max_new_tokens={config.max_new_tokens} if while texts "
             f"were sampled ({str(error).splitlines()[0]})"
         ) from error
-
-
-def doubts(config: Settings, team: Team) -> list[str]:
-    """Lines about settings that are allowed and unlikely to teach the models anything."""
-    lines = []
-    sizes = [sum(p.numel() for p in policy.model.parameters()) for policy in team.policies.values()]
-    if max(sizes) < threads.SMALL and config.lr < ALWAYS["lr"] / 10:
-        lines.append(
-            f"unlikely to learn: lr {config.lr:g} hardly moves a model of {max(sizes) / 1e6:.2g} million "
-            f"parameters; --lr {ALWAYS['lr']:g} does\n"
-        )
-    if (
-        is_tiny(config.model, config.models)
-        and config.env in ENVS
-        and config.env_kwargs.get("prompts") != "terse"
-    ):
-        lines.append(
-            "unlikely to learn: the tiny model is slow and clumsy on full prompts; "
-            """--env-kwargs '{"prompts": "terse"}' has shorter ones\n"""
-        )
-    return lines

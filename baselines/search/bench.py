@@ -12,7 +12,7 @@ from baselines.credit.features import PER_AGENT
 from baselines.search import prompts
 from baselines.search.game_turns import play_game
 from baselines.search.gates import Admitted, admit
-from baselines.search.ranking import Numbers, measure, shared
+from baselines.search.ranking import Numbers, measure, shared_numbers
 from baselines.search.settings import Config
 from baselines.search.turns import GROUP, Contexts, gather, recorded, scripted
 from collm_envs.files import saving
@@ -69,14 +69,14 @@ class Bench(NamedTuple):
             "report": {
                 "gates": dict(admitted.checks),
                 "numbers": numbers.to_dict(),
-                "shared_reward": shared(contexts, config.mode).to_dict(),
+                "shared_reward": shared_numbers(contexts, config.mode).to_dict(),
                 "turns": f"{len(contexts.rows)} of {config.records or 'scripted play'}, seed {config.seed}",
                 "sandbox": grading.isolation,
             },
         }
 
 
-def submit(path: Path, facts: Mapping[str, Any], written_by: str) -> None:
+def submit_candidate(path: Path, facts: Mapping[str, Any], written_by: str) -> None:
     """Write the .json beside a function that passed; training refuses it until it is reviewed.
 
     While the source stays the same its reviewer stays, and its author where `written_by` is "".

@@ -1,8 +1,9 @@
 """Prompts to the coder and the evaluator, and the parsing of their answers.
 
-The coder reads the environment's own page (its docstring: what agents see, write, earn), the inputs by name
-with shape, range and meaning, the language, and how functions are judged.  Inputs have names,
-never indices into a flat state.  A refusal is sent back to the coder with its full reason.
+The coder is the language model that writes credit functions, the evaluator the one that chooses between
+equally good ones.  The coder is sent the environment's documentation (what agents see, write and earn), the
+name, shape, range and meaning of every input, the language it may write in, and how functions are judged.  If
+its function is refused, the next prompt gives the reason in full.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from collm_envs import TextEnv, catalogue
 
 LEFT_OUT = ("Data and licence", "Source and where we differ", "Versions", "Terse prompts")
 """paragraphs of an environment's page that are irrelevant to credit"""
-FACTS = ("agents", "turns", "reward a turn")
-"""facts about an environment that its page ends with"""
+FACTS = ("agents", "turns", "reward a turn")  # about an environment, at the end of its page
 WANTED = {
     "baseline": """\
     def baseline(ctx, feat, me):

@@ -7,10 +7,11 @@
                   of the turns from the same state, for equal |grad log pi|; lower is better
     factoredness  P[sign dc_i = sign dR] over changes of agent i's own text (mix only)
 
-The first number that tells two functions apart by more than TOLERANCE decides, in the order of ORDER; those
-that no number tells apart are equals, and only between these is a model's opinion asked.  Of baselines the
-variance comes first: none of them can bias the gradient, so noise is all they differ in, and the truth itself
-(R without agent i, which with two agents can be read off the other one) may be noisier than no baseline.
+Two functions are compared number by number, in the order that ORDER gives for their mode; the first number
+in which they differ by more than TOLERANCE decides.  Functions that differ in none are equals, and a model is
+asked which of the equals to take.  For baselines, variance is compared before fidelity: no baseline biases
+the gradient, so the best one leaves the least noise.  That need not be the most faithful one: to subtract the
+reward without agent i may leave more noise than to subtract nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def measure(admitted: Admitted, contexts: Contexts, alpha: float) -> Numbers:
     return Numbers(spearman(credit, contexts.truth), _ratio(centred(credit, contexts), A), part)
 
 
-def shared(contexts: Contexts, mode: str) -> Numbers:
+def shared_numbers(contexts: Contexts, mode: str) -> Numbers:
     """The numbers of no credit assignment at all: R for everybody; in mode weights, equal weights."""
     if mode == "weights":
         return Numbers(0.0, 1.0)

@@ -1,7 +1,9 @@
-"""Defaults of `collm train` for the embedded model, for settings that the command line does not set.
+"""Settings that `collm train` fills in where the command line leaves them open; a flag always wins.
 
 The defaults of `Settings` are the papers', for models of billions of parameters on full prompts; none of them
-moves 0.16 million parameters.  These do, in about two minutes of one CPU core, and a flag always wins.
+moves 0.16 million parameters.  `tiny`, for the embedded model, is filled in by itself and learns in about two
+minutes of one CPU core.  `--preset` takes the others: `laptop`, a language model of 135 million parameters
+that learns in minutes of a CPU, `gpu` (not measured yet), and `paper` (runs/published.py).
 """
 
 from __future__ import annotations
@@ -16,6 +18,18 @@ class Preset(NamedTuple):
     env_kwargs: dict[str, Any]
     settings: dict[str, Any]
     """tokens that its texts need, episodes of a step, steps that take about two minutes"""
+    algorithms: Mapping[str, dict[str, Any]] = {}
+    """algorithm -> settings that take the place of those in `ALGORITHMS`"""
+
+
+class Filling(NamedTuple):
+    """What a preset fills in: for every run, by algorithm, by environment."""
+
+    always: Mapping[str, Any]
+    algorithms: Mapping[str, Mapping[str, Any]]
+    envs: Mapping[str, Mapping[str, Any]]
+    pairs: Mapping[tuple[str, str], Mapping[str, Any]] = {}
+    """(algorithm, environment) -> settings that take the place of all others"""
 
 
 TERSE = {"prompts": "terse"}
@@ -33,9 +47,11 @@ ENVS: Mapping[str, Preset] = {
     "CoopHE-v0": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "CoopHE-v1": Preset({**TERSE, "max_turns": 1}, {"max_new_tokens": 192, "steps": 30, "episodes": 32}),
     "StrBuild-v1": Preset(
-        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 80, "steps": 40, "episodes": 32}
+        {**TERSE, "talk": 1, "max_turns": 1}, {"max_new_tokens": 80, "steps": 40}, {"magrpo": {"group": 4}}
     ),
-    "HouseBuild-v1": Preset({**TERSE, "talk": 1}, {"max_new_tokens": 64, "steps": 40, "episodes": 32}),
+    "HouseBuild-v1": Preset(
+        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 64, "steps": 40}, {"magrpo": {"group": 2}}
+    ),
     "TLDR-v1": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
 }
 ALWAYS = {"lr": 1e-3, "eval_every": 5}
@@ -51,15 +67,66 @@ TOGETHER = ({"group", "baseline"},)
 """settings that depend on each other: where one is given, none of them is filled in"""
 
 
-def preset(algorithm: str, env: str, given_names: Set[str]) -> dict[str, Any]:
-    """Settings to fill in for the embedded model; `given_names` are set on the command line and left alone.
+PLAIN = {"lora_rank": 16, "temperature": 0.7}
+"""for language models: at temperature 1 small ones lose half of what they earn at 0.7"""
+CRITIC = {"critic_lr": 5e-4, "normalize": True}
+GROUP = {"group": 4}
+LOO = {**GROUP, "baseline": "leave-one-out"}
+PRESETS: Mapping[str, Filling] = {
+    "tiny": Filling(
+        ALWAYS,
+        ALGORITHMS,
+        {env: {"env_kwargs": dict(own.env_kwargs), **own.settings} for env, own in ENVS.items()},
+        {
+            (algorithm, env): filled
+            for env, own in ENVS.items()
+            for algorithm, filled in own.algorithms.items()
+        },
+    ),
+    "laptop": Filling(
+        {
+            **PLAIN,
+            "model": "smollm2",
+            "lr": 5e-4,
+            "episodes": 8,
+            "steps": 8,
+            "max_new_tokens": 96,
+            "eval_every": 4,
+            "eval_episodes": 16,
+            "save_every": 4,
+            "keep": 1,
+        },
+        {"maac": CRITIC, "magrpo": GROUP, "reinforce": LOO, "cory": {"critic_lr": 5e-4, "kl": 0.02}},
+        {
+            "TLDR-v0": {"env_kwargs": TERSE, "max_new_tokens": 40},
+            "TLDR-v1": {"max_new_tokens": 64},
+            "ArXiv-v0": {"max_new_tokens": 256},
+        },
+    ),
+    "gpu": Filling(
+        {**PLAIN, "lr": 1e-4, "bf16": True, "episodes": 64, "steps": 200, "max_new_tokens": 512},
+        {"maac": {**CRITIC, "critic_lr": 1e-4}, "magrpo": {"group": 8}, "reinforce": {**LOO, "group": 8}},
+        {
+            "TLDR-v0": {"max_new_tokens": 256},
+            "TLDR-v1": {"max_new_tokens": 192},
+            "CoopHE-v0": {"max_new_tokens": 256},
+            "CoopHE-v1": {"max_new_tokens": 256},
+        },
+    ),
+}
+"""name -> what it fills in"""
 
-    Where `env_kwargs` is among them, nothing that depends on the environment is filled in.
+
+def preset(algorithm: str, env: str, given_names: Set[str], name: str = "tiny") -> dict[str, Any]:
+    """Settings that the preset `name` fills in; `given_names` are set on the command line and left alone.
+
+    Where `env_kwargs` is among them, nothing that goes with the preset's own keywords is filled in.
     """
-    own = ENVS.get(env) if "env_kwargs" not in given_names else None
-    filled = {**ALWAYS, **ALGORITHMS.get(algorithm, {})}
-    if own:
-        filled = {"env_kwargs": dict(own.env_kwargs), **own.settings, **filled}
+    always, algorithms, envs, pairs = PRESETS[name]
+    own = {**envs.get(env, {}), **pairs.get((algorithm, env), {})}
+    if "env_kwargs" in own and "env_kwargs" in given_names:
+        own = {}
+    filled = {**always, **algorithms.get(algorithm, {}), **own}
     bound = set().union(*(names for names in TOGETHER if names & given_names))
     return {name: value for name, value in filled.items() if name not in bound | given_names}
 

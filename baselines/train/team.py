@@ -47,7 +47,8 @@ class Team:
     ) -> dict[str, float]:
         """One step of every policy, on the lessons of its agents (lm/learning.py).   -> averages to log
 
-        `beside`: policy name -> additional loss of its steps.
+        `beside`: policy name -> additional loss of its steps.  `pushed` is the share of texts with an
+        advantage other than 0: none where every group earned alike.
         """
         metrics: dict[str, list[float]] = {}
         for name, agents in self.members().items():
@@ -63,7 +64,9 @@ class Team:
             logged = self.policies[agents[0]].learn(joined, settings.objective, beside.get(name))
             for key, value in logged.items():
                 metrics.setdefault(key, []).append(value)
-        return {key: sum(values) / len(values) for key, values in metrics.items()}
+        texts = [advantage for lesson in lessons.values() for advantage in lesson.advantages]
+        pushed = sum(advantage != 0 for advantage in texts) / max(1, len(texts))
+        return {key: sum(values) / len(values) for key, values in metrics.items()} | {"pushed": pushed}
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
         """{name: {agent: policy}} of evaluations: one line-up, named "", of all agents."""
@@ -115,7 +118,7 @@ class Team:
             policy.save_pretrained(folder / agent)
 
 
-def build(settings: Settings, agents: Sequence[str], critics: CriticSettings = NO_CRITICS) -> Team:
+def build_team(settings: Settings, agents: Sequence[str], critics: CriticSettings = NO_CRITICS) -> Team:
     """The team of a fresh run: models loaded, adapters and critics made, optimizers empty."""
     torch.manual_seed(settings.seed)  # adapters and value heads are the only random weights
     if settings.models and len(settings.models) != len(agents):

@@ -4,7 +4,7 @@
     python -m baselines.train.warm_starts TLDR   of environments whose id begins so, and removes none
 
 One file of 0.3 MB each in `weights/`, float16; its metadata says what it was made for and the mean return it
-earns before any training.  All of them take a core about 35 minutes; `collm` makes any other one on demand.
+earns before any training.  All of them take a core about 45 minutes; `collm` makes any other one on demand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from safetensors.torch import save_model
 
-from baselines.lm.loading import load
+from baselines.lm.loading import load_model
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
@@ -43,7 +43,8 @@ def settings() -> Iterator[Ready]:
     for name in ("StrBuild", "HouseBuild", "TLDR"):
         for env in (f"{name}-v0", f"{name}-v1"):
             yield Ready(env, ENVS[env].env_kwargs)
-    yield Ready("ArXiv-v0", ENVS["ArXiv-v0"].env_kwargs)
+    for env in ("ArXiv-v0", "CoopHE-v0", "CoopHE-v1"):
+        yield Ready(env, ENVS[env].env_kwargs)
     yield Ready("TLDR-v0", {"prompts": "terse", "num_agents": 1})
     yield Ready("TLDR-v0", {})
 
@@ -57,7 +58,7 @@ def file_of(ready: Ready) -> Path:
 def earned(ready: Ready, folder: Path) -> tuple[float, float]:
     """(mean return, its standard error) of the model in `folder` on evaluation episodes."""
     task = make(ready.env, **ready.kwargs).task
-    model, tokenizer = load(str(folder), "cpu")
+    model, tokenizer = load_model(str(folder), "cpu")
     tokens = ENVS[ready.env].settings["max_new_tokens"]
     lm = LM("ready", model, tokenizer, Sampling(max_new_tokens=tokens), Context())
     roots = play(task, eval_starts(task, EPISODES), dict.fromkeys(task.agents, lm), "ready")
@@ -76,7 +77,7 @@ def make_file(ready: Ready, file: Path) -> None:
         "error": f"{error:.4f}",
         "episodes": str(EPISODES),
     }
-    model, _ = load(str(folder), "cpu")
+    model, _ = load_model(str(folder), "cpu")
     file.parent.mkdir(exist_ok=True)
     save_model(model.half(), str(file), metadata=facts)
     print(f"{file.name}  return {mean:.3f} +- {error:.3f}", flush=True)

@@ -22,10 +22,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from collm_envs.adapters.framework import load
-from collm_envs.adapters.partners import refuse_turns
+from collm_envs.adapters.framework import load_framework
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
+from collm_envs.task import takes_turns
 
 VERSION = "1.4.3"
 Joint = tuple[str, ...]
@@ -49,12 +49,15 @@ def plug(id: str, **make_kwargs: Any) -> Plug:
     """The callables and data sets of `make(id, **make_kwargs)`.
 
     Warns, for an environment of several turns, of CoMLRL's default early stop.  Raises ImportError without
-    CoMLRL.
+    CoMLRL, ValueError where agents write one after the other.
     """
-    load("comlrl", VERSION)
-    datasets = load("datasets", "3")
+    load_framework("comlrl", VERSION)
+    datasets = load_framework("datasets", "3")
     env = make(id, **{"self_contained": True, **make_kwargs})
-    refuse_turns(env)
+    if takes_turns(env.task):
+        raise ValueError(
+            f"{id}: agents take turns (order='sequential'), and CoMLRL samples all agents at every turn"
+        )
     if env.task.max_turns > 1 and env.max_cycles != 1:
         warnings.warn(
             f"{id}: CoMLRL's default early_termination_threshold=-0.2 ends an episode after any turn whose "
@@ -100,6 +103,11 @@ class _Tree:
 
     def opening(self, row: Mapping[str, Any], agent: str) -> str:
         """The first prompt of `agent`; begins the row's tree unless that has begun just now."""
+        if not row.keys() >= {"item", "split", "seed"}:
+            raise ValueError(
+                f"{self.root.spec.id}: need rows of plug(...)'s data sets, with item, split and seed; "
+                f"got the columns {sorted(row)}"
+            )
         key = {name: row[name] for name in ("item", "split", "seed")}
         if not self.waiting or key != self.row:
             self.row, self.branch, self.waiting = key, (), True

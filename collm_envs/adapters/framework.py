@@ -8,7 +8,7 @@ import re
 from types import ModuleType
 
 
-def load(module: str, at_least: str, package: str = "") -> ModuleType:
+def load_framework(module: str, at_least: str, package: str = "") -> ModuleType:
     """The imported `module` of `package` (by default of the same name), in version `at_least` or newer.
 
     Raises ImportError with the `pip install` to run where it is missing or older.

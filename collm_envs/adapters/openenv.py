@@ -7,15 +7,16 @@
         client.reset(seed=0, item="...", split="train")
         result = client.step({"text": "/setblock 0 0 0 stone"})       # seat="all": {"texts": {agent: text}}
 
-An observation is {"text": the message to the seat} or {"texts": {agent: message}}; its `metadata` holds the
-seat's info and whether the episode was terminated or truncated.  Every session has an environment of its own.
+With one seat, an observation is {"text": message to the agent that sits there}; with seat="all" it is
+{"texts": {agent: message}}.  `metadata` holds the agent's `info` of `TextEnv.step`, and whether the episode
+was terminated or truncated.  Each session has an environment of its own.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.adapters.gymnasium import SeatEnv
 from collm_envs.adapters.partners import Partners
 from collm_envs.registry import make
@@ -26,20 +27,20 @@ SESSIONS = 1024
 ALL = "all"
 
 
-class Models(NamedTuple):
+class Wire(NamedTuple):
     """The pydantic classes of actions and observations, e.g. for a typed client."""
 
     Action: Any
     Observation: Any
 
 
-def models(joint: bool = False) -> Models:
+def models(joint: bool = False) -> Wire:
     """Of one seat: Action(text=...), Observation(text=...); of all: texts={agent: ...} in both."""
-    types = load("openenv.core.env_server.types", VERSION, "openenv")
-    create_model = load("pydantic", "2").create_model
+    types = load_framework("openenv.core.env_server.types", VERSION, "openenv")
+    create_model = load_framework("pydantic", "2").create_model
     fields: dict[str, Any] = {"texts": (dict[str, str], ...)} if joint else {"text": (str, ...)}
     kind = "Joint" if joint else "Seat"
-    return Models(
+    return Wire(
         create_model(f"{kind}Action", __base__=types.Action, **fields),
         create_model(f"{kind}Observation", __base__=types.Observation, **fields),
     )
@@ -50,8 +51,8 @@ def app(id: str, *, seat: str = "agent_0", partners: Partners = "expert", **make
 
     Raises ImportError without OpenEnv, and at once whatever is wrong with the arguments.
     """
-    server = load("openenv.core.env_server", VERSION, "openenv")
-    types = load("openenv.core.env_server.types", VERSION, "openenv")
+    server = load_framework("openenv.core.env_server", VERSION, "openenv")
+    types = load_framework("openenv.core.env_server.types", VERSION, "openenv")
     joint = seat == ALL
     Action, Observation = models(joint)
 

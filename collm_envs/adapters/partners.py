@@ -12,7 +12,7 @@ from collm_envs.policies.own import Own
 from collm_envs.policies.seat import Policy
 from collm_envs.policies.specs import parse, take_seat
 from collm_envs.registry import make
-from collm_envs.task import takes_turns, writers
+from collm_envs.task import writers
 
 Partner = str | Policy | Callable[[str], str]
 """a description as in `collm_envs.policies`, a policy, or a function from an observation to a text"""
@@ -88,11 +88,3 @@ def partner_texts(env: TextEnv, policies: Mapping[str, Policy]) -> dict[str, str
                 raise RuntimeError(f"{env.spec.id}: no text from the partner {agent}: {reply.error}")
             texts[agent] = reply.text
     return texts
-
-
-def refuse_turns(env: TextEnv) -> None:
-    """Raise ValueError where agents write one after the other: the caller asks all at once."""
-    if takes_turns(env.task):
-        raise ValueError(
-            f"{env.spec.id}: agents take turns (order='sequential'), which this adapter cannot play"
-        )

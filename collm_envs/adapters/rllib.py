@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.registry import make
 
 VERSION = "2.60"
@@ -26,8 +26,8 @@ def make_env(id: str, **make_kwargs: Any) -> Any:
     All agents end together: "__all__" is in what terminated at the task's own end, in what was truncated at
     `max_cycles`.  `parallel` is the environment within.  Raises ImportError without RLlib.
     """
-    base = load("ray.rllib.env.multi_agent_env", VERSION, "ray").MultiAgentEnv
-    gymnasium = load("gymnasium", "1.0")
+    base = load_framework("ray.rllib.env.multi_agent_env", VERSION, "ray").MultiAgentEnv
+    gymnasium = load_framework("gymnasium", "1.0")
 
     class TextMultiAgentEnv(base):
         def __init__(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.registry import make
 
 VERSION = "0.14"
@@ -27,8 +27,8 @@ def env(id: str, **make_kwargs: Any) -> Any:
     `reset(seed=..., options=...)` as `TextEnv.reset`; `set_seed(s)` makes the next reset that of seed s.
     `parallel` is the environment within.  Raises ImportError without TorchRL.
     """
-    base = load("torchrl.envs", VERSION, "torchrl").EnvBase
-    TensorDict = load("tensordict", VERSION).TensorDict
+    base = load_framework("torchrl.envs", VERSION, "torchrl").EnvBase
+    TensorDict = load_framework("tensordict", VERSION).TensorDict
     import torch
 
     class CollmEnv(base):
@@ -79,7 +79,7 @@ def specs_of(agents: Sequence[str]) -> dict[str, Any]:
     """{attribute of an `EnvBase`: its spec} of an environment of these agents."""
     import torch
 
-    specs = load("torchrl.data", VERSION, "torchrl")
+    specs = load_framework("torchrl.data", VERSION, "torchrl")
     text = partial(specs.NonTensor, shape=(), example_data="")
     number = partial(specs.Unbounded, shape=(1,))
     flag = partial(specs.Categorical, n=2, dtype=torch.bool, shape=(1,))

@@ -4,36 +4,53 @@
 
 trains one seat that acts by calling the tool `write`; policies play the others.  Rows of the data set need
 a column `seed` (and may have `item` and `split`), so that the members of a group play the same episode.
+`processing_class=plain_replies(tokenizer)` is for models that write texts and no tool calls.
 
     rollout_func, train_dataset, reward_func = rollout("StrBuild-v0")
     GRPOTrainer(model, reward_func, train_dataset=train_dataset, rollout_func=rollout_func,
                 args=GRPOConfig(shuffle_dataset=False, num_generations=G, generation_batch_size=G * N * K))
 
 trains one model on all N seats of K episodes at a time: the row of every seat gets the team's return.  A
-turn is one batch of all seats and episodes.  What the model wrote is never tokenised again; between two
-texts stands what the chat template writes there, masked from the loss.  Both hooks are experimental in TRL,
-and the second one calls two of the trainer's private methods (`_tokenize_prompts`, `_generate_single_turn`).
+turn is one batch of all seats that write in it, over all episodes.  What the model wrote is never tokenised
+again; between two texts stands what the chat template writes there, masked from the loss.  Both hooks are
+experimental in TRL, and the second one calls two of the trainer's private methods (`_tokenize_prompts`,
+`_generate_single_turn`).
 """
 
 from __future__ import annotations
 
+import copy
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collm_envs.adapters.framework import load
+from collm_envs.adapters.framework import load_framework
 from collm_envs.adapters.gymnasium import SeatEnv
-from collm_envs.adapters.partners import Partners, refuse_turns
+from collm_envs.adapters.partners import Partners
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
+from collm_envs.task import writers
 from collm_envs.vector import VecEnv
 
 VERSION = "1.16"
 ENDED = "The episode has ended."
-REPLY = "\u2063reply\u2063"
-"""a text that no message holds"""
+MESSAGE, REPLY = "\u2063message\u2063", "\u2063reply\u2063"
+"""texts that no message holds"""
+CALLS_AS_TEXTS = """{%- set plain = namespace(messages=[]) -%}
+{%- for message in messages -%}
+{%- set role, content = 'user' if message.role == 'tool' else message.role, message.content -%}
+{%- if message.tool_calls -%}
+{%- set call = message.tool_calls[0].function -%}
+{%- set content = call.arguments.text or '' if call.name == 'write' else call.name ~ call.arguments -%}
+{%- endif -%}
+{%- set plain.messages = plain.messages + [{'role': role, 'content': content}] -%}
+{%- endfor -%}
+{%- set messages, tools = plain.messages, none -%}
+"""
+"""before a chat template: calls of `write` become their text, results of tools messages of the user"""
 
 
 def environment_factory(
@@ -43,7 +60,7 @@ def environment_factory(
 
     Raises ImportError without TRL, and at once whatever `SeatEnv` finds wrong with the arguments.
     """
-    load("trl", VERSION)
+    load_framework("trl", VERSION)
     SeatEnv(id, seat, partners, **make_kwargs)
 
     class CollmSeat:
@@ -69,17 +86,44 @@ def environment_factory(
             Returns:
                 The next message to you, or that the episode has ended.
             """
-            if not self._env.parallel.agents:
+            if self._env.parallel.turns and not self._env.parallel.agents:
                 return ENDED
             observation, reward, terminated, truncated, _ = self._env.step(text)
             self._return += reward
             return ENDED if terminated or truncated else observation
 
         def get_reward(self) -> float:
-            """The return of the episode so far."""
+            """The episode's return; a seat that has stopped writing is silent to the end."""
+            while self._env.parallel.agents:
+                self.write("")
             return self._return
 
     return CollmSeat
+
+
+def plain_replies(tokenizer: Any) -> Any:
+    """A copy of the tokenizer by which TRL takes every reply, as it is, for one call of `write`.
+
+    Its chat template shows the model no tools, and their results as messages of the user.  Raises ImportError
+    for transformers before 5.13, ValueError for a chat template that drops what it is given.
+    """
+    load_framework("transformers", "5.13")
+    asked, answer = {"role": "user", "content": MESSAGE}, {"role": "assistant", "content": REPLY}
+    prompt = tokenizer.apply_chat_template([asked], add_generation_prompt=True, tokenize=False)
+    talk = tokenizer.apply_chat_template([asked, answer], tokenize=False)
+    opening, closing = prompt.partition(MESSAGE)[2], talk.partition(REPLY)[2].strip() or tokenizer.eos_token
+    if not opening or REPLY not in talk:
+        raise ValueError("the chat template writes nothing before a reply, or drops it; give another one")
+    call = {"type": "function", "function": {"name": "write", "arguments": {"text": "{content}"}}}
+    reply = {"open": opening, "close": closing, "repeats": True, "transform": call}
+    twin = copy.deepcopy(tokenizer)
+    twin.chat_template = CALLS_AS_TEXTS + tokenizer.chat_template
+    twin.response_template = {
+        "defaults": {"role": "assistant", "content": ""},
+        "start_anchor_pattern": rf"(?={re.escape(opening)}\Z)",
+        "fields": {"tool_calls": {**reply, "content": "text", "content_args": {"strip": False}}},
+    }
+    return twin
 
 
 def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Callable[..., list[float]]]:
@@ -88,10 +132,9 @@ def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Calla
     The data set has one row for each seat of each training item, the seats of an item one after the other;
     `seed` is the item's index.  Raises ImportError without TRL.
     """
-    load("trl", VERSION)
-    datasets = load("datasets", "3")
+    load_framework("trl", VERSION)
+    datasets = load_framework("datasets", "3")
     env = make(id, **make_kwargs)
-    refuse_turns(env)
     rows = []
     for seed, item in enumerate(env.items("train")):
         observations, _ = env.reset(seed=seed, options={"item": item.id, "split": "train"})
@@ -114,7 +157,8 @@ def rollout(id: str, **make_kwargs: Any) -> tuple[Callable[..., Any], Any, Calla
 class _Conversation:
     """The tokens of one seat in one episode."""
 
-    prompt: list[int]
+    prompt: list[int] = field(default_factory=list)
+    """of its first message; empty before that"""
     completion: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
     """1 for what the model wrote, 0 for what it read"""
@@ -140,25 +184,25 @@ def _play(env: TextEnv, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         seed=[seed for _, seed, _ in episodes],
         options=[{"item": item, "split": "train"} for item, _, _ in episodes],
     )
-    first = [[{"role": "user", "content": prompt[-1]["content"]}] for prompt in prompts]
-    conversations = [_Conversation(list(ids)) for ids in trainer._tokenize_prompts(first)[0]]
-    returns, scored, turn = [0.0] * len(prompts), True, 0
+    conversations = [_Conversation() for _ in prompts]
+    returns, scored = [0.0] * len(prompts), True
     while vec.live:
-        seats = [(k, agent, row) for k in vec.live for agent, row in episodes[k][2].items()]
-        for k, agent, row in seats if turn else ():
-            conversations[row].read(_following(trainer, conversations[row], observations[k][agent]))
+        rows = [(k, agent, row) for k in vec.live for agent, row in episodes[k][2].items()]
+        seats = [seat for seat in rows if seat[1] in writers(env.task, vec[seat[0]].snapshot)]
+        _read(trainer, [(conversations[row], observations[k][agent]) for k, agent, row in seats])
         contexts = [conversations[row].prompt + conversations[row].completion for _, _, row in seats]
         written, logprobs = trainer._generate_single_turn(contexts, None, {}, 1)
         scored = scored and logprobs is not None
         texts = trainer.processing_class.batch_decode(written, skip_special_tokens=True)
         actions: list[dict[str, str]] = [{} for _ in episodes]
+        for k, agent, _ in rows:
+            actions[k][agent] = ""
         for n, (k, agent, row) in enumerate(seats):
             conversations[row].write(list(written[n]), list(logprobs[n]) if logprobs is not None else [])
             actions[k][agent] = texts[n]
         observations, rewards, *_ = vec.step(actions)
-        for k, agent, row in seats:
+        for k, agent, row in rows:
             returns[row] += rewards[k][agent]
-        turn += 1
     vec.close()
     return {
         "prompt_ids": [conversation.prompt for conversation in conversations],
@@ -167,6 +211,18 @@ def _play(env: TextEnv, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         "env_mask": [conversation.mask for conversation in conversations],
         "episode_return": returns,
     }
+
+
+def _read(trainer: Any, messages: Sequence[tuple[_Conversation, str]]) -> None:
+    """Put the next message into each conversation."""
+    opening = [(conversation, message) for conversation, message in messages if not conversation.prompt]
+    for conversation, message in messages:
+        if conversation.prompt:
+            conversation.read(_following(trainer, conversation, message))
+    if opening:
+        chats = [[{"role": "user", "content": message}] for _, message in opening]
+        for (conversation, _), ids in zip(opening, trainer._tokenize_prompts(chats)[0], strict=True):
+            conversation.prompt = list(ids)
 
 
 def _episodes(env: TextEnv, prompts: Sequence[Any]) -> list[tuple[str, int, Mapping[str, int]]]:

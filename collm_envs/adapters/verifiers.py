@@ -18,10 +18,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-from collm_envs.adapters.framework import load
-from collm_envs.adapters.partners import refuse_turns
+from collm_envs.adapters.framework import load_framework
 from collm_envs.env import TextEnv
 from collm_envs.registry import make
+from collm_envs.task import writers
 
 VERSION = "0.4"
 
@@ -31,11 +31,9 @@ def environment(id: str, **make_kwargs: Any) -> Any:
 
     Raises ImportError without verifiers, and at once whatever `make` finds wrong with the arguments.
     """
-    vf = load("verifiers.v1", VERSION, "verifiers")
-    create_model = load("pydantic", "2").create_model
-    env = make(id, **make_kwargs)
-    refuse_turns(env)
-    agents = env.possible_agents
+    vf = load_framework("verifiers.v1", VERSION, "verifiers")
+    create_model = load_framework("pydantic", "2").create_model
+    agents = make(id, **make_kwargs).possible_agents
     seat = {"harness": {"id": "null"}, "runtime": {"type": "subprocess"}}
     fields: dict[str, Any] = {agent: (vf.AgentConfig, vf.AgentConfig(**seat)) for agent in agents}
     fields["max_concurrent_agents"] = (int | None, None)
@@ -50,9 +48,13 @@ def environment(id: str, **make_kwargs: Any) -> Any:
 
 
 def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
-    """The `verifiers.v1.Taskset` subclass: one task for each item of `split`, in order."""
-    vf = load("verifiers.v1", VERSION, "verifiers")
-    Data = load("pydantic", "2").create_model(
+    """The `verifiers.v1.Taskset` subclass: one task for each item of `split`, in order.
+
+    Raises ImportError without verifiers, and at once whatever `make` finds wrong with the arguments.
+    """
+    vf = load_framework("verifiers.v1", VERSION, "verifiers")
+    items = make(id, **make_kwargs).items(split)
+    Data = load_framework("pydantic", "2").create_model(
         "CollmData", __base__=vf.TaskData, item=(str, ...), split=(str, ...), seed=(int, ...)
     )
 
@@ -61,7 +63,7 @@ def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
 
     class CollmTaskset(vf.Taskset[CollmTask, vf.TasksetConfig]):
         def load(self) -> Any:
-            for seed, item in enumerate(make(id, **make_kwargs).items(split)):
+            for seed, item in enumerate(items):
                 data = Data(id=item.id, name=item.id, item=item.id, split=split, seed=seed)
                 yield CollmTask(data, self.config.task)
 
@@ -69,7 +71,7 @@ def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
 
 
 async def _play(vf: Any, env: TextEnv, task: Any, agents: Any) -> None:
-    """One episode: every turn waits for all seats, and then plays their texts."""
+    """One episode: every turn waits for all seats that write in it, and then plays their texts."""
     data = task.data
     observations, _ = env.reset(seed=data.seed, options={"item": data.item, "split": data.split})
     earned, metrics = 0.0, {}
@@ -81,18 +83,18 @@ async def _play(vf: Any, env: TextEnv, task: Any, agents: Any) -> None:
             for agent in env.possible_agents
         }
         while env.agents:
-            replies = await asyncio.gather(
-                *(seats[agent].turn(observations[agent]) for agent in env.possible_agents)
-            )
-            texts = dict(zip(env.possible_agents, replies, strict=True))
-            if silent := [agent for agent, reply in texts.items() if reply.terminated]:
+            writing = writers(env.task, env.snapshot)
+            turns = await asyncio.gather(*(seats[agent].turn(observations[agent]) for agent in writing))
+            replies = dict(zip(writing, turns, strict=True))
+            if silent := [agent for agent, reply in replies.items() if reply.terminated]:
                 errors = seats[silent[0]].trace.errors
                 why = errors[0].message if errors else "its run has ended"
                 raise RuntimeError(
                     f"{env.spec.id}: no text from {silent[0]} at turn {len(env.turns) + 1}: {why}"
                 )
+            texts = {agent: reply.last_reply for agent, reply in replies.items()}
             observations, rewards, _, _, infos = await asyncio.to_thread(
-                env.step, {agent: reply.last_reply for agent, reply in texts.items()}
+                env.step, {**dict.fromkeys(env.possible_agents, ""), **texts}
             )
             earned += rewards[env.possible_agents[0]]
             metrics = infos[env.possible_agents[0]]["metrics"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collm_envs.datasets.formats import FILES, SPLITS, GivenRow, plain, read_file, split_rows
+from collm_envs.datasets.formats import FILES, SPLITS, GivenRow, given_rows, read_file, split_rows
 from collm_envs.keywords import whole_number
 from collm_envs.task import Item
 
@@ -149,7 +149,7 @@ def _checked(source: Source, row: GivenRow, column: str, kinds: tuple[type, ...]
 
 
 def _given(items: Any) -> dict[str, list[GivenRow]]:
-    items = plain(items)
+    items = given_rows(items)
     rows = split_rows(items)
     if not isinstance(items, Mapping):
         return {"both": [GivenRow(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}

@@ -31,6 +31,7 @@ EVAL = ("eval", "validation", "valid", "dev", "test")
 """what the eval split of a Hugging Face DatasetDict may be called, the first there is"""
 SPLITS = {"train", "eval"}
 FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+GIT_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class GivenRow(NamedTuple):
@@ -41,13 +42,13 @@ class GivenRow(NamedTuple):
     """for errors: "posts.jsonl, line 3" """
 
 
-def plain(rows: Any) -> Any:
+def given_rows(rows: Any) -> Any:
     """A list of rows, or {"train": rows, "eval": rows}, of what a user gives as items.
 
     A file whose rows have a column "split", or that holds {"train": [...], "eval": [...]}, gives both.
     Raises TypeError for what holds no rows, FileNotFoundError and ValueError for files.
     """
-    if isinstance(rows, Path) or (isinstance(rows, str) and rows.endswith(FILES)):
+    if isinstance(rows, Path) or (isinstance(rows, str) and rows.lower().endswith(FILES)):
         file_rows = list(read_file(Path(rows).expanduser()))
         if (
             len(file_rows) == 1
@@ -58,22 +59,23 @@ def plain(rows: Any) -> Any:
         return divided([row.value for row in file_rows], [row.where for row in file_rows])
     classes = _classes(rows)
     if isinstance(rows, Mapping) and DATASET_DICTS & set(classes):
-        return {split: plain(split_data) for split, split_data in _both(rows).items()}
+        return {split: given_rows(split_data) for split, split_data in _both(rows).items()}
     if isinstance(rows, Mapping):
         return {
-            split: split_data if isinstance(split_data, (str, bytes)) else plain(split_data)
+            split: split_data if isinstance(split_data, (str, bytes)) else given_rows(split_data)
             for split, split_data in rows.items()
         }
     if table := next((name for name in classes if name in TABLES), None):
         return [_without_gaps(row) for row in TABLES[table](rows)]
     if isinstance(rows, (str, bytes, bytearray)) or not isinstance(rows, Iterable):
-        raise TypeError(f"items: need a list of rows, got {type(rows).__name__}; that is {ACCEPTED}")
+        text = f" {rows[:200]!r}" if isinstance(rows, str) else ""
+        raise TypeError(f"items: need a list of rows, got {type(rows).__name__}{text}; that is {ACCEPTED}")
     return rows if isinstance(rows, (list, tuple)) else list(rows)
 
 
 def storable(rows: Any) -> Any:
     """`rows` as they may stand in records: a path as a text, everything else as plain lists."""
-    return str(rows) if isinstance(rows, (str, Path)) else plain(rows)
+    return str(rows) if isinstance(rows, (str, Path)) else given_rows(rows)
 
 
 def split_rows(rows: Any) -> dict[str, list[Any]]:
@@ -82,7 +84,7 @@ def split_rows(rows: Any) -> dict[str, list[Any]]:
     Rows may come in every format of this file: see `ACCEPTED`.
     Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
     """
-    rows = plain(rows)
+    rows = given_rows(rows)
     if isinstance(rows, Mapping):
         if set(rows) != {"train", "eval"}:
             raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
@@ -117,12 +119,15 @@ def read_file(path: Path) -> Iterator[GivenRow]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"items: there is no file {str(path)!r}; need {ACCEPTED}")
+    data, name = path.read_bytes(), path.name.lower()
+    if data.startswith(GIT_LFS):
+        raise ValueError(f"{path}: a pointer of git-lfs, not the file itself; run `git lfs pull` there")
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = gzip.decompress(data) if name.endswith(".gz") else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: damaged or cut short ({error})") from error
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if path.name.removesuffix(".gz").endswith(".json"):
+    if name.removesuffix(".gz").endswith(".json"):
         value = _json(data, str(path))
         rows = value if isinstance(value, list) else [value]
         yield from (GivenRow(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))

@@ -3,12 +3,12 @@
 env = collm_envs.make("StrBuild-v0")
 policies = seat_all(env.task, "expert", {})             # collm_envs.policies
 done = evaluate(env, policies, jobs(env, episodes=100), out="runs/expert")
-for row in table(done.records):
+for row in measure_table(done.records):
     print(row)
 """
 
 from collm_envs.evaluation.episodes import Evaluation, Failure, Job, evaluate, jobs
-from collm_envs.evaluation.measures import Measure, scores, table
+from collm_envs.evaluation.measures import Measure, measure_table, scores
 from collm_envs.evaluation.stats import Summary, summary
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Summary",
     "evaluate",
     "jobs",
+    "measure_table",
     "scores",
     "summary",
-    "table",
 ]

@@ -80,7 +80,7 @@ def _counts(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= MAX_COUNT
 
 
-def table(records: Iterable[Record]) -> list[Measure]:
+def measure_table(records: Iterable[Record]) -> list[Measure]:
     """The rows of a table: score, return, metrics, time, cost, and where there are any, empty replies."""
     records = list(records)
     pair_scores = dict(scores(records))

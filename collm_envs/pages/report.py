@@ -9,7 +9,9 @@
     chart(series, x_label, y_label, levels=None, caption="") -> str
                                                            learning curves, see `Curve` and `spread`
     side_by_side(*parts) -> str                            parts in columns if the screen is wide enough
+    folded(title, part) -> str                             a part that is shown when it is opened
     episode(title, page) -> str                            a page of `pages.episode.page`, folded
+    compared(records, titles) -> str                       texts of the same item in several records
 
     Curve(name, x, mean, low=(), high=())                  a line and its band
     spread(name, x, runs) -> Curve                         mean of several seeds, band from min to max
@@ -29,15 +31,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from collm_envs.pages.chart import Curve, curves, spread
-from collm_envs.pages.markup import aligned, document, escape, framed
+from collm_envs.pages.chart import Curve, colour, curves, spread
+from collm_envs.pages.lanes import lane
+from collm_envs.pages.markup import aligned, document, escape, framed, number
 
 __all__ = [
     "Curve",
     "chart",
     "code",
+    "compared",
     "episode",
+    "folded",
     "prose",
     "report",
     "section",
@@ -113,9 +119,30 @@ def side_by_side(*parts: str) -> str:
     return f'<div class="pair">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
 
 
+def folded(title: str, part: str) -> str:
+    """A part that is shown when it is opened."""
+    return f'<details class="fold"><summary>{escape(title)}</summary>{part}</details>'
+
+
 def episode(title: str, page: str) -> str:
     """A page, e.g. of `pages.episode.page`, folded under its title."""
     return framed(page, title)
+
+
+def compared(records: Sequence[Mapping[str, Any]], titles: Sequence[str]) -> str:
+    """What each agent wrote at the last turn of the same item's episodes, one column for each of `titles`.
+
+    records: as plain JSON (`dataclasses.asdict`), all of one environment and item.
+    """
+    parts = []
+    for k, agent in enumerate(records[0]["agents"]):
+        lanes = []
+        for record, title in zip(records, titles, strict=True):
+            turn = record["turns"][-1]
+            lanes.append(lane(turn, agent, f"{title}: reward {number(turn['reward'], 2)}", colour(k)))
+        parts.append(side_by_side(*lanes))
+    head = f"<h3>{escape(records[0]['item'])}</h3>"
+    return head + "".join(parts)
 
 
 def _column(cells: Sequence[Cell], digits: int) -> tuple[bool, list[str]]:

@@ -1,9 +1,9 @@
-"""Builds the CPython for WebAssembly that the backend "wasm" runs programs in.
+"""Compiles a CPython interpreter to WebAssembly: `Sandbox(backend="wasm")` runs programs inside it.
 
     python -m collm_envs.sandbox.build [PATH]
 
-PATH defaults to where the backend looks for the build.  Takes about a minute; needs `pip install
-"collm[wasm]"`.
+The result is one file at PATH, by default the file that `Sandbox` opens.  Takes about a minute; needs
+`pip install "collm[wasm]"`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .wasm import HOW, INSIDE, default_path
 
 
 def build(path: Path) -> None:
-    """Compile the guest to a WebAssembly component, that to machine code, and write the result to `path`."""
+    """Compile the interpreter to a WebAssembly component and that to machine code, written to `path`."""
     from wasmtime import component  # type: ignore[import-not-found]
 
     from .inside import vm

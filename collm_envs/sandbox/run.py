@@ -1,4 +1,4 @@
-"""Runs one program in one child process and reads its replies.  Does not know the expected values."""
+"""Runs one program in a child process and reads its replies.  The child is never sent the expected values."""
 
 from __future__ import annotations
 

@@ -22,10 +22,12 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 import collm_envs
-from collm_envs import pages
+from collm_envs import catalogue, pages
 from leaderboard.build import build
 
 BOARD = repository.ROOT / "leaderboard/entries"
+DEMO = repository.ROOT / "runs/demo/report.html"
+"""written by `make demo`; the site has it only if it is there"""
 STUDIES = repository.ROOT / "studies/results"
 
 
@@ -37,6 +39,9 @@ def write(app: Sphinx) -> None:
     (source / "results").mkdir(exist_ok=True)
     for picture in STUDIES.glob("*.png"):
         shutil.copy2(picture, source / "results")
+    (extra / "catalogue.html").write_text(catalogue.html(), encoding="utf-8")
+    if DEMO.exists():
+        shutil.copy2(DEMO, extra / "demo.html")
     rows = build(BOARD, extra / "board", docs="../")
     ids = list(collm_envs.registry)
     texts = {
@@ -67,6 +72,7 @@ def _of_the_repository() -> Iterator[tuple[str, str]]:
     yield "glossary.md", f"# Glossary\n\nOne word, one meaning, here and in the code.\n\n{words.strip()}\n"
     rules = repository.docstring("baselines/credit/rules.py")
     yield "_parts/credit.md", f"{as_markdown(rules)}\n"
+    yield "_parts/demo.md", SEE_DEMO if DEMO.exists() else "`make demo` writes a report of such a run.\n"
     for study in ("v1_players", "mixing"):
         yield f"results/{study}.md", repository.read(f"studies/results/{study}.md")
     board = repository.turned(repository.read("leaderboard/README.md"), "leaderboard/README.md")
@@ -78,6 +84,7 @@ Environments, algorithms and policies of your own live in a package or a folder 
 has to be edited. `collm init env NAME` and `collm init algorithm NAME` write a module and its test to begin
 with; a policy is a function or a class: `collm eval ENV --policy py:package.module:function`
 ([](models.md))."""
+SEE_DEMO = 'What that looks like: <a href="demo.html">the report of the demo</a>.\n'
 SEE_BOARD = '<p><a href="board/index.html">Open the board.</a></p>'
 
 

@@ -8,6 +8,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "collm_envs": ":imported-members:",
             "collm_envs.record": "",
+            "collm_envs.replay": "",
             "collm_envs.testing": "",
             "collm_envs.catalogue": "",
             "collm_envs.render": "",
@@ -36,12 +37,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             for name in (
                 "train.settings",
                 "train.team",
-                "train.update",
                 "train.critic",
                 "play.rollout",
                 "play.episode",
                 "formulas.advantages",
                 "formulas.losses",
+                "lm.scoring",
                 "lm.learning",
                 "lm.policy",
                 "credit.rules",

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from collm_envs.adapters.framework import load, numbers
+from collm_envs.adapters.framework import load_framework, numbers
 
 FRAMEWORKS = {"trl", "comlrl", "verifiers", "openenv", "torchrl", "tensordict", "ray", "torch", "datasets"}
 
@@ -25,14 +25,14 @@ def test_a_package_that_is_missing_is_named_with_what_to_install():
     with pytest.raises(
         ImportError, match=r"this adapter needs nothing-here: pip install 'nothing-here>=1\.2'"
     ):
-        load("nothing_here", "1.2", package="nothing-here")
+        load_framework("nothing_here", "1.2", package="nothing-here")
 
 
 def test_a_package_that_is_too_old_is_named_with_both_versions():
     have = importlib.metadata.version("numpy")
     with pytest.raises(ImportError, match=f"needs numpy 99.0, got {have}: pip install 'numpy>=99.0'"):
-        load("numpy", "99.0")
-    assert load("numpy", "1.26").__name__ == "numpy"
+        load_framework("numpy", "99.0")
+    assert load_framework("numpy", "1.26").__name__ == "numpy"
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,17 @@ need("trl", "1.16")
 import datasets
 import torch
 import trl
-from trl.chat_template_utils import qwen3_chat_template
+from trl.chat_template_utils import parse_response, qwen3_chat_template, supports_tool_calling
 
 import collm_envs
 from baselines.cli.export import chat_rows
 from baselines.lm.tiny import model as tiny
 from baselines.train.presets import ENVS
 from collm_envs.adapters.gymnasium import SeatEnv
-from collm_envs.adapters.trl import ENDED, environment_factory, rollout
+from collm_envs.adapters.trl import ENDED, environment_factory, plain_replies, rollout
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies import seat_all
+from collm_envs.task import writers
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 WORDS = {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 6}
@@ -72,14 +73,15 @@ def replies(ids, mask):
     return parts
 
 
-@pytest.fixture(scope="module")
-def played(tmp_path_factory):
-    """(tokenizer, prompts, output, data set, log) of one step of GRPO on all seats, three turns long."""
+@pytest.fixture(scope="module", params=["simultaneous", "sequential"])
+def played(tmp_path_factory, request):
+    """(tokenizer, prompts, output, data set, log, keywords) of one step of GRPO on all seats, three turns."""
+    kwargs = {**WORDS, "max_turns": 3, "order": request.param}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLLM_CACHE", str(tmp_path_factory.mktemp("cache")))
         folder = str(tiny.folder("StrBuild-v0", ENVS["StrBuild-v0"].env_kwargs))
     outputs = []
-    rollout_func, rows, reward_func = rollout("StrBuild-v0", **WORDS, max_turns=3)
+    rollout_func, rows, reward_func = rollout("StrBuild-v0", **kwargs)
     trainer = trl.GRPOTrainer(
         folder,
         reward_func,
@@ -92,7 +94,7 @@ def played(tmp_path_factory):
     after = list(trainer.model.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     ((prompts, output),) = outputs
-    return trainer.processing_class, prompts, output, rows, trainer.state.log_history
+    return trainer.processing_class, prompts, output, rows, trainer.state.log_history, kwargs
 
 
 def episodes_of(prompts, output):
@@ -107,8 +109,8 @@ def episodes_of(prompts, output):
 
 
 def test_the_return_of_every_row_is_the_one_its_texts_earn_directly(played):
-    tokenizer, prompts, output, _, log = played
-    env = collm_envs.make("StrBuild-v0", **WORDS, max_turns=3)
+    tokenizer, prompts, output, _, log, kwargs = played
+    env = collm_envs.make("StrBuild-v0", **kwargs)
     episodes = episodes_of(prompts, output)
     assert [len(prompts), len(episodes)] == [8, 4]
     for (item, seed, _), rows in episodes.items():
@@ -120,14 +122,17 @@ def test_the_return_of_every_row_is_the_one_its_texts_earn_directly(played):
             for agent, row in rows.items()
         }
         observations, _ = env.reset(seed=seed, options={"item": item})
-        earned, read = 0.0, {agent: [observations[agent]] for agent in rows}
-        for turn in range(3):
-            observations, rewards, *_ = env.step({agent: texts[agent][turn] for agent in rows})
-            earned += rewards["agent_0"]
-            for agent in rows if env.agents else ():
+        earned, read = 0.0, {agent: [] for agent in rows}
+        unread = {agent: iter(texts[agent]) for agent in rows}
+        while env.agents:
+            writing = writers(env.task, env.snapshot)
+            for agent in writing:
                 read[agent].append(observations[agent])
-        assert not env.agents
+            actions = {agent: next(unread[agent]) if agent in writing else "" for agent in rows}
+            observations, rewards, *_ = env.step(actions)
+            earned += rewards["agent_0"]
         for agent, row in rows.items():
+            assert next(unread[agent], None) is None
             assert output["episode_return"][row] == earned
             written = "".join(tokenizer.decode(output[k][row]) for k in ("prompt_ids", "completion_ids"))
             assert [part.partition("<agent>")[0] for part in written.split("<user>")[1:]] == read[agent]
@@ -135,7 +140,7 @@ def test_the_return_of_every_row_is_the_one_its_texts_earn_directly(played):
 
 
 def test_what_the_model_wrote_is_never_tokenized_again_and_what_it_read_is_masked(played):
-    tokenizer, _, output, _, _ = played
+    tokenizer, _, output, *_ = played
     end, agent = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<agent>")
     for ids, mask in zip(output["completion_ids"], output["env_mask"], strict=True):
         assert len(replies(ids, mask)) == 3
@@ -148,7 +153,7 @@ def test_what_the_model_wrote_is_never_tokenized_again_and_what_it_read_is_maske
 
 
 def test_the_members_of_a_group_share_item_and_seed(played):
-    _, prompts, _, rows, _ = played
+    _, prompts, _, rows, *_ = played
     seats = [prompt[-1]["seat"] for prompt in prompts]
     assert seats[0::2] == seats[1::2]
     assert rows["seed"][:4] == [0, 0, 1, 1]
@@ -218,6 +223,8 @@ def test_a_seat_that_acts_by_tool_calls_earns_what_it_earns_directly(tmp_path):
 
 def test_the_class_plays_a_seat_and_nothing_happens_after_the_end():
     environment = environment_factory("StrBuild-v0", seat="agent_1", partners="noisy", max_turns=2)()
+    with pytest.raises(RuntimeError, match="no episode is running"):
+        environment.write("too early")
     direct = SeatEnv("StrBuild-v0", "agent_1", "noisy", max_turns=2)
     observation, _ = direct.reset(seed=5, options={"item": 0, "split": "eval"})
     assert environment.reset(seed=5, item=0, split="eval", prompt="ignored") == observation
@@ -227,13 +234,84 @@ def test_the_class_plays_a_seat_and_nothing_happens_after_the_end():
         observation, reward, *_ = direct.step(text)
         earned += reward
         assert environment.write(text) == (observation if turn == 0 else ENDED)
-        assert environment.get_reward() == earned
+    assert environment.get_reward() == earned
     assert environment.write("more") == ENDED
     assert environment.get_reward() == earned
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserWarning, match="rows without a seed"):
             environment.reset()
+
+
+def test_a_seat_that_writes_no_more_is_silent_until_the_end():
+    environment = environment_factory("StrBuild-v0", seat="agent_1", partners="noisy", max_turns=3)()
+    direct = SeatEnv("StrBuild-v0", "agent_1", "noisy", max_turns=3)
+    for texts in ([], ["/setblock 0 0 0 stone"]):
+        environment.reset(seed=5)
+        direct.reset(seed=5)
+        for text in texts:
+            environment.write(text)
+        earned = sum(direct.step(text)[1] for text in [*texts, "", "", ""][:3])
+        assert environment.get_reward() == earned
+        assert environment.write("too late") == ENDED
+        assert environment.get_reward() == earned
+
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", [None, CHATML], ids=["the tiny model's", "ChatML"])
+def test_every_plain_reply_is_one_call_of_the_tool(template):
+    _, tokenizer = tiny.fresh(0)
+    tokenizer.chat_template = template or tokenizer.chat_template
+    end = "<end>" if template is None else "<|im_end|>"
+    plain = plain_replies(tokenizer)
+    message = {"role": "user", "content": f"an <agent> and a <|im_start|>assistant\n in a message {end}"}
+    prompt = plain.apply_chat_template([message], add_generation_prompt=True, return_dict=False)
+    for text in (" /setblock 0 0 0 stone\n\n", ""):
+        reply = parse_response(plain, plain(text + end)["input_ids"], prefix=prompt)
+        assert [call["function"] for call in reply["tool_calls"]] == [
+            {"name": "write", "arguments": {"text": text}}
+        ]
+    assert supports_tool_calling(plain)
+    assert tokenizer.apply_chat_template([message], tokenize=False) == plain.apply_chat_template(
+        [message], tokenize=False
+    )
+
+
+def test_plain_replies_learn_and_earn_what_they_earn_directly(tmp_path):
+    model, tokenizer = tiny.fresh(0)
+    rows = [{"prompt": [{"role": "user", "content": ""}], "seed": seed} for seed in (3, 4)]
+    trainer = trl.GRPOTrainer(
+        model,
+        args=settings(
+            tmp_path, per_device_train_batch_size=4, max_completion_length=500, max_tool_calling_iterations=2
+        ),
+        train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=plain_replies(tokenizer),
+        environment_factory=environment_factory("StrBuild-v0", partners="noisy", **WORDS, max_turns=2),
+    )
+    written = []
+    generate = trainer._generate_single_turn
+
+    def short(prompt_ids, *others, **options):
+        ids, logprobs = generate(prompt_ids, *others, **options)
+        ids = [[*reply[:20], tokenizer.eos_token_id] for reply in ids]
+        written.append([tokenizer.decode(reply[:-1]) for reply in ids])
+        return ids, logprobs
+
+    trainer._generate_single_turn = short
+    trainer.train()
+    (log,) = [line for line in trainer.state.log_history if "reward" in line]
+    assert log["tools/failure_frequency"] == 0
+    direct = SeatEnv("StrBuild-v0", partners="noisy", **WORDS, max_turns=2)
+    for row, seat in enumerate(trainer.environments):
+        direct.reset(seed=(3, 3, 4, 4)[row])
+        earned = [direct.step(turn[row])[1] for turn in written[:2]]
+        assert seat.get_reward() == pytest.approx(sum(earned))
 
 
 def test_a_wrong_seat_partner_or_keyword_is_found_before_training():

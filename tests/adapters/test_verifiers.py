@@ -1,7 +1,9 @@
 """An evaluation by verifiers against an endpoint is the one that our own evaluation plays there."""
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -42,8 +44,12 @@ def answer(messages):
 @pytest.fixture
 def package(monkeypatch):
     """An installed taskset package of the environment, by name."""
+    return install(monkeypatch, WORDS)
+
+
+def install(monkeypatch, kwargs):
     module = types.ModuleType("collm_words_v1")
-    module.Words, module.Tasks = environment("StrBuild-v0", **WORDS), taskset("StrBuild-v0", **WORDS)
+    module.Words, module.Tasks = environment("StrBuild-v0", **kwargs), taskset("StrBuild-v0", **kwargs)
     module.__all__ = ["Tasks", "Words"]
     module.__spec__ = types.SimpleNamespace(name=module.__name__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -63,18 +69,21 @@ def play(name, url, n):
     return asyncio.run(run())
 
 
+@pytest.mark.parametrize(("order", "n"), [("simultaneous", EPISODES), ("sequential", 1)])
 def test_every_seat_of_every_episode_reads_writes_and_earns_what_our_own_evaluation_records(
-    package, monkeypatch, tmp_path
+    order, n, monkeypatch
 ):
+    kwargs = {**WORDS, "order": order}
+    package = install(monkeypatch, kwargs)
     monkeypatch.setenv("COLLM_STUB_KEY", "none")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    env = collm_envs.make("StrBuild-v0", **WORDS)
+    env = collm_envs.make("StrBuild-v0", **kwargs)
     with serve(answer) as url:
-        episodes = play(package, url, EPISODES)
+        episodes = play(package, url, n)
         policies = seat_all(env.task, f"openai:{url}#m", {})
-        records = evaluate(env, policies, jobs(env, episodes=EPISODES)).records
+        records = evaluate(env, policies, jobs(env, episodes=n)).records
     by_item = {record.item: record for record in records}
-    assert len(episodes) == len(by_item) == EPISODES
+    assert len(episodes) == len(by_item) == n
     for episode in episodes:
         assert episode.ok, episode.errors
         record = by_item[episode.task.data.item]
@@ -86,7 +95,10 @@ def test_every_seat_of_every_episode_reads_writes_and_earns_what_our_own_evaluat
             assert trace.reward == pytest.approx(earned)
             assert trace.metrics["iou"] == pytest.approx(record.turns[-1]["metrics"]["iou"])
             assert [text_of(message) for message in trace.messages] == [
-                text for turn in record.turns for text in (turn["prompts"][agent], turn["texts"][agent])
+                text
+                for turn in record.turns
+                for text in (turn["prompts"][agent], turn["texts"][agent])
+                if turn["prompts"][agent]
             ]
 
 
@@ -107,6 +119,37 @@ def test_the_example_package_exports_what_verifiers_looks_for(monkeypatch):
     assert config.agent_1.harness.id == "null"
 
 
-def test_a_wrong_keyword_is_found_at_once():
-    with pytest.raises(TypeError, match="no keyword 'wordz'"):
-        environment("StrBuild-v0", wordz=1)
+def test_a_wrong_keyword_or_split_is_found_at_once():
+    for function in (environment, taskset):
+        with pytest.raises(TypeError, match="no keyword 'wordz'"):
+            function("StrBuild-v0", wordz=1)
+    with pytest.raises(ValueError, match="split must be 'train' or 'eval', got 'tests'"):
+        taskset("StrBuild-v0", split="tests")
+
+
+def test_the_command_evaluates_the_example_package(monkeypatch, tmp_path):
+    """`vf-eval` as docs/use-with.md has it, with fewer tasks; every trace has the return of its episode."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "examples/strbuild_verifiers")])
+    bin = Path(sys.executable).parent
+    settings = {
+        "COLLM_STUB_KEY": "none",
+        "PYTHONPATH": path,
+        "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
+    }
+    with serve(answer) as url:
+        command = f"strbuild_verifiers -n 1 -m m --no-push --output-dir {tmp_path} --client.base-url {url}"
+        done = subprocess.run(
+            [bin / "vf-eval", *command.split(), "--client.api-key-var", "COLLM_STUB_KEY"],
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        env = collm_envs.make("StrBuild-v0")
+        (record,) = evaluate(env, seat_all(env.task, f"openai:{url}#m", {}), jobs(env, episodes=1)).records
+    (file,) = tmp_path.rglob("traces.jsonl")
+    (episode,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert episode["ok"]
+    earned = pytest.approx(sum(turn["reward"] for turn in record.turns))
+    assert [trace["rewards"]["return"]["score"] for trace in episode["traces"]] == [earned, earned]

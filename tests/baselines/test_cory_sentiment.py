@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from baselines import cory
 from baselines.play.rollout import eval_starts
 from baselines.runs import run
-from baselines.runs.logs import read
+from baselines.runs.logs import read_log
 from baselines.runs.texts import measure_lineups
 from baselines.tasks import sentiment
 from baselines.tasks.sentiment_words import FLIPS, NEGATIVE, POSITIVE, ROWS
@@ -175,7 +175,7 @@ def test_the_embedded_model_learns_it_and_either_half_plays_alone_afterwards(tmp
         seed=training_seed,
     )
     out = run.train("cory", how, quiet=True)
-    told = read(out / "eval.jsonl")
+    told = read_log(out / "eval.jsonl")
     for name in cory.LLMS:
         assert told[-1][f"{name}/return"] > told[0][f"{name}/return"] + 0.15
         task = make(ID).task

@@ -21,7 +21,7 @@ SMALL = ["--batch", "4", "--at-once", "4", "--hidden", "16", "--eval-episodes", 
 
 def lines(path):
     kept = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in kept]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "cpu_s")} for line in kept]
 
 
 @pytest.mark.parametrize("mixer", ["qmix", "qllm:two_step"])

@@ -112,9 +112,9 @@ def test_a_good_answer_is_gated_measured_and_written_but_not_trained_with_before
     assert facts["reads"] == {"ctx.silent": [], "feat.reward": [None]}
     assert facts["written_by"].startswith(f"openai:{stub.url}#stub, chosen by numbers")
     with pytest.raises(Refused, match=r"then: collm qllm pin .*adding_baseline.py --reviewed-by YOU"):
-        written.load(outcome.path)
+        written.load_written(outcome.path)
     assert main(["qllm", "pin", str(outcome.path), "--reviewed-by", "Ada"]) == 0
-    assert written.load(outcome.path).mode == "baseline"
+    assert written.load_written(outcome.path).mode == "baseline"
     assert json.loads(outcome.path.with_suffix(".json").read_text())["reviewed_by"] == "Ada"
 
 
@@ -348,12 +348,12 @@ def test_weights_for_a_game_are_found_pinned_and_trained_with(sandbox, tmp_path)
     assert 'ctx["table"]: nested lists of shape [3]' in stub.bodies[0]["messages"][0]["content"]
     assert outcome.path is not None
     pinned.review(outcome.path, "the test")
-    function = pinned.load(outcome.path)
+    function = pinned.load_pinned(outcome.path)
     assert torch.allclose(
         function.call("weights", {"table": torch.eye(3)})[:, 0], torch.tensor([0.7, 0.5, 0.5])
     )
     with pytest.raises(Refused, match="for a mixer, not for the credit of text agents"):
-        written.load(outcome.path)
+        written.load_written(outcome.path)
     game = games.make("two-step")
     mixing = Mixing(mixer=f"qllm:{outcome.path}", steps=2, batch=4)
     assert len(list(train(mixing, [game], Learner(mixing, game.layout)))) == 2
@@ -373,7 +373,7 @@ def test_a_function_edited_after_its_gates_or_its_review_is_refused(sandbox, tmp
     pinned.review(path, "Ada")
     path.write_text(whole + "# harmless?\n")
     with pytest.raises(Refused, match="stale, the source's sha256 is"):
-        written.load(path)
+        written.load_written(path)
 
 
 def test_a_pinned_file_must_pass_the_fence_whenever_it_is_loaded(tmp_path):
@@ -382,7 +382,7 @@ def test_a_pinned_file_must_pass_the_fence_whenever_it_is_loaded(tmp_path):
     facts = {"form": "turn", "mode": "baseline", "alpha": 0.5, "env": ENV}
     pinned.pin(path, written_by="x", reads={}, reviewed_by="somebody careless", **facts)
     with pytest.raises(Refused, match="line 1: imports are not allowed"):
-        written.load(path)
+        written.load_written(path)
 
 
 def test_a_function_of_ones_own_is_checked_and_reported(tmp_path, capsys):

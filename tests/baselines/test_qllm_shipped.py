@@ -8,15 +8,15 @@ import torch
 from credit_games import played
 
 from baselines.credit import language, pinned
-from baselines.credit.coalitions import difference
+from baselines.credit.coalitions import difference_rewards
 from baselines.credit.features import extract
 from baselines.credit.pinned import FOLDER, Refused, check_reads
-from baselines.credit.written import load
+from baselines.credit.written import load_written
 from baselines.lm.history import Move
 from baselines.play.episode import Node
 from baselines.play.replays import Replays
 from baselines.search.gates import admit
-from baselines.search.ranking import equals, measure, shared
+from baselines.search.ranking import equals, measure, shared_numbers
 from baselines.search.turns import gather, scripted
 from collm_envs.registry import make_task
 from collm_envs.sandbox import Sandbox
@@ -45,10 +45,10 @@ def sandbox():
 def test_every_shipped_function_passes_its_gates_again_on_fresh_turns(sandbox, name, env):
     task, source = make_task(env), (FOLDER / f"{name}.py").read_text()
     contexts = gather(task, scripted(task, 2 if env.startswith("Coop") else 25, seed=101))
-    mode = load(name).mode
+    mode = load_written(name).mode
     found = admit(sandbox, source, mode, replace(contexts, exchange=True), seed=101)  # demand equivariance
     assert found.checks["equivariant"] == "yes (demanded)"
-    ours, nobody = measure(found, contexts, 0.5), shared(contexts, mode)
+    ours, nobody = measure(found, contexts, 0.5), shared_numbers(contexts, mode)
     assert ours.fidelity > max(0.75, nobody.fidelity)
     if not env.startswith("Coop"):  # the few turns of these that a test can grade say little
         assert ours.variance < 0.9
@@ -79,7 +79,7 @@ def test_every_shipped_function_comes_with_its_report_and_its_author(name):
     assert facts["env_kwargs"] == {}
     assert "language model" in facts["written_by"]
     assert facts["reviewed_by"]
-    assert load(name).sha256 == facts["sha256"]
+    assert load_written(name).sha256 == facts["sha256"]
     read = language.reads((FOLDER / f"{name}.py").read_text(), facts["mode"])
     assert set(facts["reads"]) == {f"{place}.{n}" for place, names in read.items() for n in names}
 
@@ -96,7 +96,7 @@ def test_on_a_word_worked_by_hand_the_baseline_is_what_the_other_agents_blocks_e
         "agent_1": "/setblock 2 3 0 obsidian\n/setblock 2 4 0 obsidian",
     }
     nodes = played(task, [texts])
-    b = load("str_build").credit(extract(Replays(task), nodes), torch.zeros(1).double())
+    b = load_written("str_build").credit(extract(Replays(task), nodes), torch.zeros(1).double())
     assert b[0].tolist() == pytest.approx([2 * 2 / 13 - 1 / 1 - 0.5, 2 * 1 / 13 - 0.5], abs=1e-9)
 
 
@@ -123,7 +123,7 @@ def test_a_function_that_fails_in_training_is_refused_with_name_mode_turn_and_ag
     task = make_task("StrBuild-v0")
     features = extract(Replays(task), as_nodes(task, scripted(task, 1, seed=0)[0][0]), pairs=True)
     with pytest.raises(Refused, match=f"fails: .*{reason}"):
-        load(path).credit(features, torch.zeros(1).double())
+        load_written(path).credit(features, torch.zeros(1).double())
 
 
 @pytest.mark.parametrize(("name", "env"), PAIRS[:2])
@@ -132,15 +132,15 @@ def test_with_two_builders_a_shipped_baseline_is_the_reward_without_the_agent(na
     nodes = [node for turn in scripted(task, 3, seed=7) for one in turn for node in as_nodes(task, one)]
     replays = Replays(task)
     rewards = torch.tensor([node.reward for node in nodes]).double()
-    b = load(name).credit(extract(replays, nodes), rewards)
-    assert torch.allclose(rewards[:, None] - b, difference(replays, nodes), atol=1e-9)
+    b = load_written(name).credit(extract(replays, nodes), rewards)
+    assert torch.allclose(rewards[:, None] - b, difference_rewards(replays, nodes), atol=1e-9)
 
 
 def test_with_two_summaries_half_of_what_the_other_one_adds_is_expected():
     task = make_task("TLDR-v0")
     nodes = [node for turn in scripted(task, 3, seed=7) for one in turn for node in as_nodes(task, one)]
     features = extract(Replays(task), nodes)
-    b = load("tldr").credit(features, torch.zeros(len(nodes)).double())
+    b = load_written("tldr").credit(features, torch.zeros(len(nodes)).double())
     silent = features.ctx["silent"][:, None]
     assert torch.allclose(b, silent + 0.5 * (features.feat["reward"].flip(1) - silent), atol=1e-9)
 
@@ -153,13 +153,13 @@ def as_nodes(task, one):
 
 def test_a_function_for_a_mixer_is_no_credit_for_text_agents_and_the_other_way_round():
     with pytest.raises(Refused, match="for a mixer, not for the credit of text agents"):
-        load("two_step")
+        load_written("two_step")
     with pytest.raises(Refused, match=r"str_build: reads 'ctx.best', the environment has \['table'\]"):
-        check_reads(pinned.load("str_build"), {"table": torch.zeros(3)})
+        check_reads(pinned.load_pinned("str_build"), {"table": torch.zeros(3)})
 
 
 def test_a_function_for_another_environment_is_refused_with_what_it_misses():
     task = make_task("StrBuild-v0")
     features = extract(Replays(task), as_nodes(task, scripted(task, 1, seed=0)[0][0]))
     with pytest.raises(Refused, match=r"house_build is for another environment: feat\['match'\] is unknown"):
-        load("house_build").credit(features, torch.zeros(1))
+        load_written("house_build").credit(features, torch.zeros(1))

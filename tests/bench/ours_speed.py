@@ -21,7 +21,7 @@ from speed_task import LengthRatio
 
 from baselines import maac, magrpo
 from baselines.lm import cache, engines
-from baselines.lm.loading import load
+from baselines.lm.loading import load_model
 
 EPISODES, NEW = 64, 64
 SAMPLING = {"temperature": 0.6, "top_p": 0.6, "top_k": 50, "max_new_tokens": NEW}
@@ -50,7 +50,7 @@ def run(algorithm: str, folder: str, turns: int, group: int, agents: int = 2) ->
 
 def bound(folder: str, turns: int, critic: str) -> dict[str, float]:
     """64 texts of 64 tokens a turn for each of two agents: decoded, then one forward and backward pass."""
-    model, _ = load(folder, "cpu")
+    model, _ = load_model(folder, "cpu")
     engine = engines.engine_for(model)
 
     def pass_over(length: int, keep: int) -> None:

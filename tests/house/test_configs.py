@@ -12,7 +12,7 @@ from sources import attributes_read
 from baselines.cli.train import command, read, train
 from baselines.runs import algorithms, run
 from baselines.runs.algorithms import algorithm
-from baselines.runs.published import PUBLISHED, ROWS, published, row_of
+from baselines.runs.published import PUBLISHED, ROWS, published_settings, row_of
 
 
 @pytest.mark.parametrize("name", algorithms.names())
@@ -35,7 +35,7 @@ def test_published_settings_are_settings_of_the_algorithm(env, row):
     name, _ = ROWS[row]
     config = algorithm(name).Config(env=env, **PUBLISHED[env][row])
     assert config.env == env
-    assert row_of(name, published(name, config.to_dict())) == row_of(name, config.to_dict())
+    assert row_of(name, published_settings(name, config.to_dict())) == row_of(name, config.to_dict())
 
 
 @pytest.mark.parametrize(
@@ -55,24 +55,24 @@ def test_published_settings_are_settings_of_the_algorithm(env, row):
 )
 def test_the_published_values_are_pinned(env, name, critic, agents, expected):
     asked = algorithm(name).Config(env=env, env_kwargs={"num_agents": agents})
-    settings = published(name, {**asked.to_dict(), "critic": critic})
+    settings = published_settings(name, {**asked.to_dict(), "critic": critic})
     assert {key: settings[key] for key in expected} == expected
 
 
 def test_published_rewards_are_shifted_and_stop_as_published():
     central = {"critic": "central"}
-    assert published("maac", {"env": "StrBuild-v0", **central})["env_kwargs"]["reward_shift"] == -2.0
-    assert published("magrpo", {"env": "CoopHE-v0"})["env_kwargs"] == {
+    assert published_settings("maac", {"env": "StrBuild-v0", **central})["env_kwargs"]["reward_shift"] == -2.0
+    assert published_settings("magrpo", {"env": "CoopHE-v0"})["env_kwargs"] == {
         "data": "hub",
         "reward_shift": -4.0,
         "stop_above": -0.2,
     }
-    assert published("magrpo", {"env": "HouseBuild-v0"})["env_kwargs"]["stop_above"] == -0.1
+    assert published_settings("magrpo", {"env": "HouseBuild-v0"})["env_kwargs"]["stop_above"] == -0.1
 
 
 def test_what_was_not_published_is_refused_with_what_there_is():
     with pytest.raises(ValueError, match=r"reinforce.*StrBuild-v0: MAGRPO, CoLLM-CC, CoLLM-DC"):
-        published("reinforce", {"env": "StrBuild-v0"})
+        published_settings("reinforce", {"env": "StrBuild-v0"})
 
 
 def test_flags_override_the_published_settings_and_merge_keywords():

@@ -14,7 +14,7 @@ from folders import ROOT
 
 import collm_envs
 from baselines.cli import main
-from baselines.credit.pinned import check_weights, load
+from baselines.credit.pinned import check_weights, load_pinned
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def test_the_example_algorithm_learns_a_matrix_game(tmp_path, monkeypatch, train
     moving: ModuleType = saved(tmp_path, monkeypatch, "moving", code(CONTRIBUTING)[2])
     task = toy_games.matrix_game(((1, 0), (0, 0.2)))
     team = moving.Baselined(**vars(tabular.tabular_team(task, lr=0.5)))
-    config = moving.Config(steps=60, episodes=16, momentum=0.5, seed=training_seed)
+    config = moving.Config(steps=120, episodes=16, momentum=0.5, seed=training_seed)
     returns = [metrics["return"] for metrics in moving.train(config, task, team)]
     assert sum(returns[:3]) / 3 < 0.6
     assert sum(returns[-3:]) / 3 > 0.9
@@ -154,6 +154,6 @@ def test_the_example_credit_function_is_pinned_and_passes_the_gates(tmp_path, mo
     (folder / "equal.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     exec(compile(pinning, "CONTRIBUTING.md", "exec"), {})
-    made = load(folder / "equal.py").call("weights", {"table": torch.eye(3)})
+    made = load_pinned(folder / "equal.py").call("weights", {"table": torch.eye(3)})
     check_weights(made, (3, 2), "equal")
     assert made.tolist() == [[0.5, 0.5]] * 3

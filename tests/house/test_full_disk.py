@@ -11,7 +11,7 @@ from baselines.cli import sweep
 from baselines.credit import pinned
 from baselines.runs import folder, texts
 from baselines.runs.budget import append_rows
-from baselines.runs.logs import _Lines, read
+from baselines.runs.logs import _Lines, read_log
 from collm_envs import files
 from collm_envs.policies.journal import open_journal
 
@@ -90,9 +90,9 @@ def test_a_full_disk_while_a_runs_numbers_are_written_says_resume_and_keeps_them
         lines.write({"step": 2})
     with path.open("a") as file:
         file.write('{"step": 2, "ret')
-    assert read(path) == [{"step": 1}]
+    assert read_log(path) == [{"step": 1}]
     _Lines(path, 1).write({"step": 2})
-    assert read(path) == [{"step": 1}, {"step": 2}]
+    assert read_log(path) == [{"step": 1}, {"step": 2}]
 
 
 def test_a_sweep_takes_a_cut_row_away_and_counts_a_run_once(tmp_path):
@@ -124,10 +124,10 @@ def test_a_cut_or_edited_config_is_named(tmp_path, text):
 def test_a_damaged_line_of_a_runs_numbers_is_named_and_a_cut_one_left_out(tmp_path):
     path = tmp_path / "eval.jsonl"
     path.write_bytes('\ufeff{"step": 1, "note": "a\u2028b"}\r\n\n{"step": 2}\n{"st'.encode())
-    assert [line["step"] for line in read(path)] == [1, 2]
+    assert [line["step"] for line in read_log(path)] == [1, 2]
     path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
     with pytest.raises(ValueError, match=r"eval.jsonl:2: not a line of JSON"):
-        read(path)
+        read_log(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": "0"}'])
@@ -135,7 +135,7 @@ def test_a_cut_or_edited_manifest_is_named(tmp_path, text):
     (tmp_path / "f.py").write_text("def baseline(ctx, feat, me):\n    return 0.0\n")
     (tmp_path / "f.json").write_text(text)
     with pytest.raises((ValueError, pinned.Refused), match=r"f.json(: no manifest| cannot be read)"):
-        pinned.load(tmp_path / "f.py")
+        pinned.load_pinned(tmp_path / "f.py")
 
 
 @pytest.mark.parametrize("end", ["", '{"call": "b", "ans'])

@@ -27,9 +27,10 @@ ALGORITHMS = {
 
 @pytest.fixture(scope="module")
 def processes():
-    """A server that has imported everything and forks a process for every run."""
+    """A server that has imported everything, loaded a model once, and forks a process for every run."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["baselines.maac", "baselines.magrpo", "baselines.runs.run", "toy_games"])
+    algorithms = [f"baselines.{name}" for name in ALGORITHMS]
+    context.set_forkserver_preload(["pytest", *algorithms, "toy_games", "loaded_once"])
     return context
 
 
@@ -95,7 +96,9 @@ def assert_same_end(out, wanted):
         assert lines(out / name) == lines(wanted / name)
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name != "maac" else []) for name in ALGORITHMS]
+)
 def test_a_run_killed_at_the_worst_points_ends_in_the_same_bits(
     processes, undisturbed, model, tmp_path, name
 ):
@@ -110,26 +113,27 @@ def test_a_run_killed_at_the_worst_points_ends_in_the_same_bits(
 
 def kill_at_random(processes, undisturbed, model, out, name, kills, seed, count=12):
     wanted, seconds = undisturbed(name, count)
-    config, rng, hits = settings(name, model, out, count), Random(seed), 0
-    while hits < kills:
+    config, rng = settings(name, model, out, count), Random(seed)
+    for step in sorted(rng.randrange(count - 1) for _ in range(kills)):
         process = start_run(processes, name, config, wait=False)
-        time.sleep(rng.uniform(0, seconds))
+        while process.is_alive() and logged(out) < step:
+            time.sleep(0.002)
+        process.join(rng.uniform(0, 2 * seconds / count))
         process.kill()
         process.join()
-        if process.exitcode == 0:  # it was done before: a new run for the moments that are left
-            assert_same_end(out, wanted)
-            out = out.with_name(f"{out.name}+")
-            config["out"] = str(out)
-        else:
-            assert process.exitcode == -signal.SIGKILL
-            hits += 1
+        assert process.exitcode in (0, -signal.SIGKILL)  # 0: it was done before
     assert start_run(processes, name, config).exitcode == 0
     assert_same_end(out, wanted)
 
 
-@pytest.mark.parametrize("name", ["reinforce", "maac"])
-def test_a_run_killed_at_random_moments_ends_in_the_same_bits(processes, undisturbed, model, tmp_path, name):
-    kill_at_random(processes, undisturbed, model, tmp_path / "run", name, 3, 1)
+def logged(out):
+    """The steps that a run has logged so far."""
+    metrics = out / "metrics.jsonl"
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
+def test_a_run_killed_at_random_moments_ends_in_the_same_bits(processes, undisturbed, model, tmp_path):
+    kill_at_random(processes, undisturbed, model, tmp_path / "run", "magrpo", 3, 1)
 
 
 @pytest.mark.slow

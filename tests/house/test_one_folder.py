@@ -16,7 +16,7 @@ from folders import ROOT, SUPPORT
 import collm_envs
 from collm_envs import files
 from collm_envs.evaluation.episodes import evaluate, jobs, kept, set_aside
-from collm_envs.evaluation.measures import empty_replies, table
+from collm_envs.evaluation.measures import empty_replies, measure_table
 from collm_envs.files import one_writer, saving, write_whole
 from collm_envs.policies.seat import Reply
 from collm_envs.policies.specs import seat_all
@@ -279,7 +279,7 @@ def test_empty_replies_of_models_are_counted_with_their_reasons(text, usage, lin
     model.act = lambda seats: [Reply(text, usage) for _ in seats]
     records = evaluate(env, team(env, model), jobs(env, episodes=1)).records
     assert empty_replies(records) == line
-    counted = [row.mean for row in table(records) if row.measure == "empty_replies"]
+    counted = [row.mean for row in measure_table(records) if row.measure == "empty_replies"]
     assert counted == [8.0] * bool(line)
 
 

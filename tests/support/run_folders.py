@@ -10,7 +10,7 @@ from typing import Any
 def lines(path: Path) -> list[dict[str, Any]]:
     """What was logged, without what a clock said."""
     kept = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "tokens_per_s")} for line in kept]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "cpu_s", "tokens_per_s")} for line in kept]
 
 
 def leaves(state: Any) -> list[Any]:

@@ -1,4 +1,7 @@
-"""Two-step game: agent_0 alone decides at the first table, so it learns faster there; even after that."""
+"""Weights for the two-step game: 0.7 and 0.3 at the first table, where only agent_0 decides; then equal.
+
+The larger an agent's weight in a state, the faster its values of that state are learned.
+"""
 
 import torch
 

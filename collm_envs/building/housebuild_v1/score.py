@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from collm_envs.task import Cell
 
+BEST = 2.0
+"""the worth of a finished house"""
 LOST = 0.05
 """cost of a health point"""
 DEATH = -1.0

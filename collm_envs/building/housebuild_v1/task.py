@@ -22,7 +22,8 @@ from collm_envs.building.housebuild_v1.houses import (
     read_items,
 )
 from collm_envs.building.housebuild_v1.players import PLAYERS, VOICES
-from collm_envs.building.housebuild_v1.score import DEATH, LOST, house_score
+from collm_envs.building.housebuild_v1.scene import scene_of
+from collm_envs.building.housebuild_v1.score import BEST, DEATH, LOST, house_score
 from collm_envs.building.housebuild_v1.spiders import after_night, draw, in_sight
 from collm_envs.building.housebuild_v1.state import State
 from collm_envs.building.seats import Builder
@@ -80,8 +81,9 @@ class SplitHouseBuild:
     that takes the last health point the reward is -1 in both.  Example: of 26 cells one agent fills 4 right
     and the other 2 wrong while a spider that nobody meets takes 2 points: 2 * 4/26 - 2/26 - 0.1 = 0.1308.
 
-    **Metrics.**  iou (of right textures), iou_blind (of any blocks, as in v0), `worth` (S), hp, spiders_met,
-    guards_wasted (guards of this turn where no spider left), survived, wasted (lines refused), stock_left.
+    **Metrics.**  `score` (S / 2, at least 0; 0 without health points), iou (of right textures), iou_blind (of
+    any blocks, as in v0), `worth` (S), hp, spiders_met, guards_wasted (guards of this turn where no spider
+    left), survived, wasted (lines refused), stock_left.
 
     **Difficulty** 1 to 6: houses of 3x3x3, 4, 5, 5, 6 and 7x7x7; 1, 1, 2, 3, 3 and 4 spiders; 4, 6, 8, 8, 10
     and 12 turns; slack 1.5 down to 1.05.
@@ -113,7 +115,7 @@ class SplitHouseBuild:
     **Versions.**  v1: this task.
     """
 
-    revision = 1
+    revision = 2
     players = PLAYERS
     voices = VOICES
 
@@ -242,10 +244,9 @@ class SplitHouseBuild:
         return state.turn >= self.max_turns or state.hp <= 0
 
     def scene(self, state: State) -> Scene:
-        """The site and the house."""
-        size = state.house.size
-        title = f"a house of {'x'.join(map(str, size))}"
-        return Scene(size=size, blocks=standing(state.stacks), target=state.house.cells, title=title)
+        """The site and the house, the spiders that are here or known of, and who stood guard."""
+        layers = {agent: self.seen_layers(state, k) for k, agent in enumerate(self.agents)}
+        return scene_of(state, layers)
 
     def _scored(
         self,
@@ -266,11 +267,13 @@ class SplitHouseBuild:
             parts = {}
         else:
             parts = {**parts, "health": 0.0 - LOST * (self.player_hp - state.hp)}
-        metrics |= {"worth": worth, **night, "wasted": float(sum(map(len, rejected.values())))}
+        score = max(0.0, worth / BEST) if state.hp else 0.0
+        metrics |= {"score": score, "worth": worth, **night}
+        metrics["wasted"] = float(sum(map(len, rejected.values())))
         placed = sum(map(len, state.own))
         metrics["stock_left"] = float(state.stock * KINDS_EACH * self.builders - placed)
-        score = Score(float(sum(parts.values())), parts, metrics, accepted, rejected)
-        return replace(state, worth=worth, score=score)
+        earned = Score(float(sum(parts.values())), parts, metrics, accepted, rejected)
+        return replace(state, worth=worth, score=earned)
 
     def _opening(self, state: State, k: int) -> str:
         seat, seen = self.seats[k], self.seen_layers(state, k)
@@ -301,5 +304,5 @@ class SplitHouseBuild:
             worst = min(worst, -width * height * depth / len(house.cells))
         bitten = LOST * self.player_hp
         if self.reward == "dense":
-            return min(DEATH, worst - 2.0 - bitten), 2.0 - worst
-        return min(DEATH, worst - bitten), 2.0
+            return min(DEATH, worst - BEST - bitten), BEST - worst
+        return min(DEATH, worst - bitten), BEST

@@ -1,9 +1,10 @@
-"""StrBuild-v1: a word that lasts, of which each agent sees some letters and holds one kind of block."""
+"""StrBuild-v1: a word is built over several turns; each agent sees some letters and has one kind of block."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any, Literal, get_args
 
 from collm_envs.building.commands import CommandRules, parse, read_setblock, unfold_row
@@ -26,7 +27,7 @@ from collm_envs.building.strbuild_v1.words import (
     read_items,
 )
 from collm_envs.keywords import Frame, choice, whole_number
-from collm_envs.task import Cell, Item, Rejected, Scene, Score, agent_names
+from collm_envs.task import Cell, Item, Rejected, Scene, Score, Sight, agent_names
 
 Reward = Literal["dense", "final"]
 View = Literal["split", "all"]
@@ -70,8 +71,8 @@ class SplitStrBuild:
     `/setblock 1 0 0 stone` at turn 1: 2 * 2/22 - 0 - 0/1 = 0.1818.  At turn 2 the first adds
     `/setblock 6 0 0 oak_planks`, where nothing belongs: S = 0.1818 - 4 * 1/38 = 0.0766, reward -0.1053.
 
-    **Metrics.**  Those of v0 (iou, adj, coverage, extra, ...), `worth` (S), `wasted`: lines of this turn that
-    were refused or came to nothing, `stock_left`: blocks not placed, over all.
+    **Metrics.**  `score` (S / 2, at least 0), those of v0 (iou, adj, coverage, ...), `worth` (S), `wasted`:
+    lines of this turn that were refused or came to nothing, `stock_left`: blocks not placed, over all.
 
     **Difficulty** 1 to 6: n, n, n + 1, n + 1, n + 2, n + 2 letters for n builders; slack 1.5 down to 1.05.
     Training words are spelled with every second letter (A, C, E, ...), evaluation words at 1 to 3 too, at 4
@@ -106,7 +107,7 @@ class SplitStrBuild:
     **Versions.**  v1: this task.
     """
 
-    revision = 1
+    revision = 2
     players = PLAYERS
     voices = VOICES
 
@@ -208,7 +209,17 @@ class SplitStrBuild:
             blocks=standing(state.stacks),
             target=dict.fromkeys(state.word.cells, ""),
             title=state.item.data.get("string", "signs"),
+            sights={agent: self._sight(state, k) for k, agent in enumerate(self.agents)},
         )
+
+    def _sight(self, state: State, k: int) -> Sight:
+        """The letters that agent k sees, its own blocks, and what feedback="letters" shows of others'."""
+        columns = {*self.seen_letters(state, k), None}
+        blocks = frozenset(state.own[k])
+        if self.feedback == "letters":
+            blocks |= {cell for cell in state.stacks if letter_at(cell[0]) in columns}
+        wall = product(range(state.word.width), range(HEIGHT), (0,))
+        return Sight(frozenset(cell for cell in wall if letter_at(cell[0]) in columns), blocks)
 
     def _scored(
         self,
@@ -223,7 +234,7 @@ class SplitStrBuild:
             parts = {"change": worth - state.worth}
         elif state.turn < self.max_turns:
             parts = {}
-        metrics["worth"] = worth
+        metrics |= {"score": max(0.0, worth / BEST), "worth": worth}
         metrics["wasted"] = float(sum(map(len, rejected.values())))
         metrics["stock_left"] = float(sum(map(sum, state.stock)) - sum(map(len, state.own)))
         score = Score(float(sum(parts.values())), parts, metrics, accepted, rejected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from baselines.cli import demo, train
-from baselines.runs.logs import read
+from baselines.runs.logs import read_log
 
 
 @pytest.mark.slow
@@ -13,7 +13,7 @@ def test_the_demo_teaches_both_teams_and_writes_its_report(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     demo.main()
     for kind in ("maac", "magrpo"):
-        curve = read(tmp_path / "runs" / "demo" / kind / "eval.jsonl")
+        curve = read_log(tmp_path / "runs" / "demo" / kind / "eval.jsonl")
         assert curve[-1]["return"] > curve[0]["return"] + 0.2, kind
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
     assert "collm train maac" in page

@@ -8,6 +8,7 @@ import random
 import datasets
 import pytest
 
+from baselines.cli.export import chat_rows
 from baselines.cli.main import main
 from collm_envs import make
 from collm_envs.evaluation.episodes import evaluate, jobs
@@ -68,6 +69,13 @@ def test_each_agents_conversation_becomes_a_row_that_datasets_loads(tmp_path, ca
         assert row["return"] == sum(row["reward"])
         assert (row["agent"], row["policy"], row["env"]) == (agent, "noisy", "StrBuild-v0")
         assert (row["item"], row["seed"], row["split"]) == (played.item, played.seed, "eval")
+
+
+def test_a_conversation_leaves_out_the_steps_in_which_only_others_write():
+    episode = played("StrBuild-v0", "expert", order="sequential")  # one step: agent_0 writes
+    rows = {row["agent"]: row["messages"] for row in chat_rows(episode)}
+    assert [message["role"] for message in rows["agent_0"]] == ["user", "assistant"]
+    assert rows["agent_1"] == []
 
 
 def test_only_episodes_that_returned_enough_are_kept(tmp_path, capsys):

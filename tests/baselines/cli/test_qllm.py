@@ -43,7 +43,7 @@ def test_a_written_report_keeps_author_and_reviewer_while_the_source_is_the_same
     after = json.loads(manifest.read_text())
     assert after["reviewed_by"] == before["reviewed_by"]
     assert after["written_by"] == (author or before["written_by"])
-    assert pinned.load(shipped).sha256 == before["sha256"]
+    assert pinned.load_pinned(shipped).sha256 == before["sha256"]
 
 
 def test_a_report_of_an_edited_source_has_no_reviewer(shipped):
@@ -57,7 +57,7 @@ def test_a_report_of_an_edited_source_has_no_reviewer(shipped):
 def test_a_review_holds_whatever_a_checkout_makes_of_line_ends(shipped, end, mark):
     text = shipped.read_bytes().decode().replace("\n", end)
     shipped.write_bytes(mark + text.encode())
-    assert pinned.load(shipped).name == "str_build"
+    assert pinned.load_pinned(shipped).name == "str_build"
 
 
 HIDDEN = "    return max(0.0, 1.0)" + " " * 150 + "+ feat['reward'][0]  # far out"

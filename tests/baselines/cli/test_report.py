@@ -16,8 +16,9 @@ from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.train import command
 from baselines.maac import Config
 from collm_envs.evaluation.episodes import evaluate, jobs
-from collm_envs.evaluation.stats import summary
+from collm_envs.evaluation.stats import Summary, summary
 from collm_envs.policies.seat import Reply
+from leaderboard.reported import METHODS
 
 KWARGS = {"max_turns": 1}
 
@@ -141,18 +142,36 @@ def test_the_command_of_a_row_repeats_its_settings_and_names_its_seeds(rows, fol
     assert talk.endswith("--split eval --episodes 3 --seeds 2")
 
 
-def test_the_paper_is_compared_with_the_row_that_did_the_same(rows):
+def test_the_papers_numbers_stand_in_a_table_of_their_own(rows):
     assert set(rows) == {"CoLLM-CC", "GRPO", "discussion", "untrained"}
     columns, cells = report.wide("StrBuild-v0", [*rows.values()])
     found = {line[0]: dict(zip(columns, line, strict=True)) for line in cells}
     assert found["CoLLM-CC"]["iou %"] == "50.0 [50.0, 50.0]"
-    assert found["CoLLM-CC"]["iou % in the paper"] == "68.5"
-    assert found["GRPO"]["iou % in the paper"] == "46.1"
-    assert found[rows["discussion"].name]["adj % in the paper"] == "16.2"
-    assert found[rows["untrained"].name]["iou % in the paper"] == "36.6"
-    only = found["CoLLM-DC (paper only)"]
-    assert (only["iou %"], only["return"], only["iou % in the paper"]) == ("", "", "44.6")
-    assert "CoLLM-CC (paper only)" not in found
+    assert len(found) == 4
+    columns, cells = report.reported("StrBuild-v0")
+    paper = {line[0]: dict(zip(columns, line, strict=True)) for line in cells}
+    assert paper["CoLLM-CC"]["iou %"] == "68.5"
+    assert paper["GRPO"]["iou %"] == "46.1"
+    assert paper["discussion"]["adj %"] == "16.2"
+    assert paper["untrained"]["iou %"] == "36.6"
+    assert paper["CoLLM-DC"]["agents"] == "two"
+    assert report.reported("Adding-v0")[1] == []
+
+
+def test_of_two_seeds_both_are_shown_and_no_interval():
+    numbers = {"return": Summary(1.5, -3.0, 6.0, 1.5), "seconds_parallel": Summary(0.1, -0.2, 0.4, 0.1)}
+    two = ReportRow("A", {}, "m", "", "2 seeds", numbers, (1.0, 2.0), "", [])
+    (line,) = report.wide("A", [two])[1]
+    assert line == ["m", "2 seeds", "1.500 (1.000 and 2.000)", "1.500", "", "0.100"]
+
+
+def test_an_interval_ends_at_the_range_of_its_measure():
+    numbers = {"return": Summary(1.5, -3.0, 6.0, 1.5), "iou": Summary(0.9, 0.5, 1.3, 0.9)}
+    numbers["seconds_parallel"] = Summary(0.1, -0.2, 0.4, 0.1)
+    three = ReportRow("StrBuild-v0", {}, "m", "", "3 seeds", numbers, (1.0, 1.5, 2.0), "", [])
+    (line,) = report.wide("StrBuild-v0", [three])[1]
+    assert "90.0 [50.0, 100.0]" in line
+    assert "0.100 [0.000, 0.400]" in line
 
 
 def test_runs_that_differ_in_a_setting_are_rows_named_by_it(folders, tmp_path):
@@ -171,9 +190,9 @@ def test_markdown_latex_and_csv_hold_the_same_numbers(rows):
     some = [*rows.values()]
     assert "| CoLLM-CC | 3 seeds | 1.000 [" in report.markdown(some)
     latex = report.latex(some)
-    assert r"iou \% in the paper" in latex
-    assert latex.count(r"\\") == 2 + len(report.METHODS) - 1
-    assert r"discussion:openai:http://host/v1\#m" in latex
+    assert "StrBuild-v0, in the paper" in latex
+    assert latex.count(r"\\") == (1 + 4) + (1 + len(METHODS))
+    assert "discussion: m" in latex
     lines = list(csv.DictReader(io.StringIO(report.measures_csv(some))))
     (line,) = [one for one in lines if one["method"] == "CoLLM-CC" and one["measure"] == "iou"]
     assert (float(line["mean"]), float(line["paper_percent"])) == (0.5, 68.5)
@@ -206,7 +225,7 @@ def test_the_page_shows_tables_curves_and_commands_in_a_browser(folders, tmp_pat
         for width in (1300, 420):
             browser.open(page, width=width)
             assert browser.run("document.documentElement.scrollWidth") == width
-        assert browser.run("document.querySelectorAll('tbody tr').length") == 4 + len(report.METHODS) - 4
+        assert browser.run("document.querySelectorAll('tbody tr').length") == 4 + len(METHODS)
         assert browser.run("document.querySelectorAll('svg path.band').length") == 4
         assert "--seed $seed" in browser.run("document.querySelector('pre').textContent")
         assert browser.errors == []

@@ -145,19 +145,12 @@ def test_a_run_that_failed_before_it_measured_anything_leaves_its_folder_free(qu
         run.train("magrpo", config, quiet=True)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"kl": 0.1, "model": "m"}, r"its KL term \(kl=0.1\) rounded differently"),
-        ({}, "it kept no warm_start, the model as the run began, and there is no checkpoint yet"),
-        ({"lora_rank": 2}, "it kept no warm_start, the frozen model"),
-    ],
-)
-def test_a_run_of_an_early_version_that_would_not_end_the_same_is_refused(changes, reason, tmp_path):
+@pytest.mark.parametrize("changes", [{"kl": 0.1, "model": "m"}, {}, {"lora_rank": 2}])
+def test_a_run_of_an_early_version_that_would_not_end_the_same_is_refused(changes, tmp_path):
     settings = magrpo.Config(**{**SMALL, **changes}, group=2).to_dict()
     del settings["threads"]  # which those versions did not have
     (tmp_path / "config.json").write_text(json.dumps({"algorithm": "magrpo", "config": settings}))
-    with pytest.raises(ValueError, match=f"would not end the same: {reason}"):
+    with pytest.raises(ValueError, match="would not end the same: its importance ratios rounded differently"):
         run.resume(tmp_path)
 
 

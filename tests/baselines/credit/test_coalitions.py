@@ -11,7 +11,7 @@ from tabular import tabular_team
 from toy_games import Game, additive_bandit
 
 import collm_envs
-from baselines.credit.coalitions import counterfactual, difference, shapley
+from baselines.credit.coalitions import counterfactual_rewards, difference_rewards, shapley_values
 from baselines.play.replays import Replays, texts_of
 from baselines.play.rollout import play, play_turns
 from collm_envs import silence
@@ -30,8 +30,8 @@ def test_shapley_divides_an_interaction_and_the_difference_counts_it_twice():
     nodes = played(INTERACTION, [dict.fromkeys(INTERACTION.agents, "1")])
     replays = Replays(INTERACTION, nodes)
     assert nodes[0].reward == 9
-    assert shapley(replays, nodes).tolist() == [[6, 3, 0]]
-    assert difference(replays, nodes).tolist() == [[9, 6, 0]]
+    assert shapley_values(replays, nodes).tolist() == [[6, 3, 0]]
+    assert difference_rewards(replays, nodes).tolist() == [[9, 6, 0]]
 
 
 QUICK = {"timeout_s": 0.2, "max_timeouts": 1}
@@ -63,7 +63,7 @@ def test_shapley_values_sum_to_the_reward_less_that_of_the_silent_team_and_give_
         for dummy in (False, True):
             nodes = episode(task, item, k, len(nothing), nothing if dummy else [])
             replays = Replays(task, nodes)
-            phi, D = shapley(replays, nodes), difference(replays, nodes)
+            phi, D = shapley_values(replays, nodes), difference_rewards(replays, nodes)
             for node, row, without in zip(nodes, phi.tolist(), D.tolist(), strict=True):
                 silent = {agent: silence(task, node.before, agent) for agent in task.agents}
                 least = task.score(task.play(node.before, silent)).reward
@@ -126,7 +126,7 @@ def test_a_turn_is_replayed_by_itself_from_the_state_the_others_turns_left():
     # turn 1: (a + 2 b + a b) / 8; turn 2: (a + 2 b + 2 a b) / 8
     v = [{"01": 6 / 8, "0": 2 / 8, "1": 2 / 8}, {"01": 9 / 8, "0": 1 / 8, "1": 4 / 8}]
     wanted = [[one["01"] - one["1"], one["01"] - one["0"]] for one in v]
-    assert difference(Replays(task, nodes), nodes).tolist() == wanted
+    assert difference_rewards(Replays(task, nodes), nodes).tolist() == wanted
 
 
 def test_nothing_is_played_twice():
@@ -137,10 +137,10 @@ def test_nothing_is_played_twice():
     group = play(task, [(task.rows[0], 0)], team.policies, "s", copies=3)
     calls.clear()
     replays = Replays(task, group)
-    shapley(replays, group)
+    shapley_values(replays, group)
     # words 1 1 1 (twice) and 0 0 0: of each the coalitions but the whole team, the empty one shared
     assert len(calls) == replays.played == 13
-    difference(replays, group)
+    difference_rewards(replays, group)
     assert len(calls) == 13
 
 
@@ -149,7 +149,7 @@ def test_other_states_with_the_same_texts_are_other_turns():
     same = {"agent_0": "1", "agent_1": "1"}
     nodes = played(task, [same, same])
     replays = Replays(task, nodes)
-    assert difference(replays, nodes)[0].tolist() != difference(replays, nodes)[1].tolist()
+    assert difference_rewards(replays, nodes)[0].tolist() != difference_rewards(replays, nodes)[1].tolist()
     assert replays.played == 4
 
 
@@ -171,11 +171,11 @@ def test_alternatives_are_weighed_with_the_others_texts_as_played():
     task = additive_bandit(3)
     (node,) = nodes = played(task, [{"agent_0": "1", "agent_1": "0", "agent_2": "1"}])
     node.alternatives.update(agent_0=["0", "0", "1", "0"], agent_1=["1", "1"], agent_2=["0"])
-    b = counterfactual(Replays(task, nodes), nodes)
+    b = counterfactual_rewards(Replays(task, nodes), nodes)
     assert b.tolist() == [[0.25, 2.0, 1.0]]
     assert texts_of(node) == {"agent_0": "1", "agent_1": "0", "agent_2": "1"}
 
 
 def test_values_are_doubles():
     nodes = played(INTERACTION, [dict.fromkeys(INTERACTION.agents, "1")])
-    assert shapley(Replays(INTERACTION, nodes), nodes).dtype == torch.float64
+    assert shapley_values(Replays(INTERACTION, nodes), nodes).dtype == torch.float64

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines import games
-from baselines.credit.pinned import FLOOR, FOLDER, Refused, check_weights, load, pin
+from baselines.credit.pinned import FLOOR, FOLDER, Refused, check_weights, load_pinned, pin
 from baselines.games.game import consecutive
 from baselines.games.memory import Episode
 from baselines.games.mixers import make_mixer, named
@@ -55,26 +55,26 @@ def test_weights_at_the_floor_pass_and_just_below_do_not():
 
 def test_a_stale_function_is_refused(tmp_path):
     path = written(tmp_path, "torch.full((rows, 2), 0.5)")
-    assert load(path).sha256 == json.loads(path.with_suffix(".json").read_text())["sha256"]
+    assert load_pinned(path).sha256 == json.loads(path.with_suffix(".json").read_text())["sha256"]
     path.write_text(path.read_text().replace("0.5", "0.50"))
     with pytest.raises(Refused, match="candidate: stale, the source's sha256 is"):
-        load(path)
+        load_pinned(path)
     pin(path, written_by="the test", reads={"table": [3]})
-    load(path)
+    load_pinned(path)
 
 
 def test_a_stale_function_is_not_executed(tmp_path):
     path = written(tmp_path, "torch.full((rows, 2), 0.5)")
     path.write_text(path.read_text() + "\n\nraise SystemExit('executed')\n")
     with pytest.raises(Refused, match="stale"):
-        load(path)
+        load_pinned(path)
 
 
 def test_line_ends_of_another_system_do_not_make_a_function_stale(tmp_path):
     path = written(tmp_path, "torch.full((rows, 2), 0.5)")
-    before = load(path).sha256
+    before = load_pinned(path).sha256
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert load(path).sha256 == before
+    assert load_pinned(path).sha256 == before
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_file_without_weights_is_refused(tmp_path):
 
 def test_a_missing_function_says_which_there_are():
     with pytest.raises(FileNotFoundError, match=r"'nope'.*there are .*foraging, .*simple_spread, .*two_step"):
-        load("nope")
+        load_pinned("nope")
 
 
 def test_a_function_is_given_only_the_fields_it_says_it_reads(tmp_path):
     path = tmp_path / "peek.py"
     path.write_text("def weights(state):\n    return sorted(state)\n")
     pin(path, written_by="the test", reads={"food": [None, 3]})
-    assert load(path).call("weights", {"food": torch.ones(1), "players": torch.ones(1)}) == ["food"]
+    assert load_pinned(path).call("weights", {"food": torch.ones(1), "players": torch.ones(1)}) == ["food"]
 
 
 def of_language(folder, lines, reads):
@@ -138,7 +138,7 @@ def test_constant_weights_read_nothing_and_train_like_sums(tmp_path):
 def test_a_function_that_fails_at_a_state_is_refused_with_name_and_state(tmp_path, lines, reason):
     path = of_language(tmp_path, lines, {"table": [3]})
     with pytest.raises(Refused, match=f"plain: weights .*{reason}"):
-        load(path).call("weights", {"table": torch.eye(3)})
+        load_pinned(path).call("weights", {"table": torch.eye(3)})
 
 
 def test_a_function_is_never_asked_about_padding(tmp_path):
@@ -194,7 +194,7 @@ def states_of(name, count):
 @pytest.mark.parametrize(("function", "name"), SHIPPED.items())
 def test_every_shipped_function_passes_on_played_random_and_padding_states(function, name):
     layout, states = states_of(name, 100)
-    pinned = load(function)
+    pinned = load_pinned(function)
     w = pinned.call("weights", named(states, layout.fields))
     check_weights(w, (len(states), len(layout.agents)), function)
     assert w.std(0).max() > 0.01  # it says something
@@ -221,14 +221,15 @@ def test_exchanging_agents_exchanges_their_weights(function, fields):
     rows = named(torch.rand(50, size, generator=torch.Generator().manual_seed(0)), fields)
     order = torch.tensor([2, 0, 3, 1])
     swapped = {k: x[:, order] if k in ("players", "to_landmarks") else x for k, x in rows.items()}
-    w = load(function).call("weights", rows)
-    assert torch.allclose(load(function).call("weights", swapped), w[:, order], atol=1e-6)
+    w = load_pinned(function).call("weights", rows)
+    assert torch.allclose(load_pinned(function).call("weights", swapped), w[:, order], atol=1e-6)
 
 
 def test_the_foraging_function_favours_the_player_further_from_food_that_is_left():
     players = torch.tensor([[[0.0, 0.0, 0.25], [0.5, 0.5, 0.25]]])
     near_first = torch.tensor([[[0.0, 0.125, 0.5], [0.5, 0.625, 0.0]]])  # the second is eaten
-    w = load("foraging").call("weights", {"players": players, "food": near_first})[0]
+    w = load_pinned("foraging").call("weights", {"players": players, "food": near_first})[0]
     assert w[1] > w[0]
     eaten = torch.tensor([[[0.0, 0.125, 0.0], [0.5, 0.625, 0.0]]])
-    assert load("foraging").call("weights", {"players": players, "food": eaten})[0].tolist() == [0.5, 0.5]
+    foraging = load_pinned("foraging")
+    assert foraging.call("weights", {"players": players, "food": eaten})[0].tolist() == [0.5, 0.5]

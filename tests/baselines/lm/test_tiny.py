@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from baselines.lm.loading import load
+from baselines.lm import warm_start
+from baselines.lm.loading import load_model
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
 from baselines.lm.tiny.tokenizer import load_tokenizer
+from baselines.lm.warm_start import Lessons
 from baselines.play.episode import rollout_metrics
 from baselines.play.rollout import eval_starts, play
 from baselines.train import warm_starts as ready
@@ -57,7 +59,8 @@ def test_the_warm_start_learns_and_repeats(training_seed):
     losses = []
     for _ in range(2):
         model, tokenizer = tiny.fresh(training_seed)
-        losses.append(tiny.warm_start(model, tokenizer, task, steps=40))
+        lm = LM("pupil", model, tokenizer, Sampling(), Context())
+        losses.append(warm_start.warm_start(lm, task, Lessons(40, tiny.BATCH, tiny.LR)))
     assert losses[0] == losses[1]
     assert sum(losses[0][-5:]) / 5 < 0.35 * losses[0][0]
 
@@ -70,7 +73,7 @@ def test_the_folder_is_cached_and_loads_like_any_model(tmp_path, monkeypatch):
     assert (folder / "model.safetensors").stat().st_mtime_ns == stamp
     assert tiny.folder("StrBuild-v0", KWARGS, steps=4) != folder
     assert tiny.folder("StrBuild-v0", KWARGS, "last turn", steps=3) != folder
-    model, tokenizer = load(str(folder), "cpu")
+    model, tokenizer = load_model(str(folder), "cpu")
     task = make_task("StrBuild-v0", **KWARGS)
     lm = LM("loaded", model, tokenizer, Sampling(max_new_tokens=8), Context())
     seen = rollout_metrics(play(task, eval_starts(task, 4), dict.fromkeys(task.agents, lm), "seed"))
@@ -80,21 +83,21 @@ def test_the_folder_is_cached_and_loads_like_any_model(tmp_path, monkeypatch):
 def test_a_model_folder_without_a_tokenizer_is_named(tmp_path):
     tiny.fresh(0)[0].save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no tokenizer"):
-        load(str(tmp_path), "cpu")
+        load_model(str(tmp_path), "cpu")
 
 
 def test_a_folder_that_is_no_model_and_one_that_is_not_there_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"neither config\.json nor adapter_config\.json"):
-        load(str(tmp_path), "cpu")
+        load_model(str(tmp_path), "cpu")
     with pytest.raises(ValueError, match="no such folder"):
-        load(str(tmp_path / "absent"), "cpu")
+        load_model(str(tmp_path / "absent"), "cpu")
 
 
 class Stopped:
     """Progress that ends the warm start by Ctrl-C after so many steps."""
 
     def __init__(self, monkeypatch, step):
-        real = tiny.warm_start
+        real = warm_start.warm_start
 
         def stopping(*args, on_step, **kwargs):
             def heard_and_stopped(done, loss):
@@ -104,7 +107,7 @@ class Stopped:
 
             return real(*args, on_step=heard_and_stopped, **kwargs)
 
-        monkeypatch.setattr(tiny, "warm_start", stopping)
+        monkeypatch.setattr(warm_start, "warm_start", stopping)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,7 @@ class Stopped:
 def test_an_interrupted_warm_start_says_what_is_kept_and_ends_as_if_it_had_not_been(
     at, message, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tiny, "KEEP_EVERY", 2)
+    monkeypatch.setattr(warm_start, "KEEP_EVERY", 2)
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path / "whole"))
     whole = tiny.folder("StrBuild-v0", KWARGS, steps=8, quiet=True)
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path / "parts"))
@@ -125,7 +128,7 @@ def test_an_interrupted_warm_start_says_what_is_kept_and_ends_as_if_it_had_not_b
         Stopped(patch, at)
         tiny.folder("StrBuild-v0", KWARGS, steps=8, quiet=True)
     parts = tiny.folder("StrBuild-v0", KWARGS, steps=8, quiet=True)
-    first, second = (load(str(folder), "cpu")[0].state_dict() for folder in (whole, parts))
+    first, second = (load_model(str(folder), "cpu")[0].state_dict() for folder in (whole, parts))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert [path.name for path in parts.parent.iterdir()] == [parts.name]
 
@@ -174,8 +177,8 @@ def test_a_common_setting_is_shipped_and_needs_no_warm_start(one, tmp_path, monk
     """`python -m baselines.train.warm_starts` makes what is missing here."""
     assert ready.file_of(one).is_file()
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path))
-    monkeypatch.setattr(tiny, "warm_start", None)
-    assert load(str(tiny.folder(one.env, one.kwargs)), "cpu")
+    monkeypatch.setattr(tiny, "warm_start_in", None)
+    assert load_model(str(tiny.folder(one.env, one.kwargs)), "cpu")
 
 
 def test_nothing_else_is_shipped_and_all_of_it_is_small():

@@ -8,7 +8,7 @@ from tokenizers import pre_tokenizers
 
 from baselines.cli.train import read
 from baselines.runs import run
-from baselines.runs.logs import read as lines
+from baselines.runs.logs import read_log as lines
 from baselines.runs.published import PUBLISHED
 from baselines.runs.published import ROWS as TRAINED
 

@@ -13,7 +13,7 @@ from baselines.credit import language, pinned
 from baselines.credit.language import Refused
 from baselines.search import gates, sandboxed
 from baselines.search.gates import admit
-from baselines.search.ranking import Numbers, centred, equals, measure, shared
+from baselines.search.ranking import Numbers, centred, equals, measure, shared_numbers
 from baselines.search.sandboxed import Sandboxed, permuted, random_rows
 from baselines.search.turns import gather, scripted
 from collm_envs.sandbox import Sandbox
@@ -335,10 +335,10 @@ def test_numbers_of_known_functions(sandbox, contexts):
     perfect = measure(admit(sandbox, OTHERS, "baseline", contexts), contexts, 0.5)
     assert perfect.fidelity == pytest.approx(1, abs=0.02)
     nothing = measure(admit(sandbox, body("baseline", "return 0"), "baseline", contexts), contexts, 0.5)
-    assert nothing == shared(contexts, "baseline")
+    assert nothing == shared_numbers(contexts, "baseline")
     assert nothing.variance == 1
     equal = measure(admit(sandbox, body("weights", "return [0.5, 0.5]"), "weights", contexts), contexts, 0.5)
-    assert equal == shared(contexts, "weights") == Numbers(0.0, 1.0)
+    assert equal == shared_numbers(contexts, "weights") == Numbers(0.0, 1.0)
     mine = "a = pair['reward']\nreturn [reward - a[1][1], reward - a[0][0]]"
     mix = measure(admit(sandbox, body("mix", mine), "mix", contexts), contexts, 0.5)
     assert mix.factoredness == 1

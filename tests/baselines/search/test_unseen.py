@@ -10,7 +10,7 @@ from toy_task import Adding
 from baselines.credit import language, pinned
 from baselines.credit.features import extract
 from baselines.credit.language import Refused
-from baselines.credit.written import load
+from baselines.credit.written import load_written
 from baselines.play.replays import Replays
 from baselines.search.gates import admit
 from baselines.search.sandboxed import edge_rows
@@ -207,7 +207,7 @@ def test_the_contract_is_checked_at_every_call_in_training(tmp_path, mode, lines
     assert features.ctx["last_rejected"][1].tolist()[0] == 1
     assert float(features.ctx["last"][1]) < 0
     with pytest.raises(Refused, match=f"late: .*{reason}"):
-        load(path).credit(features, torch.zeros(2).double())
+        load_written(path).credit(features, torch.zeros(2).double())
 
 
 def test_a_written_bias_of_a_mixer_that_is_not_finite_is_refused_by_name(tmp_path):

@@ -261,7 +261,7 @@ def test_saved_adapters_are_ordinary_peft_folders(folders, name, tmp_path):
         with torch.no_grad():
             peft = AutoPeftModelForCausalLM.from_pretrained(tmp_path / agent)
             assert torch.allclose(peft(input_ids=ids).logits, wanted, atol=1e-6)
-            merged, tokenizer = loading.load(str(tmp_path / agent), "cpu")
+            merged, tokenizer = loading.load_model(str(tmp_path / agent), "cpu")
             assert torch.allclose(merged(input_ids=ids).logits, wanted, atol=1e-5)
         assert tokenizer.get_vocab() == policy.tokenizer.get_vocab()
         outputs.append(wanted)
@@ -334,13 +334,13 @@ def test_bfloat16_on_a_cpu_is_refused_before_a_model_is_loaded(folders, device):
 
 def test_models_that_are_not_there_are_named(folders, tmp_path):
     with pytest.raises(ValueError, match=r"no such folder"):
-        loading.load(str(tmp_path / "nothing"), "cpu")
+        loading.load_model(str(tmp_path / "nothing"), "cpu")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty: has neither config\.json nor adapter_config\.json"):
-        loading.load(str(tmp_path / "empty"), "cpu")
+        loading.load_model(str(tmp_path / "empty"), "cpu")
     AutoModelForCausalLM.from_pretrained(folders["one"]).save_pretrained(tmp_path / "mute")
     with pytest.raises(ValueError, match="has no tokenizer; save one there"):
-        loading.load(str(tmp_path / "mute"), "cpu")
+        loading.load_model(str(tmp_path / "mute"), "cpu")
 
 
 def test_a_fresh_team_is_a_team(folders):

@@ -36,6 +36,7 @@ def test_golden_turns_worked_by_hand():
     assert [turn.score.reward for turn in env.turns] == pytest.approx(
         [worth[0], worth[1] - worth[0], worth[2] - worth[1]]
     )
+    assert [turn.score.metrics["score"] for turn in env.turns] == pytest.approx([w / 2 for w in worth])
     assert env.turns[1].score.metrics["iou"] == pytest.approx(5 / 8)
     assert env.turns[1].score.metrics["iou_blind"] == pytest.approx(6 / 8)
 
@@ -54,7 +55,7 @@ def test_an_unmet_spider_takes_two_points_a_turn_and_the_last_one_ends_all():
     env = played(*[["", ""]] * 4, seed=seed, spiders=1)
     assert [turn.score.reward for turn in env.turns] == pytest.approx([0, -0.1, -0.1, -1.0])
     assert [turn.score.metrics["hp"] for turn in env.turns] == [5, 3, 1, 0]
-    assert env.turns[-1].score.metrics["survived"] == 0.0
+    assert env.turns[-1].score.metrics["survived"] == env.turns[-1].score.metrics["score"] == 0.0
     assert not env.agents
     final = played(*[["", ""]] * 4, seed=seed, spiders=1, reward="final", player_hp=20)
     assert [turn.score.reward for turn in final.turns] == pytest.approx([0, 0, 0, -0.3])

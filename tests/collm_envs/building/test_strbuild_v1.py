@@ -33,6 +33,8 @@ def test_golden_turns_worked_by_hand():
     # LI: 9 + 13 cells, 38 others; the last turn puts wood above wood: of pairs (0,0)-(1,0) and (0,3)-(0,4)
     worth = [4 / 22, 4 / 22 - 4 / 38, 8 / 22, 8 / 22 - 1 / 2]
     assert [turn.score.metrics["worth"] for turn in env.turns] == pytest.approx(worth)
+    shares = [turn.score.metrics["score"] for turn in env.turns]
+    assert shares == pytest.approx([max(0.0, value / 2) for value in worth])
     rewards = [turn.score.reward for turn in env.turns]
     assert rewards == pytest.approx([worth[0], worth[1] - worth[0], worth[2] - worth[1], worth[3] - worth[2]])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import collm_envs
-from collm_envs.datasets.formats import plain
+from collm_envs.datasets.formats import given_rows
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.specs import seat_all
 from collm_envs.record import read
@@ -59,13 +59,14 @@ LINES = "\n".join(map(json.dumps, ROWS))
         lambda folder: polars(),
         lambda folder: written(folder / "r.jsonl", LINES + "\n"),
         lambda folder: str(written(folder / "r.jsonl.gz", LINES)),
+        lambda folder: str(written(folder / "R.JSONL", LINES)),
         lambda folder: written(folder / "r.json", json.dumps(ROWS)),
         lambda folder: written(folder / "r.json.gz", "\ufeff" + json.dumps(ROWS)),
         lambda folder: written(folder / "r.jsonl", "\ufeff" + LINES.replace("\n", "\r\n\r\n")),
     ],
 )
 def test_rows_are_the_same_whatever_they_came_in(given, tmp_path):
-    assert list(plain(given(tmp_path))) == ROWS
+    assert list(given_rows(given(tmp_path))) == ROWS
     env = collm_envs.make("TLDR-v0", items=given(tmp_path))
     assert [item.data["prompt"] for item in env.items("eval")] == [row["prompt"] for row in ROWS]
 
@@ -99,8 +100,10 @@ def test_empty_cells_are_missing_and_dates_and_arrays_become_plain():
     table = pandas.DataFrame(
         {"a": ["x", None], "b": [1.5, float("nan")], "c": [numpy.array([1, 2]), pandas.NaT]}
     )
-    assert plain(table) == [{"a": "x", "b": 1.5, "c": [1, 2]}, {}]
-    assert plain(pandas.DataFrame({"d": [pandas.Timestamp("2026-01-02")]})) == [{"d": "2026-01-02T00:00:00"}]
+    assert given_rows(table) == [{"a": "x", "b": 1.5, "c": [1, 2]}, {}]
+    assert given_rows(pandas.DataFrame({"d": [pandas.Timestamp("2026-01-02")]})) == [
+        {"d": "2026-01-02T00:00:00"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,11 @@ def test_empty_cells_are_missing_and_dates_and_arrays_become_plain():
         ("r.json", "[1]", "r.json, row 1: need an object, got int"),
         ("r.json", "{", "r.json: not JSON"),
         ("r.json", "[]", "has no rows"),
+        (
+            "r.jsonl",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+            "r.jsonl: a pointer of git-lfs",
+        ),
     ],
 )
 @pytest.mark.parametrize("keyword", ["items", "data"])
@@ -127,6 +135,7 @@ def test_an_error_names_the_file_the_row_and_the_field(tmp_path, name, text, mat
     [
         (7, TypeError, "need a list of rows, got int; that is a list of mappings"),
         (b"rows", TypeError, "need a list of rows, got bytes"),
+        ("posts.csv", TypeError, "need a list of rows, got str 'posts.csv'; that is a list of mappings"),
         (iter([]), ValueError, "is empty; need at least one row"),
         (iter([{"prompt": "a"}, {"year": 2}]), ValueError, "items.1.: missing column 'prompt'"),
         (Path("no/such.jsonl"), FileNotFoundError, "there is no file"),
@@ -141,7 +150,7 @@ def test_a_cut_gzip_file_is_named(tmp_path):
     path = written(tmp_path / "r.jsonl.gz", LINES)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"r.jsonl.gz: damaged or cut short"):
-        plain(path)
+        given_rows(path)
 
 
 def test_no_library_of_tables_is_imported():

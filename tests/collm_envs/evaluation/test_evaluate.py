@@ -16,8 +16,8 @@ from chat_stub import serve
 from folders import SUPPORT
 
 import collm_envs
-from collm_envs.evaluation.episodes import Job, evaluate, jobs
-from collm_envs.evaluation.measures import measures, table
+from collm_envs.evaluation.episodes import Job, evaluate, jobs, shares
+from collm_envs.evaluation.measures import measure_table, measures
 from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
 from collm_envs.policies.seat import Reply
@@ -325,6 +325,15 @@ def test_measures_of_an_episode_by_hand():
     }
 
 
+@pytest.mark.parametrize(
+    ("tokens", "wanted"),
+    [((30, 10), [0.75, 0.25]), ((30, None), [0.5, 0.5]), ((0, 0), [0.5, 0.5]), (("30", 10), [0.5, 0.5])],
+)
+def test_the_time_of_a_batch_is_divided_by_the_tokens_written(tokens, wanted):
+    replies = [Reply("", {} if count is None else {"tokens_written": count}) for count in tokens]
+    assert shares(replies) == wanted
+
+
 def test_a_tasks_own_metric_named_score_is_the_score():
     env = collm_envs.make("TLDR-v0")
     (one,) = evaluate(env, players(env, "expert"), jobs(env, episodes=1)).records
@@ -357,7 +366,7 @@ def test_a_count_or_a_time_that_is_none_is_left_out_of_the_table(wrong):
 def test_the_table_counts_repetitions_of_a_pair_once_by_their_mean():
     env = adding()
     done = evaluate(env, players(env, "random"), jobs(env, episodes=3, seeds=4))
-    rows = {row.measure: row for row in table(done.records)}
+    rows = {row.measure: row for row in measure_table(done.records)}
     by_pair = {}
     for one in done.records:
         by_pair.setdefault((one.item, one.seed), []).append(one.turns[-1]["reward"])
@@ -370,5 +379,5 @@ def test_the_table_counts_repetitions_of_a_pair_once_by_their_mean():
 def test_evaluating_touches_no_global_generator():
     before = json.dumps([str(np.random.get_state())])
     env = adding()
-    table(evaluate(env, players(env), jobs(env, episodes=2)).records)
+    measure_table(evaluate(env, players(env), jobs(env, episodes=2)).records)
     assert json.dumps([str(np.random.get_state())]) == before

@@ -1,0 +1,94 @@
+"""Remarks for whoever trains: what is unlikely to learn, how much is written, and what a run's steps show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from baselines.lm import threads
+from baselines.train.presets import ALWAYS, ENVS, PRESETS, is_tiny
+
+if TYPE_CHECKING:
+    from baselines.train.settings import Settings
+    from baselines.train.team import Team
+
+LORA_LR = (5e-5, 5e-3)
+"""learning rates between which adapters were seen to learn (studies/results/real/rates.csv)"""
+FULL_LR = 2e-4
+"""all weights of a language model lose their language above this"""
+LARGE = 1e8
+"""bytes of a checkpoint above which its size is told before the run"""
+SHORT = 500
+"""steps of a run that is short: with the papers' rates only thousands of steps move a model"""
+
+
+def doubts(config: Settings, team: Team) -> list[str]:
+    """Lines about settings that are allowed and unlikely to teach the models anything."""
+    size = max(sum(p.numel() for p in policy.model.parameters()) for policy in team.policies.values())
+    why = _rate(config, size)
+    tiny = is_tiny(config.model, config.models)
+    if not why and tiny and config.env in ENVS and config.env_kwargs.get("prompts") != "terse":
+        why = (
+            "the tiny model is slow and clumsy on full prompts; "
+            """--env-kwargs '{"prompts": "terse"}' has shorter ones"""
+        )
+    return [f"unlikely to learn: {why}"] if why else []
+
+
+def _rate(config: Settings, size: int) -> str:
+    """What speaks against a learning rate for a model of `size` parameters; "" where nothing does."""
+    good, (low, high) = PRESETS["laptop"].always["lr"], LORA_LR
+    shown, learns = f"lr {config.lr:g}", f"--lora-rank 16 --lr {good:g} learns in ten"
+    if size < threads.SMALL:
+        little = config.lr < ALWAYS["lr"] / 10
+        hardly = f"{shown} hardly moves a model of {size / 1e6:.2g} million parameters"
+        return f"{hardly}; --lr {ALWAYS['lr']:g} does" if little else ""
+    if config.lora_rank and not low <= config.lr <= high:
+        does = "moves nothing" if config.lr < low else "destroys more than it teaches"
+        return f"{shown} with LoRA {does} in {config.steps} steps; --lr {good:g} learns in ten"
+    if not config.lora_rank and config.lr > FULL_LR:
+        return f"{shown} on all weights of a model destroys its language; {learns}"
+    if not config.lora_rank and config.lr < 1e-5 and config.steps < SHORT:
+        return f"{shown} on all weights moves little in {config.steps} steps; {learns}"
+    return ""
+
+
+def disk(config: Settings, team: Team) -> list[str]:
+    """A line about the size of a run on disk, where it is large: its checkpoints and agents.
+
+    A checkpoint holds the trained weights and two moments of each; agents' folders are written at the end.
+    """
+    modules = [policy.model for policy in {id(p): p for p in team.policies.values()}.values()]
+    trained = sum(p.numel() for used in team.optimizers().values() for p in used.parameters)
+    frozen = 0 if config.lora_rank else sum(p.numel() for module in modules for p in module.parameters())
+    checkpoint, agents = 3 * 4 * trained, 4 * (frozen or trained)
+    if checkpoint < LARGE:
+        return []
+    return [
+        f"disk: {checkpoint / 1e9:.2g} GB a checkpoint, {config.keep} of them kept (--keep), and one more "
+        f"while it is written; {agents / 1e9:.2g} GB for the agents at the end"
+    ]
+
+
+def of_step(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """{kind: line} about a step, or the means over some steps, from what is logged of it."""
+    lines = {}
+    if metrics.get("closed", 1.0) < 0.5:
+        lines["cut"] = (
+            f"{1 - metrics['closed']:.0%} of the texts were cut at max_new_tokens: a longer limit costs "
+            "time, a prompt that asks for less does not"
+        )
+    if metrics.get("pushed", 1.0) == 0.0:
+        lines["no spread"] = (
+            "no group has any spread: every text earned what the others of its group did, and nothing was "
+            'learned; try {"shots": 1}, `collm warm-start`, a larger group or a higher temperature'
+        )
+    return lines
+
+
+def of_run(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of `of_step` for the last quarter of a run's steps, which a page shows beside its curve."""
+    last = steps[-max(1, len(steps) // 4) :]
+    names = {name for step in last for name in ("closed", "pushed") if name in step}
+    means = {name: sum(step[name] for step in last) / len(last) for name in names}
+    return list(of_step(means).values())
