@@ -17,11 +17,14 @@ PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 PACKAGES_aec := pettingzoo
 PACKAGES_recipes := inspect-ai skyrl-gym textarena
 
-.PHONY: demo test slow bench lint docs adapters $(ADAPTERS:%=adapter-%)
+.PHONY: demo real test slow bench lint docs adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
 	$(BIN)/collm demo
+
+real: $(READY)  ## a real language model learns to write together; a report in runs/real/
+	$(BIN)/collm real
 
 test: $(READY)  ## the tests, without the slow ones, two processes, and which ten took longest
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
