@@ -32,8 +32,8 @@ def crossplay_page(
     ]
     text = (
         f"Mean return of {played} episodes a cell, the same items and seeds in all; 95 % intervals over the "
-        f"pairs of item and seed. `{first}` is of the row's team, {others} of the column's. On the diagonal a "
-        "team plays with itself."
+        f"pairs of item and seed. `{first}` is of the row's team, {others} of the column's. On the diagonal "
+        "a team plays with itself."
     )
     if len(agents) > 2:
         text += (
