@@ -47,7 +47,7 @@ HOW = """\
 collm eval StrBuild-v0 --policy "openai:http://localhost:8000/v1#MODEL" --out runs/mine \\
     --episodes 64 --seeds 4
 collm leaderboard submit runs/mine --name my-model --kind prompted --method parallel \\
-    --models MODEL@REVISION --licence CC-BY-4.0"""
+    --models MODEL@REVISION --command "the eval command above" --licence CC-BY-4.0 --contact me@example.org"""
 PAPER_NOTE = (
     "On the paper's own data, as shares of 1: to be read beside the tables above, not as a part of them."
 )
@@ -97,9 +97,7 @@ def _chart(name: str, rows: Sequence[BoardRow]) -> str:
         for row in counted
     ]
     most = number(counted[0].scale[1])
-    caption = f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals"
-    chart = bars(drawn, f"score on {name}")
-    return f'<figure class="plot"><figcaption>{escape(caption)}</figcaption>{chart}</figure>'
+    return bars(drawn, f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals")
 
 
 def _list(name: str, rows: Sequence[BoardRow]) -> str:

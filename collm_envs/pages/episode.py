@@ -20,6 +20,7 @@ from collm_envs.pages.lanes import conversation, lane, shown
 from collm_envs.pages.markup import aligned, document, escape, number
 from collm_envs.pages.signs import plan
 from collm_envs.pages.stage import pair, stage
+from collm_envs.policies.names import short_name
 from collm_envs.task import Scene
 
 Row = Mapping[str, Any]
@@ -93,7 +94,7 @@ def _header(record: Row, name: str, reward_range: Range | None) -> str:
     where = f"{record['env']} · {record['split']} · {record['item']} · seed {record['seed']}"
     who = "".join(
         f'<li class="agent" style="--c:{colour(k)}">{escape(agent)} '
-        f'<span class="quiet">{escape(policy)}</span></li>'
+        f'<span class="quiet" title="{escape(policy)}">{escape(short_name(policy))}</span></li>'
         for k, (agent, policy) in enumerate(record["agents"].items())
     )
     tiles = {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from collm_envs.pages.markup import escape, number
+from collm_envs.policies.names import short_name
 
 SHOWN_CHARS, SHOWN_LINES = 700, 14
 """a prompt of more characters or lines is folded"""
@@ -39,7 +40,7 @@ def lane(turn: Mapping[str, Any], agent: str, policy: str, colour: str) -> str:
     edits = "".join(f'<p class="label bad">{escape(edit)}</p>' for edit in turn["edits"].get(agent, []))
     return (
         f'<div class="lane" style="--c:{colour}"><header><span class="agent">{escape(agent)}</span>'
-        f'<span class="quiet">{escape(policy)}</span></header>'
+        f'<span class="quiet" title="{escape(policy)}">{escape(short_name(policy))}</span></header>'
         f"{_read(turn['prompts'].get(agent, ''))}"
         f'<div class="label">wrote {counts}</div>{_wrote(turn["texts"].get(agent, ""), accepted, rejected)}'
         f"{edits}{f'<p class=label>{facts}</p>' if facts else ''}</div>"
