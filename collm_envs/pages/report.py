@@ -75,7 +75,7 @@ def prose(text: str) -> str:
 
 def code(text: str) -> str:
     """A block of text to copy, unchanged."""
-    return f'<pre class="box">{escape(text)}</pre>'
+    return f'<pre class="box" tabindex="0">{escape(text)}</pre>'
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "", digits: int = 3) -> str:
