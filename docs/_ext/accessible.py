@@ -17,10 +17,18 @@ MENDED = (
     (re.compile(r"</dt>\s*</dl>"), "</dt><dd></dd></dl>"),
 )
 """what is looked for -> what stands in its place"""
+_ARGUMENTS = re.compile(r"<dl>(\s*<dd><em class=\"sig-param\">.*?)</dl>", re.DOTALL)
+"""a signature over several lines, which is a list of definitions without a term"""
 
 
 def mended(html: str) -> str:
     """A page of the theme as it should be."""
     for pattern, text in MENDED:
         html = pattern.sub(text, html)
-    return html
+    return _ARGUMENTS.sub(lambda found: _lines(found[1]), html)
+
+
+def _lines(arguments: str) -> str:
+    """The arguments of a signature, a line each."""
+    inner = arguments.replace("<dd>", '<span class="argument">').replace("</dd>", "</span>")
+    return f"<span>{inner}</span>"

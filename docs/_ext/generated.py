@@ -104,6 +104,7 @@ def _style() -> str:
             "figure svg { display: block; width: 100%; height: auto; overflow: visible; }",
             "figure { margin: 1.5rem 0; } figcaption { font-size: .85rem; }",
             ".table-wrapper { overflow-x: auto; }",
+            ".argument { display: block; padding-left: 2rem; }",
             "",
         ]
     )

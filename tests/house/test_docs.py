@@ -137,6 +137,9 @@ def test_pages_of_the_theme_are_mended_for_keyboards_and_screen_readers():
         '<p role="heading" aria-level="2">x</p><pre tabindex="0">y</pre><pre tabindex="0" class="a">z</pre>'
         "<dl><dt>t</dt><dd></dd></dl>"
     )
+    signature = '<dl>\n<dd><em class="sig-param">a</em>,</dd>\n</dl>'
+    assert "<dl>" not in accessible.mended(signature)
+    assert '<span class="argument"><em class="sig-param">a</em>,</span>' in accessible.mended(signature)
     assert accessible.mended(accessible.mended(page)) == accessible.mended(page)
 
 
