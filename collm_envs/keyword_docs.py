@@ -32,7 +32,7 @@ class Keyword(NamedTuple):
     """a sentence, "" if nothing says it"""
 
 
-def keywords(id: str) -> list[Keyword]:
+def keyword_rows(id: str) -> list[Keyword]:
     """Every keyword of `make` that is the task's own."""
     meanings, types = _meanings(task_class(id)), _types(task_class(id))
     return [

@@ -17,6 +17,7 @@ MEANINGS: Mapping[str, str] = {
     "limit": "how many items of each split to keep, from the first; None: all",
     "n": "generated items to train on",
     "n_eval": "generated items to evaluate on",
+    "shots": "worked examples before the first prompt: other items, with the expert's texts",
     "talk": "message rounds before every turn",
     "message_chars": "characters of the longest message",
     "order": '"simultaneous", or "sequential": each agent reads what those before it wrote this turn',

@@ -18,6 +18,7 @@ from collm_envs.envspec import EnvSpec
 from collm_envs.keywords import Frame, choice, whole_number
 from collm_envs.task import Task
 from collm_envs.wrappers.order import Sequential
+from collm_envs.wrappers.shots import Shots
 from collm_envs.wrappers.talk import Talk
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def make(id: str, *, render_mode: str | None = None, max_cycles: int | None = No
     """`TextEnv` of the task `id`.
 
     `render_mode` is "ansi", "rgb_array", "human" or None; `max_cycles` truncates episodes after so many
-    turns.  Three keywords work with every task of more than one agent (one agent has nobody to talk to):
+    turns.  `shots=N` puts N worked examples before the first prompt of every task that has an expert.  Three
+    keywords work with every task of more than one agent (one agent has nobody to talk to):
     `talk=R` puts R message rounds before every turn, `message_chars=280` is the longest message, and
     `order="sequential"` lets agent k read what the agents before it wrote this turn, one writer a step (the
     default, "simultaneous", does not).  All other keywords are the task's own (`collm envs <id>` lists them).
@@ -187,7 +189,7 @@ def pprint_registry() -> None:
     print("\n".join(f"{s.id:<{width}}  {s.summary}" for s in _specs.values()))
 
 
-WRAPPING: Mapping[str, Any] = {"talk": 0, "message_chars": 280, "order": "simultaneous"}
+WRAPPING: Mapping[str, Any] = {"shots": 0, "talk": 0, "message_chars": 280, "order": "simultaneous"}
 """keywords of `make` for every task, with their defaults"""
 
 
@@ -211,15 +213,17 @@ def _make_task(id: str, kwargs: Mapping[str, Any]) -> tuple[Task, EnvSpec]:
 
 
 def _wrapped(task: Task, wrapping: Mapping[str, Any], own: Mapping[str, Any]) -> Task:
-    """The task with message rounds and an order of writing, where those were asked for."""
+    """The task with examples, message rounds and an order of writing, where those were asked for."""
+    shots = whole_number("shots", wrapping["shots"], least=0)
     rounds = whole_number("talk", wrapping["talk"], least=0)
     message_chars = whole_number("message_chars", wrapping["message_chars"], least=1)
     order = choice("order", wrapping["order"], ("simultaneous", "sequential"))
+    terse, alone = own.get("prompts") == "terse", own.get("self_contained", False)
+    if shots:
+        task = Shots(task, shots, terse=terse, self_contained=alone)
     if len(task.agents) == 1:
         return task
-    terse = own.get("prompts") == "terse"
     if rounds:
-        alone = own.get("self_contained", False)
         task = Talk(task, rounds, message_chars, terse=terse, self_contained=alone)
     return Sequential(task, terse=terse) if order == "sequential" else task
 

@@ -35,6 +35,7 @@ VERBS = {
     "qllm": Verb("baselines.cli.qllm:main", "ask a language model for a credit function; gate and pin it"),
     "init": Verb("baselines.cli.init:main", "write an environment or algorithm of your own to begin with"),
     "demo": Verb("baselines.cli.train:demo", "two tiny models learn to build a word together"),
+    "real": Verb("baselines.cli.real:main", "a real language model learns to write together, in CPU minutes"),
     "view": Verb("baselines.cli.view:view", "open recorded episodes in a browser"),
     "report": Verb(
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"

@@ -9,13 +9,13 @@ from baselines.cli.terminal import Column, console, flags, note, show
 
 
 @dataclass
-class Models:
+class ModelList:
     """The models that --model and hf: take by a short name."""
 
 
 def models(args: Sequence[str]) -> None:
     """Run the command line after `collm models`."""
-    flags(Models, args, "collm models")
+    flags(ModelList, args, "collm models")
     from baselines.lm import models
 
     columns = (

@@ -6,14 +6,155 @@ same command goes on where it was stopped.
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-OUT = Path("runs/real")
-POSTS = {
-    "train": (47, 60, 82, 34, 23, 62, 53, 76),
-    "eval": (25, 17, 7, 28),
+from baselines.cli import learned
+from baselines.cli.terminal import Column, console, flags, note, show
+from baselines.cli.train import read
+from baselines.runs import remarks, run, samples
+from baselines.runs.logs import read_log
+from collm_envs import make_task
+from collm_envs.files import write_json
+from collm_envs.pages.report import chart, code, prose, report, section, spread, table
+
+POSTS = {"train": (47, 60, 82, 34, 23, 62, 53, 76), "eval": (25, 17, 7, 28)}
+"""short built-in posts of TLDR-v1, by number: a step reads the whole post for every text"""
+TOKENS: Mapping[str, int] = {"TLDR-v1": 56, "TLDR-v0": 40}
+"""environment -> limit of a text; a lone agent, who writes both, has twice as many.  The headline first"""
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "MAGRPO": ("magrpo",),
+    "CoLLM-CC": ("maac", "--critic", "central"),
+    "CoLLM-DC": ("maac", "--critic", "decentral"),
+    "MA-REINFORCE": ("reinforce",),
+    "GRPO": ("magrpo",),
+    "AC": ("maac",),
 }
-"""short built-in posts of TLDR-v1, by number: a step reads every post of it, and long ones cost minutes"""
-ENVS: Mapping[str, str] = {"TLDR-v1": "", "TLDR-v0": ""}
-RUNS: Mapping[str, Sequence[str]] = {"MAGRPO": (), "CoLLM-CC": ()}
+"""row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
+ALONE = ("GRPO", "AC")
+DEMO = ("MAGRPO", "CoLLM-CC")
+"""the rows of `collm real`"""
+PAID = {
+    "TLDR-v1": "Its reward pays facts of the post, written down by hand, told in own words.",
+    "TLDR-v0": "Its reward pays lengths, connectives and words in common, and never reads the post: read the "
+    "texts below the curve before you call it learning to summarise.",
+}
+
+
+@dataclass
+class Real:
+    """A real language model learns to write together: MAGRPO and CoLLM-CC, before and after, on two tasks."""
+
+    model: str = "smollm2"
+    """a name of `collm models`, a folder, a GGUF file or a hub name"""
+    seed: int = 0
+    """of all runs"""
+    out: Path = Path("runs/real")
+    """folder for the runs and report.html"""
+
+
+def main(args: Sequence[str]) -> None:
+    """Run the command line after `collm real`: the runs that are missing, a table, report.html."""
+    settings = flags(Real, args, "collm real")
+    settings.out.mkdir(parents=True, exist_ok=True)
+    lines = {
+        (env, row): line_of(env, row, settings.seed, settings.out, settings.model)
+        for env in TOKENS
+        for row in DEMO
+    }
+    for (env, row), line in lines.items():
+        print(f"{row} on {env}: {shlex.join(['collm', 'train', *line])}", flush=True)
+        run.finished(line[0], read(line[0], line[1:]))
+    out = console()
+    columns = [Column(name, align="right" if k > 1 else "left") for k, name in enumerate(COLUMNS)]
+    show(out, columns, [[*key, *cells(folder(settings.out, *key, settings.seed))] for key in lines])
+    target = settings.out / "report.html"
+    target.write_text(page(lines, settings.out, settings.seed), encoding="utf-8")
+    note(out, f"curves, texts before and after, commands: {target}")
+
+
+def folder(out: Path, env: str, row: str, seed: int) -> Path:
+    """The folder of a run."""
+    return out / f"{env}-{row}-{seed}"
+
+
+def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
+    """What follows `collm train` for a row of the table on an environment; writes the posts that it reads."""
+    tokens = TOKENS[env] * (2 if row in ALONE else 1)
+    kwargs = {"prompts": "terse"} if env == "TLDR-v0" else {"items": str(posts(out))}
+    kwargs |= {"num_agents": 1} if row in ALONE else {}
+    flags_given = {"env": env, "model": model, "seed": seed, "max-new-tokens": tokens}
+    line = [*KINDS[row], "--preset", "laptop"]
+    for name, value in flags_given.items():
+        line += [f"--{name}", str(value)]
+    return [*line, "--env-kwargs", json.dumps(kwargs), "--out", str(folder(out, env, row, seed))]
+
+
+def posts(out: Path) -> Path:
+    """The file with `POSTS`, written where it is missing."""
+    target = out / "posts.json"
+    if not target.exists():
+        task = make_task("TLDR-v1")
+        rows = {}
+        for split, chosen in POSTS.items():
+            by_id = {item.id: dict(item.data) for item in task.items(split)}
+            rows[split] = [by_id[f"{split}/{number}"] for number in chosen]
+        write_json(target, rows)
+    return target
+
+
+COLUMNS = ("environment", "algorithm", "return before", "after", "cut at the limit", "tokens", "CPU s")
+
+
+def cells(path: Path) -> list[str]:
+    """The numbers of a run under `COLUMNS`, the first two left out."""
+    evals, steps = read_log(path / "eval.jsonl"), read_log(path / "metrics.jsonl")
+    first, last = evals[0], evals[-1]
+    cost = sum(step["tokens"] for step in steps), sum(step["cpu_s"] for step in steps)
+    return [
+        f"{first['return']:.2f}",
+        f"{last['return']:.2f}",
+        f"{1 - last['closed']:.0%}",
+        *(f"{number:.0f}" for number in cost),
+    ]
+
+
+def page(lines: Mapping[tuple[str, str], Sequence[str]], out: Path, seed: int) -> str:
+    """The report as one HTML page: for each environment a table, curves, texts before and after."""
+    note_on_all = (
+        "A language model of 135 million parameters, an adapter (LoRA) for each agent, minutes of a CPU. One "
+        "run each, one seed: a demonstration, not a comparison. CPU seconds and tokens are of training."
+    )
+    parts = [prose(note_on_all)]
+    for env in dict.fromkeys(env for env, _ in lines):
+        folders = {row: folder(out, env, row, seed) for name, row in lines if name == env}
+        parts.append(section(env, *section_of(env, {row: [path] for row, path in folders.items()})))
+    commands = "\n".join(shlex.join(["collm", "train", *line]) for line in lines.values())
+    parts.append(section("Again", code(commands), note="the same runs, by hand"))
+    return report("Two real language models learn to write together", parts, about="collm · collm real")
+
+
+def section_of(env: str, runs: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Table, curves, sentences and texts of an environment's runs.   runs: row -> the folders of its seeds"""
+    rows = [[f"{row}, seed {k}", *cells(path)] for row, paths in runs.items() for k, path in enumerate(paths)]
+    evals = {row: [read_log(path / "eval.jsonl") for path in paths] for row, paths in runs.items()}
+    curves = []
+    for row, seeds in evals.items():
+        steps = sorted(set.intersection(*({line["step"] for line in lines} for lines in seeds)))
+        values = [{line["step"]: line["return"] for line in lines} for lines in seeds]
+        curves.append(spread(row, steps, [[run[step] for step in steps] for run in values]))
+    said = [
+        f"{row}: {line}"
+        for row, paths in runs.items()
+        for line in remarks.of_run(read_log(paths[0] / "metrics.jsonl"))
+    ]
+    return [
+        prose(PAID[env]),
+        table(COLUMNS[1:], rows),
+        chart(curves, "optimizer steps", "return on posts that were not trained on"),
+        prose("\n\n".join(said)) if said else "",
+        *learned.shown(env, evals, {row: samples.read_samples(paths[0]) for row, paths in runs.items()}),
+    ]

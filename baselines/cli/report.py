@@ -20,9 +20,11 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from baselines.cli import learned
 from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.report_tables import BY_METHOD, reported, together, wide
 from baselines.cli.terminal import flags
+from baselines.runs import remarks, samples
 from collm_envs.pages.report import chart, code, folded, prose, report, section, side_by_side, spread, table
 
 
@@ -60,7 +62,8 @@ NOTE = (
     "rewards of all turns, of which the IQM is. "
     "Mean and 95 % interval: over training seeds (Student's t for three and four of them, a percentile "
     "bootstrap from five on; of two both are shown), or over pairs of item and episode seed where nothing "
-    "was trained. IQM: interquartile mean."
+    "was trained. IQM: interquartile mean. Retention: return of a team over that of the same policy as one "
+    "agent with all views and blocks."
 )
 PAPER = (
     "Reported by arXiv:2601.21972 with models of 1.7B to 4B parameters; not measured here, and to be "
@@ -147,7 +150,7 @@ def page(rows: Sequence[ReportRow], title: str) -> str:
         keyword_texts = {row.keywords for row in env_rows}
         note = keyword_texts.pop() if len(keyword_texts) == 1 else ""
         repeat = (folded("the commands that repeat these rows", code(commands)),)
-        parts.append(section(env, shown, *_charts(env_rows), *repeat, note=note))
+        parts.append(section(env, shown, *_charts(env_rows), *_learned(env, env_rows), *repeat, note=note))
     parts.insert(0, prose(NOTE))
     columns, cells = together(rows)
     if cells:
@@ -156,6 +159,16 @@ def page(rows: Sequence[ReportRow], title: str) -> str:
     if papers:
         parts.append(section("What the paper reports", prose(PAPER), *papers))
     return report(title, parts, about="collm report")
+
+
+def _learned(env: str, rows: Sequence[ReportRow]) -> list[str]:
+    """What the texts of an environment's runs hold, and texts of the same items before and after."""
+    trained = [row for row in rows if row.curves]
+    lines = [f"{row.name}: {line}" for row in trained for line in remarks.of_run(row.curves["training"][0])]
+    runs = {row.name: row.curves["evaluation"] for row in trained}
+    texts = {row.name: samples.read_samples(row.folders[0]) for row in trained}
+    parts = learned.shown(env, runs, texts) if runs else []
+    return [*([prose("\n\n".join(lines))] if lines else []), *parts]
 
 
 def _kept_whole(cell: str) -> str:

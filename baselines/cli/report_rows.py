@@ -22,6 +22,7 @@ from baselines.runs.logs import read_log as read_lines
 from baselines.runs.published import row_of
 from collm_envs.evaluation.measures import Scores, scores, summarised
 from collm_envs.evaluation.stats import Summary, summary
+from collm_envs.policies.names import short_model, short_name
 from collm_envs.record import Record, read, unique
 
 NO_DIFFERENCE = ("seed", "out", "threads")
@@ -47,6 +48,8 @@ class ReportRow:
     folders: Sequence[Path]
     curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
     """"evaluation" and "training" -> for each seed the lines of its file; empty for an evaluation"""
+    agents: int = 0
+    """how many play; 0 where that was not recorded"""
 
     @property
     def keywords(self) -> str:
@@ -145,7 +148,9 @@ def _trained_rows(
         others = [json.loads(other)[1] for other, name in zip(groups, names, strict=True) if name == paper]
         alike = [other for other in others if other["env"] == config["env"]]
         apart = [
-            f"{name} {config[name]}" for name in config if any(c.get(name) != config[name] for c in alike)
+            f"{name} {_shown(name, config[name])}"
+            for name in config
+            if any(other.get(name) != config[name] for other in alike)
         ]
         name = ", ".join([paper, *apart])
         try:
@@ -153,6 +158,13 @@ def _trained_rows(
         except ValueError as error:
             skip(f"{', '.join(map(str, run_folders))}: {error}")
     return rows
+
+
+def _shown(name: str, value: Any) -> str:
+    """A setting as a row's name has it: models without the way to them."""
+    if name in ("model", "critic_model"):
+        return short_model(value)
+    return str([short_model(place) for place in value] if name == "models" else value)
 
 
 def _trained(
@@ -196,6 +208,7 @@ def _trained(
         "\n".join([line, *(evaluation.command for evaluation in evaluations if evaluated_once_each)]),
         folders,
         {"evaluation": evals, "training": [read_lines(folder / "metrics.jsonl") for folder in folders]},
+        len(evaluations[0].first.agents) if evaluations else config["env_kwargs"].get("num_agents", 0),
     )
 
 
@@ -280,13 +293,14 @@ def _prompted(evaluation: Played) -> ReportRow:
     return ReportRow(
         evaluation.first.env,
         _shared(evaluation.first.kwargs),
-        kind + " + ".join(names),
+        kind + " + ".join(map(short_name, names)),
         paper,
         f"{pairs} pair" + "s" * (pairs > 1),
         numbers,
         [numbers["return"].mean],
         evaluation.command,
         [evaluation.folder],
+        agents=len(evaluation.first.agents),
     )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from baselines.lm import threads
 from baselines.train.presets import ALWAYS, ENVS, PRESETS, is_tiny
-from baselines.train.settings import Settings
-from baselines.train.team import Team
+
+if TYPE_CHECKING:
+    from baselines.train.settings import Settings
+    from baselines.train.team import Team
 
 LORA_LR = (5e-5, 5e-3)
 """learning rates between which adapters were seen to learn (studies/results/real/rates.csv)"""
 FULL_LR = 2e-4
 """all weights of a language model lose their language above this"""
+LARGE = 1e8
+"""bytes of a checkpoint above which its size is told before the run"""
 SHORT = 500
 """steps of a run that is short: with the papers' rates only thousands of steps move a model"""
 
@@ -58,7 +62,7 @@ def disk(config: Settings, team: Team) -> list[str]:
     trained = sum(p.numel() for used in team.optimizers().values() for p in used.parameters)
     frozen = 0 if config.lora_rank else sum(p.numel() for module in modules for p in module.parameters())
     checkpoint, agents = 3 * 4 * trained, 4 * (frozen or trained)
-    if checkpoint < 1e8:
+    if checkpoint < LARGE:
         return []
     return [
         f"disk: {checkpoint / 1e9:.2g} GB a checkpoint, {config.keep} of them kept (--keep), and one more "
@@ -66,25 +70,25 @@ def disk(config: Settings, team: Team) -> list[str]:
     ]
 
 
-def of_step(metrics: Mapping[str, Any], max_new_tokens: int) -> dict[str, str]:
+def of_step(metrics: Mapping[str, Any]) -> dict[str, str]:
     """{kind: line} about a step, or the means over some steps, from what is logged of it."""
     lines = {}
     if metrics.get("closed", 1.0) < 0.5:
         lines["cut"] = (
-            f"{1 - metrics['closed']:.0%} of the texts were cut at max_new_tokens={max_new_tokens}: a longer "
-            "limit costs time, a prompt that asks for less does not"
+            f"{1 - metrics['closed']:.0%} of the texts were cut at max_new_tokens: a longer limit costs "
+            "time, a prompt that asks for less does not"
         )
     if metrics.get("pushed", 1.0) == 0.0:
         lines["no spread"] = (
             "no group has any spread: every text earned what the others of its group did, and nothing was "
-            'learned; try prompts="shots", `collm warm-start`, a larger group or a higher temperature'
+            'learned; try {"shots": 1}, `collm warm-start`, a larger group or a higher temperature'
         )
     return lines
 
 
-def of_run(steps: Sequence[Mapping[str, Any]], max_new_tokens: int) -> list[str]:
+def of_run(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """The lines of `of_step` for the last quarter of a run's steps, which a page shows beside its curve."""
     last = steps[-max(1, len(steps) // 4) :]
     names = {name for step in last for name in ("closed", "pushed") if name in step}
     means = {name: sum(step[name] for step in last) / len(last) for name in names}
-    return list(of_step(means, max_new_tokens).values())
+    return list(of_step(means).values())

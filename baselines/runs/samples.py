@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from baselines.play.episode import Node, episodes
-from baselines.play.records import to_record
 from collm_envs import TextEnv
 from collm_envs.files import appending, read_lines, saving
 from collm_envs.record import Record
+
+if TYPE_CHECKING:
+    from baselines.play.episode import Node
 
 FILE = "samples.jsonl"
 EPISODES = 4
@@ -27,6 +29,9 @@ def keep(out: Path, env: TextEnv, step: int, played: Mapping[str, Sequence[Node]
     played: line-up -> its nodes of turn 1, start by start.  Raises OSError that says how to go on where they
     cannot be written.
     """
+    from baselines.play.episode import episodes  # with torch, which a page of what was kept does without
+    from baselines.play.records import to_record
+
     lines = []
     for name, roots in played.items():
         who = f"{name} at step {step}" if name else f"step {step}"
@@ -38,7 +43,7 @@ def keep(out: Path, env: TextEnv, step: int, played: Mapping[str, Sequence[Node]
         file.writelines(lines)
 
 
-def read(out: Path) -> dict[int, list[Record]]:
+def read_samples(out: Path) -> dict[int, list[Record]]:
     """{step: records} of a run's evaluations, in order; {} for a run without any.
 
     What a resumed run has written again stands once.

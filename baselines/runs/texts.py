@@ -173,7 +173,7 @@ def watched(
     kinds: set[str] = set()
     try:
         for metrics in steps:
-            for kind, line in remarks.of_step(metrics, config.max_new_tokens).items():
+            for kind, line in remarks.of_step(metrics).items():
                 if not quiet and kind not in kinds:
                     print(line, file=sys.stderr, flush=True)
                 kinds.add(kind)

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from collm_envs.env import TextEnv
 from collm_envs.files import appending, one_writer, read_json, saving, write_json
 from collm_envs.policies.journal import Journal, Paid, mended, open_journal
-from collm_envs.policies.seat import SECONDS, Policy, Reply, Seat, Weighed
+from collm_envs.policies.seat import SECONDS, WRITTEN, Policy, Reply, Seat, Weighed
 from collm_envs.policies.specs import take_seat
 from collm_envs.record import Record, read, record, unique
 from collm_envs.task import writers
@@ -244,15 +244,29 @@ def _ask(
         seats = [take_seat(vec[k], agent, policy, playing[k].job.trial) for k, agent in seat_keys]
         began = time.perf_counter()
         answered = _act(policy, seats, journal)
-        share = round((time.perf_counter() - began) / len(seats), 6)
+        took = time.perf_counter() - began
         if len(answered) != len(seats):
             raise RuntimeError(f"{policy.name}: {len(answered)} replies for {len(seats)} seats")
-        for (k, agent), reply in zip(seat_keys, answered, strict=True):
-            replies[k][agent] = Reply(reply.text, {SECONDS: share, **reply.usage}, reply.error)
+        for (k, agent), reply, share in zip(seat_keys, answered, shares(answered), strict=True):
+            seconds = round(took * share, 6)
+            replies[k][agent] = Reply(reply.text, {SECONDS: seconds, **reply.usage}, reply.error)
     return {
         k: {agent: agent_replies[agent] for agent in policies if agent in agent_replies}
         for k, agent_replies in replies.items()
     }
+
+
+def shares(replies: Sequence[Reply]) -> list[float]:
+    """Each reply's share of its batch's time: that of its tokens, or equal where some are unknown.
+
+    A batch is decoded token by token, so longer texts are what it takes longer for.
+    """
+    tokens = [reply.usage.get(WRITTEN) for reply in replies]
+    written = [count for count in tokens if isinstance(count, int) and count >= 0]
+    total = sum(written)
+    if len(written) < len(replies) or not total:
+        return [1 / len(replies)] * len(replies)
+    return [count / total for count in written]
 
 
 def _act(policy: Policy, seats: Sequence[Seat], journal: Journal | None) -> list[Reply]:

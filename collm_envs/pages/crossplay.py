@@ -12,7 +12,7 @@ from collm_envs.pages.matrix import matrix
 from collm_envs.pages.report import prose, report, section, table
 
 
-def page(
+def crossplay_page(
     env: str,
     keywords: str,
     agents: Sequence[str],

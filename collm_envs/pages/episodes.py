@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from collm_envs.evaluation.headline import score_of
 from collm_envs.pages.markup import aligned, document, escape, framed, number
+from collm_envs.policies.names import short_name
 
 Row = Mapping[str, Any]
 
@@ -141,7 +142,7 @@ def numbers_column(name: str, values: Sequence[float | None], digits: int = 3) -
 
 def _policies(record: Row) -> str:
     """The agents' policy if they share one, else all policies in order."""
-    names = list(record["agents"].values())
+    names = [short_name(name) for name in record["agents"].values()]
     return names[0] if len(set(names)) == 1 else ", ".join(names)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import collm_envs
 from collm_envs import catalogue
-from collm_envs.keyword_docs import general_keywords, keyword_table, keywords, markdown_table
+from collm_envs.keyword_docs import general_keywords, keyword_rows, keyword_table, markdown_table
 from collm_envs.pages import svg
 from collm_envs.pages.chart import reward_bars
 from collm_envs.record import Record
@@ -36,7 +36,7 @@ def page(id: str, rows: Sequence[BoardRow]) -> str:
     parts.append(f"```python\nimport collm_envs\n\nenv = collm_envs.make({id!r})\n```")
     parts.append(markdown_table(("fact", "by default"), [*catalogue.facts(env), *catalogue.spaces(env)]))
     parts += _rules(id)
-    parts += ["## Keywords", f"Of `collm_envs.make({id!r}, ...)`:", keyword_table(keywords(id))]
+    parts += ["## Keywords", f"Of `collm_envs.make({id!r}, ...)`:", keyword_table(keyword_rows(id))]
     parts += ["Of every task of more than one agent:", keyword_table(general_keywords())]
     parts += ["## Scores", _scores(own)]
     where, prompt = catalogue.first_prompt(env)

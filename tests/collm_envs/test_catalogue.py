@@ -37,13 +37,13 @@ def bare(monkeypatch):
 
 @pytest.mark.parametrize("id", OURS)
 def test_every_keyword_has_a_type_a_default_and_a_sentence(id):
-    listed = catalogue.keywords(id)
+    listed = catalogue.keyword_rows(id)
     assert [keyword.name for keyword in listed] == list(parameters(id))
     assert [keyword for keyword in listed if not all(keyword)] == []
 
 
 def test_a_keyword_of_somebody_elses_task_is_described_as_far_as_it_says_itself():
-    depth, items, size = catalogue.keywords("Bare-v0")
+    depth, items, size = catalogue.keyword_rows("Bare-v0")
     assert depth == ("depth", "", "required", "how deep, in a sentence of two lines")
     assert (items.type, items.default) == ("", "None")
     assert items.meaning.startswith("your own items")
@@ -52,7 +52,7 @@ def test_a_keyword_of_somebody_elses_task_is_described_as_far_as_it_says_itself(
 
 def test_the_list_of_keywords_is_a_table_and_no_paragraph():
     assert [block.body for block in catalogue.blocks("Bare-v0")] == ["A task that says little."]
-    table = keyword_docs.keyword_table(catalogue.keywords("Bare-v0"))
+    table = keyword_docs.keyword_table(catalogue.keyword_rows("Bare-v0"))
     assert "| `size` | `int \\| None` | `3` |  |" in table
 
 

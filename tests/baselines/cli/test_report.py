@@ -192,7 +192,7 @@ def test_markdown_latex_and_csv_hold_the_same_numbers(rows):
     latex = report.latex(some)
     assert "StrBuild-v0, in the paper" in latex
     assert latex.count(r"\\") == (1 + 4) + (1 + len(METHODS))
-    assert r"discussion:openai:http://host/v1\#m" in latex
+    assert "discussion: m" in latex
     lines = list(csv.DictReader(io.StringIO(report.measures_csv(some))))
     (line,) = [one for one in lines if one["method"] == "CoLLM-CC" and one["measure"] == "iou"]
     assert (float(line["mean"]), float(line["paper_percent"])) == (0.5, 68.5)

@@ -3,7 +3,7 @@
 import pytest
 
 from collm_envs.evaluation.crossplay import results, seatings, shares
-from collm_envs.pages.crossplay import csv_text, page
+from collm_envs.pages.crossplay import crossplay_page, csv_text
 
 
 def test_two_agents_have_one_seating_a_cell_and_three_have_all_that_hold_both_teams():
@@ -48,7 +48,7 @@ def test_cells_without_a_pair_in_common_are_refused():
 
 def test_the_page_shows_every_team_and_escapes_its_name():
     cells, by_team = results(MATRIX, 2)
-    html = page("X-v0", "talk=1", ["agent_0", "agent_1"], ["<one>", "two"], cells, by_team, 2)
+    html = crossplay_page("X-v0", "talk=1", ["agent_0", "agent_1"], ["<one>", "two"], cells, by_team, 2)
     assert "<one>" not in html
     assert html.count("&lt;one&gt; with two: 0.5") == 1
     assert "1.500 [" in html

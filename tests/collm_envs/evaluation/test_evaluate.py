@@ -16,7 +16,7 @@ from chat_stub import serve
 from folders import SUPPORT
 
 import collm_envs
-from collm_envs.evaluation.episodes import Job, evaluate, jobs
+from collm_envs.evaluation.episodes import Job, evaluate, jobs, shares
 from collm_envs.evaluation.measures import measure_table, measures
 from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
@@ -323,6 +323,15 @@ def test_measures_of_an_episode_by_hand():
         "tokens_read": 80.0,
         "tokens_written": 16.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("tokens", "wanted"),
+    [((30, 10), [0.75, 0.25]), ((30, None), [0.5, 0.5]), ((0, 0), [0.5, 0.5]), (("30", 10), [0.5, 0.5])],
+)
+def test_the_time_of_a_batch_is_divided_by_the_tokens_written(tokens, wanted):
+    replies = [Reply("", {} if count is None else {"tokens_written": count}) for count in tokens]
+    assert shares(replies) == wanted
 
 
 def test_a_tasks_own_metric_named_score_is_the_score():

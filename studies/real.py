@@ -1,0 +1,120 @@
+"""A real language model on TLDR-v0 and TLDR-v1: every row of the table, the same number of texts for each.
+
+    python studies/real.py [ENV/ROW/SEED ...]    make the runs that are missing (of these), then rows and page
+
+Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--preset laptop`): 8 steps of 8
+episodes; a lone agent writes both texts and has twice the limit.  They come in order of weight and the script
+can be stopped any time: a run goes on from its last checkpoint, and of a finished one settings, evaluations,
+steps and some texts are in studies/results/real/.  COLLM_MODEL names another model than `smollm2`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from baselines.cli import real
+from baselines.cli.train import read
+from baselines.runs import run, samples
+from baselines.runs.logs import read_log
+from collm_envs.evaluation.stats import summary
+from collm_envs.pages.report import prose, report, section, table
+
+RESULTS = Path(__file__).parent / "results" / "real"
+RUNS = Path("runs/real-study")
+MODEL = os.environ.get("COLLM_MODEL", "smollm2")
+SEEDS = (0, 1, 2)
+FIRST, LATER = ("MAGRPO", "CoLLM-CC"), ("MA-REINFORCE", "CoLLM-DC", "GRPO", "AC")
+CELLS = [
+    *((env, row, seed) for seed in SEEDS for env in ("TLDR-v0", "TLDR-v1") for row in FIRST),
+    *(("TLDR-v0", row, seed) for seed in SEEDS for row in LATER),
+]
+ITEMS = 2
+"""posts whose texts before and after are kept"""
+
+
+def make_run(env: str, row: str, seed: int) -> None:
+    """Train one cell, unless its numbers are there, and keep them."""
+    kept = real.folder(RESULTS, env, row, seed)
+    if kept.is_dir():
+        return
+    line = real.line_of(env, row, seed, RUNS, MODEL)
+    out = run.finished(line[0], read(line[0], line[1:]))
+    draft = RESULTS / f".{kept.name}"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name in ("config.json", "eval.jsonl", "metrics.jsonl"):
+        shutil.copy(out / name, draft / name)
+    texts = samples.read_samples(out)
+    with (draft / samples.FILE).open("w", encoding="utf-8") as file:
+        for step in (min(texts), max(texts)):
+            for record in texts[step][:ITEMS]:
+                file.write(json.dumps({"step": step, "record": asdict(record)}) + "\n")
+    draft.rename(kept)
+    shutil.rmtree(out)  # its checkpoints and adapters: 100 MB
+    print(env, row, seed, *real.cells(kept), flush=True)
+
+
+def finished() -> dict[tuple[str, str], dict[int, Path]]:
+    """{(environment, row): {seed: folder}} of all runs that are kept, in the order of `CELLS`."""
+    found: dict[tuple[str, str], dict[int, Path]] = {}
+    for env, row, seed in CELLS:
+        if (kept := real.folder(RESULTS, env, row, seed)).is_dir():
+            found.setdefault((env, row), {})[seed] = kept
+    return found
+
+
+def write_rows(runs: dict[tuple[str, str], dict[int, Path]]) -> None:
+    """studies/results/real/rows.csv: an evaluation a line."""
+    columns = ["env", "row", "seed", "step", "return", "closed", "tokens", "cpu_s"]
+    with (RESULTS / "rows.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for (env, row), folders in runs.items():
+            for seed, path in folders.items():
+                steps = read_log(path / "metrics.jsonl")
+                for line in read_log(path / "eval.jsonl"):
+                    past = [step for step in steps if step["step"] <= line["step"]]
+                    cost = [round(sum(step[name] for step in past), 1) for name in ("tokens", "cpu_s")]
+                    earned = round(line["return"], 4), round(line["closed"], 4)
+                    writer.writerow([env, row, seed, line["step"], *earned, *cost])
+
+
+def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
+    """studies/results/real/index.html: for each environment a table over seeds, curves and texts."""
+    sections = []
+    for env in dict.fromkeys(env for env, _ in runs):
+        mine = {row: list(folders.values()) for (name, row), folders in runs.items() if name == env}
+        lines = []
+        for row, paths in mine.items():
+            ends = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
+            after = summary(np.array([[value] for value in ends[1]]), [np.array([0])])
+            between = "" if after.low is None else f"{after.low:.2f} to {after.high:.2f}"
+            lines.append([row, str(len(paths)), sum(ends[0]) / len(paths), after.mean, between])
+        over = table(["", "seeds", "return before", "after", "95 % interval"], lines, digits=2)
+        sections.append(section(env, over, *real.section_of(env, mine)))
+    about = prose((__doc__ or "").split("\n\n")[2])
+    return report("A real language model, row by row", [about, *sections], about="collm · studies/real.py")
+
+
+def main(chosen: list[str]) -> None:
+    torch.set_num_threads(1)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    RUNS.mkdir(parents=True, exist_ok=True)
+    for env, row, seed in CELLS:
+        if not chosen or f"{env}/{row}/{seed}" in chosen:
+            make_run(env, row, seed)
+            write_rows(finished())
+            (RESULTS / "index.html").write_text(page(finished()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

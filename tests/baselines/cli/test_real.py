@@ -1,0 +1,114 @@
+"""`collm real` and the study beside it, on a tiny random model."""
+
+import json
+import sys
+
+import pytest
+from folders import ROOT
+from lm_fixtures import save, words_tokenizer
+
+from baselines.cli import learned, main, real
+from baselines.cli.train import read
+from baselines.runs import run, samples
+from baselines.train.presets import PRESETS
+from collm_envs.replay import replay
+
+sys.path.append(str(ROOT / "studies"))
+import real as study
+
+CHAT = "{% for m in messages %}{{ m['content'] }} <end> {% endfor %}"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A model of a few words, steps and texts so few that a run takes a second."""
+    monkeypatch.chdir(tmp_path)
+    few = {"steps": 2, "episodes": 4, "eval_every": 1, "eval_episodes": 3, "lora_rank": 2}
+    for name, value in few.items():
+        monkeypatch.setitem(PRESETS["laptop"].always, name, value)
+    monkeypatch.setattr(real, "TOKENS", {"TLDR-v1": 12, "TLDR-v0": 12})
+    monkeypatch.setattr(real, "POSTS", {"train": (47, 60), "eval": (25, 17)})
+    words = words_tokenizer(["the", "post", "says", "that", "it", "is", "long", "."], chat=CHAT)
+    return save(tmp_path / "model", "llama", words)
+
+
+def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(small, tmp_path, capsys):
+    assert main.main(["real", "--model", small]) == 0
+    page = (tmp_path / "runs/real/report.html").read_text()
+    for words in ("MAGRPO", "CoLLM-CC", "source covered", "source copied", "facts in the detailed text"):
+        assert words in page
+    assert "never reads the post" in page
+    assert "step 0: reward" in page
+    assert "step 2: reward" in page
+    assert "cut at the limit" in page
+    assert "collm train magrpo --preset laptop --env TLDR-v1" in page
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("TLDR-v1\t" in line for line in lines) == 2
+
+
+def test_a_second_call_trains_nothing_and_one_with_other_settings_is_refused(small, monkeypatch):
+    monkeypatch.setattr(real, "DEMO", ("MAGRPO",))
+    monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 12})
+    assert main.main(["real", "--model", small]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "train", None)
+        patch.setattr(run, "resume", None)
+        assert main.main(["real", "--model", small]) == 0
+    monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 13})
+    assert main.main(["real", "--model", small]) == 2
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_same_call(small, tmp_path, monkeypatch):
+    line = real.line_of("TLDR-v0", "MAGRPO", 0, tmp_path, small)
+    config = read(line[0], [*line[1:], "--save-every", "1"])
+    seen = []
+
+    def measure_twice(*args):
+        seen.append(args)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return {"return": 0.0}
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("baselines.runs.texts.measure", measure_twice)
+        run.finished("magrpo", config, quiet=True)
+    out = run.finished("magrpo", config, quiet=True)
+    assert json.loads((out / "config.json").read_text())["finished"]["step"] == 2
+
+
+def test_samples_hold_each_evaluation_once_and_replay(small, tmp_path):
+    line = real.line_of("TLDR-v0", "MAGRPO", 0, tmp_path, small)
+    out = run.finished(line[0], read(line[0], line[1:]), quiet=True)
+    before = samples.read_samples(out)
+    with (out / samples.FILE).open("a") as file:  # as a resumed run does
+        file.write((out / samples.FILE).read_text().splitlines()[-1] + "\n")
+    after = samples.read_samples(out)
+    assert [*after] == [0, 1, 2]
+    assert after == before
+    assert [record.item for record in after[0]] == [record.item for record in after[2]]
+    assert all(replay(record).status == "equal" for record in after[2])
+
+
+def test_the_sentence_tells_what_texts_hold_beside_what_they_earn():
+    first = {"return": 0.5, "closed": 0.75, "metric/source_covered": 0.2, "metric/source_copied": 0.5}
+    last = {"return": 2.0, "closed": 0.0, "metric/source_covered": 0.1, "metric/source_copied": 0.25}
+    assert learned.sentence("TLDR-v0", "MAGRPO", [[first, last]]) == (
+        "MAGRPO: return 0.50 to 2.00; source covered 0.20 to 0.10, source copied 0.50 to 0.25; "
+        "texts cut at the limit 25% to 100%."
+    )
+    assert learned.sentence("StrBuild-v0", "MAGRPO", [[first, last]]) == ""
+
+
+def test_the_study_keeps_numbers_and_texts_of_a_finished_run_and_makes_no_run_twice(
+    small, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(study, "MODEL", small)
+    cells = ["TLDR-v0/MAGRPO/0", "TLDR-v0/GRPO/1"]
+    study.main(cells)
+    rows = (tmp_path / "results/rows.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 3
+    assert "step 2: reward" in (tmp_path / "results/index.html").read_text()
+    monkeypatch.setattr(run, "train", None)
+    study.main(cells)
+    assert (tmp_path / "results/rows.csv").read_text().splitlines() == rows
