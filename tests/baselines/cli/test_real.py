@@ -46,6 +46,16 @@ def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(smal
     assert sum("TLDR-v1\t" in line for line in lines) == 2
 
 
+def test_a_report_of_runs_on_a_writing_task_shows_what_texts_hold_and_texts(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(real, "DEMO", ("MAGRPO",))
+    monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 12})
+    assert main.main(["real", "--model", small]) == 0
+    assert main.main(["report", "runs/real", "--out", "page"]) == 0
+    page = (tmp_path / "page/index.html").read_text()
+    for words in ("source covered", "source copied", "step 0: reward", "step 2: reward"):
+        assert words in page
+
+
 def test_a_second_call_trains_nothing_and_one_with_other_settings_is_refused(small, monkeypatch):
     monkeypatch.setattr(real, "DEMO", ("MAGRPO",))
     monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 12})
