@@ -28,18 +28,26 @@ def small(tmp_path, monkeypatch):
         monkeypatch.setitem(PRESETS["laptop"].always, name, value)
     monkeypatch.setattr(real, "TOKENS", {"TLDR-v1": 12, "TLDR-v0": 12})
     monkeypatch.setattr(real, "POSTS", {"train": (47, 60), "eval": (25, 17)})
+    monkeypatch.setattr(real, "WARM_STEPS", 1)
     words = words_tokenizer(["the", "post", "says", "that", "it", "is", "long", "."], chat=CHAT)
     return save(tmp_path / "model", "llama", words)
 
 
-def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(small, tmp_path, capsys):
+def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(
+    small, tmp_path, monkeypatch, capsys
+):
+    for name, value in {"steps": 1, "eval_episodes": 2}.items():
+        monkeypatch.setitem(PRESETS["laptop"].always, name, value)
     assert main.main(["real", "--model", small]) == 0
     page = (tmp_path / "runs/real/report.html").read_text()
     for words in ("MAGRPO", "CoLLM-CC", "source covered", "source copied", "facts in the detailed text"):
         assert words in page
+    assert "The untrained model earns" in page
+    assert "untrained: reward" in page
+    assert "collm warm-start --env TLDR-v1" in page
     assert "never reads the post" in page
     assert "step 0: reward" in page
-    assert "step 2: reward" in page
+    assert "step 1: reward" in page
     assert "cut at the limit" in page
     assert "collm train magrpo --preset laptop --env TLDR-v1" in page
     lines = capsys.readouterr().out.splitlines()
