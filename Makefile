@@ -6,13 +6,16 @@ READY := .venv/ready
 COLLM_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 export COLLM_TEST_DATA
 # libraries that an adapter is for; each gets a virtual environment of its own on top of .venv
-ADAPTERS := trl verifiers openenv comlrl torchrl rllib
+ADAPTERS := gymnasium trl verifiers openenv comlrl torchrl rllib aec recipes
+PACKAGES_gymnasium := gymnasium
 PACKAGES_trl := 'trl>=1.16,<2'
 PACKAGES_verifiers := 'verifiers>=0.4,<0.5' uv
 PACKAGES_openenv := 'openenv>=0.10,<0.11'
 PACKAGES_comlrl := 'comlrl>=1.4.3,<1.5'
 PACKAGES_torchrl := 'torchrl>=0.14,<0.15' 'tensordict>=0.14,<0.15'
 PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
+PACKAGES_aec := pettingzoo
+PACKAGES_recipes := inspect-ai skyrl-gym textarena
 
 .PHONY: demo real test slow bench lint docs adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
@@ -32,10 +35,11 @@ slow: $(READY)  ## the slow tests
 bench: $(READY)  ## speed, on an otherwise idle machine
 	$(BIN)/python -m pytest -m bench tests/bench
 
-adapters: $(ADAPTERS:%=adapter-%)  ## every adapter with its library
+adapters: $(ADAPTERS:%=adapter-%)  ## every adapter with its library; fills the table of docs/use-with.md
 
 $(ADAPTERS:%=adapter-%): adapter-%: .venv-%/ready  ## one of them, e.g. adapter-trl
-	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py
+	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py --junitxml=.venv-$*/tests.xml
+	.venv-$*/bin/python tests/support/use_with.py $* $$(cat .venv-$*/seconds) .venv-$*/tests.xml
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -60,5 +64,6 @@ $(READY): pyproject.toml constraints.txt
 	test -x .venv-$*/bin/python || $(BIN)/python -m venv .venv-$*
 	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')')" \
 		> "$$(.venv-$*/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/collm-base.pth"
-	.venv-$*/bin/python -m pip install -q -c constraints.txt $(PACKAGES_$*)
+	begin=$$(date +%s) && .venv-$*/bin/python -m pip install -q -c constraints.txt $(PACKAGES_$*) \
+		&& echo $$(($$(date +%s) - begin)) > .venv-$*/seconds
 	touch $@

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 Cell = tuple[int, int, int]
 """(x, y, z) of a block; y points up"""
@@ -50,6 +50,29 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """What one agent sees of a block world."""
+
+    target: frozenset[Cell]
+    """cells of the box, to be filled or not, of which it knows what should stand there"""
+    blocks: frozenset[Cell]
+    """cells whose blocks it knows of"""
+
+
+class Sign(NamedTuple):
+    """Something that is no block, above a cell of the ground."""
+
+    kind: Literal["danger", "warning", "guard"]
+    """a danger that is here, one that will come, an agent that stands guard"""
+    x: int
+    z: int
+    number: int
+    """agents that a danger takes; of a guard, the agent's number from 0"""
+    text: str
+    """all that there is to say of it, in a line"""
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a renderer may draw of a state, as plain data: a block world, titled texts, or both."""
 
@@ -65,6 +88,10 @@ class Scene:
     """what the episode is about, in a few words; "" where nothing is shorter than the item's name"""
     note: str = ""
     """what a reader of the episode has to know about its reward; "" where the numbers say it"""
+    sights: Mapping[str, Sight] = field(default_factory=dict)
+    """what each agent sees of the world; empty where all see everything"""
+    signs: Sequence[Sign] = ()
+    """what is to be seen besides blocks"""
 
 
 S = TypeVar("S")

@@ -5,9 +5,10 @@ Scripted players are yardsticks and stand apart from the ranked entries of model
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import collm_envs
+from collm_envs.evaluation.retention import Outcome, retentions
 from collm_envs.pages.bars import Bar, bars
 from collm_envs.pages.episodes import ListColumn, numbers_column, sortable, words_column
 from collm_envs.pages.markup import document, escape, number
@@ -38,14 +39,15 @@ KINDS = (
     "Kinds: `prompted` texts are written by models that were not trained on the task, `trained` ones by "
     "models that were, `scripted` ones by programs that may look at the solution. Scripted players are "
     "yardsticks: `expert` is what can be reached, `noisy` and `random` what little or no skill earns. They "
-    "have no rank."
+    "have no rank. Retention: a team's return over that of the same policy as one agent with all views and "
+    "blocks, where the list has both."
 )
 HOW = """\
 # play the list of an environment, make an entry of the folder (it is verified), then open a pull request
 collm eval StrBuild-v0 --policy "openai:http://localhost:8000/v1#MODEL" --out runs/mine \\
     --episodes 64 --seeds 4
 collm leaderboard submit runs/mine --name my-model --kind prompted --method parallel \\
-    --models MODEL@REVISION --licence CC-BY-4.0"""
+    --models MODEL@REVISION --command "the eval command above" --licence CC-BY-4.0 --contact me@example.org"""
 PAPER_NOTE = (
     "On the paper's own data, as shares of 1: to be read beside the tables above, not as a part of them."
 )
@@ -95,27 +97,41 @@ def _chart(name: str, rows: Sequence[BoardRow]) -> str:
         for row in counted
     ]
     most = number(counted[0].scale[1])
-    caption = f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals"
-    chart = bars(drawn, f"score on {name}")
-    return f'<figure class="plot"><figcaption>{escape(caption)}</figcaption>{chart}</figure>'
+    return bars(drawn, f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals")
 
 
 def _list(name: str, rows: Sequence[BoardRow]) -> str:
     listing = LISTS[name]
     ranked = [row for row in rows if not _is_yardstick(row)]
     yardsticks = [row for row in rows if _is_yardstick(row)]
-    body = _table(ranked, listing.env, ranks=True) if ranked else prose("No entry yet of a model.")
+    kept = _retained(rows)
+    body = _table(ranked, listing.env, True, kept) if ranked else prose("No entry yet of a model.")
     if any(row.entry.agents == 1 for row in ranked):
         body += prose(f"Rows of one agent: {ALONE_NOTE}")
     if yardsticks:
-        body += f"<h4>Yardsticks</h4>{_table(yardsticks, listing.env, ranks=False)}"
+        body += f"<h4>Yardsticks</h4>{_table(yardsticks, listing.env, False, kept)}"
     if listing.published:
         body += f"<h4>Reported by the paper</h4>{prose(PAPER_NOTE)}{_reported(listing.env)}"
     header = f'<header><h3>{escape(name)}</h3><span class="quiet">{escape(listing.about)}</span></header>'
     return f'<section id="{name}">{header}{body}{code(how_to_play(name))}</section>'
 
 
-def _table(rows: Sequence[BoardRow], env: str, ranks: bool) -> str:
+def _retained(rows: Sequence[BoardRow]) -> dict[str, float]:
+    """{id of an entry: coordination retention} of teams of a list whose policy played alone too."""
+    counted = [row.entry for row in rows if row.status != "withdrawn" and "return" in row.entry.claim]
+    outcomes = [
+        Outcome(entry.env, entry.kwargs, entry.agents, _policy(entry), entry.claim["return"]["mean"] or 0.0)
+        for entry in counted
+    ]
+    shares = zip(counted, retentions(outcomes), strict=True)
+    return {entry.id: share for entry, share in shares if share is not None}
+
+
+def _policy(entry: Entry) -> str:
+    return entry.name if entry.kind == YARDSTICK else f"{entry.method}:{', '.join(entry.models)}"
+
+
+def _table(rows: Sequence[BoardRow], env: str, ranks: bool, kept: Mapping[str, float]) -> str:
     links = [f'<a href="{escape(row.entry.id)}/index.html">{escape(row.entry.name)}</a>' for row in rows]
     counted = [k for k, row in enumerate(rows) if row.status != "withdrawn"]
     places = [counted.index(k) + 1 if k in counted else None for k in range(len(rows))]
@@ -128,6 +144,7 @@ def _table(rows: Sequence[BoardRow], env: str, ranks: bool) -> str:
             numbers_column("score", [_measure(row, "score") for row in rows]),
             ListColumn("95 % interval", [_interval(row) for row in rows]),
             words_column("over", [over(row.entry) for row in rows]),
+            *([numbers_column("retention", [kept.get(row.entry.id) for row in rows])] if kept else []),
             *(
                 numbers_column(name.replace("_", " "), [_measure(row, name) for row in rows])
                 for name in METRICS.get(env, ())

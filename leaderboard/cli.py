@@ -39,7 +39,7 @@ class Submit(About):
     training: Annotated[tuple[Path, ...], arg(metavar="DIR")] = ()
     """folders of `collm train`, one for each run: seeds, tokens and learning curves are taken from them"""
     entries: Path | None = None
-    """folder of the entries; default: leaderboard/entries, if it exists"""
+    """folder of the entries; default: leaderboard/entries in a checkout, else ./entries"""
 
 
 @dataclass
@@ -98,10 +98,17 @@ def _flags(config: type[T], args: Sequence[str], prog: str) -> T:
 def _submit(args: Sequence[str]) -> int:
     options = _flags(Submit, args, "collm leaderboard submit")
     about = About(**{field.name: getattr(options, field.name) for field in fields(About)})
-    entries = options.entries or _entries()
-    if options.entries is None and not entries.is_dir():
-        raise ValueError(f"no folder {HERE} here; say with --entries where the new entry is to lie")
-    print(f"{submit(options.folders, about, entries, options.training)}: replayed and whole")
+    entries = options.entries or (HERE if HERE.is_dir() else Path("entries"))
+    made = submit(options.folders, about, entries, options.training)
+    print(f"{made}: replayed and whole")
+    for model in about.models:
+        if "@" not in model:
+            print(f"{plain(model)} has no revision: name@revision tells which weights were measured")
+    if entries == HERE:
+        print(f"now: git add {made} && git commit, and open a pull request with nothing else in it")
+    else:
+        place = HERE / made.parent.name
+        print(f"now: copy {made} to {place}/ of a clone, and open a pull request with it alone")
     return 0
 
 

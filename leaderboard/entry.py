@@ -48,7 +48,7 @@ class About:
     commit: str = ""
     """commit of the code"""
     licence: str = ""
-    """licence of the texts in the records"""
+    """licence of the texts in the records; needed, so that others may use them"""
     contact: str = ""
     """contact for questions"""
 

@@ -16,7 +16,9 @@ from leaderboard import lists
 from leaderboard.entry import About
 from leaderboard.submit import how_to_play, submit
 
-PLAYERS = ("random", "noisy", "expert")
+PLAYERS = ("random", "noisy", "expert", "mute")
+LONE = "solo"
+"""the player of one agent with everybody's views and blocks"""
 ENTRIES = Path(__file__).parent / "entries"
 
 
@@ -24,19 +26,21 @@ def main() -> None:
     """Make every missing entry of a scripted player, except for lists on the hub's data."""
     here = {name: listing for name, listing in lists.LISTS.items() if "data" not in listing.kwargs}
     for name, listing in here.items():
-        for player in PLAYERS:
-            if not (ENTRIES / name / player).exists():
+        players = collm_envs.make(listing.env, **listing.kwargs).task.players
+        for player in (*PLAYERS, LONE):
+            if player in players and not (ENTRIES / name / player).exists():
                 print(make(name, listing, player), flush=True)
 
 
 def make(name: str, listing: lists.Listing, player: str) -> Path:
     """Play a list with a player of the task and make an entry of it."""
-    env = collm_envs.make(listing.env, **listing.kwargs)
+    more = lists.ALONE if player == LONE else {}
+    env = collm_envs.make(listing.env, **{**listing.kwargs, **more})
     about = About(
         name=player,
         kind="scripted",
         method=f"{player} player",
-        command=f"{how_to_play(name)} --policy {player}",
+        command=f"{how_to_play(name, more)} --policy {player}",
         licence="MIT",
         contact="the maintainers, by an issue",
     )

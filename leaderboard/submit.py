@@ -6,10 +6,11 @@ import gzip
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from collm_envs.files import read_json
@@ -91,10 +92,11 @@ def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curve
     )
 
 
-def how_to_play(name: str) -> str:
-    """The command that plays a list."""
+def how_to_play(name: str, more: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The command that plays a list; `more` are keywords beside the list's."""
     env, kwargs = lists.find(name)[:2]
-    keywords = f" --env-kwargs '{json.dumps(dict(kwargs))}'" if kwargs else ""
+    kwargs = {**kwargs, **more}
+    keywords = f" --env-kwargs '{json.dumps(kwargs)}'" if kwargs else ""
     return f"collm eval {env}{keywords} --episodes {lists.PAIRS} --seeds {lists.TRIALS}"
 
 

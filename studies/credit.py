@@ -47,7 +47,8 @@ from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.train.team import Team
 from collm_envs import Task, make
 from collm_envs.evaluation.stats import spearman, student
-from collm_envs.pages.report import prose, report, section, table
+from collm_envs.pages.bars import Bar, bars
+from collm_envs.pages.report import folded, prose, report, section, table
 
 FOLDER = Path(__file__).parent / "results"
 RUNS, AGREEMENT, PAGE = FOLDER / "credit.csv", FOLDER / "credit-agreement.csv", FOLDER / "credit.html"
@@ -173,7 +174,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def page(rows: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]]) -> str:
     """studies/results/credit.html: for each environment what was reached, and how the credits agree."""
-    sections = [prose((__doc__ or "").split("\n\n", 2)[2]), prose(READING)]
+    sections = [prose(finding(rows))]
     for env in ENVS:
         lines = [line(rows, env, credit) for credit in CREDITS if of(rows, env, credit)]
         columns = ["credit", "seeds", "steps", "replays a turn", "return before", "after"]
@@ -182,6 +183,7 @@ def page(rows: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]]) -> st
         sections.append(
             section(
                 env,
+                differences(rows, env),
                 table(columns, lines, "What was reached: means over seeds, differences paired by seed"),
                 table(
                     NEAR,
@@ -190,7 +192,43 @@ def page(rows: Sequence[dict[str, Any]], agreed: Sequence[dict[str, Any]]) -> st
                 ),
             )
         )
+    how = prose((__doc__ or "").split("\n\n", 2)[2]) + prose(READING)
+    sections.append(folded("how it was measured, and how to read it", how))
     return report("Who earned it: credit for two tiny builders", sections, about="collm · studies/credit.py")
+
+
+def finding(rows: Sequence[dict[str, Any]]) -> str:
+    """What the rows say, in a sentence or two."""
+    below, above = [], []
+    for env in ENVS:
+        for credit in (credit for credit in CREDITS if credit != "shared" and of(rows, env, credit)):
+            difference, low, high = less(rows, env, credit, "return")
+            if low is not None and high is not None and not low <= 0 <= high:
+                (above if low > 0 else below).append(f"{credit} on {env} by {abs(difference or 0):.2f}")
+    parts = [
+        f"Returns above the shared reward's beyond their interval: {', '.join(above) or 'none'}.",
+        f"Below: {', '.join(below) or 'none'}.",
+    ]
+    return " ".join(parts)
+
+
+def differences(rows: Sequence[dict[str, Any]], env: str) -> str:
+    """The chart of returns less the shared reward's, with their intervals."""
+    drawn = []
+    for credit in (credit for credit in CREDITS if credit != "shared" and of(rows, env, credit)):
+        difference, low, high = less(rows, env, credit, "return")
+        if difference is not None:
+            drawn.append(Bar(credit, difference, low, high))
+    return bars(drawn, f"return less the shared reward's on {env}") if drawn else ""
+
+
+def less(rows: Sequence[dict[str, Any]], env: str, credit: str, key: str) -> list[float | None]:
+    """Mean difference to the shared reward of the same seeds and its interval; None where there is none."""
+    mine, base = of(rows, env, credit), of(rows, env, "shared")
+    apart = [mine[seed][key] - base[seed][key] for seed in sorted(set(mine) & set(base))]
+    if credit == "shared" or len(apart) < 2:
+        return [None, None, None]
+    return [fmean(apart), *student(np.array(apart))]
 
 
 NEAR = ("credit", "contribution error", "95 % low", "high", "Spearman", "95 % low", "high", "within turns")
@@ -208,20 +246,20 @@ def of(rows: Sequence[dict[str, Any]], env: str, credit: str) -> dict[float, dic
 
 def line(rows: Sequence[dict[str, Any]], env: str, credit: str) -> list[str | float | None]:
     """A credit's line: means, and differences to the shared reward of the same seeds with their intervals."""
-    mine, base = of(rows, env, credit), of(rows, env, "shared")
-    both = sorted(set(mine) & set(base))
+    mine = of(rows, env, credit)
 
     def mean(key: str) -> float:
         return fmean(row[key] for row in mine.values())
 
-    def less(key: str) -> list[float | None]:
-        apart = [mine[seed][key] - base[seed][key] for seed in both]
-        if credit == "shared" or len(apart) < 2:
-            return [None, None, None]
-        return [fmean(apart), *student(np.array(apart))]
-
     out: list[str | float | None] = [credit, str(len(mine)), f"{mean('steps'):.0f}", f"{mean('replays'):.1f}"]
-    return [*out, mean("before"), mean("return"), *less("return"), mean("iou"), *less("iou")]
+    return [
+        *out,
+        mean("before"),
+        mean("return"),
+        *less(rows, env, credit, "return"),
+        mean("iou"),
+        *less(rows, env, credit, "iou"),
+    ]
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from baselines.runs.algorithms import algorithm
 from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.runs.published import ROWS as TRAINED
 from collm_envs import make, make_task
-from collm_envs.pages.report import chart, prose, report, section, spread, table
+from collm_envs.pages.report import chart, folded, prose, report, section, spread, table
 
 FOLDER = Path(__file__).parent / "results"
 ROWS = FOLDER / "learning.csv"
@@ -155,8 +155,25 @@ def page(rows: list[dict[str, Any]]) -> str:
             "most",
         ]
         sections.append(section(env, chart(curves, "CPU seconds", "return"), table(columns, lines)))
-    note = prose(__doc__.split("\n\n")[2])
-    return report("Learning curves of the tiny model", [note, *sections], about="collm · studies/learning.py")
+    how = folded("how it was measured", prose(__doc__.split("\n\n")[2]))
+    return report(
+        "Learning curves of the tiny model",
+        [prose(finding(rows)), *sections, how],
+        about="collm · studies/learning.py",
+    )
+
+
+def finding(rows: list[dict[str, Any]]) -> str:
+    """What the rows say, in a sentence."""
+    runs = {(row["env"], row["algorithm"], row["seed"]): [] for row in rows}
+    for row in rows:
+        runs[row["env"], row["algorithm"], row["seed"]].append(row["return"])
+    better = sum(returns[-1] > returns[0] for returns in runs.values())
+    seeds = len({seed for *_, seed in runs})
+    return (
+        f"{better} of {len(runs)} runs end with a higher return than their warm start had, {seeds} seeds at "
+        "most; bands that overlap rank nothing."
+    )
 
 
 def ends(runs: list[list[float]]) -> list[float]:

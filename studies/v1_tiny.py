@@ -30,7 +30,7 @@ from leaderboard import lists
 RUNS = Path("runs/v1_tiny")
 OUT = Path("studies/results/v1_tiny")
 TASKS = ("StrBuild-v1", "HouseBuild-v1")
-TRAINED = {"MAGRPO": ("magrpo", 40), "CoLLM-CC": (f"maac --critic central {CRITIC}", 16)}
+TRAINED = {"MAGRPO": ("magrpo", 24), "CoLLM-CC": (f"maac --critic central {CRITIC}", 12)}
 """row -> algorithm with its flags, steps"""
 SEEDS = (0, 1, 2)
 SCRIPTED = ("expert", "mute", "noisy", "random")

@@ -64,7 +64,7 @@ class Crossplay:
     """folder for index.html and matrix.csv"""
 
 
-class Contender(NamedTuple):
+class NamedTeam(NamedTuple):
     """One that plays every seat."""
 
     name: str
@@ -99,7 +99,7 @@ def main(args: Sequence[str]) -> int:
     return 1 if failures else 0
 
 
-def named_teams(texts: Sequence[str]) -> list[Contender]:
+def named_teams(texts: Sequence[str]) -> list[NamedTeam]:
     """The teams, those of one name numbered.
 
     Raises ValueError for fewer than two, and for a folder without a run.
@@ -108,18 +108,18 @@ def named_teams(texts: Sequence[str]) -> list[Contender]:
         raise ValueError(
             f"crossplay mixes at least two teams, got {len(texts)}: {', '.join(texts) or 'none'}"
         )
-    teams: list[Contender] = []
+    teams: list[NamedTeam] = []
     for text in texts:
         path = Path(text)
         if path.is_dir() and not (path / CONFIG).exists():
             raise ValueError(f"{text}: need a folder of collm train, which holds a {CONFIG}")
         name = path.name if path.is_dir() else text
         alike = sum(team.name.partition(" (")[0] == name for team in teams)
-        teams.append(Contender(f"{name} ({alike + 1})" if alike else name, path if path.is_dir() else None))
+        teams.append(NamedTeam(f"{name} ({alike + 1})" if alike else name, path if path.is_dir() else None))
     return teams
 
 
-def environment(settings: Crossplay, teams: Sequence[Contender]) -> TextEnv:
+def environment(settings: Crossplay, teams: Sequence[NamedTeam]) -> TextEnv:
     """The environment of --env and --env-kwargs, or that all runs were trained on.
 
     Raises ValueError where there is neither, where runs differ, and for a single agent.
@@ -151,7 +151,7 @@ def _shown(env: str | None, kwargs: Mapping[str, Any] | None) -> str:
     return " ".join([str(env), *(f"{name}={value!r}" for name, value in sorted((kwargs or {}).items()))])
 
 
-def policies(env: TextEnv, text: str, team: Contender) -> dict[str, Policy]:
+def policies(env: TextEnv, text: str, team: NamedTeam) -> dict[str, Policy]:
     """{agent: policy} of a team.  Raises ValueError for an agent that the run has not saved."""
     if team.run is None:
         return seat_all(env.task, text, {}, kinds(env))

@@ -16,7 +16,7 @@ from collm_envs.evaluation.headline import definition, headline, score_range
 from collm_envs.evaluation.measures import Measure, empty_replies, measure_table
 from collm_envs.files import one_writer, saving, write_json
 from collm_envs.policies.names import short_name
-from collm_envs.policies.protocols import Protocol, keywords, seated
+from collm_envs.policies.protocols import Protocol, protocol_keywords, seated
 from collm_envs.policies.seat import Policy
 from collm_envs.policies.specs import seat_all
 from collm_envs.record import Record
@@ -53,7 +53,7 @@ class Eval(Seating):
 def evaluate(args: Sequence[str]) -> int:
     """Run the command line after `collm eval`; 1 where an episode has no score."""
     settings = flags(Eval, args, "collm eval")
-    env = settings.make(**keywords(settings.protocol))
+    env = settings.make(**protocol_keywords(settings.protocol))
     threads.ask(settings.threads)
     policies = seat_all(env.task, settings.policy, settings.named(), kinds(env))
     todo = evaluation.jobs(env, split=settings.split, episodes=settings.episodes, seeds=settings.seeds)

@@ -62,7 +62,8 @@ NOTE = (
     "rewards of all turns, of which the IQM is. "
     "Mean and 95 % interval: over training seeds (Student's t for three and four of them, a percentile "
     "bootstrap from five on; of two both are shown), or over pairs of item and episode seed where nothing "
-    "was trained. IQM: interquartile mean."
+    "was trained. IQM: interquartile mean. Retention: return of a team over that of the same policy as one "
+    "agent with all views and blocks."
 )
 PAPER = (
     "Reported by arXiv:2601.21972 with models of 1.7B to 4B parameters; not measured here, and to be "

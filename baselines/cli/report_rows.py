@@ -48,6 +48,8 @@ class ReportRow:
     folders: Sequence[Path]
     curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]] = field(default_factory=dict)
     """"evaluation" and "training" -> for each seed the lines of its file; empty for an evaluation"""
+    agents: int = 0
+    """how many play; 0 where that was not recorded"""
 
     @property
     def keywords(self) -> str:
@@ -206,6 +208,7 @@ def _trained(
         "\n".join([line, *(evaluation.command for evaluation in evaluations if evaluated_once_each)]),
         folders,
         {"evaluation": evals, "training": [read_lines(folder / "metrics.jsonl") for folder in folders]},
+        len(evaluations[0].first.agents) if evaluations else config["env_kwargs"].get("num_agents", 0),
     )
 
 
@@ -297,6 +300,7 @@ def _prompted(evaluation: Played) -> ReportRow:
         [numbers["return"].mean],
         evaluation.command,
         [evaluation.folder],
+        agents=len(evaluation.first.agents),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from baselines.cli.report_rows import ReportRow
 from collm_envs.evaluation.meanings import meaning
+from collm_envs.evaluation.retention import Outcome, retentions
 from collm_envs.evaluation.stats import across
 from leaderboard.reported import METHODS, REPORTED
 
@@ -41,13 +42,16 @@ def wide(env: str, rows: Sequence[ReportRow]) -> tuple[list[str], list[list[str]
     metrics = [name for name in BY_METHOD.get(env, {}) if name != "score"]
     costs = [name for name in COSTS if any(name in row.numbers for row in rows)]
     columns = ["method", "over", "return", "IQM", "score", *(f"{metric} %" for metric in metrics)]
-    columns += [COSTS[name][0] for name in costs]
+    kept = retentions([Outcome(env, r.kwargs, r.agents, r.name, r.numbers["return"].mean) for r in rows])
+    retained = any(share is not None for share in kept)
+    columns += ["retention"] * retained + [COSTS[name][0] for name in costs]
     if differ := len({row.keywords for row in rows}) > 1:
         columns.append("keywords")
     cells = []
-    for row in rows:
+    for row, share in zip(rows, kept, strict=True):
         line = [row.name, row.units, _return(row), f"{row.numbers['return'].iqm:.3f}", _cell(row, "score", 3)]
         line += [_cell(row, metric, 1, 100) for metric in metrics]
+        line += ["" if share is None else f"{share:.2f}"] * retained
         line += [_cell(row, name, COSTS[name][1]) for name in costs]
         cells.append(line + [row.keywords] * differ)
     return columns, cells

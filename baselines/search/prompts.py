@@ -22,8 +22,7 @@ from collm_envs import TextEnv, catalogue
 
 LEFT_OUT = ("Data and licence", "Source and where we differ", "Versions", "Terse prompts")
 """paragraphs of an environment's page that are irrelevant to credit"""
-FACTS = ("agents", "turns", "reward a turn")
-"""facts about an environment that its page ends with"""
+FACTS = ("agents", "turns", "reward a turn")  # about an environment, at the end of its page
 WANTED = {
     "baseline": """\
     def baseline(ctx, feat, me):

@@ -4,7 +4,7 @@
     python -m baselines.train.warm_starts TLDR   of environments whose id begins so, and removes none
 
 One file of 0.3 MB each in `weights/`, float16; its metadata says what it was made for and the mean return it
-earns before any training.  All of them take a core about 35 minutes; `collm` makes any other one on demand.
+earns before any training.  All of them take a core about 45 minutes; `collm` makes any other one on demand.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def settings() -> Iterator[Ready]:
     for name in ("StrBuild", "HouseBuild", "TLDR"):
         for env in (f"{name}-v0", f"{name}-v1"):
             yield Ready(env, ENVS[env].env_kwargs)
-    yield Ready("ArXiv-v0", ENVS["ArXiv-v0"].env_kwargs)
+    for env in ("ArXiv-v0", "CoopHE-v0", "CoopHE-v1"):
+        yield Ready(env, ENVS[env].env_kwargs)
     yield Ready("TLDR-v0", {"prompts": "terse", "num_agents": 1})
     yield Ready("TLDR-v0", {})
 

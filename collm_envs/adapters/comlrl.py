@@ -103,6 +103,11 @@ class _Tree:
 
     def opening(self, row: Mapping[str, Any], agent: str) -> str:
         """The first prompt of `agent`; begins the row's tree unless that has begun just now."""
+        if not row.keys() >= {"item", "split", "seed"}:
+            raise ValueError(
+                f"{self.root.spec.id}: need rows of plug(...)'s data sets, with item, split and seed; "
+                f"got the columns {sorted(row)}"
+            )
         key = {name: row[name] for name in ("item", "split", "seed")}
         if not self.waiting or key != self.row:
             self.row, self.branch, self.waiting = key, (), True

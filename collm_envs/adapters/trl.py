@@ -86,7 +86,7 @@ def environment_factory(
             Returns:
                 The next message to you, or that the episode has ended.
             """
-            if not self._env.parallel.agents:
+            if self._env.parallel.turns and not self._env.parallel.agents:
                 return ENDED
             observation, reward, terminated, truncated, _ = self._env.step(text)
             self._return += reward

@@ -48,8 +48,12 @@ def environment(id: str, **make_kwargs: Any) -> Any:
 
 
 def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
-    """The `verifiers.v1.Taskset` subclass: one task for each item of `split`, in order."""
+    """The `verifiers.v1.Taskset` subclass: one task for each item of `split`, in order.
+
+    Raises ImportError without verifiers, and at once whatever `make` finds wrong with the arguments.
+    """
     vf = load_framework("verifiers.v1", VERSION, "verifiers")
+    items = make(id, **make_kwargs).items(split)
     Data = load_framework("pydantic", "2").create_model(
         "CollmData", __base__=vf.TaskData, item=(str, ...), split=(str, ...), seed=(int, ...)
     )
@@ -59,7 +63,7 @@ def taskset(id: str, split: str = "eval", **make_kwargs: Any) -> Any:
 
     class CollmTaskset(vf.Taskset[CollmTask, vf.TasksetConfig]):
         def load(self) -> Any:
-            for seed, item in enumerate(make(id, **make_kwargs).items(split)):
+            for seed, item in enumerate(items):
                 data = Data(id=item.id, name=item.id, item=item.id, split=split, seed=seed)
                 yield CollmTask(data, self.config.task)
 

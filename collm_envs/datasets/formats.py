@@ -31,6 +31,7 @@ EVAL = ("eval", "validation", "valid", "dev", "test")
 """what the eval split of a Hugging Face DatasetDict may be called, the first there is"""
 SPLITS = {"train", "eval"}
 FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+GIT_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 class GivenRow(NamedTuple):
@@ -47,7 +48,7 @@ def given_rows(rows: Any) -> Any:
     A file whose rows have a column "split", or that holds {"train": [...], "eval": [...]}, gives both.
     Raises TypeError for what holds no rows, FileNotFoundError and ValueError for files.
     """
-    if isinstance(rows, Path) or (isinstance(rows, str) and rows.endswith(FILES)):
+    if isinstance(rows, Path) or (isinstance(rows, str) and rows.lower().endswith(FILES)):
         file_rows = list(read_file(Path(rows).expanduser()))
         if (
             len(file_rows) == 1
@@ -67,7 +68,8 @@ def given_rows(rows: Any) -> Any:
     if table := next((name for name in classes if name in TABLES), None):
         return [_without_gaps(row) for row in TABLES[table](rows)]
     if isinstance(rows, (str, bytes, bytearray)) or not isinstance(rows, Iterable):
-        raise TypeError(f"items: need a list of rows, got {type(rows).__name__}; that is {ACCEPTED}")
+        text = f" {rows[:200]!r}" if isinstance(rows, str) else ""
+        raise TypeError(f"items: need a list of rows, got {type(rows).__name__}{text}; that is {ACCEPTED}")
     return rows if isinstance(rows, (list, tuple)) else list(rows)
 
 
@@ -117,12 +119,15 @@ def read_file(path: Path) -> Iterator[GivenRow]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"items: there is no file {str(path)!r}; need {ACCEPTED}")
+    data, name = path.read_bytes(), path.name.lower()
+    if data.startswith(GIT_LFS):
+        raise ValueError(f"{path}: a pointer of git-lfs, not the file itself; run `git lfs pull` there")
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = gzip.decompress(data) if name.endswith(".gz") else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path}: damaged or cut short ({error})") from error
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if path.name.removesuffix(".gz").endswith(".json"):
+    if name.removesuffix(".gz").endswith(".json"):
         value = _json(data, str(path))
         rows = value if isinstance(value, list) else [value]
         yield from (GivenRow(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))

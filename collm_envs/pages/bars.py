@@ -22,10 +22,10 @@ class Bar(NamedTuple):
 
 
 def bars(shown: Sequence[Bar], label: str) -> str:
-    """One horizontal bar for each value, its interval as a line; `label` says what the values are."""
+    """One horizontal bar for each value, its interval as a line; `label`, its caption, says what they are."""
     ends = [end for bar in shown for end in (0.0, bar.value, bar.low, bar.high) if end is not None]
     ticks = round_ticks(ends, 5)
-    frame = Axes(150, 560, 8, 8 + 24 * len(shown), (ticks[0], ticks[-1]), [0.0, 1.0])
+    frame = Axes(190, 590, 8, 8 + 24 * len(shown), (ticks[0], ticks[-1]), [0.0, 1.0])
     drawn = [
         f'<path class="axis" d="M{frame.x(tick):.1f} {frame.top}V{frame.bottom}"/>'
         f'<text x="{frame.x(tick):.1f}" y="{frame.bottom + 16}" text-anchor="middle">{tick_text(tick)}</text>'
@@ -45,4 +45,5 @@ def bars(shown: Sequence[Bar], label: str) -> str:
             drawn.append(f'<path class="whisker" d="{span}"/>')
     text = escape(f"{label}: " + "; ".join(f"{bar.name} {number(bar.value)}" for bar in shown))
     box = f"0 0 640 {frame.bottom + 24:.0f}"
-    return f'<svg class="chart" viewBox="{box}" role="img" aria-label="{text}">{"".join(drawn)}</svg>'
+    drawing = f'<svg class="chart" viewBox="{box}" role="img" aria-label="{text}">{"".join(drawn)}</svg>'
+    return f'<figure class="plot bars"><figcaption>{escape(label)}</figcaption>{drawing}</figure>'

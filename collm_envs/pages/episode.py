@@ -16,8 +16,9 @@ from collm_envs.evaluation.meanings import defined
 from collm_envs.pages import svg
 from collm_envs.pages.chart import colour, reward_bars
 from collm_envs.pages.episodes import episodes_page as episodes_page
-from collm_envs.pages.lanes import lane, shown
+from collm_envs.pages.lanes import conversation, lane, shown
 from collm_envs.pages.markup import aligned, document, escape, number
+from collm_envs.pages.signs import plan
 from collm_envs.pages.stage import pair, stage
 from collm_envs.policies.names import short_name
 from collm_envs.task import Scene
@@ -70,7 +71,7 @@ def page(
     for t in range(len(turns)):
         before, after = scenes[t : t + 2] if scenes else (Scene(), Scene())
         acted = voxels and not _is_message_round(turns[t])
-        world = pair(after, target, f"after turn {t + 1}") if acted else ""
+        world = pair(after, target, f"after turn {t + 1}") + plan(after) if acted else ""
         parts.append(_turn(record, t, world, _texts(_fresh(before, after, turns[t]))))
     parts.append(_provenance(record))
     return document(f"{name} · {record['env']}", "".join(parts), ("world.js",) if voxels else ())
@@ -157,17 +158,22 @@ def _turn(record: Row, t: int, world: str, texts: str) -> str:
     if t:
         change = turn["reward"] - record["turns"][t - 1]["reward"]
         earned += f" ({'+' if change > 0 else ''}{number(change)})"
-    lanes = "".join(
-        lane(turn, agent, policy, colour(k)) for k, (agent, policy) in enumerate(record["agents"].items())
-    )
+    rounds = sum(map(_is_message_round, record["turns"][:t]))
+    if rounds:
+        earned = f"turn {t + 1 - rounds} of the task · {earned}"
+    colours = {agent: colour(k) for k, agent in enumerate(record["agents"])}
     if _is_message_round(turn):
         earned = (
             f"message round {number(turn['metrics']['talk_round'], 0)}: the others read what is said here"
         )
+        lanes = conversation(turn, colours)
+    else:
+        lanes = "".join(lane(turn, agent, record["agents"][agent], own) for agent, own in colours.items())
+        lanes = f'<div class="lanes">{lanes}</div>'
     return (
         f'<section id="turn-{t + 1}"><header><h2>Turn {t + 1}</h2>'
         f'<span class="quiet">{earned}</span></header>'
-        f'{world}<div class="lanes">{lanes}</div>{_verdicts(turn["verdicts"])}{texts}</section>'
+        f"{world}{lanes}{_verdicts(turn['verdicts'])}{texts}</section>"
     )
 
 

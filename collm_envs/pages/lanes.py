@@ -47,6 +47,37 @@ def lane(turn: Mapping[str, Any], agent: str, policy: str, colour: str) -> str:
     )
 
 
+def conversation(turn: Mapping[str, Any], colours: Mapping[str, str]) -> str:
+    """A message round as HTML: what each agent says to the others, and folded what it had read before."""
+    messages, prompts = "", ""
+    for agent, own in colours.items():
+        others = _listed([other for other in colours if other != agent])
+        messages += (
+            f'<li style="--c:{own}"><span class="agent">{escape(agent)}</span> '
+            f'<span class="quiet">to {escape(others)}</span>{_message(turn, agent)}</li>'
+        )
+        prompts += (
+            f'<div class="lane" style="--c:{own}"><header><span class="agent">{escape(agent)}</span></header>'
+            f'<pre class="text">{escape(turn["prompts"].get(agent, ""))}</pre></div>'
+        )
+    return (
+        f'<ol class="talk">{messages}</ol><details class="read"><summary>what they had read before</summary>'
+        f'<div class="lanes">{prompts}</div></details>'
+    )
+
+
+def _message(turn: Mapping[str, Any], agent: str) -> str:
+    text = turn["texts"].get(agent, "").strip()
+    body = escape(text) or '<span class="nothing">nothing</span>'
+    edits = "".join(f'<p class="label bad">{escape(edit)}</p>' for edit in turn["edits"].get(agent, []))
+    return f"<blockquote>{body}</blockquote>{edits}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def _fact(value: Any) -> str:
     return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 

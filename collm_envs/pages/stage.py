@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from collm_envs.pages import svg
@@ -10,7 +11,7 @@ from collm_envs.pages.markup import data, escape
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render.blocks import PATTERNS, count, difference, look
 from collm_envs.render.faces import LIGHT, SHADOW, view_of
-from collm_envs.task import Scene
+from collm_envs.task import Scene, Sight
 
 
 def stage(scenes: Sequence[Scene], target: str) -> str:
@@ -30,10 +31,21 @@ def stage(scenes: Sequence[Scene], target: str) -> str:
     return (
         '<section id="stage"><header><h2>World</h2><span class="quiet" id="hint"></span></header>'
         f'<div class="turning" hidden><span>turn <span class="steps" role="group">{steps}</span></span>'
-        '<label><input type="checkbox" id="marks" checked> mark what differs from the target</label></div>'
+        '<label><input type="checkbox" id="marks" checked> mark what differs from the target</label>'
+        f"{_eyes(last)}</div>"
         f"{pair(last, target, f'after turn {turns}' if turns else 'at the start')}{svg.legend(scenes)}"
         f'<details class="fold"><summary>the same as text</summary><pre class="plan">{escape(plan)}</pre>'
         f"</details>{data('worlds', _worlds(scenes))}</section>"
+    )
+
+
+def _eyes(scene: Scene) -> str:
+    """The choice of whose eyes to look through; "" where all see everything."""
+    if not scene.sights:
+        return ""
+    options = "".join(f"<option>{escape(agent)}</option>" for agent in scene.sights)
+    return (
+        f'<label>as seen by <select id="eyes"><option>everybody together</option>{options}</select></label>'
     )
 
 
@@ -61,6 +73,18 @@ def _worlds(scenes: Sequence[Scene]) -> dict[str, Any]:
         return stand + [[*cell, -1, "missing"] for cell in sorted(apart.missing)]
 
     size, target = scenes[-1].size, scenes[-1].target
+    turns, wanted = [cells(scene) for scene in scenes], cells(Scene(size, target))
+    eyes = [
+        {
+            "turns": [
+                [_is_seen(cell, scene.sights[agent]) for cell in drawn]
+                for drawn, scene in zip(turns, scenes, strict=True)
+            ],
+            "target": [tuple(cell[:3]) in sight.target for cell in wanted],
+            "fog": sorted({*product(*map(range, size))} - sight.target),
+        }
+        for agent, sight in scenes[-1].sights.items()
+    ]
     return {
         "size": size,
         "view": view_of(scenes[-1]),
@@ -68,6 +92,12 @@ def _worlds(scenes: Sequence[Scene]) -> dict[str, Any]:
         "shadow": SHADOW,
         "looks": [look(block) for block in ids],
         "patterns": PATTERNS,
-        "turns": [cells(scene) for scene in scenes],
-        "target": cells(Scene(size, target)),
+        "turns": turns,
+        "target": wanted,
+        "eyes": eyes,
     }
+
+
+def _is_seen(cell: Sequence[Any], sight: Sight) -> bool:
+    """Whether an agent sees a cell of `_worlds`; of a missing block, that something should be there."""
+    return tuple(cell[:3]) in (sight.target if cell[3] < 0 else sight.blocks)

@@ -6,7 +6,7 @@
   const stage = document.getElementById("stage");
   const [width, height, depth] = data.size;
   const [yaw0, pitch0] = data.view;
-  const view = { yaw: yaw0, pitch: pitch0, turn: data.turns.length - 1, marks: true };
+  const view = { yaw: yaw0, pitch: pitch0, turn: data.turns.length - 1, marks: true, eyes: -1 };
   const radians = (degrees) => (degrees * Math.PI) / 180;
   const margin = 0.8 + height * Math.max(...data.shadow);
 
@@ -85,7 +85,7 @@
     for (let z = 0; z <= depth; z++) paint([see(0, 0, z), see(width, 0, z)], null, colour("--grid"), 1);
     pen.beginPath();
     for (const [x, y, z, look] of cells) {
-      if (look < 0) continue;
+      if (look === -1) continue;
       const fallen = [];
       for (const h of [y, y + 1]) for (const dx of [0, 1]) for (const dz of [0, 1])
         fallen.push(see(x + dx + h * shift[0], 0, z + dz + h * shift[1]));
@@ -94,7 +94,7 @@
     pen.fillStyle = colour("--shadow");
     pen.fill();
 
-    const shown = view.marks ? cells : cells.filter((cell) => cell[3] >= 0);
+    const shown = view.marks ? cells : cells.filter((cell) => cell[3] !== -1);
     const stands = new Map(shown.map((cell) => [cell.slice(0, 3).join(), cell[3]]));
     const glass = (look) => look >= 0 && data.looks[look][1] === "glass";
     const near = ([x, y, z]) => x * toward[0] + y + z * toward[2];
@@ -103,8 +103,15 @@
       const [look, mark] = cell.slice(3);
       for (const [axis, beyond, around] of faces(cell, toward)) {
         const next = stands.get(beyond.join());
-        if (next !== undefined && (next < 0 ? look < 0 : !glass(next) || glass(look))) continue;
+        if (next !== undefined && (next < 0 ? look === next : !glass(next) || glass(look))) continue;
         const quad = around.map((corner) => see(...corner));
+        if (look === -2) {
+          pen.globalAlpha = 0.4;
+          paint(quad, colour("--quiet"));
+          pen.globalAlpha = 1;
+          paint(quad, "", colour("--paper"), 0.7);
+          continue;
+        }
         if (look < 0) {
           pen.globalAlpha = 0.08;
           paint(quad, colour("--s0"));
@@ -129,6 +136,15 @@
     }
   }
 
+  // Through one agent's eyes: fog (look -2) over blocks of others, and over all of the target that it does not see.
+  function fogged(cells, seenOf, target) {
+    if (view.eyes < 0) return cells;
+    const eyes = data.eyes[view.eyes], seen = seenOf(eyes);
+    const fog = (cell) => [...cell.slice(0, 3), -2, "fog"];
+    const others = cells.filter((cell, k) => !seen[k] && cell[3] >= 0);
+    return [...cells.filter((cell, k) => seen[k]), ...(target ? eyes.fog : others).map(fog)];
+  }
+
   const canvases = [];
   stage.querySelectorAll(".pair figure").forEach((figure, k) => {
     const picture = figure.querySelector("svg"), canvas = document.createElement("canvas");
@@ -138,7 +154,8 @@
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", picture.getAttribute("aria-label") + "; arrow keys turn it");
     picture.replaceWith(canvas);
-    canvases.push([canvas, () => (k ? data.target : data.turns[view.turn]), figure.querySelector("figcaption")]);
+    const cells = () => (k ? fogged(data.target, (eyes) => eyes.target, true) : fogged(data.turns[view.turn], (eyes) => eyes.turns[view.turn], false));
+    canvases.push([canvas, cells, figure.querySelector("figcaption")]);
   });
 
   let waiting = false;
@@ -187,6 +204,8 @@
     return `${t ? `after turn ${t}` : "at the start"}: ${blocks} blocks${differs.join("") || ", all as wanted"}`;
   }
   document.getElementById("marks").addEventListener("change", (e) => { view.marks = e.target.checked; redraw(); });
+  const eyes = document.getElementById("eyes");
+  if (eyes) eyes.addEventListener("change", () => { view.eyes = eyes.selectedIndex - 1; redraw(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   stage.querySelector(".turning").hidden = false;
   document.getElementById("hint").textContent = "drag to turn, double-click to reset";

@@ -48,7 +48,7 @@ DRAFTS = (
 )
 
 
-def keywords(protocol: Protocol) -> dict[str, Any]:
+def protocol_keywords(protocol: Protocol) -> dict[str, Any]:
     """Keywords of `make` that the protocol requires."""
     return {"num_agents": 1} if protocol == "single" else {}
 

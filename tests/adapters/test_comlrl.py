@@ -169,6 +169,8 @@ def test_texts_that_are_missing_and_wrong_keywords_are_one_line():
     plugged = plug("StrBuild-v0", **WORDS)
     with pytest.raises(RuntimeError, match="no prompt was read yet"):
         plugged.reward_func([""], [""], batch_items=[{}])
+    with pytest.raises(ValueError, match=r"need rows of plug.*; got the columns \['prompt'\]"):
+        plugged.formatters[0]({"prompt": "a row of another data set"})
     plugged.formatters[0](plugged.train_dataset[0])
     with pytest.raises(ValueError, match=r"need as many texts of each of .*, got \[1\]"):
         plugged.reward_func([""], batch_items=[{}])

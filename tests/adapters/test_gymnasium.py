@@ -64,6 +64,38 @@ def test_an_episode_cut_short_by_max_cycles_is_truncated_and_its_own_end_termina
     assert play(make_seat("StrBuild-v0"), "agent_0", 0)[-1][3:] == (True, False)
 
 
+@pytest.mark.parametrize("seat", ["agent_0", "agent_1"])
+@pytest.mark.parametrize("turns", [1, 3])
+def test_where_agents_take_turns_a_seat_is_asked_in_its_own_only(seat, turns):
+    kwargs = {"order": "sequential", "max_turns": turns}
+    other = {"agent_0": "agent_1", "agent_1": "agent_0"}[seat]
+    steps = play_directly(collm_envs.make("StrBuild-v0", **kwargs), 5, {other: "noisy"})
+    played = play(make_seat("StrBuild-v0", seat=seat, partners="noisy", **kwargs), seat, 5)
+    assert [step[:2] for step in played] == [
+        (s.prompts[seat], s.texts[seat]) for s in steps if s.prompts[seat]
+    ]
+    assert sum(step[2] for step in played) == pytest.approx(sum(step.reward for step in steps))
+    assert [step[3:] for step in played] == [(False, False)] * (turns - 1) + [(True, False)]
+
+
+def test_a_text_is_played_once_where_a_partner_fails_after_it():
+    failures = ["an empty reply"]
+
+    def partner(observation):
+        return write("agent_1", observation) if not failures else failures.clear()
+
+    kwargs = {"order": "sequential", "max_turns": 1}
+    env = SeatEnv("StrBuild-v0", partners=partner, **kwargs)
+    env.reset(seed=0)
+    text = "/setblock 0 0 0 stone"
+    with pytest.raises(TypeError, match="need a str or a Reply"):
+        env.step(text)
+    _, reward, terminated, *_ = env.step(text)
+    assert [turn.texts["agent_0"] for turn in env.parallel.turns] == [text, ""]
+    assert terminated
+    assert reward == env.parallel.turns[-1].score.reward
+
+
 def test_without_a_seed_the_generator_goes_on_as_in_the_parallel_environment():
     env, direct = SeatEnv("StrBuild-v0"), collm_envs.make("StrBuild-v0")
     prompts = [env.reset(seed=3)[0], env.reset()[0], env.reset()[0]]

@@ -223,6 +223,8 @@ def test_a_seat_that_acts_by_tool_calls_earns_what_it_earns_directly(tmp_path):
 
 def test_the_class_plays_a_seat_and_nothing_happens_after_the_end():
     environment = environment_factory("StrBuild-v0", seat="agent_1", partners="noisy", max_turns=2)()
+    with pytest.raises(RuntimeError, match="no episode is running"):
+        environment.write("too early")
     direct = SeatEnv("StrBuild-v0", "agent_1", "noisy", max_turns=2)
     observation, _ = direct.reset(seed=5, options={"item": 0, "split": "eval"})
     assert environment.reset(seed=5, item=0, split="eval", prompt="ignored") == observation

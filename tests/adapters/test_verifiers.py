@@ -1,7 +1,9 @@
 """An evaluation by verifiers against an endpoint is the one that our own evaluation plays there."""
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -117,6 +119,37 @@ def test_the_example_package_exports_what_verifiers_looks_for(monkeypatch):
     assert config.agent_1.harness.id == "null"
 
 
-def test_a_wrong_keyword_is_found_at_once():
-    with pytest.raises(TypeError, match="no keyword 'wordz'"):
-        environment("StrBuild-v0", wordz=1)
+def test_a_wrong_keyword_or_split_is_found_at_once():
+    for function in (environment, taskset):
+        with pytest.raises(TypeError, match="no keyword 'wordz'"):
+            function("StrBuild-v0", wordz=1)
+    with pytest.raises(ValueError, match="split must be 'train' or 'eval', got 'tests'"):
+        taskset("StrBuild-v0", split="tests")
+
+
+def test_the_command_evaluates_the_example_package(monkeypatch, tmp_path):
+    """`vf-eval` as docs/use-with.md has it, with fewer tasks; every trace has the return of its episode."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "examples/strbuild_verifiers")])
+    bin = Path(sys.executable).parent
+    settings = {
+        "COLLM_STUB_KEY": "none",
+        "PYTHONPATH": path,
+        "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}",
+    }
+    with serve(answer) as url:
+        command = f"strbuild_verifiers -n 1 -m m --no-push --output-dir {tmp_path} --client.base-url {url}"
+        done = subprocess.run(
+            [bin / "vf-eval", *command.split(), "--client.api-key-var", "COLLM_STUB_KEY"],
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        env = collm_envs.make("StrBuild-v0")
+        (record,) = evaluate(env, seat_all(env.task, f"openai:{url}#m", {}), jobs(env, episodes=1)).records
+    (file,) = tmp_path.rglob("traces.jsonl")
+    (episode,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert episode["ok"]
+    earned = pytest.approx(sum(turn["reward"] for turn in record.turns))
+    assert [trace["rewards"]["return"]["score"] for trace in episode["traces"]] == [earned, earned]

@@ -103,7 +103,7 @@ def test_the_first_turn_is_pushed_away_from_the_better_branch_while_that_is_play
     if algorithm is reinforce:
         team = one_step(reinforce, task)
     else:
-        team = fitted_team(task, {"central": TabularCritic()}, steps=100, gamma=1.0)
+        team = fitted_team(task, {"central": TabularCritic()}, steps=70, gamma=1.0)
     assert gradient(team.policies["agent_0"], "first") == pytest.approx([1.125, -1.125], abs=2e-3)
 
 
@@ -189,7 +189,7 @@ def test_monte_carlo_is_noisier_than_exact_values_by_one_and_a_half_for_each_fur
 
 @pytest.mark.parametrize("lam", [0.0, 1.0])
 def test_a_central_critic_credits_the_first_word_of_the_aliased_game(lam):
-    team = fitted_team(aliased_game(), {"central": TabularCritic()}, steps=100, gamma=0.9, lam=lam)
+    team = fitted_team(aliased_game(), {"central": TabularCritic()}, steps=70, gamma=0.9, lam=lam)
     assert gradient(team.policies["agent_0"], "first") == pytest.approx([0.225, -0.225], abs=1e-3)
     assert gradient(team.policies["agent_1"], "first") == pytest.approx([0.0, 0.0], abs=1e-3)
 
@@ -197,7 +197,7 @@ def test_a_central_critic_credits_the_first_word_of_the_aliased_game(lam):
 def test_a_local_critic_that_cannot_tell_the_branches_apart_credits_nothing_with_td():
     task = aliased_game()
     critics = {agent: TabularCritic(last=True) for agent in task.agents}
-    team = fitted_team(task, critics, steps=100, critic="decentral", gamma=0.9, lam=0.0)
+    team = fitted_team(task, critics, steps=70, critic="decentral", gamma=0.9, lam=0.0)
     assert gradient(team.policies["agent_0"], "first") == [0.0, 0.0]
 
 
@@ -205,7 +205,7 @@ def test_a_local_critic_that_cannot_tell_the_branches_apart_credits_nothing_with
 def test_monte_carlo_or_its_own_words_give_a_local_critic_the_credit_back(last, lam):
     task = aliased_game()
     critics = {agent: TabularCritic(last=last) for agent in task.agents}
-    team = fitted_team(task, critics, steps=100, critic="decentral", gamma=0.9, lam=lam)
+    team = fitted_team(task, critics, steps=70, critic="decentral", gamma=0.9, lam=lam)
     assert gradient(team.policies["agent_0"], "first") == pytest.approx([0.225, -0.225], abs=1e-3)
 
 
@@ -213,8 +213,8 @@ def test_local_critics_equal_the_central_one_where_messages_tell_the_state():
     task = two_step_game()
     local = {agent: TabularCritic(last=True) for agent in task.agents}
     teams = [
-        fitted_team(task, {"central": TabularCritic()}, steps=150, gamma=1.0),
-        fitted_team(task, local, steps=150, critic="decentral", gamma=1.0),
+        fitted_team(task, {"central": TabularCritic()}, steps=70, gamma=1.0),
+        fitted_team(task, local, steps=70, critic="decentral", gamma=1.0),
     ]
     for agent in task.agents:
         for context in ("first", "branch A", "branch B"):

@@ -139,7 +139,7 @@ def test_the_example_algorithm_learns_a_matrix_game(tmp_path, monkeypatch, train
     moving: ModuleType = saved(tmp_path, monkeypatch, "moving", code(CONTRIBUTING)[2])
     task = toy_games.matrix_game(((1, 0), (0, 0.2)))
     team = moving.Baselined(**vars(tabular.tabular_team(task, lr=0.5)))
-    config = moving.Config(steps=60, episodes=16, momentum=0.5, seed=training_seed)
+    config = moving.Config(steps=120, episodes=16, momentum=0.5, seed=training_seed)
     returns = [metrics["return"] for metrics in moving.train(config, task, team)]
     assert sum(returns[:3]) / 3 < 0.6
     assert sum(returns[-3:]) / 3 > 0.9

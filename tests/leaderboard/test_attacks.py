@@ -266,9 +266,20 @@ def test_an_installed_board_is_the_folder_one_stands_in(make, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path / "empty")
     assert main(["verify"]) == 1
     assert f"no entries in {tmp_path / 'site-packages/entries'}" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="say with --entries where"):
-        main(["submit", str(tmp_path / "runs/StrBuild-v0/noisy"), *SAID])
+    assert main(["submit", str(tmp_path / "runs/StrBuild-v0/noisy"), *SAID, "--models", "m", "n@1"]) == 0
+    assert (tmp_path / "empty/entries/StrBuild-v0/a/entry.json").exists()
+    out = capsys.readouterr().out
+    assert "m has no revision" in out
+    assert "n@1 has" not in out
+    assert "copy entries/StrBuild-v0/a to leaderboard/entries/StrBuild-v0/ of a clone" in out
     assert entry.exists()
+
+
+def test_in_a_checkout_submit_says_what_to_commit(make, tmp_path, monkeypatch, capsys):
+    make(folder="leaderboard/entries")
+    monkeypatch.chdir(tmp_path)
+    assert main(["submit", str(tmp_path / "runs/StrBuild-v0/noisy"), *SAID]) == 0
+    assert "git add leaderboard/entries/StrBuild-v0/a && git commit" in capsys.readouterr().out
 
 
 def test_what_is_no_evaluation_is_said_to_be_none(tmp_path):

@@ -13,4 +13,4 @@ from baselines.lm import loading
 
 torch.set_num_threads(1)  # threads of the server would be missing in what it forks
 with tempfile.TemporaryDirectory() as folder:
-    loading.load(save(Path(folder), "qwen3", words_tokenizer(["word"])), "cpu")
+    loading.load_model(save(Path(folder), "qwen3", words_tokenizer(["word"])), "cpu")

@@ -22,6 +22,7 @@ from collm_envs.building.housebuild_v1.houses import (
     read_items,
 )
 from collm_envs.building.housebuild_v1.players import PLAYERS, VOICES
+from collm_envs.building.housebuild_v1.scene import scene_of
 from collm_envs.building.housebuild_v1.score import BEST, DEATH, LOST, house_score
 from collm_envs.building.housebuild_v1.spiders import after_night, draw, in_sight
 from collm_envs.building.housebuild_v1.state import State
@@ -243,10 +244,9 @@ class SplitHouseBuild:
         return state.turn >= self.max_turns or state.hp <= 0
 
     def scene(self, state: State) -> Scene:
-        """The site and the house."""
-        size = state.house.size
-        title = f"a house of {'x'.join(map(str, size))}"
-        return Scene(size=size, blocks=standing(state.stacks), target=state.house.cells, title=title)
+        """The site and the house, the spiders that are here or known of, and who stood guard."""
+        layers = {agent: self.seen_layers(state, k) for k, agent in enumerate(self.agents)}
+        return scene_of(state, layers)
 
     def _scored(
         self,

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from baselines.cli import main
-from baselines.cli.crossplay import Contender, named_teams
+from baselines.cli.crossplay import NamedTeam, named_teams
 from baselines.magrpo import Config
 from collm_envs.record import read
 
@@ -43,9 +43,9 @@ def test_three_agents_share_a_cells_episodes_among_its_seatings(tmp_path):
 
 def test_teams_of_one_name_are_numbered():
     assert named_teams(["expert", "noisy", "expert"]) == [
-        Contender("expert", None),
-        Contender("noisy", None),
-        Contender("expert (2)", None),
+        NamedTeam("expert", None),
+        NamedTeam("noisy", None),
+        NamedTeam("expert (2)", None),
     ]
 
 

@@ -194,7 +194,7 @@ def test_agents_of_different_sizes_are_padded_and_earn_their_mean():
 
 def test_no_agent_is_ever_given_an_action_it_does_not_have(training_seed):
     played = [Game(Uneven()) for _ in range(8)]  # its step asserts it
-    config = Config(steps=60, batch=16, lr=1e-2, epsilon_turns=300, seed=training_seed)
+    config = Config(steps=120, batch=16, lr=1e-2, tau=0.1, epsilon_turns=300, seed=training_seed)
     learner = Learner(config, played[0].layout)
     learner.agents.outward.bias.data[2] = 50.0  # the third action looks best to everyone, "a" has only two
     list(train(config, played, learner))

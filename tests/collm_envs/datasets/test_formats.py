@@ -59,6 +59,7 @@ LINES = "\n".join(map(json.dumps, ROWS))
         lambda folder: polars(),
         lambda folder: written(folder / "r.jsonl", LINES + "\n"),
         lambda folder: str(written(folder / "r.jsonl.gz", LINES)),
+        lambda folder: str(written(folder / "R.JSONL", LINES)),
         lambda folder: written(folder / "r.json", json.dumps(ROWS)),
         lambda folder: written(folder / "r.json.gz", "\ufeff" + json.dumps(ROWS)),
         lambda folder: written(folder / "r.jsonl", "\ufeff" + LINES.replace("\n", "\r\n\r\n")),
@@ -114,6 +115,11 @@ def test_empty_cells_are_missing_and_dates_and_arrays_become_plain():
         ("r.json", "[1]", "r.json, row 1: need an object, got int"),
         ("r.json", "{", "r.json: not JSON"),
         ("r.json", "[]", "has no rows"),
+        (
+            "r.jsonl",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+            "r.jsonl: a pointer of git-lfs",
+        ),
     ],
 )
 @pytest.mark.parametrize("keyword", ["items", "data"])
@@ -129,6 +135,7 @@ def test_an_error_names_the_file_the_row_and_the_field(tmp_path, name, text, mat
     [
         (7, TypeError, "need a list of rows, got int; that is a list of mappings"),
         (b"rows", TypeError, "need a list of rows, got bytes"),
+        ("posts.csv", TypeError, "need a list of rows, got str 'posts.csv'; that is a list of mappings"),
         (iter([]), ValueError, "is empty; need at least one row"),
         (iter([{"prompt": "a"}, {"year": 2}]), ValueError, "items.1.: missing column 'prompt'"),
         (Path("no/such.jsonl"), FileNotFoundError, "there is no file"),

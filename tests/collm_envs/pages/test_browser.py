@@ -92,6 +92,23 @@ def test_the_3d_view_steps_through_the_turns_and_hides_the_marks(browser, tmp_pa
     assert browser.run("document.querySelector('.steps [aria-pressed=true]').textContent") == "start"
 
 
+def test_the_3d_view_looks_through_one_agents_eyes(browser, tmp_path):
+    env = collm_envs.make("HouseBuild-v1")
+    env.reset(seed=1)
+    env.step({agent: env.task.players["solo"](env.task, env.snapshot, agent, None) for agent in env.agents})
+    browser.open(written(tmp_path, page(asdict(record_of(env)), scenes(record_of(env)))))
+    drawn = [browser.run(CANVAS)]
+    for choice in (1, 2, 0):
+        browser.run(
+            f"(e => {{ e.selectedIndex = {choice}; e.dispatchEvent(new Event('change')) }})"
+            "(document.getElementById('eyes'))"
+        )
+        browser.settle()
+        drawn.append(browser.run(CANVAS))
+    assert len(set(drawn)) == 3
+    assert drawn[0] == drawn[3]
+
+
 def test_the_view_that_turns_agrees_with_the_picture_that_does_not(browser, tmp_path):
     """The canvas and the SVG are drawn by two programs; both show the same faces in the same order."""
     path = written(tmp_path, page(record(), [HUT] * 3))

@@ -12,7 +12,7 @@ from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.evaluation.measures import measures
 from collm_envs.policies.local import Scripted
 from collm_envs.policies.openai import OpenAI
-from collm_envs.policies.protocols import CALLS, Discussion, Pipeline, keywords, seated
+from collm_envs.policies.protocols import CALLS, Discussion, Pipeline, protocol_keywords, seated
 from collm_envs.policies.seat import Reply, Seat
 from collm_envs.record import read
 from collm_envs.replay import replay
@@ -147,9 +147,9 @@ def test_the_table_counts_time_and_tokens_of_a_protocol(protocol, parallel, sequ
 
 @pytest.mark.parametrize("id", ["StrBuild-v0", "HouseBuild-v0", "TLDR-v0", "ArXiv-v0", "CoopHE-v0"])
 def test_single_is_the_environment_with_one_agent(id):
-    env = collm_envs.make(id, **keywords("single"))
+    env = collm_envs.make(id, **protocol_keywords("single"))
     assert env.possible_agents == ["agent_0"]
-    assert keywords("pipeline") == {}
+    assert protocol_keywords("pipeline") == {}
 
 
 @pytest.mark.parametrize("protocol", ["pipeline", "discussion"])
