@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from baselines.cli import learned
-from baselines.cli.evaluate import evaluate
+from baselines.cli import evaluate, learned
 from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.cli.train import read
 from baselines.cli.warm_start import warm_start
@@ -92,7 +91,7 @@ def prepare(out: Path, model: str) -> None:
     if not (out / WARM_START).is_dir():
         warm_start(warm_start_line(out, model))
     if not (out / UNTRAINED / "table.json").exists():
-        evaluate(untrained_line(out, model))
+        evaluate.evaluate(untrained_line(out, model))
 
 
 def warm_start_line(out: Path, model: str) -> list[str]:
