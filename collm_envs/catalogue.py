@@ -13,11 +13,19 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from collm_envs.env import TextEnv
-from collm_envs.keyword_docs import KEYWORDS, Keyword, keyword_rows, keyword_table, markdown_table
+from collm_envs.keyword_docs import (
+    KEYWORDS,
+    Keyword,
+    general_keywords,
+    keyword_rows,
+    keyword_table,
+    markdown_table,
+)
 from collm_envs.pages.markup import escape
 from collm_envs.pages.report import code, prose, report, section, table
 from collm_envs.registry import make, registry, task_class
 
+GENERAL = "Of every task of more than one agent:"
 _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
 
 
@@ -100,8 +108,8 @@ def _markdown_page(id: str) -> str:
             parts.append(textwrap.indent(block.body, "    "))
         else:
             parts.append(f"**{block.heading}.** {block.body}" if block.heading else block.body)
-    parts.append(markdown_table(("", "by default"), [*facts(env), *spaces(env)]))
-    parts.append(keyword_table(keyword_rows(id)))
+    parts.append(markdown_table(("fact", "by default"), [*facts(env), *spaces(env)]))
+    parts += [keyword_table(keyword_rows(id)), GENERAL, keyword_table(general_keywords())]
     parts.append(f"{where[0].upper()}{where[1:]}:\n\n{textwrap.indent(prompt, '    ')}")
     return "\n\n".join(parts)
 
@@ -122,6 +130,7 @@ def _html_page(id: str) -> str:
         parts.append(heading + (prose if block.kind == "text" else code)(block.body))
     where, prompt = first_prompt(env)
     plain = [(name.strip("`"), value.replace("`", "")) for name, value in (*facts(env), *spaces(env))]
-    parts += [table(("", "by default"), plain), table(Keyword._fields, keyword_rows(id))]
+    parts += [table(("fact", "by default"), plain), table(Keyword._fields, keyword_rows(id))]
+    parts += [prose(GENERAL), table(Keyword._fields, general_keywords())]
     parts += [f"<h3><b>{escape(where[0].upper() + where[1:])}</b></h3>", code(prompt)]
     return section(id, *parts, note=registry[id].summary)

@@ -50,7 +50,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Sight:
+class AgentView:
     """What one agent sees of a block world."""
 
     target: frozenset[Cell]
@@ -88,7 +88,7 @@ class Scene:
     """what the episode is about, in a few words; "" where nothing is shorter than the item's name"""
     note: str = ""
     """what a reader of the episode has to know about its reward; "" where the numbers say it"""
-    sights: Mapping[str, Sight] = field(default_factory=dict)
+    sights: Mapping[str, AgentView] = field(default_factory=dict)
     """what each agent sees of the world; empty where all see everything"""
     signs: Sequence[Sign] = ()
     """what is to be seen besides blocks"""

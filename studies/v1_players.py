@@ -13,7 +13,9 @@ a stock that tells nothing of the word (cut to fit at slack 1.5, it leaves 4 of 
 Both building tasks: agents are not shown what others have placed, since with a convention of one block for
 each letter a team that says nothing would know all after one turn; `feedback="letters"` of StrBuild-v1 shows
 it.  TLDR-v1: the brief text's length ramp ends at 90 words; copies with words left out are found by
-neighbours at most one word apart; a sentence that alternates function words and key words holds no fact.
+neighbours at most one word apart; a sentence that alternates function words and key words holds no fact; and
+gates also read the sentences that hold facts by themselves (of 40,000 invented mixtures one of key words
+between copied sentences had earned 2.69; the highest is now 2.20, the mean 0.05).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def crossplay_page(
 ) -> str:
     """The matrix as picture and table, and each team's self-play against its cross-play."""
     first = agents[0]
-    others = "the other agent" if len(agents) == 2 else "the others, or some of them,"
+    others = "the other agent" if len(agents) == 2 else "the others"
     means = [[cell.mean for cell in row] for row in cells]
     columns = ["", *(str(k) for k in range(1, len(names) + 1))]
     rows = [
@@ -32,10 +32,13 @@ def crossplay_page(
     ]
     text = (
         f"Mean return of {played} episodes a cell, the same items and seeds in all; 95 % intervals over the "
-        f"pairs of item and seed. In a row `{first}` is of that team, in a column {others} are of the "
-        "column's. On the diagonal a team plays with itself."
+        f"pairs of item and seed. `{first}` is of the row's team, {others} of the column's. On the diagonal "
+        "a team plays with itself."
     )
     if len(agents) > 2:
+        text += (
+            " Off it some of the others, not all, may be of the row's team too: every such seating is played."
+        )
         text += f" Of more than {MOST_SEATINGS} seatings of a cell, {MOST_SEATINGS} were drawn."
     return report(
         "Partners one has not trained with",
@@ -61,7 +64,8 @@ def team_rows(names: Sequence[str], by_team: Sequence[TeamResult]) -> list[list[
 
 
 def _interval(cell: Summary) -> str:
-    return f"{cell.mean:.3f}" if cell.low is None else f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
+    shown = f"{cell.mean:.3f}" if cell.low is None else f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
+    return shown.replace("-", "−")
 
 
 def csv_text(names: Sequence[str], cells: Sequence[Sequence[Summary]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collm_envs.pages.markup import escape, number
+from collm_envs.pages.markup import aligned, escape, number
 
 SIDE, LEFT, TOP = 84, 190, 44
 """of a square, and the room for names, in units of the drawing"""
@@ -17,7 +17,7 @@ def matrix(
 ) -> str:
     """An SVG of `values` (n, n); columns are numbered as their rows, the diagonal has a frame."""
     flat = [value for row in values for value in row]
-    low, high = min(flat), max(flat)
+    low, high, shown = min(flat), max(flat), aligned(flat, 2)
     drawn = [_text(LEFT, 14, column_label, "start"), _text(LEFT - 12, TOP - 8, row_label, "end")]
     for k, name in enumerate(names):
         short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
@@ -27,7 +27,7 @@ def matrix(
         for j, value in enumerate(row):
             share = (value - low) / (high - low) if high > low else 0.5
             title = f"{names[i]} with {names[j]}: {number(value)}"
-            drawn.append(_square(i, j, share, number(value, 2), title))
+            drawn.append(_square(i, j, share, shown[len(names) * i + j], title))
     size = f"{LEFT + SIDE * len(names) + 4} {TOP + SIDE * len(names) + 4}"
     label = escape(f"{what}: {row_label} (rows) with {column_label} (columns)")
     return (

@@ -11,7 +11,7 @@ from collm_envs.pages.markup import data, escape
 from collm_envs.render import ascii as ascii_render
 from collm_envs.render.blocks import PATTERNS, count, difference, look
 from collm_envs.render.faces import LIGHT, SHADOW, view_of
-from collm_envs.task import Scene, Sight
+from collm_envs.task import AgentView, Scene
 
 
 def stage(scenes: Sequence[Scene], target: str) -> str:
@@ -34,7 +34,8 @@ def stage(scenes: Sequence[Scene], target: str) -> str:
         '<label><input type="checkbox" id="marks" checked> mark what differs from the target</label>'
         f"{_eyes(last)}</div>"
         f"{pair(last, target, f'after turn {turns}' if turns else 'at the start')}{svg.legend(scenes)}"
-        f'<details class="fold"><summary>the same as text</summary><pre class="plan">{escape(plan)}</pre>'
+        '<details class="fold"><summary>the same as text</summary>'
+        f'<pre class="plan" tabindex="0">{escape(plan)}</pre>'
         f"</details>{data('worlds', _worlds(scenes))}</section>"
     )
 
@@ -98,6 +99,6 @@ def _worlds(scenes: Sequence[Scene]) -> dict[str, Any]:
     }
 
 
-def _is_seen(cell: Sequence[Any], sight: Sight) -> bool:
+def _is_seen(cell: Sequence[Any], sight: AgentView) -> bool:
     """Whether an agent sees a cell of `_worlds`; of a missing block, that something should be there."""
     return tuple(cell[:3]) in (sight.target if cell[3] < 0 else sight.blocks)

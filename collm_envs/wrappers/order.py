@@ -39,9 +39,11 @@ class Sequential:
         self.players: Mapping[str, Player] = {name: partial(_play_as, name) for name in task.players}
 
     def items(self, split: str) -> Sequence[Item]:
+        """The items of the task."""
         return self.task.items(split)
 
     def start(self, item: Item, seed: int) -> State:
+        """The task's own start; nothing written yet."""
         return State(self.task.start(item, seed))
 
     def writers(self, state: State) -> tuple[str, ...]:
@@ -82,6 +84,7 @@ class Sequential:
         return not state.written and self.task.done(state.inner)
 
     def scene(self, state: State) -> Scene:
+        """What may be drawn of the task; a turn under way is no part of it."""
         return self.task.scene(state.inner)
 
     def _line(self, name: str, text: str) -> str:

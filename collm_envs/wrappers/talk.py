@@ -44,7 +44,7 @@ class State:
 
 
 class Talk:
-    """`task` with `rounds` message rounds before each of its turns.
+    """`task` with `rounds` message rounds before each of its turns: R rounds make T turns T (R + 1) steps.
 
     A message is cut at `message_chars` characters.  With `self_contained` a prompt repeats the task's own
     prompt and all messages so far; without, each is shown once, to a policy that keeps its history.  With
@@ -76,9 +76,11 @@ class Talk:
             self.writers = self._writers
 
     def items(self, split: str) -> Sequence[Item]:
+        """The items of the task."""
         return self.task.items(split)
 
     def start(self, item: Item, seed: int) -> State:
+        """The task's own start; nothing said yet."""
         return State(self.task.start(item, seed))
 
     def speaking(self, state: State) -> bool:
@@ -126,6 +128,7 @@ class Talk:
         return state.spoken == 0 and self.task.done(state.inner)
 
     def scene(self, state: State) -> Scene:
+        """What may be drawn of the task; messages are no part of it."""
         return self.task.scene(state.inner)
 
     def _writers(self, state: State) -> tuple[str, ...]:

@@ -56,6 +56,13 @@ def test_the_list_of_keywords_is_a_table_and_no_paragraph():
     assert "| `size` | `int \\| None` | `3` |  |" in table
 
 
+def test_a_page_lists_the_keywords_that_every_task_of_several_agents_takes():
+    for page in (catalogue.markdown(["TLDR-v1"]), catalogue.html(["TLDR-v1"])):
+        for name in ("talk", "message_chars", "order"):
+            assert page.count(name) >= 1
+        assert catalogue.GENERAL in page
+
+
 def test_the_page_names_all_infos():
     env = collm_envs.make("StrBuild-v0")
     listed = dict(catalogue.spaces(env))["`infos[agent]`"]

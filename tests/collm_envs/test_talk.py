@@ -48,6 +48,10 @@ def test_every_task_keeps_the_contract_with_talk_and_order(id, way):
     check_env(lambda: collm_envs.make(id, **way), seeds=(0,))
 
 
+def test_a_task_that_runs_programs_keeps_the_contract_with_talk():
+    check_env(lambda: collm_envs.make("CoopHE-v1", limit=2, max_turns=2, talk=1), seeds=(0,))
+
+
 def talked(texts, **kwargs):
     """The first prompts after each of these texts of all agents of Adding-v0."""
     env = collm_envs.make("toy_task:Adding-v0", **kwargs)

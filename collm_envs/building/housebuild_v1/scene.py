@@ -7,7 +7,7 @@ from itertools import product
 
 from collm_envs.building.housebuild_v1.state import State
 from collm_envs.building.stacks import standing
-from collm_envs.task import Scene, Sight, Sign
+from collm_envs.task import AgentView, Scene, Sign
 
 
 def scene_of(state: State, layers: Mapping[str, Collection[int]]) -> Scene:
@@ -15,7 +15,7 @@ def scene_of(state: State, layers: Mapping[str, Collection[int]]) -> Scene:
     house, sights = state.house, {}
     for own, (agent, heights) in zip(state.own, layers.items(), strict=True):
         seen = product(range(house.size[0]), heights, range(house.size[2]))
-        sights[agent] = Sight(frozenset(seen), frozenset(own))
+        sights[agent] = AgentView(frozenset(seen), frozenset(own))
     return Scene(
         size=house.size,
         blocks=standing(state.stacks),

@@ -27,7 +27,7 @@ from collm_envs.building.strbuild_v1.words import (
     read_items,
 )
 from collm_envs.keywords import Frame, choice, whole_number
-from collm_envs.task import Cell, Item, Rejected, Scene, Score, Sight, agent_names
+from collm_envs.task import AgentView, Cell, Item, Rejected, Scene, Score, agent_names
 
 Reward = Literal["dense", "final"]
 View = Literal["split", "all"]
@@ -212,14 +212,14 @@ class SplitStrBuild:
             sights={agent: self._sight(state, k) for k, agent in enumerate(self.agents)},
         )
 
-    def _sight(self, state: State, k: int) -> Sight:
+    def _sight(self, state: State, k: int) -> AgentView:
         """The letters that agent k sees, its own blocks, and what feedback="letters" shows of others'."""
         columns = {*self.seen_letters(state, k), None}
         blocks = frozenset(state.own[k])
         if self.feedback == "letters":
             blocks |= {cell for cell in state.stacks if letter_at(cell[0]) in columns}
         wall = product(range(state.word.width), range(HEIGHT), (0,))
-        return Sight(frozenset(cell for cell in wall if letter_at(cell[0]) in columns), blocks)
+        return AgentView(frozenset(cell for cell in wall if letter_at(cell[0]) in columns), blocks)
 
     def _scored(
         self,
