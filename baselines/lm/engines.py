@@ -17,7 +17,7 @@ from transformers.cache_utils import Cache
 from baselines.lm.cache import Memory
 from baselines.lm.llama import LlamaEngine
 from baselines.lm.packing import Batch
-from baselines.lm.served import attention_kinds
+from baselines.lm.served import attention_kinds, llama_shaped
 
 
 class Engine(Protocol):
@@ -119,7 +119,7 @@ def engine_for(model: Any, adapter: str | None = None) -> Engine:
     `adapter` names a LoRA adapter that is switched on; the engine serves its siblings too.
     """
     bound = tolerance(model)
-    if LlamaEngine.serves(model, adapter):
+    if llama_shaped(model, adapter):
         engine = LlamaEngine(model)
         engine.refresh(adapter)
         if difference(engine, model, adapter) <= bound:

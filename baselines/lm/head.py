@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from baselines.lm.llama import LlamaEngine
 from baselines.lm.packing import Scored
 from baselines.lm.sampling import Sampling, choices
+from baselines.lm.served import LLAMA_SHAPED
 
 ROWS = 64
 """rows of which intermediate results are made at a time"""
 
 
-def token_logp(hidden: Tensor, weight: Tensor, taken: Tensor, sampling: Sampling) -> Tensor:
+def taken_logp(hidden: Tensor, weight: Tensor, taken: Tensor, sampling: Sampling) -> Tensor:
     """log pi(taken | h) under `sampling`, as `choices(...).of(taken)` has it.
 
     hidden: (T, d) input of the output layer; weight: (V, d); taken: (T,) -> (T,)
@@ -38,7 +38,7 @@ def token_logp(hidden: Tensor, weight: Tensor, taken: Tensor, sampling: Sampling
 
 def plain_head(model: Any, autocast: torch.dtype | None) -> bool:
     """Whether a model's logits are its last hidden states times a matrix, in float32."""
-    return type(model) in LlamaEngine.MODELS and model.dtype == torch.float32 and autocast is None
+    return type(model) in LLAMA_SHAPED and model.dtype == torch.float32 and autocast is None
 
 
 def hidden_at(model: Any, inputs: Mapping[str, Any], targets: Scored) -> Tensor:

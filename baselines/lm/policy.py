@@ -17,14 +17,13 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from baselines.formulas.losses import Objective
 from baselines.lm import learning, saving, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
 from baselines.lm.engines import Engine, Masks, engine_for
-from baselines.lm.head import hidden_at, logits_at, plain_head, token_logp
+from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
-from baselines.lm.learning import Beside, Lesson, Optimizer
+from baselines.lm.learning import Optimizer
 from baselines.lm.packing import batches, scored
 from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
@@ -145,11 +144,7 @@ class LM:
         memory = Memory.empty(len(heads), self.engine.layers, self.device)
         return Conversations(self, dice, [*heads], unread, memory)
 
-    def learn(self, lesson: Lesson, objective: Objective, beside: Beside | None = None) -> dict[str, float]:
-        """`objective.epochs` optimizer steps on a lesson (lm/learning.py).   -> numbers to log"""
-        if self.adapter is None:
-            self.engine.release()
-        return learning.learn(self, lesson, objective, beside)
+    learn = learning.learn
 
     def save_pretrained(self, folder: Path) -> None:
         """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""
@@ -163,6 +158,8 @@ class LM:
         Each micro-batch is one forward pass over whole conversations; logits are made only where a token
         is scored.  With `reference` the adapter is off and no gradient is kept.
         """
+        if self.adapter is None and torch.is_grad_enabled() and not reference:
+            self.engine.release()  # the weights are about to change: what was copied only takes memory
         for batch in batches(moves, self.micro_batch_tokens, self.device, shared=self.large):
             with self.active(reference), torch.set_grad_enabled(torch.is_grad_enabled() and not reference):
                 targets, spread = scored(batch), None
@@ -170,7 +167,7 @@ class LM:
                 if self.large and not entropy and plain_head(self.causal, self.autocast):
                     hidden = hidden_at(self.causal, inputs, targets)
                     weight = self.causal.get_output_embeddings().weight
-                    taken = token_logp(hidden, weight, targets.token, self.sampling)
+                    taken = taken_logp(hidden, weight, targets.token, self.sampling)
                 else:
                     options = choices(logits_at(self.causal, inputs, targets), self.sampling, targets.token)
                     taken = options.of(targets.token)

@@ -40,6 +40,26 @@ class LowRank(NamedTuple):
     """(R, out)"""
 
 
+class Layer(NamedTuple):
+    """One layer's products, and the norms of queries and keys."""
+
+    qkv: Product
+    o: Product
+    gate_up: Product
+    down: Product
+    qk_norm: Tensor | None
+    """(heads + kv_heads, head_dim)"""
+
+
+class Adapter(NamedTuple):
+    """What a LoRA adapter adds to one layer's products."""
+
+    qkv: LowRank
+    o: LowRank
+    gate_up: LowRank
+    down: LowRank
+
+
 def packs(model: Any) -> bool:
     """Whether a model's weights gain by packing: float32 on a CPU, and not so small that operations count."""
     weight = model.get_input_embeddings().weight
@@ -93,3 +113,37 @@ def multiply(x: Tensor, product: Product, adapter: LowRank | None = None) -> Ten
         return y
     inner = x.flatten(0, -2) @ adapter.down
     return torch.addmm(y.flatten(0, -2), inner, adapter.up).view_as(y)
+
+
+def projections(layer: Any) -> tuple[Any, ...]:
+    """A layer's seven linear maps: queries, keys, values, output; gate, up, down."""
+    a, m = layer.self_attn, layer.mlp
+    return a.q_proj, a.k_proj, a.v_proj, a.o_proj, m.gate_proj, m.up_proj, m.down_proj
+
+
+def layer_products(layer: Any, packed: bool) -> Layer:
+    """A copy of a layer's weights."""
+    q, k, v, o, gate, up, down = projections(layer)
+    norm = None
+    if hasattr(layer.self_attn, "q_norm"):
+        config, q_norm, k_norm = (
+            layer.self_attn.config,
+            layer.self_attn.q_norm.weight,
+            layer.self_attn.k_norm.weight,
+        )
+        heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
+        norm = torch.cat([q_norm.expand(heads, -1), k_norm.expand(kv_heads, -1)])
+    return Layer(
+        joined(q, k, v, packed=packed),
+        joined(o, packed=packed),
+        joined(gate, up, packed=packed),
+        joined(down, packed=packed),
+        norm,
+    )
+
+
+def layer_adapter(layer: Any, adapter: str) -> Adapter:
+    """What a LoRA adapter adds to a layer's products."""
+    q, k, v, o, gate, up, down = projections(layer)
+    groups = ((q, k, v), (o,), (gate, up), (down,))
+    return Adapter(*(low_rank(*group, adapter=adapter) for group in groups))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from transformers import LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM
+
+from baselines.lm.products import adapts, projections
+
 POSITIONS = (
     "max_position_embeddings",
     "n_positions",
@@ -14,6 +18,9 @@ POSITIONS = (
 )
 """configuration keys that hold the number of positions a model was trained for"""
 UNLIMITED = 2**62
+LLAMA_SHAPED = (LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+"""classes that `LlamaEngine` computes, given what `llama_shaped` asks for"""
+ROPES = ("default", "linear", "dynamic", "yarn", "llama3", "longrope")
 ARCHITECTURES = frozenset(
     """
     afmoe apertus arcee aria_text beam biogpt bitnet codegen cohere cohere2 cohere2_moe cwm
@@ -79,3 +86,30 @@ def attention_kinds(name: str, config: Any) -> tuple[set[str], int | None]:
             "models whose layers all attend are supported"
         )
     return kinds, window
+
+
+def llama_shaped(model: Any, adapter: str | None = None) -> bool:
+    """Whether `LlamaEngine` fits: unquantised, without sliding windows, no adapters but plain LoRA."""
+    if type(model) not in LLAMA_SHAPED:  # a class of the same name may come with a model's own code
+        return False
+    config = model.config
+    attention = model.model.layers[0].self_attn
+    own = ("torch.nn.modules.", "transformers.models.", "transformers.activations")
+    adapted = {
+        id(projection)
+        for layer in model.model.layers
+        for projection in projections(layer)
+        if adapter is not None and adapts(projection, adapter)
+    }
+    # no adapters around other modules, no quantised or reparametrised weights
+    plain = all(
+        type(module).__module__.startswith(own) for module in model.modules() if id(module) not in adapted
+    )
+    return (
+        plain
+        and len(adapted) == (0 if adapter is None else 7 * config.num_hidden_layers)
+        and attention_kinds(type(model).__name__, config)[0] == {"full_attention"}
+        and config.rope_parameters["rope_type"] in ROPES
+        and config.rope_parameters.get("partial_rotary_factor", 1.0) == 1.0
+        and attention.scaling == attention.head_dim**-0.5
+    )

@@ -20,7 +20,7 @@ import transformers
 from speed_task import LengthRatio
 
 from baselines import maac, magrpo
-from baselines.lm import cache, engines
+from baselines.lm import cache, engines, served
 from baselines.lm.loading import load_model
 
 EPISODES, NEW = 64, 64
@@ -90,7 +90,7 @@ def main(algorithm: str, folder: str, turns: str, group: str, threads: str, engi
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(int(threads))
     if engine == "modules":
-        engines.LlamaEngine.MODELS = ()  # nothing is served by our own forward pass
+        served.LLAMA_SHAPED = ()  # nothing is served by our own forward pass
     if algorithm.startswith("bound"):
         out = bound(folder, int(turns), algorithm.partition("-")[2])
     else:

@@ -48,7 +48,7 @@ for task in (Framed, Required, Unlike):
 
 @pytest.mark.parametrize("id", FRAMED)
 def test_a_task_lists_the_fields_of_its_frame_as_keywords_with_its_own_defaults(id):
-    listed = {keyword.name: keyword.default for keyword in catalogue.keywords(id)}
+    listed = {keyword.name: keyword.default for keyword in catalogue.keyword_rows(id)}
     assert set(SHARED) <= set(listed)
     assert "frame" not in listed
     assert listed["max_turns"] == ("2" if id.startswith("Coop") else "4")

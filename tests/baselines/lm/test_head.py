@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from baselines.lm.head import token_logp
+from baselines.lm.head import taken_logp
 from baselines.lm.sampling import Sampling, choices
 
 T, D, V = 24, 12, 40_000
@@ -38,7 +38,7 @@ def test_log_probabilities_and_gradients_are_those_of_autograd(sampling, trained
     for thrifty in (False, True):
         h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_(trained == "all weights")
         if thrifty:
-            logp = token_logp(h, w, taken, sampling)
+            logp = taken_logp(h, w, taken, sampling)
         else:
             logp = choices(linear(h, w), sampling, taken).of(taken)
         (logp * torch.linspace(-1, 1, T)).sum().backward()
