@@ -25,7 +25,6 @@ FUNCTIONS = {
     "house_score": "the score of a house, in each version of HouseBuild",
     "jobs": "the episodes to play: of an environment, of a list of the leaderboard",
     "read": "what a file holds: the records of an evaluation, the parts of an entry",
-    "page": "a whole page of HTML: of an episode, of a cross-play",
     "standing": "{cell: block} of what stands in a world, each kind of world its own",
     "words": "a text's words as a measure counts them: those of the papers' reward, those of TLDR-v1's",
 }
