@@ -108,7 +108,7 @@ def _markdown_page(id: str) -> str:
             parts.append(textwrap.indent(block.body, "    "))
         else:
             parts.append(f"**{block.heading}.** {block.body}" if block.heading else block.body)
-    parts.append(markdown_table(("", "by default"), [*facts(env), *spaces(env)]))
+    parts.append(markdown_table(("fact", "by default"), [*facts(env), *spaces(env)]))
     parts += [keyword_table(keyword_rows(id)), GENERAL, keyword_table(general_keywords())]
     parts.append(f"{where[0].upper()}{where[1:]}:\n\n{textwrap.indent(prompt, '    ')}")
     return "\n\n".join(parts)
@@ -130,7 +130,7 @@ def _html_page(id: str) -> str:
         parts.append(heading + (prose if block.kind == "text" else code)(block.body))
     where, prompt = first_prompt(env)
     plain = [(name.strip("`"), value.replace("`", "")) for name, value in (*facts(env), *spaces(env))]
-    parts += [table(("", "by default"), plain), table(Keyword._fields, keyword_rows(id))]
+    parts += [table(("fact", "by default"), plain), table(Keyword._fields, keyword_rows(id))]
     parts += [prose(GENERAL), table(Keyword._fields, general_keywords())]
     parts += [f"<h3><b>{escape(where[0].upper() + where[1:])}</b></h3>", code(prompt)]
     return section(id, *parts, note=registry[id].summary)

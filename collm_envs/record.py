@@ -173,6 +173,7 @@ def record(
 
 
 def earned(score: Score, agents: Iterable[str]) -> dict[str, Any]:
+    """The part of a turn's record that its score gives."""
     rejected = {agent: [Rejected(*r)._asdict() for r in score.rejected.get(agent, ())] for agent in agents}
     return {
         "verdicts": dict(score.verdicts),

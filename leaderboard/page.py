@@ -103,7 +103,9 @@ def _entry_page(row: BoardRow, events: Sequence[history.Event], links: list[str]
         section("Score", _headline(row), _claim(entry), note=f"over {over(entry)}"),
         *([section("Learning", _learning(entry), note="as the submitter says")] if entry.curves else []),
         section("Episodes", _episodes(row.sample, links), prose(_SAMPLE_NOTE)),
-        section("How it was made", table(("as the submitter says", ""), _facts(entry)), code(entry.command)),
+        section(
+            "How it was made", table(("the submitter says", "value"), _facts(entry)), code(entry.command)
+        ),
         section("How it is checked", code(_check(entry)), prose(CAVEAT)),
         section("History", table(("date", "status", "note"), _past(entry, events))),
     ]

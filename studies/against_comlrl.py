@@ -6,7 +6,8 @@ Both sides begin with one folder of weights, play the same items with the same e
 order, read the same self-contained prompts, sample at temperature 1 from the whole vocabulary, and step
 AdamW at one rate once a batch, with advantages divided by their deviation and without clipping.  A row of
 studies/results/comlrl.csv is an evaluation by our own code, on the same episodes for both.  What remains
-different is CoMLRL's arithmetic.  MENDS takes its faults away one after the other:
+different is CoMLRL's arithmetic.  MENDS takes its faults away one after the other, here and in
+studies/results/comlrl-gradients.csv, where the gradients of both are compared on the same texts:
 
 - padding: MAGRPO trains every padding token behind a text as if the agent had written it;
 - last token: MAGRPO's loss lacks the last token of every text, which is its end;
@@ -19,195 +20,59 @@ equals.  A run's rows are written together when it is done, so the script can be
 from __future__ import annotations
 
 import itertools
-import random
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from comlrl.trainers.actor_critic import MAACConfig, MAACTrainer
-from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
-from datasets import Dataset
-from transformers import AutoTokenizer
+from comlrl_sides import TEXT_MENDS, Case, gradients, ours, theirs
 
-from baselines import maac, magrpo
-from baselines.lm.policy import LM, Context
-from baselines.lm.sampling import Sampling
 from baselines.lm.tiny import model as tiny
 from baselines.play.episode import rollout_metrics
-from baselines.play.rollout import eval_starts, play, starts
+from baselines.play.rollout import eval_starts, play
 from baselines.runs.budget import append_rows, read_results
-from collm_envs import Task, make
-from collm_envs.adapters.comlrl import plug
+from baselines.train.presets import ENVS
+from collm_envs import make
 from collm_envs.pages.report import chart, prose, report, section, spread, table
 
 FOLDER = Path(__file__).parent / "results"
-ROWS, PAGE = FOLDER / "comlrl.csv", FOLDER / "comlrl.html"
+ROWS, GRADIENTS, PAGE = (FOLDER / f"comlrl{end}" for end in (".csv", "-gradients.csv", ".html"))
 FIELDS = ("case", "trainer", "side", "seed", "step", "return", "tokens", "cpu_s")
+GRADIENT_FIELDS = ("case", "side", "cosine", "length")
+"""of a gradient: cosine to ours, length by the length of ours"""
 SEEDS = (0, 1, 2)
-LR = 1e-3
 EVAL_EPISODES = 64
-
-
-class Case(NamedTuple):
-    """A task, and how much of it is played."""
-
-    env: str
-    kwargs: dict[str, Any]
-    tokens: int
-    """of a text at most"""
-    turns: int
-    group: int
-    """texts of an agent at a history, with MAGRPO"""
-    roots: int
-    """starts of a step of MAGRPO"""
-    episodes: int
-    """of a step of MAAC"""
-    steps: dict[str, int]
-    """of each trainer"""
-
-
 WORDS = {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "self_contained": True}
 TALK = {"prompts": "terse", "talk": 1, "self_contained": True}
 STEPS = {"MAGRPO": 8, "MAAC": 6}
 CASES = {
     "StrBuild-v0, one turn": Case("StrBuild-v0", {**WORDS, "max_turns": 1}, 100, 1, 8, 4, 16, STEPS),
     "StrBuild-v0, two turns": Case("StrBuild-v0", {**WORDS, "max_turns": 2}, 100, 2, 4, 2, 8, STEPS),
-    "TLDR-v0, two turns": Case("TLDR-v0", TALK, 64, 2, 4, 2, 8, STEPS),
+    "TLDR-v0, two turns": Case("TLDR-v0", TALK, 64, 2, 4, 2, 8, STEPS, 300),
 }
+ONE_GROUP = {
+    "StrBuild-v0, one turn": CASES["StrBuild-v0, one turn"],
+    "TLDR-v0, one turn": Case(
+        "TLDR-v0", {"prompts": "terse", "self_contained": True}, 64, 1, 8, 4, 16, STEPS
+    ),
+}
+"""whose gradients are compared: texts of one length, and of many"""
 OURS, PEER = "ours", "CoMLRL"
-MENDS = {PEER: (), "no padding": ("padding",), "all mended": ("padding", "last token", "one step")}
+MENDS = {PEER: (), "no padding": ("padding",), "all mended": (*TEXT_MENDS, "one step")}
 """side -> the faults of CoMLRL's MAGRPO that are taken away"""
 SIDES = {"MAGRPO": (OURS, *MENDS), "MAAC": (OURS, PEER)}
-RUNS = [(trainer, name, side) for name in CASES for trainer, sides in SIDES.items() for side in sides]
+RUNS = [(trainer, name, side) for trainer, sides in SIDES.items() for name in CASES for side in sides]
 RUNS = [run for run in RUNS if run[2] != "no padding" or CASES[run[1]].turns == 1]
 """(trainer, case, side) of a seed; "no padding" shows on one turn what each fault of the text costs"""
-Policies = Mapping[str, LM]
-
-
-def ours(case: Case, trainer: str, seed: int, folder: str) -> Iterator[Policies]:
-    """Our trainer; yields the policies before the first step and after each."""
-    settings: dict[str, Any] = {
-        "env": case.env,
-        "env_kwargs": case.kwargs,
-        "model": folder,
-        "history": "last turn",
-        "max_new_tokens": case.tokens,
-        "steps": case.steps[trainer],
-        "lr": LR,
-        "max_grad_norm": 1e9,
-        "gamma": 1.0,
-        "seed": seed,
-    }
-    task = make(case.env, **case.kwargs).task
-    module: Any
-    if trainer == "MAGRPO":
-        module, episodes = magrpo, case.roots * case.group**case.turns
-        settings.update(group=case.group, divide_by_std=True)
-    else:
-        module, episodes = maac, case.episodes
-        settings.update(normalize=True, critic_lr=LR, critic_epochs=len(task.agents))
-    config = module.Config(episodes=episodes, **settings)
-    team = module.team(config, task)
-    yield team.policies
-    for _ in module.train(config, task, team):
-        yield team.policies
-
-
-def theirs(case: Case, trainer: str, seed: int, folder: str, mends: tuple[str, ...]) -> Iterator[Policies]:
-    """CoMLRL's trainer, an epoch for each of our steps; yields its agents as policies of ours."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the early stop, which is off below
-        plugged = plug(case.env, **case.kwargs)
-    task, tokenizer = make(case.env, **case.kwargs).task, AutoTokenizer.from_pretrained(folder)
-    options: dict[str, Any] = {
-        "num_train_epochs": 1,
-        "num_agents": len(task.agents),
-        "num_turns": case.turns,
-        "max_new_tokens": case.tokens,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "top_k": 0,
-        "early_termination_threshold": None,
-        "eval_interval": 0,
-        "agent_learning_rate": LR,
-        "rollout_buffer_size": 10_000,
-    }
-    given: dict[str, Any] = {
-        "agent_model": folder,
-        "reward_func": plugged.reward_func,
-        "formatters": [chat(formatter, tokenizer) for formatter in plugged.formatters],
-        "external_transition": plugged.external_transition,
-    }
-    if trainer == "MAGRPO":
-        config: Any = MAGRPOConfig(**options, num_generations=case.group)
-        peer: Any = mended(mends)(num_agents=len(task.agents), args=config, **given)
-    else:
-        config = MAACConfig(**options, num_generations=1, critic_learning_rate=LR)
-        peer = MAACTrainer(args=config, critic_model=folder, **given)
-    peer.verbose = False
-    n = case.roots if trainer == "MAGRPO" else case.episodes
-    yield policies(peer, task, tokenizer, case)
-    for step in range(case.steps[trainer]):
-        drawn = starts(task, seed, step, n)
-        rows = [{"prompt": "", "item": item.id, "split": "train", "seed": number} for item, number in drawn]
-        peer.train_dataset = Dataset.from_list(rows)
-        peer.train()
-        yield policies(peer, task, tokenizer, case)
-
-
-def chat(formatter: Callable[..., str], tokenizer: Any) -> Callable[..., str]:
-    """The formatter with the chat template around its prompts, which CoMLRL leaves out."""
-
-    def prompt(row: Mapping[str, Any], external_prompts: str | None = None) -> str:
-        message = {"role": "user", "content": formatter(row, external_prompts=external_prompts)}
-        return tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
-
-    return prompt
-
-
-def policies(peer: Any, task: Task, tokenizer: Any, case: Case) -> dict[str, LM]:
-    """CoMLRL's agents, to be evaluated by our code."""
-    sampling, context = Sampling(max_new_tokens=case.tokens), Context(history="last turn")
-    models = [actor.model if isinstance(peer, MAACTrainer) else actor for actor in peer.agents]
-    return {
-        agent: LM(agent, model, tokenizer, sampling, context)
-        for agent, model in zip(task.agents, models, strict=True)
-    }
-
-
-def mended(mends: tuple[str, ...]) -> type[MAGRPOTrainer]:
-    """CoMLRL's MAGRPO without these faults."""
-
-    class Mended(MAGRPOTrainer):
-        def _compute_loss_with_gradients(self, agent: Any, completions_data: Any, returns: Any) -> Any:
-            texts = completions_data["completion_input_ids"][0]
-            pad = self.tokenizers[0].pad_token_id
-            if "padding" in mends:
-                texts = [ids[ids != pad] for ids in texts]
-            if "last token" in mends:  # it leaves out the last one given: give it one more
-                texts = [torch.cat([ids, ids[:1]]) for ids in texts]
-            data = {**completions_data, "completion_input_ids": [texts]}
-            return super()._compute_loss_with_gradients(agent, data, returns)
-
-        def _process_buffer(self, agent_idx: int, buffer: Any) -> Any:
-            for sample in buffer if "one step" in mends else ():
-                sample.turn_idx = 0
-            return super()._process_buffer(agent_idx, buffer)
-
-    return Mended
 
 
 def one_run(name: str, trainer: str, side: str, seed: int) -> list[dict[str, Any]]:
     """The rows of one run: before the first step and after every second."""
     case = CASES[name]
-    folder = str(tiny.folder(case.env, case.kwargs, "last turn"))
+    folder = str(tiny.folder(case.env, case.kwargs, "last turn", steps=case.warm_start))
     task = make(case.env, **case.kwargs).task
     begun = (
         ours(case, trainer, seed, folder)
@@ -225,9 +90,13 @@ def one_run(name: str, trainer: str, side: str, seed: int) -> list[dict[str, Any
     return rows
 
 
-def page(rows: list[dict[str, str]]) -> str:
-    """studies/results/comlrl.html: a chart and a table for each trainer and task."""
-    sections = []
+def page(rows: list[dict[str, str]], compared: list[dict[str, str]]) -> str:
+    """studies/results/comlrl.html: the gradients, then a chart and a table for each trainer and task."""
+    lines: list[list[Any]] = [
+        [f"{row['case']}: {row['side']}", float(row["cosine"]), float(row["length"])] for row in compared
+    ]
+    columns = ["", "cosine to ours", "length by ours"]
+    sections = [section("MAGRPO's gradient for one group of texts", table(columns, lines, digits=4))]
     for trainer, name in dict.fromkeys(run[:2] for run in RUNS):
         curves, lines = [], []
         for side in [run[2] for run in RUNS if run[:2] == (trainer, name)]:
@@ -266,7 +135,13 @@ def main(seeds: Sequence[int]) -> None:
             rows = one_run(name, trainer, side, seed)
             append_rows(ROWS, rows)
             print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
-    PAGE.write_text(page(read_results(ROWS)), encoding="utf-8")
+    if not GRADIENTS.exists():
+        for name, case in ONE_GROUP.items():
+            compared = gradients(case, str(tiny.folder(case.env, ENVS[case.env].env_kwargs)))
+            append_rows(
+                GRADIENTS, [dict(zip(GRADIENT_FIELDS, (name, *row), strict=True)) for row in compared]
+            )
+    PAGE.write_text(page(read_results(ROWS), read_results(GRADIENTS)), encoding="utf-8")
 
 
 if __name__ == "__main__":

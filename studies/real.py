@@ -46,6 +46,9 @@ def make_run(env: str, row: str, seed: int) -> None:
     kept = real.folder(RESULTS, env, row, seed)
     if kept.is_dir():
         return
+    if env == "TLDR-v1":
+        real.prepare(RUNS, MODEL)
+        shutil.copytree(RUNS / real.UNTRAINED, RESULTS / real.UNTRAINED, dirs_exist_ok=True)
     line = real.line_of(env, row, seed, RUNS, MODEL)
     out = run.finished(line[0], read(line[0], line[1:]))
     draft = RESULTS / f".{kept.name}"
@@ -100,7 +103,8 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
             between = "" if after.low is None else f"{after.low:.2f} to {after.high:.2f}"
             lines.append([row, str(len(paths)), sum(ends[0]) / len(paths), after.mean, between])
         over = table(["", "seeds", "return before", "after", "95 % interval"], lines, digits=2)
-        sections.append(section(env, over, *real.section_of(env, mine)))
+        first = real.untrained(RESULTS) if env == "TLDR-v1" else []
+        sections.append(section(env, over, *real.section_of(env, mine, first)))
     about = prose((__doc__ or "").split("\n\n")[2])
     return report("A real language model, row by row", [about, *sections], about="collm · studies/real.py")
 

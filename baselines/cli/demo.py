@@ -161,6 +161,14 @@ def rows(outcomes: Sequence[StudyResult], expert: float) -> list[list[str]]:
     return out
 
 
+NEXT = """\
+collm play StrBuild-v0                              # take a seat yourself
+collm envs StrBuild-v0                              # the rules, every keyword, the reward with an example
+collm train magrpo --env TLDR-v0                    # another task
+collm eval StrBuild-v0 --policy expert --episodes 4 --out runs/expert
+collm view runs/expert                              # its episodes, like those below"""
+
+
 def write_report(outcomes: Sequence[StudyResult], expert: float) -> str:
     """The whole report as one HTML page."""
     curves = [
@@ -192,7 +200,7 @@ def write_report(outcomes: Sequence[StudyResult], expert: float) -> str:
                 ),
                 chart(curves, "optimizer steps", "return on unseen words", {"expert": expert}),
                 table(
-                    ["", "before", "after", "expert", "IoU before", "IoU after", "seconds"],
+                    ["algorithm", "before", "after", "expert", "IoU before", "IoU after", "seconds"],
                     rows(outcomes, expert),
                     "64 generated words of one or two letters that were not trained on.",
                 ),
@@ -200,12 +208,13 @@ def write_report(outcomes: Sequence[StudyResult], expert: float) -> str:
             section(
                 "Wider words",
                 table(
-                    ["", "return", "IoU", "adjacent equal"],
+                    ["algorithm", "return", "IoU", "adjacent equal"],
                     published,
                     "After training, on the published evaluation words ICML and CLIM: twice as wide as any "
                     "word trained on.",
                 ),
             ),
+            section("Next", code(NEXT), note="none of them takes longer than a few minutes"),
             section("Again", code("\n".join(o.command for o in outcomes)), note="the same runs, by hand"),
             section("Episodes", *episodes, note="the same word, before and after; the median of five"),
         ],

@@ -69,26 +69,37 @@ def sentence(env: str, name: str, seeds: Sequence[Evaluations]) -> str:
     return f"{earned}; {', '.join(parts)}; {cut}."
 
 
-def texts(samples: Mapping[int, Sequence[Record]], items: int = 2) -> str:
-    """The same items before the first step and after the last, side by side; "" where there are no two."""
+def texts(samples: Mapping[int, Sequence[Record]], first: Sequence[Record] = (), items: int = 2) -> str:
+    """The same items before the first step and after the last, side by side; "" where there are no two.
+
+    `first`: episodes of the untrained model, where the run began with a warm start.
+    """
     if len(samples) < 2:
         return ""
-    first, last = min(samples), max(samples)
-    before = {(record.item, record.seed): record for record in samples[first]}
-    pairs = [
-        (before[key], record) for record in samples[last] if (key := (record.item, record.seed)) in before
-    ]
-    titles = (f"step {first}", f"step {last}")
-    return "".join(compared([asdict(record) for record in pair], titles) for pair in pairs[:items])
+    columns = {f"step {step}": _by_item(samples[step]) for step in (min(samples), max(samples))}
+    if first:
+        columns = {"untrained": _by_item(first), **columns}
+    shared = set.intersection(*(set(column) for column in columns.values()))
+    keys = [key for key in columns[f"step {min(samples)}"] if key in shared]
+    return "".join(
+        compared([asdict(column[key]) for column in columns.values()], [*columns]) for key in keys[:items]
+    )
+
+
+def _by_item(records: Sequence[Record]) -> dict[tuple[str, int], Record]:
+    return {(record.item, record.seed): record for record in records}
 
 
 def shown(
-    env: str, runs: Mapping[str, Sequence[Evaluations]], samples: Mapping[str, Mapping[int, Any]]
+    env: str,
+    runs: Mapping[str, Sequence[Evaluations]],
+    samples: Mapping[str, Mapping[int, Sequence[Record]]],
+    first: Sequence[Record] = (),
 ) -> list[str]:
     """The parts of a page about these runs of one environment: measures, sentences, texts of each."""
     said = "\n\n".join(filter(None, (sentence(env, name, seeds) for name, seeds in runs.items())))
     parts = [curves(env, runs), prose(said) if said else ""]
     for name, steps in samples.items():
-        if both := texts(steps):
+        if both := texts(steps, first):
             parts += [prose(f"What {name} wrote before and after, on the same items:"), both]
     return [part for part in parts if part]

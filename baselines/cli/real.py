@@ -1,6 +1,7 @@
 """`collm real`: a language model of 135 million parameters learns to write together, before and after.
 
-MAGRPO and CoLLM-CC on TLDR-v1, whose reward reads the post, and on TLDR-v0, whose reward never does.  The
+MAGRPO and CoLLM-CC on TLDR-v1, whose reward reads the post, and on TLDR-v0, whose reward never does.  On
+TLDR-v1 both begin with one warm start: supervised steps on reference summaries of the posts to train on.  The
 same command goes on where it was stopped.
 """
 
@@ -11,15 +12,20 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
-from baselines.cli import learned
+from baselines.cli import evaluate, learned
 from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.cli.train import read
+from baselines.cli.warm_start import warm_start
 from baselines.runs import remarks, run, samples
 from baselines.runs.logs import read_log
+from baselines.train.presets import PRESETS
 from collm_envs import make_task
 from collm_envs.files import write_json
 from collm_envs.pages.report import chart, code, prose, report, section, spread, table
+from collm_envs.record import Record
+from collm_envs.record import read as read_records
 
 POSTS = {"train": (47, 60, 82, 34, 23, 62, 53, 76), "eval": (25, 17, 7, 28)}
 """short built-in posts of TLDR-v1, by number: a step reads the whole post for every text"""
@@ -35,6 +41,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
 ALONE = ("GRPO", "AC")
+WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
+"""folders beside those of the runs, and the warm start's supervised steps"""
 DEMO = ("MAGRPO", "CoLLM-CC")
 """the rows of `collm real`"""
 PAID = {
@@ -65,6 +73,8 @@ def main(args: Sequence[str]) -> None:
         for env in TOKENS
         for row in DEMO
     }
+    if "TLDR-v1" in TOKENS:
+        prepare(settings.out, settings.model)
     for (env, row), line in lines.items():
         print(f"{row} on {env}: {shlex.join(['collm', 'train', *line])}", flush=True)
         run.finished(line[0], read(line[0], line[1:]))
@@ -74,6 +84,34 @@ def main(args: Sequence[str]) -> None:
     target = settings.out / "report.html"
     target.write_text(page(lines, settings.out, settings.seed), encoding="utf-8")
     note(out, f"curves, texts before and after, commands: {target}")
+
+
+def prepare(out: Path, model: str) -> None:
+    """The warm start of TLDR-v1 and what the untrained model writes there, where they are missing."""
+    if not (out / WARM_START).is_dir():
+        warm_start(warm_start_line(out, model))
+    if not (out / UNTRAINED / "table.json").exists():
+        evaluate.evaluate(untrained_line(out, model))
+
+
+def warm_start_line(out: Path, model: str) -> list[str]:
+    """What follows `collm warm-start`; writes the posts that it reads."""
+    line = ["--env", "TLDR-v1", "--env-kwargs", json.dumps({"items": str(posts(out))}), "--model", model]
+    return [*line, "--from", "expert", "--steps", str(WARM_STEPS), "--out", str(out / WARM_START)]
+
+
+def untrained_line(out: Path, model: str) -> list[str]:
+    """What follows `collm eval` for the runs' own evaluation episodes, played by the untrained model."""
+    laptop = PRESETS["laptop"].always
+    sampled = f"temperature={laptop['temperature']}&max_new_tokens={TOKENS['TLDR-v1']}"
+    line = [
+        "TLDR-v1",
+        "--env-kwargs",
+        json.dumps({"items": str(posts(out))}),
+        "--policy",
+        f"hf:{model}?{sampled}",
+    ]
+    return [*line, "--episodes", str(laptop["eval_episodes"]), "--out", str(out / UNTRAINED)]
 
 
 def folder(out: Path, env: str, row: str, seed: int) -> Path:
@@ -86,7 +124,8 @@ def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
     tokens = TOKENS[env] * (2 if row in ALONE else 1)
     kwargs = {"prompts": "terse"} if env == "TLDR-v0" else {"items": str(posts(out))}
     kwargs |= {"num_agents": 1} if row in ALONE else {}
-    flags_given = {"env": env, "model": model, "seed": seed, "max-new-tokens": tokens}
+    begun = str(out / WARM_START) if env == "TLDR-v1" else model
+    flags_given = {"env": env, "model": begun, "seed": seed, "max-new-tokens": tokens}
     line = [*KINDS[row], "--preset", "laptop"]
     for name, value in flags_given.items():
         line += [f"--{name}", str(value)]
@@ -131,14 +170,29 @@ def page(lines: Mapping[tuple[str, str], Sequence[str]], out: Path, seed: int) -
     parts = [prose(note_on_all)]
     for env in dict.fromkeys(env for env, _ in lines):
         folders = {row: folder(out, env, row, seed) for name, row in lines if name == env}
-        parts.append(section(env, *section_of(env, {row: [path] for row, path in folders.items()})))
-    commands = "\n".join(shlex.join(["collm", "train", *line]) for line in lines.values())
+        first = untrained(out) if env == "TLDR-v1" else []
+        parts.append(section(env, *section_of(env, {row: [path] for row, path in folders.items()}, first)))
+    model = next(line[line.index("--model") + 1] for (env, _), line in lines.items() if env == "TLDR-v0")
+    commands = "\n".join(
+        [
+            shlex.join(["collm", "warm-start", *warm_start_line(out, model)]),
+            *(shlex.join(["collm", "train", *line]) for line in lines.values()),
+        ]
+    )
     parts.append(section("Again", code(commands), note="the same runs, by hand"))
     return report("Two real language models learn to write together", parts, about="collm · collm real")
 
 
-def section_of(env: str, runs: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Table, curves, sentences and texts of an environment's runs.   runs: row -> the folders of its seeds"""
+def untrained(out: Path) -> list[Record]:
+    """The episodes of the untrained model on TLDR-v1."""
+    return list(read_records(out / UNTRAINED / "records.jsonl"))
+
+
+def section_of(env: str, runs: Mapping[str, Sequence[Path]], first: Sequence[Record] = ()) -> list[str]:
+    """Table, curves, sentences and texts of an environment's runs.
+
+    runs: row -> the folders of its seeds.  first: episodes of the model before its warm start.
+    """
     rows = [[f"{row}, seed {k}", *cells(path)] for row, paths in runs.items() for k, path in enumerate(paths)]
     evals = {row: [read_log(path / "eval.jsonl") for path in paths] for row, paths in runs.items()}
     curves = []
@@ -151,10 +205,19 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]]) -> list[str]:
         for row, paths in runs.items()
         for line in remarks.of_run(read_log(paths[0] / "metrics.jsonl"))
     ]
+    if first:
+        earned = fmean(sum(turn["reward"] for turn in record.turns) for record in first)
+        said.insert(
+            0,
+            f"The untrained model earns {earned:.2f} on the same posts; the runs begin with a warm start, "
+            f"{WARM_STEPS} supervised steps on reference summaries of other posts.",
+        )
     return [
         prose(PAID[env]),
         table(COLUMNS[1:], rows),
         chart(curves, "optimizer steps", "return on posts that were not trained on"),
         prose("\n\n".join(said)) if said else "",
-        *learned.shown(env, evals, {row: samples.read_samples(paths[0]) for row, paths in runs.items()}),
+        *learned.shown(
+            env, evals, {row: samples.read_samples(paths[0]) for row, paths in runs.items()}, first
+        ),
     ]

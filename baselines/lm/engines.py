@@ -16,6 +16,7 @@ from transformers.cache_utils import Cache
 
 from baselines.lm.cache import Memory
 from baselines.lm.llama import LlamaEngine
+from baselines.lm.packing import Batch
 from baselines.lm.served import attention_kinds
 
 
@@ -56,6 +57,14 @@ class Masks:
                 f"{type(model).__name__}: attn_implementation must be sdpa or eager, which take any mask; "
                 f"got {self.attention!r}"
             )
+
+    def inputs(self, batch: Batch) -> dict[str, Any]:
+        """The arguments of a forward pass over a whole batch."""
+        if batch.tree is None:
+            return {"input_ids": batch.ids}
+        mask, positions = batch.tree
+        masks = self.of(mask, positions, positions)
+        return {"input_ids": batch.ids, "attention_mask": masks, "position_ids": positions}
 
     def of(self, full: Tensor, queries: Tensor, keys: Tensor) -> Any:
         """The value of `attention_mask`.

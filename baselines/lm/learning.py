@@ -189,6 +189,7 @@ class Optimizer:
         self.taken = 0
 
     def zero_grad(self) -> None:
+        """Forget the gradient."""
         self.adam.zero_grad(set_to_none=True)
 
     def step(self) -> float:
@@ -203,9 +204,11 @@ class Optimizer:
         return float(norm)
 
     def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
         return {"adam": self.adam.state_dict(), "taken": self.taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
         self.adam.load_state_dict(state["adam"])
         self.taken = state["taken"]
 

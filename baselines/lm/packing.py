@@ -120,8 +120,8 @@ def rows(segments: Sequence[Segment], shared: int = 0) -> list[Row]:
     """The fewest rows that contain every requested segment exactly once.
 
     Turns of one conversation share a row.  Branches of a tree (the group of a prompt) share one of up to
-    `shared` tokens; beyond that they repeat their common past as context, and segments of that past are
-    scored in the first row only.
+    `shared` tokens, or twice the tokens of its first history where that is more; beyond that, and with 0,
+    they repeat their common past as context, and segments of that past are scored in the first row only.
     """
     indices = {id(segment): k for k, segment in enumerate(segments)}
     inner: set[int] = set()  # segments that some asked-for segment continues
@@ -131,14 +131,15 @@ def rows(segments: Sequence[Segment], shared: int = 0) -> list[Row]:
             inner.add(id(parent))
             parent = parent.parent
     out: list[Row] = []
-    latest: dict[int, Row] = {}  # of every beginning
+    latest: dict[int, tuple[Row, int]] = {}  # of every beginning, and the most tokens it may have
     for leaf in segments:
         if id(leaf) in inner:
             continue
         root = id(leaf.chain()[0])
-        row = latest.get(root)
-        if row is None or len(row.ids) + row.added(leaf) > shared:
-            row = latest[root] = Row([])
+        row, most = latest.get(root, (Row([]), 0))
+        if len(row.ids) + row.added(leaf) > most:
+            row = Row([])
+            latest[root] = row, max(shared, 2 * row.added(leaf)) if shared else 0
             out.append(row)
         row.add(leaf, indices)
     return out

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from baselines.formulas.losses import Objective
@@ -22,9 +22,10 @@ from baselines.lm import learning, saving, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
 from baselines.lm.engines import Engine, Masks, engine_for
+from baselines.lm.head import hidden_at, logits_at, plain_head, token_logp
 from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Beside, Lesson, Optimizer
-from baselines.lm.packing import Batch, batches, scored
+from baselines.lm.packing import batches, scored
 from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
@@ -88,8 +89,8 @@ class LM:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter)
         self.masks = Masks(self.causal)
-        self.shares_prompts = sum(p.numel() for p in self.model.parameters()) > threads.SMALL
-        """whether texts behind one prompt are scored in one row: small models count operations, not tokens"""
+        self.large = sum(p.numel() for p in self.model.parameters()) > threads.SMALL
+        """whether matrix products cost more than the number of operations, and are saved where they can be"""
         self.optimizer: Optimizer | None = None
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
@@ -162,15 +163,20 @@ class LM:
         Each micro-batch is one forward pass over whole conversations; logits are made only where a token
         is scored.  With `reference` the adapter is off and no gradient is kept.
         """
-        for batch in batches(moves, self.micro_batch_tokens, self.device, shared=self.shares_prompts):
+        for batch in batches(moves, self.micro_batch_tokens, self.device, shared=self.large):
             with self.active(reference), torch.set_grad_enabled(torch.is_grad_enabled() and not reference):
-                targets = scored(batch)
-                logits = logits_at(self.causal, self.masks, batch, targets.row, targets.column)
-                options = choices(logits, self.sampling, targets.token)
-                taken, spread = options.of(targets.token), None
-                if entropy:
-                    nats = options.logp.masked_fill(options.logp == -torch.inf, 0.0)
-                    spread = -(options.logp.exp() * nats).sum(-1)
+                targets, spread = scored(batch), None
+                inputs = self.masks.inputs(batch)
+                if self.large and not entropy and plain_head(self.causal, self.autocast):
+                    hidden = hidden_at(self.causal, inputs, targets)
+                    weight = self.causal.get_output_embeddings().weight
+                    taken = token_logp(hidden, weight, targets.token, self.sampling)
+                else:
+                    options = choices(logits_at(self.causal, inputs, targets), self.sampling, targets.token)
+                    taken = options.of(targets.token)
+                    if entropy:
+                        nats = options.logp.masked_fill(options.logp == -torch.inf, 0.0)
+                        spread = -(options.logp.exp() * nats).sum(-1)
             yield Scores(taken, targets.owner, targets.segments, spread, batch.tokens)
 
 
@@ -181,25 +187,3 @@ def end_tokens(model: Any, tokenizer: Any) -> set[int]:
         configured = model.generation_config.eos_token_id
         ends |= set(configured) if isinstance(configured, list) else {configured}
     return {end for end in ends if end is not None}
-
-
-def logits_at(model: Any, masks: Masks, batch: Batch, row: Tensor, column: Tensor) -> Tensor:
-    """Logits of a causal forward pass, only at the given places.   row, column: (T,) -> (T, V)
-
-    The output layer is by far the largest matrix product of a small batch and needed at few positions.  A
-    hook gathers its input first, so that whatever a model does to its logits afterwards still applies.
-    """
-
-    def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (args[0][row, column][None], *args[1:])
-
-    given: dict[str, Any] = {"input_ids": batch.ids, "use_cache": False}
-    if batch.tree is not None:
-        mask, positions = batch.tree
-        given |= {"attention_mask": masks.of(mask, positions, positions), "position_ids": positions}
-    head = model.get_output_embeddings()
-    handle = head.register_forward_pre_hook(gather)
-    try:
-        return model(**given).logits[0]
-    finally:
-        handle.remove()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -51,12 +51,18 @@ class Choices(NamedTuple):
         return self.logp.gather(-1, column[:, None]).squeeze(-1)
 
 
-def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> Choices:
+def choices(
+    logits: Tensor,
+    sampling: Sampling,
+    taken: Tensor | None = None,
+    gather: Callable[[Tensor], Tensor] | None = None,
+) -> Choices:
     """The distribution `sampling` draws from.   logits: (N, V)
 
     Where top-k or top-p keeps a part of the vocabulary, only that part is normalised.  `taken` (N,) are
     tokens drawn earlier: they are always kept, in column 0, so that a policy whose weights have changed since
-    can still score them.
+    can still score them.  `gather` takes kept tokens (N, K) to their logits (N, K), where these have a graph
+    that `logits` has not.
     """
     V, tokens = logits.shape[-1], None
     if sampling.top_p < 1 or 0 < sampling.top_k < V:
@@ -64,7 +70,8 @@ def choices(logits: Tensor, sampling: Sampling, taken: Tensor | None = None) -> 
         if taken is not None:
             keep = torch.cat([torch.ones_like(keep[:, :1]), keep & (tokens != taken[:, None])], dim=-1)
             tokens = torch.cat([taken[:, None], tokens], dim=-1)
-        logits = logits.gather(-1, tokens).masked_fill(~keep, -torch.inf)
+        kept = logits.gather(-1, tokens) if gather is None else gather(tokens)
+        logits = kept.masked_fill(~keep, -torch.inf)
     logits = logits.float()
     if sampling.temperature not in (0.0, 1.0):
         logits = logits / sampling.temperature
@@ -96,22 +103,29 @@ def uniforms(dice: Sequence[torch.Generator]) -> Tensor:
     return draws[0] if len(draws) == 1 else torch.cat(draws)
 
 
-def _kept(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+def _kept(logits: Tensor, sampling: Sampling, width: int = 256) -> tuple[Tensor, Tensor]:
     """The likeliest tokens, and which of them are in the set: top-k first, then top-p of what is left.
 
+    A set is looked for among the `width` likeliest tokens, then among 8 times as many, then in all of them.
     (N, V) -> (N, K) tokens, (N, K) bool
     """
     V = logits.shape[-1]
     T = sampling.temperature or 1.0
-    ranked, order = _topk(logits, min(sampling.top_k or 256, V))
+    ranked, order = _topk(logits, min(sampling.top_k or width, V))
     if sampling.top_p == 1:
         return order, torch.ones_like(order, dtype=torch.bool)
-    total = (ranked if sampling.top_k else logits) / T
-    probs = (ranked / T - total.logsumexp(-1, keepdim=True)).exp()
+    totals = [
+        (rows / T).logsumexp(-1, keepdim=True) for rows in (ranked if sampling.top_k else logits).split(64)
+    ]
+    probs = (ranked / T - torch.cat(totals)).exp()
     keep = probs.cumsum(-1) - probs < sampling.top_p  # the token that crosses top_p stays
-    flat = probs.sum(-1) < sampling.top_p  # 256 tokens are not enough
+    flat = probs.sum(-1) < sampling.top_p  # `width` tokens are not enough
     if sampling.top_k or not bool(flat.any()):
         return order, keep
+    if 128 * width <= V:
+        wide, kept = _kept(logits[flat], sampling, 8 * width)
+        K = int(kept.sum(-1).max())
+        return _widened(order, keep, flat, wide[:, :K], kept[:, :K])
     return _widened(order, keep, flat, *_sorted_set(logits[flat], sampling.top_p, T))
 
 

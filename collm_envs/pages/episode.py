@@ -230,7 +230,7 @@ def _provenance(record: Row) -> str:
     )
     facts = f"collm {record['version']} · content {record['content_hash'] or 'unknown'}"
     facts += f" · {number(record['seconds'], 1)} seconds" if record["seconds"] else ""
-    return f'<footer><pre class="box">{escape(code)}</pre><p>{escape(facts)}</p></footer>'
+    return f'<footer><pre class="box" tabindex="0">{escape(code)}</pre><p>{escape(facts)}</p></footer>'
 
 
 def _named(name: str) -> str:

@@ -83,7 +83,7 @@ def _fact(value: Any) -> str:
 
 
 def _read(prompt: str) -> str:
-    body = f'<pre class="text">{escape(prompt)}</pre>'
+    body = f'<pre class="text" tabindex="0">{escape(prompt)}</pre>'
     if len(prompt) <= SHOWN_CHARS and prompt.count("\n") < SHOWN_LINES:
         return f'<div class="read"><div class="label">read</div>{body}</div>'
     return f'<details class="read"><summary>read {len(prompt):,} characters</summary>{body}</details>'
@@ -97,8 +97,8 @@ def _wrote(text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, s
     kind = _kind(text)
     lines, others = annotate(text, accepted, rejected)
     other_rows = "".join(map(_row, others))
-    return f'<pre class="{kind}">{"".join(map(_row, lines))}</pre>' + (
-        f'<div class="label">as they were read</div><pre class="{kind}">{other_rows}</pre>'
+    return f'<pre class="{kind}" tabindex="0">{"".join(map(_row, lines))}</pre>' + (
+        f'<div class="label">as they were read</div><pre class="{kind}" tabindex="0">{other_rows}</pre>'
         if other_rows
         else ""
     )
@@ -106,7 +106,7 @@ def _wrote(text: str, accepted: Sequence[str], rejected: Sequence[Mapping[str, s
 
 def shown(text: str) -> str:
     """The text, unchanged, in a box."""
-    return f'<pre class="{_kind(text)}">{escape(text)}</pre>'
+    return f'<pre class="{_kind(text)}" tabindex="0">{escape(text)}</pre>'
 
 
 def _kind(text: str) -> str:

@@ -75,7 +75,7 @@ def prose(text: str) -> str:
 
 def code(text: str) -> str:
     """A block of text to copy, unchanged."""
-    return f'<pre class="box">{escape(text)}</pre>'
+    return f'<pre class="box" tabindex="0">{escape(text)}</pre>'
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "", digits: int = 3) -> str:
@@ -97,9 +97,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str =
         (_, first), *others = formatted
         cells = "".join(f"<td{_right(numeric)}>{shown[k]}</td>" for numeric, shown in others)
         body += f'<tr><th scope="row">{first[k]}</th>{cells}</tr>'
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    inner = f"{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    scrolled = f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
+    if not caption:
+        return scrolled
+    return (
+        f"<figure><figcaption>{escape(caption)}</figcaption>{scrolled}</figure>"  # not cut on a narrow screen
+    )
 
 
 def chart(

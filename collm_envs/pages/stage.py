@@ -34,7 +34,8 @@ def stage(scenes: Sequence[Scene], target: str) -> str:
         '<label><input type="checkbox" id="marks" checked> mark what differs from the target</label>'
         f"{_eyes(last)}</div>"
         f"{pair(last, target, f'after turn {turns}' if turns else 'at the start')}{svg.legend(scenes)}"
-        f'<details class="fold"><summary>the same as text</summary><pre class="plan">{escape(plan)}</pre>'
+        '<details class="fold"><summary>the same as text</summary>'
+        f'<pre class="plan" tabindex="0">{escape(plan)}</pre>'
         f"</details>{data('worlds', _worlds(scenes))}</section>"
     )
 

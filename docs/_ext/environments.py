@@ -34,7 +34,7 @@ def page(id: str, rows: Sequence[BoardRow]) -> str:
     samples = [Sample(row, row.sample[0]) for row in own if row.entry.list == id and _is_yardstick(row)]
     parts = [f"# {id}", *_opening(id), _picture(samples)]
     parts.append(f"```python\nimport collm_envs\n\nenv = collm_envs.make({id!r})\n```")
-    parts.append(markdown_table(("", "by default"), [*catalogue.facts(env), *catalogue.spaces(env)]))
+    parts.append(markdown_table(("fact", "by default"), [*catalogue.facts(env), *catalogue.spaces(env)]))
     parts += _rules(id)
     parts += ["## Keywords", f"Of `collm_envs.make({id!r}, ...)`:", keyword_table(keyword_rows(id))]
     parts += ["Of every task of more than one agent:", keyword_table(general_keywords())]

@@ -17,6 +17,7 @@ import environments
 import links
 import reference
 import repository
+from accessible import mended
 from prose import as_markdown
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -103,6 +104,7 @@ def _style() -> str:
             "figure svg { display: block; width: 100%; height: auto; overflow: visible; }",
             "figure { margin: 1.5rem 0; } figcaption { font-size: .85rem; }",
             ".table-wrapper { overflow-x: auto; }",
+            ".argument { display: block; padding-left: 2rem; }",
             "",
         ]
     )
@@ -116,8 +118,13 @@ def turn_links(app: Sphinx, name: str, text: list[str]) -> None:
 
 
 def check(app: Sphinx, failure: Exception | None) -> None:
-    """Fail the build for links that lead nowhere and for anything that is fetched from elsewhere."""
-    if failure is None and (broken := links.broken(Path(app.outdir))):
+    """Mend the written pages; fail for links that lead nowhere and for what is fetched from elsewhere."""
+    if failure is not None:
+        return
+    for name in app.project.docnames:
+        path = Path(app.outdir) / f"{name}.html"
+        path.write_text(mended(path.read_text(encoding="utf-8")), encoding="utf-8")
+    if broken := links.broken(Path(app.outdir)):
         raise ExtensionError("\n".join([f"{len(broken)} links lead nowhere:", *broken[:20]]))
 
 

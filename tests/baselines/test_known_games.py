@@ -28,12 +28,13 @@ def two_steps(seeds, steps, first, first_seed, tree=False, **settings):
     ("settings", "share"), [(CC, 0.98), (MONTE_CARLO, 0.9), ({}, 0.8), ({"tree": True}, 0.95)]
 )
 def test_the_better_branch_is_found_from_a_head_start(settings, share, training_seed):
-    game = two_steps(50, 2000, 1.0, training_seed, **settings)
+    game = two_steps(200, 2000, 1.0, training_seed, **settings)
     assert float(game.better_branch().double().mean()) >= share
 
 
 def test_dividing_by_the_deviation_locks_into_the_worse_branch_even_from_a_head_start(training_seed):
-    game = two_steps(50, 2000, 1.0, training_seed, tree=True, std=True)
+    # with groups of four 2 runs in 1000 find the better branch by luck; of 3000 with groups of eight none did
+    game = two_steps(50, 800, 1.0, training_seed, tree=True, std=True, group=8)
     assert not game.better_branch().any()
     assert float(game.expected_return().mean()) == pytest.approx(7.0, abs=0.02)
 
@@ -59,7 +60,8 @@ def test_dividing_by_the_deviation_locks_into_the_worse_branch_in_20_000_steps(t
 
 @pytest.mark.parametrize("baseline", ["none", "mean", "leave-one-out"])
 def test_climbing_ends_at_6_or_7_and_never_at_11(baseline, training_seed):
-    cells, values = outcome(CLIMBING, training_seed, baseline=baseline, lr=0.05)
+    # with small groups 3 runs in 1000 are still on their way, at 5
+    cells, values = outcome(CLIMBING, training_seed, baseline=baseline, lr=0.1, group=64, steps=1000)
     assert set(cells) <= {(1, 2), (1, 1)}
     assert 5.9 < values.min() < values.max() < 7.01
 
@@ -79,10 +81,10 @@ def test_without_a_fine_either_corner_pays_10(baseline, training_seed):
     assert values.mean().item() == pytest.approx(10.0, abs=0.05)
 
 
-def outcome(payoff, first_seed, *, baseline, lr, steps=2000, seeds=100):
+def outcome(payoff, first_seed, *, seeds=100, steps=2000, **settings):
     """How many seeds end in which cell, and what each earns."""
     P = torch.tensor(payoff, dtype=torch.float64)
-    row, column = one_turn(P, steps=steps, lr=lr, seeds=seeds, first_seed=first_seed, baseline=baseline)
+    row, column = one_turn(P, steps=steps, seeds=seeds, first_seed=first_seed, **settings)
     cells = {}
     for cell in zip(row.argmax(-1).tolist(), column.argmax(-1).tolist(), strict=True):
         cells[cell] = cells.get(cell, 0) + 1

@@ -101,12 +101,17 @@ def test_all_weight_on_one_agent_collapses_the_climbing_fit_to_row_means():
 
 
 @pytest.mark.parametrize(
-    ("mixer", "value", "table"), [("vdn", 7, ADDITIVE), ("qllm:two_step", 7, ADDITIVE), ("qmix", 8, BRANCH_B)]
+    ("mixer", "settings", "value", "table"),
+    [
+        ("vdn", {}, 7, ADDITIVE),
+        ("qllm:two_step", {}, 7, ADDITIVE),
+        ("qmix", {"steps": 300, "lr": 6e-3}, 8, BRANCH_B),  # it has more to learn than a sum has
+    ],
 )
 def test_two_step_on_uniform_data_gives_7_to_additive_mixers_and_8_to_qmix(
-    mixer, value, table, training_seed
+    mixer, settings, value, table, training_seed
 ):
-    config = dataclasses.replace(UNIFORM, mixer=mixer, seed=training_seed)
+    config = dataclasses.replace(UNIFORM, mixer=mixer, seed=training_seed, **settings)
     learner, _ = trained("two-step", config, AT_ONCE)
     assert evaluate(learner.agents, [games.make("two-step")], 1, seed=0) == [value]
     assert torch.allclose(table_at_branch_b(learner), torch.tensor(table).float(), rtol=0, atol=0.4)

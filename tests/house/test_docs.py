@@ -1,5 +1,6 @@
 """The documentation: pages by hand run, pages from the code are whole, links lead somewhere."""
 
+import ast
 import re
 import shlex
 import sys
@@ -10,10 +11,12 @@ from folders import ROOT
 from baselines.cli import main
 
 sys.path.append(str(ROOT / "docs/_ext"))
+import accessible
 import algorithms
 import environments
 import links
 import prose
+import reference
 import repository
 
 BY_HAND = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "use-with.md"]
@@ -51,6 +54,28 @@ def test_the_page_of_maac_has_its_formula_and_the_published_settings():
     page = algorithms.page("maac")
     assert "delta_t  = r_t + gamma V(h_{t+1}) - V(h_t)" in page
     assert "| TLDR-v0 | CoLLM-CC | " in page
+
+
+def undocumented(source: str) -> list[str]:
+    """The public classes and functions of a module, and their public methods, that have no docstring."""
+    found = []
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+            members = node.body if isinstance(node, ast.ClassDef) else []
+            methods = [m for m in members if isinstance(m, ast.FunctionDef) and not m.name.startswith("_")]
+            found += [inner.name for inner in (node, *methods) if not ast.get_docstring(inner)]
+    return found
+
+
+MODULES = [module for _, modules in reference.PAGES.values() for module in modules]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_the_reference_shows_has_a_docstring(module):
+    """`make docs` says the same, and of more: of names that a package takes from its modules."""
+    file = ROOT / module.replace(".", "/")
+    source = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    assert undocumented(source.read_text(encoding="utf-8")) == []
 
 
 def test_the_table_of_environments_has_them_all():
@@ -104,6 +129,18 @@ def test_a_docstring_becomes_restructured_text_without_meaning_what_it_does_not(
 
 def test_a_docstring_becomes_markdown():
     assert "\n\n```text\nR = a_b * c\n```\n\n- first\n\n- second" in prose.as_markdown(DOCSTRING)
+
+
+def test_pages_of_the_theme_are_mended_for_keyboards_and_screen_readers():
+    page = '<p role="heading">x</p><pre>y</pre><pre class="a">z</pre><dl><dt>t</dt>\n</dl>'
+    assert accessible.mended(page) == (
+        '<p role="heading" aria-level="2">x</p><pre tabindex="0">y</pre><pre tabindex="0" class="a">z</pre>'
+        "<dl><dt>t</dt><dd></dd></dl>"
+    )
+    signature = '<dl>\n<dd><em class="sig-param">a</em>,</dd>\n</dl>'
+    assert "<dl>" not in accessible.mended(signature)
+    assert '<span class="argument"><em class="sig-param">a</em>,</span>' in accessible.mended(signature)
+    assert accessible.mended(accessible.mended(page)) == accessible.mended(page)
 
 
 def test_dead_links_and_foreign_assets_are_found(tmp_path):

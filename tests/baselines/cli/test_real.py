@@ -28,22 +28,40 @@ def small(tmp_path, monkeypatch):
         monkeypatch.setitem(PRESETS["laptop"].always, name, value)
     monkeypatch.setattr(real, "TOKENS", {"TLDR-v1": 12, "TLDR-v0": 12})
     monkeypatch.setattr(real, "POSTS", {"train": (47, 60), "eval": (25, 17)})
+    monkeypatch.setattr(real, "WARM_STEPS", 1)
     words = words_tokenizer(["the", "post", "says", "that", "it", "is", "long", "."], chat=CHAT)
     return save(tmp_path / "model", "llama", words)
 
 
-def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(small, tmp_path, capsys):
+def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(
+    small, tmp_path, monkeypatch, capsys
+):
+    for name, value in {"steps": 1, "eval_episodes": 2}.items():
+        monkeypatch.setitem(PRESETS["laptop"].always, name, value)
     assert main.main(["real", "--model", small]) == 0
     page = (tmp_path / "runs/real/report.html").read_text()
     for words in ("MAGRPO", "CoLLM-CC", "source covered", "source copied", "facts in the detailed text"):
         assert words in page
+    assert "The untrained model earns" in page
+    assert "untrained: reward" in page
+    assert "collm warm-start --env TLDR-v1" in page
     assert "never reads the post" in page
     assert "step 0: reward" in page
-    assert "step 2: reward" in page
+    assert "step 1: reward" in page
     assert "cut at the limit" in page
     assert "collm train magrpo --preset laptop --env TLDR-v1" in page
     lines = capsys.readouterr().out.splitlines()
     assert sum("TLDR-v1\t" in line for line in lines) == 2
+
+
+def test_a_report_of_runs_on_a_writing_task_shows_what_texts_hold_and_texts(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(real, "DEMO", ("MAGRPO",))
+    monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 12})
+    assert main.main(["real", "--model", small]) == 0
+    assert main.main(["report", "runs/real", "--out", "page"]) == 0
+    page = (tmp_path / "page/index.html").read_text()
+    for words in ("source covered", "source copied", "step 0: reward", "step 2: reward"):
+        assert words in page
 
 
 def test_a_second_call_trains_nothing_and_one_with_other_settings_is_refused(small, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.lm.history import Message, Move
@@ -96,6 +96,7 @@ def test_ends_are_the_last_tokens_of_what_was_asked_for():
     assert torch.is_tensor(row)
 
 
+@settings(max_examples=50)
 @given(tree=TREES, limit=st.integers(1, 60))
 def test_in_shared_rows_every_token_attends_to_its_own_history_alone_at_its_own_position(tree, limit):
     moves = []
@@ -128,4 +129,7 @@ def test_a_group_reads_its_prompt_once_where_the_row_has_room():
     group = [Move(prompt, [2] * 4) for _ in range(4)]
     assert [len(row.ids) for row in rows(group)] == [14] * 4
     assert [len(row.ids) for row in rows(group, 26)] == [26]
-    assert [len(row.ids) for row in rows(group, 20)] == [18, 18]
+    assert [len(row.ids) for row in rows(group, 20)] == [26]
+    long = Message(None, [1] * 5)
+    texts = [Move(long, [2] * 10) for _ in range(4)]
+    assert [len(row.ids) for row in rows(texts, 20)] == [25, 25]

@@ -29,7 +29,7 @@ def test_log_probabilities_and_gradients_are_those_of_separate_rows(kind):
     moves = tree()
     results = []
     for shared in (False, True):
-        lm.shares_prompts = shared
+        lm.large = shared
         lm.model.zero_grad()
         assert {scores.tokens for scores in lm.logp(moves)} == {54 if shared else 82}
         logp = torch.cat(scores_of(lm, moves))
@@ -44,7 +44,7 @@ def test_weights_after_three_steps_are_those_of_separate_rows():
     weights = []
     for shared in (False, True):
         lm = tiny_lm("qwen3", TOKENIZER, sampling=SAMPLING)
-        lm.shares_prompts = shared
+        lm.large = shared
         lm.optimizer = Optimizer(lm.parameters(), lr=1e-4, steps=3)
         moves = tree()
         lesson = Lesson(moves, [(-1.0) ** k for k in range(len(moves))], [1 / 6] * len(moves))

@@ -141,3 +141,11 @@ def test_without_a_template_messages_stand_between_line_breaks_and_a_first_token
     assert renderer.following("a b", True).count(bos) == 0
     plain = Renderer(tokenizer_with(None))
     assert plain.tokenizer.decode(plain.following("b", True)) == "\nb\n"
+
+
+def test_ids_that_were_handed_out_may_be_changed_and_the_next_reader_gets_its_own():
+    renderer = Renderer(tokenizer_with(CHATML))
+    first = renderer.first(MESSAGES[0])
+    wanted = list(first)
+    first.append(0)
+    assert renderer.first(MESSAGES[0]) == wanted

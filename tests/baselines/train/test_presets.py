@@ -85,3 +85,33 @@ def test_a_command_gives_the_settings_it_was_made_from(name, args):
     line = shlex.split(command(name, config))
     assert line[:3] == ["collm", "train", name]
     assert read(name, line[3:]) == config
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("chosen", ["laptop", "gpu"])
+def test_a_preset_fills_in_what_is_open_and_flags_win(name, chosen):
+    config, filled = read_filled(
+        name, ["--preset", chosen, "--env", "TLDR-v0", "--lr", "1e-4", *OTHERS[name]]
+    )
+    assert (config.lora_rank, config.lr) == (16, 1e-4)
+    assert config.max_new_tokens == {"laptop": 40, "gpu": 256}[chosen]
+    assert "--lora-rank 16" in filled
+    assert "--lr" not in filled.split()
+
+
+def test_the_laptops_preset_names_a_model_and_short_prompts_where_none_are_given():
+    config = read("magrpo", ["--preset=laptop", "--env", "TLDR-v0"])
+    assert (config.model, config.env_kwargs) == ("smollm2", {"prompts": "terse"})
+    config = read("magrpo", ["--preset", "laptop", "--model", "m", "--env-kwargs", "{}", "--env", "TLDR-v0"])
+    assert (config.model, config.env_kwargs, config.max_new_tokens) == ("m", {}, 96)
+
+
+def test_the_published_settings_are_a_preset_too():
+    args = ["--env", "TLDR-v0", "--seed", "3"]
+    assert read("magrpo", ["--preset", "paper", *args]) == read("magrpo", ["--paper", *args])
+
+
+@pytest.mark.parametrize("args", [["--preset", "laptops"], ["--preset"], ["--preset", "tiny"]])
+def test_a_preset_that_there_is_not_is_refused_with_those_that_there_are(args):
+    with pytest.raises(ValueError, match="--preset must be one of laptop, gpu, paper, got"):
+        read("magrpo", args)
