@@ -8,8 +8,8 @@ fills in (terse prompts, difficulty 1, one message round before each turn), play
 with each other.  `collm report` makes the page with learning curves, and what agents say to each other is
 taken from the records: studies/results/v1_tiny, of what is there.  Nothing is made twice; `--commands N` runs
 N of the lines.  With `--submit COMMIT` the warm start and the trained rows become entries of the
-leaderboard.  A run is about 60 CPU seconds of one thread.  Rates are the preset's; HouseBuild-v1's was lowered
-after one run at 1e-3 had fallen below its warm start.
+leaderboard.  A run is about 60 CPU seconds of one thread.  Rates are the preset's; that of HouseBuild-v1 was
+lowered after one run at 1e-3 had fallen below its warm start.
 """
 
 from __future__ import annotations
