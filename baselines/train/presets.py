@@ -50,7 +50,9 @@ ENVS: Mapping[str, Preset] = {
         {**TERSE, "talk": 1, "max_turns": 1}, {"max_new_tokens": 80, "steps": 40}, {"magrpo": {"group": 4}}
     ),
     "HouseBuild-v1": Preset(
-        {**TERSE, "talk": 1, "max_turns": 2}, {"max_new_tokens": 64, "steps": 40}, {"magrpo": {"group": 2}}
+        {**TERSE, "talk": 1, "max_turns": 2},
+        {"max_new_tokens": 64, "steps": 40},
+        {"magrpo": {"group": 2, "lr": 3e-4}},
     ),
     "TLDR-v1": Preset(TERSE, {"max_new_tokens": 224, "steps": 15, "episodes": 32}),
 }
