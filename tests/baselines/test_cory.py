@@ -74,11 +74,16 @@ def test_it_learns_and_each_model_plays_the_bare_query_alone(folders_of_seed, na
     returns = []
     for metrics in cory.train(how, task, team):
         returns.append(metrics["return"])
-        if sum(returns[-3:]) > 3 * 0.93:
+        if sum(returns[-3:]) > 3 * 0.93 and least(task, team) > 0.9:  # the newest step may have spoiled it
             break
-    found = measure_lineups(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
-    per_model = [found[f"{name}/return"] for name in team.policies] if len(team.policies) > 1 else []
-    assert min([found["return"], *per_model]) > 0.85, [round(value, 2) for value in returns]
+    assert least(task, team) > 0.85, [round(value, 2) for value in returns]
+
+
+def least(task, team):
+    """What the pair earns at the bare query, or the worse of its models alone."""
+    earned = measure_lineups(task, eval_starts(task, 64), team.lineups(task.agents), "eval")
+    per_model = [earned[f"{name}/return"] for name in team.policies] if len(team.policies) > 1 else []
+    return min([earned["return"], *per_model])
 
 
 def settings(folders, out, **more):

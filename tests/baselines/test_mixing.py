@@ -119,7 +119,7 @@ def test_two_step_on_uniform_data_gives_7_to_additive_mixers_and_8_to_qmix(
 
 @pytest.mark.parametrize("mixer", ["vdn", "qllm:two_step", "qmix"])
 def test_two_step_on_epsilon_greedy_data_gives_8_to_all(mixer, training_seed):
-    fast = {"steps": 200, "lr": 1e-2, "tau": 0.1, "epsilon_turns": 1500}
+    fast = {"steps": 300, "lr": 1e-2, "tau": 0.1, "epsilon_turns": 1500}
     config = dataclasses.replace(SMALL, mixer=mixer, seed=training_seed, **fast)
     learner, _ = trained("two-step", config)
     assert evaluate(learner.agents, [games.make("two-step")], 1, seed=0) == [8]

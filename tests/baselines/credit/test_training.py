@@ -137,10 +137,10 @@ def test_a_lazy_agent_stays_where_it_was_and_with_the_teams_reward_it_wanders(tr
         team = tabular_team(task, lr=0.5)
         config = reinforce.Config(steps=40, episodes=16, group=1, credit=name, seed=training_seed)
         team.credit = rules.make(config.credit, config.credit_samples, task)
-        list(reinforce.train(config, task, team))
-        away[name] = abs(team.policies["agent_3"].probs("choose")[1] - 0.5)
+        lazy = team.policies["agent_3"]
+        away[name] = max(abs(lazy.probs("choose")[1] - 0.5) for _ in reinforce.train(config, task, team))
         assert team.policies["agent_0"].probs("choose")[1] > 0.9
-    assert away.pop("shared") > 0.01
+    assert away.pop("shared") > 0.1  # on its way: it may be back in the end
     assert set(away.values()) == {0.0}
 
 
