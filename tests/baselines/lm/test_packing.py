@@ -46,6 +46,7 @@ def test_branches_repeat_their_past_and_it_is_scored_once():
 TREES = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(tree=TREES, limit=st.integers(1, 40))
 def test_every_token_of_every_move_of_any_tree_is_scored_exactly_once(tree, limit):
     moves = []
@@ -96,7 +97,7 @@ def test_ends_are_the_last_tokens_of_what_was_asked_for():
     assert torch.is_tensor(row)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(tree=TREES, limit=st.integers(1, 60))
 def test_in_shared_rows_every_token_attends_to_its_own_history_alone_at_its_own_position(tree, limit):
     moves = []
