@@ -21,7 +21,8 @@ html_extra_path = ["_extra"]
 html_copy_source = False
 html_show_sourcelink = False
 exclude_patterns = ["_ext", "_extra", "_build", "_parts"]
-(HERE / "_extra").mkdir(exist_ok=True)
+for folder in ("_extra", "_static"):  # written at every build
+    (HERE / folder).mkdir(exist_ok=True)
 
 myst_heading_anchors = 3
 autodoc_mock_imports = ["torch", "transformers", "peft", "safetensors", "tokenizers", "huggingface_hub"]
