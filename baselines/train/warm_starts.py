@@ -43,8 +43,7 @@ def settings() -> Iterator[Ready]:
     for name in ("StrBuild", "HouseBuild", "TLDR"):
         for env in (f"{name}-v0", f"{name}-v1"):
             yield Ready(env, ENVS[env].env_kwargs)
-    for env in ("ArXiv-v0", "CoopHE-v0", "CoopHE-v1"):
-        yield Ready(env, ENVS[env].env_kwargs)
+    yield Ready("ArXiv-v0", ENVS["ArXiv-v0"].env_kwargs)
     yield Ready("TLDR-v0", {"prompts": "terse", "num_agents": 1})
     yield Ready("TLDR-v0", {})
 
