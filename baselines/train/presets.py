@@ -69,8 +69,8 @@ TOGETHER = ({"group", "baseline"},)
 """settings that depend on each other: where one is given, none of them is filled in"""
 
 
-PLAIN = {"lora_rank": 16, "temperature": 0.7}
-"""for language models: at temperature 1 small ones lose half of what they earn at 0.7"""
+PLAIN = {"lora_rank": 16, "temperature": 0.7, "top_p": 0.9}
+"""for language models: small ones earn twice as much at temperature 0.7 as at 1, and learn faster without rare tokens"""
 CRITIC = {"critic_lr": 5e-4, "normalize": True}
 GROUP = {"group": 4}
 LOO = {**GROUP, "baseline": "leave-one-out"}
