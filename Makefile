@@ -1,4 +1,4 @@
-# Every target sets up .venv first; the set-up is repeated only when pyproject.toml or constraints.txt change.
+# Every target sets up its virtual environment first; the set-up is repeated only when pyproject.toml or constraints.txt change.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready

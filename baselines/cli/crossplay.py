@@ -6,6 +6,7 @@ seat of its team: expert, openai:..., hf:..., py:... as for `collm eval`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,10 @@ from collm_envs.policies.seat import Policy
 from collm_envs.policies.specs import seat_all
 
 out = console()
-OPTIONS = ("temperature", "top_p", "top_k", "max_new_tokens", "history", "max_context", "overflow", "bf16")
+OPTIONS = (
+    *("temperature", "top_p", "top_k", "max_new_tokens"),
+    *("history", "max_context", "overflow", "thinking", "bf16"),
+)
 """settings of a run that its agents are played with"""
 
 
@@ -83,6 +87,9 @@ def main(args: Sequence[str]) -> int:
     returns, failures = play(
         env, seated, todo, settings.records or settings.out / "records", settings.at_once
     )
+    if failures:
+        first = failures[0]
+        note(out, f"{len(failures)} episodes have no score; the first: {first.agent}: {first.error}", "red")
     cells, by_team = results(returns, len(teams))
     names = [team.name for team in teams]
     settings.out.mkdir(parents=True, exist_ok=True)
@@ -93,9 +100,6 @@ def main(args: Sequence[str]) -> int:
         write_whole(settings.out / "matrix.csv", csv_text(names, cells))
     _print(env, names, cells, by_team)
     note(out, f"matrix and picture: {settings.out / 'index.html'}", copied=True)
-    if failures:
-        first = failures[0]
-        note(out, f"{len(failures)} episodes have no score; the first: {first.agent}: {first.error}", "red")
     return 1 if failures else 0
 
 
@@ -109,13 +113,15 @@ def named_teams(texts: Sequence[str]) -> list[NamedTeam]:
             f"crossplay mixes at least two teams, got {len(texts)}: {', '.join(texts) or 'none'}"
         )
     teams: list[NamedTeam] = []
+    names: Counter[str] = Counter()
     for text in texts:
         path = Path(text)
         if path.is_dir() and not (path / CONFIG).exists():
             raise ValueError(f"{text}: need a folder of collm train, which holds a {CONFIG}")
         name = path.name if path.is_dir() else text
-        alike = sum(team.name.partition(" (")[0] == name for team in teams)
-        teams.append(NamedTeam(f"{name} ({alike + 1})" if alike else name, path if path.is_dir() else None))
+        names[name] += 1
+        shown = f"{name} ({names[name]})" if names[name] > 1 else name
+        teams.append(NamedTeam(shown, path if path.is_dir() else None))
     return teams
 
 

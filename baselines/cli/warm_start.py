@@ -73,4 +73,5 @@ def warm_start(args: Sequence[str]) -> None:
     kept = out.with_name(f".{out.name}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}.warm")
     warm_start_in(kept, env, lm, lessons)
     publish(lm.model.merge_and_unload() if lm.adapter else lm.model, lm.tokenizer, out)
+    kept.unlink(missing_ok=True)
     note(console(), f"{out}: play it with  collm eval {env.spec.id} --policy hf:{out}", copied=True)

@@ -33,9 +33,16 @@ def publish(model: Any, tokenizer: PreTrainedTokenizerBase, target: Path) -> Non
     try:
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
+        os.chmod(draft, 0o777 & ~_umask())  # mkdtemp lets nobody else read
         os.rename(draft, target)
     except OSError:
         if not target.is_dir():
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

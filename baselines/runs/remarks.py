@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from baselines.lm import threads
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from baselines.train.team import Team
 
 LORA_LR = (5e-5, 5e-3)
-"""learning rates between which adapters move a language model and leave it one (studies/rates.py)"""
+"""learning rates between which adapters move a language model in some tens of steps and leave it one"""
 FULL_LR = 2e-4
 """all weights of a language model lose their language above this"""
 LARGE = 1e8
@@ -43,7 +44,7 @@ def _rate(config: Settings, size: int) -> str:
         little = config.lr < ALWAYS["lr"] / 10
         hardly = f"{shown} hardly moves a model of {size / 1e6:.2g} million parameters"
         return f"{hardly}; --lr {ALWAYS['lr']:g} does" if little else ""
-    if config.lora_rank and not low <= config.lr <= high:
+    if config.lora_rank and (config.lr > high or (config.lr < low and config.steps < SHORT)):
         does = "moves nothing" if config.lr < low else "destroys more than it teaches"
         return f"{shown} with LoRA {does} in {config.steps} steps; --lr {good:g} learns in ten"
     if not config.lora_rank and config.lr > FULL_LR:
@@ -90,5 +91,5 @@ def of_run(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """The lines of `of_step` for the last quarter of a run's steps, which a page shows beside its curve."""
     last = steps[-max(1, len(steps) // 4) :]
     names = {name for step in last for name in ("closed", "pushed") if name in step}
-    means = {name: sum(step[name] for step in last) / len(last) for name in names}
+    means = {name: fmean(step[name] for step in last if name in step) for name in names}
     return list(of_step(means).values())

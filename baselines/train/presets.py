@@ -70,7 +70,7 @@ TOGETHER = ({"group", "baseline"},)
 
 
 PLAIN = {"lora_rank": 16, "temperature": 0.7, "top_p": 0.9}
-"""for language models: small ones lose half of what they earn at temperature 1, and learn faster without rare tokens"""
+"""for language models: small ones lose half at temperature 1, and learn faster without rare tokens"""
 CRITIC = {"critic_lr": 5e-4, "normalize": True}
 GROUP = {"group": 4}
 LOO = {**GROUP, "baseline": "leave-one-out"}

@@ -260,8 +260,7 @@ def _following(trainer: Any, conversation: _Conversation, message: str) -> list[
     _, mark, between = text.partition(REPLY)
     if not mark:
         raise ValueError("the chat template drops what an assistant wrote before; give another chat_template")
-    if {*conversation.completion[-1:]} & {
-        *trainer.eos_token_ids
-    }:  # the end of the reply stands there already
-        between = between.removeprefix(tokenizer.eos_token)
+    completion = conversation.completion
+    if completion and completion[-1] in trainer.eos_token_ids:  # the end of the reply stands there already
+        between = between.removeprefix(tokenizer.decode(completion[-1:]))
     return tokenizer(between, add_special_tokens=False)["input_ids"]

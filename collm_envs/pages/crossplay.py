@@ -64,8 +64,7 @@ def team_rows(names: Sequence[str], by_team: Sequence[TeamResult]) -> list[list[
 
 
 def _interval(cell: Summary) -> str:
-    shown = f"{cell.mean:.3f}" if cell.low is None else f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
-    return shown.replace("-", "−")
+    return f"{cell.mean:.3f}" if cell.low is None else f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
 
 
 def csv_text(names: Sequence[str], cells: Sequence[Sequence[Summary]]) -> str:

@@ -83,16 +83,17 @@ def folder(
     if "noisy" not in env_made.task.players:
         raise ValueError(f"{env} has no scripted player `noisy`, which the tiny model learns from at first")
     model, tokenizer = fresh(seed)
-    shipped = weights_file(env_made.spec.id, name)
+    shipped, kept = weights_file(env_made.spec.id, name), target.with_name(f"{target.name}.warm")
     if shipped.is_file():
         load_model(model, shipped)
     else:
         threads.fit(model)
         lm = LM("warm start", model, tokenizer, Sampling(), Context())
         lessons = Lessons(steps, BATCH, LR, history=history, seed=seed)
-        warm_start_in(target.with_name(f"{target.name}.warm"), env_made, lm, lessons, quiet)
+        warm_start_in(kept, env_made, lm, lessons, quiet)
         model.half().float()  # as shipped: what is made here and what came with the package differ in nothing
     publish(model, tokenizer, target)
+    kept.unlink(missing_ok=True)
     return target
 
 
