@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from test_train_speed import timed
+from bench_scripts import timed
 
 OURS = (("ours-2", "lora"), ("ours-2", "full"), ("ours-1", "lora"), ("ours-1", "full"))
 PEERS = {

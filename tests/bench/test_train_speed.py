@@ -10,7 +10,6 @@ reward, sampling and threads are the same.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bench_scripts import timed
 
 HERE = Path(__file__).parent
 ROUNDS = 3
@@ -44,13 +44,6 @@ PEER = {
     "CoLLM-DC, 2 turns": ("iac", 2, 1),
     "CoLLM-CC, 2 turns": ("maac", 2, 1),
 }
-
-
-def timed(python: str, script: str, *args: object) -> dict[str, float]:
-    done = subprocess.run(
-        [python, HERE / script, *map(str, args)], check=True, capture_output=True, text=True, cwd=HERE
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.bench
