@@ -1,0 +1,16 @@
+"""Runs the scripts of tests/bench, each figure in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+BENCH = Path(__file__).parents[1] / "bench"
+
+
+def timed(python: str, script: str, *args: object) -> dict[str, float]:
+    """The figures that a script of tests/bench prints as JSON on its last line."""
+    command = [python, BENCH / script, *map(str, args)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=BENCH)
+    return json.loads(done.stdout.splitlines()[-1])
