@@ -140,6 +140,8 @@ def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
         return settings, ""
     elif chosen or is_tiny(settings.model, settings.models):
         filled = preset(name, settings.env, _names(own), chosen or "tiny")
+        if chosen and not {"model", "models"} & {*filled, *_names(own)}:
+            raise ValueError(f"--preset {chosen} needs --model, for example --model Qwen/Qwen3-1.7B")
         start = config(**filled)
     else:
         return settings, ""

@@ -115,3 +115,9 @@ def test_the_published_settings_are_a_preset_too():
 def test_a_preset_that_there_is_not_is_refused_with_those_that_there_are(args):
     with pytest.raises(ValueError, match="--preset must be one of laptop, gpu, paper, got"):
         read("magrpo", args)
+
+
+def test_a_preset_without_a_model_of_its_own_asks_for_one():
+    with pytest.raises(ValueError, match="--preset gpu needs --model"):
+        read("magrpo", ["--preset", "gpu", "--env", "TLDR-v0"])
+    assert read("magrpo", ["--preset", "gpu", "--env", "TLDR-v0", "--model", "tiny"]).lora_rank == 16
