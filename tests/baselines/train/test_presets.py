@@ -91,7 +91,7 @@ def test_a_command_gives_the_settings_it_was_made_from(name, args):
 @pytest.mark.parametrize("chosen", ["laptop", "gpu"])
 def test_a_preset_fills_in_what_is_open_and_flags_win(name, chosen):
     config, filled = read_filled(
-        name, ["--preset", chosen, "--env", "TLDR-v0", "--lr", "1e-4", *OTHERS[name]]
+        name, ["--preset", chosen, "--env", "TLDR-v0", "--model", "m", "--lr", "1e-4", *OTHERS[name]]
     )
     assert (config.lora_rank, config.lr) == (16, 1e-4)
     assert config.max_new_tokens == {"laptop": 40, "gpu": 256}[chosen]
