@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +28,14 @@ def publish(model: Any, tokenizer: PreTrainedTokenizerBase, target: Path) -> Non
 
     Another process may do the same at the same time: the folder that is there first stays.
     """
-    draft = tempfile.mkdtemp(dir=target.parent)
+    draft = target.with_name(f".draft.{os.getpid()}.{target.name}")
     try:
+        draft.mkdir(exist_ok=True)  # what a killed process of this number left is written over
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
-        os.chmod(draft, 0o777 & ~_umask())  # mkdtemp lets nobody else read
         os.rename(draft, target)
     except OSError:
         if not target.is_dir():
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from baselines.lm import folders, models, threads
-from baselines.lm.models import hub_answers
+from baselines.lm.models import first_line, hub_answers
 from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
@@ -183,18 +183,13 @@ def _named(name: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ValueError(f"model {name!r} needs a package that is not installed: {_line(error)}") from error
+        why = first_line(error)
+        raise ValueError(f"model {name!r} needs a package that is not installed: {why}") from error
     except Exception as error:  # tokenizers raises Exception itself, others whatever a reader of files may
-        why = _line(error)
+        why = first_line(error)
         if isinstance(error, OSError) and not Path(name).expanduser().is_dir() and not hub_answers():
             why = "there is no such folder, the hub cannot be reached, and its cache holds no copy"
         raise ValueError(f"model {name!r} cannot be loaded: {why}") from error
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's message, at most 300 characters; its type where the message is empty."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
 
 
 @contextmanager

@@ -194,10 +194,14 @@ def _readable(name: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a damaged file may even make tokenizers panic, beside Exception
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ValueError(
-            f"model {name!r}: transformers cannot read this GGUF file: {lines[0][:300]}"
-        ) from error
+        why = first_line(error)
+        raise ValueError(f"model {name!r}: transformers cannot read this GGUF file: {why}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 300 characters; its type where the message is empty."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
 
 
 @cache

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
+from collm_envs.building.housebuild.plan import Rectangle
 from collm_envs.building.housebuild_v1.houses import KINDS, LETTER_OF, LETTERS
 from collm_envs.building.housebuild_v1.spiders import Spider, in_sight
 from collm_envs.building.world import AIR
@@ -17,17 +18,6 @@ _LAYER = re.compile(r"\by(\d+) ([A-P.]+(?:/[A-P.]+)*)")
 _SPIDER = re.compile(r"\bspider (\d+) (\d+),(\d+) (\d+)\b")
 _ROOM = 280
 """characters of a message, if the task has no other limit"""
-
-
-class FilledBox(NamedTuple):
-    """A rectangle of one layer and its block."""
-
-    y: int
-    x1: int
-    z1: int
-    x2: int
-    z2: int
-    block: str
 
 
 def expert(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHING) -> str:
@@ -80,7 +70,7 @@ def random(task: Any, state: Any, agent: str, rng: Random, heard: Heard = NOTHIN
     boxes = []
     for _ in range(rng.randint(0, task.limit)):
         xs, zs = sorted(rng.choices(range(width), k=2)), sorted(rng.choices(range(depth), k=2))
-        boxes.append(FilledBox(rng.randrange(height), xs[0], zs[0], xs[1], zs[1], rng.choice(task.blocks[k])))
+        boxes.append(Rectangle(rng.randrange(height), xs[0], zs[0], xs[1], zs[1], rng.choice(task.blocks[k])))
     return _write(task, boxes)
 
 
@@ -156,17 +146,17 @@ def _act(task: Any, state: Any, k: int, wanted: Mapping[Cell, str], spiders: Ite
     return _write(task, boxes(changes)[: task.limit])
 
 
-def boxes(cells: Mapping[Cell, str]) -> list[FilledBox]:
+def boxes(cells: Mapping[Cell, str]) -> list[Rectangle]:
     """Rectangles that cover these cells exactly: runs along x, joined along z where they are alike."""
-    runs: list[FilledBox] = []
+    runs: list[Rectangle] = []
     for x, y, z in sorted(cells, key=lambda cell: (cell[1], cell[2], cell[0])):
         block = cells[x, y, z]
         last = runs[-1] if runs else None
         if last and (last.y, last.z1, last.x2, last.block) == (y, z, x - 1, block):
             runs[-1] = last._replace(x2=x)
         else:
-            runs.append(FilledBox(y, x, z, x, z, block))
-    joined: dict[tuple[int, int, int, str], list[FilledBox]] = {}
+            runs.append(Rectangle(y, x, z, x, z, block))
+    joined: dict[tuple[int, int, int, str], list[Rectangle]] = {}
     for run in runs:
         column = joined.setdefault((run.y, run.x1, run.x2, run.block), [])
         if column and column[-1].z2 == run.z1 - 1:
@@ -176,7 +166,7 @@ def boxes(cells: Mapping[Cell, str]) -> list[FilledBox]:
     return sorted(box for column in joined.values() for box in column)
 
 
-def _write(task: Any, chosen: Iterable[FilledBox]) -> str:
+def _write(task: Any, chosen: Iterable[Rectangle]) -> str:
     """The boxes as this task's prompts ask for them."""
     if task.prompts == "full":
         return "\n".join(f"/fill {x1} {y} {z1} {x2} {y} {z2} {block}" for y, x1, z1, x2, z2, block in chosen)

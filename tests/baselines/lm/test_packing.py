@@ -46,14 +46,20 @@ def test_branches_repeat_their_past_and_it_is_scored_once():
 TREES = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=12)
 
 
-@settings(deadline=None)
-@given(tree=TREES, limit=st.integers(1, 40))
-def test_every_token_of_every_move_of_any_tree_is_scored_exactly_once(tree, limit):
+def grown(tree):
+    """Moves of (parent, tokens read, tokens written); move k reads 1000 + k, writes 100 k, 100 k + 1, ..."""
     moves = []
     for k, (parent, read, write) in enumerate(tree):
         head = moves[parent % len(moves)] if moves and parent else None
         message = Message(head, [1000 + k] * read)
         moves.append(Move(message, [100 * k + t for t in range(write)]))
+    return moves
+
+
+@settings(deadline=None)
+@given(tree=TREES, limit=st.integers(1, 40))
+def test_every_token_of_every_move_of_any_tree_is_scored_exactly_once(tree, limit):
+    moves = grown(tree)
     seen = []
     for batch in batches(moves, limit, "cpu"):
         assert batch.ids.numel() <= limit or len(batch.rows) == 1
@@ -100,11 +106,7 @@ def test_ends_are_the_last_tokens_of_what_was_asked_for():
 @settings(max_examples=50, deadline=None)
 @given(tree=TREES, limit=st.integers(1, 60))
 def test_in_shared_rows_every_token_attends_to_its_own_history_alone_at_its_own_position(tree, limit):
-    moves = []
-    for k, (parent, read, write) in enumerate(tree):
-        head = moves[parent % len(moves)] if moves and parent else None
-        message = Message(head, [1000 + k] * read)
-        moves.append(Move(message, [100 * k + t for t in range(write)]))
+    moves = grown(tree)
     seen = []
     for batch in batches(moves, limit, "cpu", shared=True):
         assert batch.ids.numel() <= limit or len(batch.rows) == 1
