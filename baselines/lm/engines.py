@@ -118,6 +118,8 @@ def engine_for(model: Any, adapter: str | None = None) -> Engine:
 
     `adapter` names a LoRA adapter that is switched on; the engine serves its siblings too.
     """
+    if model.device.type == "meta":  # no numbers to compare
+        return LlamaEngine(model) if llama_shaped(model, adapter) else ModuleEngine(model)
     bound = tolerance(model)
     if llama_shaped(model, adapter):
         engine = LlamaEngine(model)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
@@ -33,15 +33,16 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and tokenizer of a `save_pretrained` folder, hub or short name or GGUF file, without dropout.
 
-    A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
-    folder or file and what is wrong with it.
+    A folder with a peft adapter is loaded onto its base and merged into it.  On the device "meta" the model
+    has shapes and no numbers: only its configuration is read.  Raises ValueError naming the folder or file
+    and what is wrong with it.
     """
     source = _place(name)
     with _named(name):
         tokenizer = AutoTokenizer.from_pretrained(
             source, trust_remote_code=False, local_files_only=_is_local(source)
         )
-    model = _network(name, dtype, tokenizer)
+    model = _shape(name, dtype) if device == "meta" else _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
     if largest >= rows:
@@ -137,6 +138,21 @@ def _network(
     if missing:
         raise ValueError(f"model {name!r}: its weights lack {len(missing)} tensors, e.g. {missing[0]}")
     return model
+
+
+def _shape(name: str, dtype: torch.dtype) -> Any:
+    """A model without numbers, from its configuration alone, or that of the base below an adapter."""
+    source = _place(name)
+    local = _is_local(source)
+    if find_adapter_config_file(source, local_files_only=local) is not None:
+        from peft import PeftConfig
+
+        with _named(source):
+            config = PeftConfig.from_pretrained(source, local_files_only=local)
+        return _shape(str(config.base_model_name_or_path), dtype)
+    with _named(name), torch.device("meta"):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=local)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
 def _merged(

@@ -87,6 +87,8 @@ class LM:
         if adapter is not None:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter)
+        if engine is None:
+            self.engine.release()  # critics and references never write; whoever does copies weights then
         self.masks = Masks(self.causal)
         self.large = sum(p.numel() for p in self.model.parameters()) > threads.SMALL
         """whether matrix products cost more than the number of operations, and are saved where they can be"""

@@ -67,3 +67,9 @@ def token_logp(policy: Scorer, moves: Sequence[Move], *, reference: bool = False
             for k, logp in zip(scores.moves, scores.logp.split(lengths), strict=True):
                 out[k] = logp
     return out
+
+
+def token_gap(scored: Sequence[Tensor], moves: Sequence[Move]) -> float:
+    """|log pi scored - log pi sampled| in nats, averaged over all tokens of these moves."""
+    sampled = torch.tensor([logp for move in moves for logp in move.logp], dtype=torch.float64)
+    return float((torch.cat([*scored]).double().cpu() - sampled).abs().mean())
