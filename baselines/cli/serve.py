@@ -1,6 +1,6 @@
 """`collm serve`: an environment behind a port, for clients that know no Python of ours.
 
-`collm serve vllm MODEL` is a server of another kind: it writes the texts of a training run (cli/serve_vllm.py).
+`collm serve vllm MODEL` is another kind of server: it writes a training run's texts (cli/serve_vllm.py).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def main(args: Sequence[str]) -> int:
     if args and args[0] == "vllm":
         from baselines.cli import serve_vllm
 
-        return serve_vllm.main(args[1:])
+        serve_vllm.main(args[1:])
+        return 0
     asked = flags(Serve, args, "collm serve")
     kwargs = read_object("--env-kwargs", asked.env_kwargs)
     from collm_envs.adapters.openenv import app

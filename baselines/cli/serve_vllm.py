@@ -1,4 +1,4 @@
-"""`collm serve vllm`: the command of a vLLM server that `--sampler vllm:...` can work with, printed and run."""
+"""`collm serve vllm`: the command of a vLLM server for `--sampler vllm:...`, printed and run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServeVLLM:
     """print only"""
 
 
-def main(args: Sequence[str]) -> int:
+def main(args: Sequence[str]) -> None:
     """Print the command, and become it where vllm is installed."""
     settings = flags(ServeVLLM, args, "collm serve vllm")
     variables, words = command(settings)
@@ -47,10 +47,10 @@ def main(args: Sequence[str]) -> int:
     out = console()
     note(out, shown, copied=True)
     if settings.dry_run:
-        return 0
+        return
     if importlib.util.find_spec("vllm") is None:
         note(out, "this Python has no vllm; run the command where it is installed", "yellow")
-        return 0
+        return
     sys.stdout.flush()
     os.execvpe(sys.executable, [sys.executable, *words], {**os.environ, **variables})
 
@@ -82,5 +82,9 @@ def command(settings: ServeVLLM) -> tuple[dict[str, str], list[str]]:
         # a share of all memory by default; and a prompt read in parts ends the engine where a seed is given
         words += ["--dtype", "float32", "--enforce-eager"]
         words += ["--gpu-memory-utilization", "0.15", "--kv-cache-memory-bytes", str(2**30)]
-        words += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(max(8192, settings.max_context))]
+        words += [
+            "--no-enable-chunked-prefill",
+            "--max-num-batched-tokens",
+            str(max(8192, settings.max_context)),
+        ]
     return variables, words

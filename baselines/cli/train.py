@@ -202,4 +202,3 @@ def as_flags(settings: Mapping[str, Any]) -> str:
         else:
             parts.append(f"{flag} '{value}'" if " " in str(value) else f"{flag} {value}")
     return " ".join(parts)
-

@@ -103,7 +103,7 @@ class Conversations:
             [self.dice[k] for k in indices] if seed is None else [self._stream(seed)] * len(indices),
             [self.heads[k] for k in indices],
             [list(self.unread[k]) for k in indices],
-            self.memory if same else self.memory.pick(rows),
+            self.memory if same else self.memory.pick(rows, share=self.policy.engine.shares),
             None if self.logits is None else self.logits.index_select(0, rows),
             self.streams,
         )
@@ -125,6 +125,7 @@ class Conversations:
             self.unread[k] = self.unread[k] + fresh.ids
         else:  # the row is read again from its new beginning
             self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
+            self.memory = self.memory.unshared()
             self.memory.mask[k] = False
 
     def _append_move(self, k: int, ids: list[int], logps: list[float]) -> Move:

@@ -24,6 +24,8 @@ class Engine(Protocol):
     """Processes a chunk of new tokens and returns the logits of the next one."""
 
     layers: int
+    shares: bool
+    """whether it reads prompts that rows share (lm/shared.py)"""
 
     def forward(self, ids: Tensor, real: Tensor, memory: Memory, adapter: str | None = None) -> Tensor:
         """Logits after the last column.   ids: (B, T); real: (B, T) False for padding -> (B, V)
@@ -87,6 +89,8 @@ class Masks:
 
 class ModuleEngine:
     """The model's own modules, for any architecture whose layers are all attention layers."""
+
+    shares = False
 
     def __init__(self, model: Any):
         self.model = model

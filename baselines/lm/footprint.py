@@ -117,8 +117,10 @@ def _kept_by_autograd(lm: LM, tokens: int) -> int:
         return tensor
 
     ids = torch.zeros(1, tokens, dtype=torch.long, device=META)
+    full = torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device=META)
+    inputs = {"input_ids": ids, "position_ids": ids, "attention_mask": lm.masks.of(full, ids, ids)}
     with saved_tensors_hooks(keep, lambda tensor: tensor):
-        states = lm.causal.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        states = lm.causal.base_model(**inputs, use_cache=False).last_hidden_state
     size = sum(storage.nbytes() for storage in kept.values())
     del states
     return size

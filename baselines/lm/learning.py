@@ -159,7 +159,7 @@ def _gaps(moves: Sequence[Move], scores: Scores) -> Tensor:
 
 
 def _check_gap(policy: Scorer, moves: Sequence[Move], gap: float, bound: float) -> None:
-    """Raise ValueError where texts were written by other weights or another arithmetic than they are scored by.
+    """Raise ValueError where texts were written by other weights, or another arithmetic, than score them.
 
     The weights without their adapter are tried, to tell why.
     """
@@ -170,7 +170,7 @@ def _check_gap(policy: Scorer, moves: Sequence[Move], gap: float, bound: float) 
     why = (
         "the server wrote without this policy's adapter"
         if bare < bound
-        else "the server has other weights (another model, or another run that publishes under the same name) "
+        else "the server has other weights (another model, or another run publishes under the same name) "
         "or computes in much lower precision, which sampler_gap may allow"
     )
     raise ValueError(

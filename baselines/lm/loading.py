@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
@@ -37,11 +43,7 @@ def load_model(
     has shapes and no numbers: only its configuration is read.  Raises ValueError naming the folder or file
     and what is wrong with it.
     """
-    source = _place(name)
-    with _named(name):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, local_files_only=_is_local(source)
-        )
+    tokenizer = load_tokenizer(name)
     model = _shape(name, dtype) if device == "meta" else _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
@@ -59,6 +61,15 @@ def load_model(
     model.to(device)
     threads.fit(model)
     return model, tokenizer
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, named as for `load_model`.  Raises ValueError where it cannot be loaded."""
+    source = _place(name)
+    with _named(name):
+        return AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, local_files_only=_is_local(source)
+        )
 
 
 def pick_device(device: str, bf16: bool = False) -> str:

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from baselines.lm import learning, saving, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
+from baselines.lm.digest import model_digest
 from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
@@ -29,6 +30,7 @@ from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
+from baselines.lm.vllm import Publisher, ServedConversations
 
 History = Literal["full", "last turn"]
 
@@ -96,6 +98,8 @@ class LM:
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
         """the frozen policy of the KL term; with LoRA this object itself, scoring with its adapter off"""
+        self.publisher: Publisher | None = None
+        """sends the weights to the server that writes the texts; None: they are written here"""
 
     @property
     def causal(self) -> Any:
@@ -132,8 +136,11 @@ class LM:
                 self.model.set_adapter(self.adapter)
                 yield
 
-    def converse(self, n: int, seed: int) -> Conversations:
+    def converse(self, n: int, seed: int) -> Conversations | ServedConversations:
         """`n` empty histories that draw from one random generator, seeded with `seed`."""
+        if self.publisher is not None:
+            self.publisher.publish(self)
+            return self.publisher.writer.converse(n, seed)
         return self._conversations([None] * n, [torch.Generator(self.device).manual_seed(seed)] * n)
 
     def resume(self, heads: Sequence[Segment | None], seeds: Sequence[int]) -> Conversations:
@@ -147,6 +154,10 @@ class LM:
         return Conversations(self, dice, [*heads], unread, memory)
 
     learn = learning.learn
+
+    def digest(self) -> str:
+        """sha256 (hex) of all that determines the texts, the same on every device."""
+        return model_digest(self.model, self.tokenizer)
 
     def save_pretrained(self, folder: Path) -> None:
         """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""

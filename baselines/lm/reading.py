@@ -1,4 +1,4 @@
-"""What a message adds to an agent's history: its tokens, and a new beginning where the history is too long."""
+"""What a message adds to an agent's history: its tokens, and a new beginning where it is too long."""
 
 from __future__ import annotations
 

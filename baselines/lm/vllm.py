@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 from baselines.lm import vllm_http
 from baselines.lm.history import Message, Move, Segment
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 256
 """requests under way; the server makes batches of them"""
+PUBLISHED = "published"
+"""folder of a run with the weights that servers have loaded"""
 _POOL = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="vllm")
 PLAIN = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "min_p": 0.0}
 """sent with every request: else the server takes those of the model's generation_config.json"""
@@ -97,6 +99,21 @@ class Writer:
         """sha256 (hex) of what the server says of the model and its base."""
         cards = [(card["id"], card.get("root")) for card in self.server.cards() if card["id"] == self.model]
         return hashlib.sha256(json.dumps([cards, self.server.base]).encode()).hexdigest()
+
+
+def served(lm: LM, address: str, out: Path) -> Publisher:
+    """What makes a server write the texts of a policy, publishing its weights below `out`.
+
+    address: "vllm:http://host:8000".  An adapter is named after the run's folder and the policy.  Raises
+    ValueError for an address that is none, OSError where no server answers.
+    """
+    kind, _, url = address.partition(":")
+    if kind != "vllm":
+        raise ValueError(f"sampler must be vllm:http://host:port, got {address!r}")
+    server = vllm_http.Server(url)
+    model = server.base if lm.adapter is None else f"{out.name}-{lm.name}"
+    writer = Writer(lm.name, server, model, lm.renderer, lm.eos, lm.sampling, lm.context, lm.limit)
+    return Publisher(writer, out / PUBLISHED)
 
 
 @dataclass

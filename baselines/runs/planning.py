@@ -188,7 +188,13 @@ def _networks(config: Settings, team: Team, work: Workload, device: str) -> Iter
 
 
 def _network(
-    config: Settings, team: Team, work: Workload, sharing: Sequence[LM], agents: int, longest: int, device: str
+    config: Settings,
+    team: Team,
+    work: Workload,
+    sharing: Sequence[LM],
+    agents: int,
+    longest: int,
+    device: str,
 ) -> Network:
     """The model that these policies and critics share: `agents` write with it, it reads `longest` tokens."""
     lm, rows = sharing[0], agents * work.rows
@@ -212,7 +218,9 @@ def _network(
         lm.adapter is None,
         scale * rows * columns * column_bytes(lm),
         max(scale * reading, drawing_bytes(lm, rows, work.unfiltered)) if agents else 0.0,
-        max(saved + mask, 0.0 if device == "cpu" else max(trained)) if learns else 0.0,  # CUDA's AdamW: a copy
+        max(saved + mask, 0.0 if device == "cpu" else max(trained))
+        if learns
+        else 0.0,  # CUDA's AdamW: a copy
         head_bytes(lm, batch.scored, config.bf16) if learns and agents else 0.0,
     )
 

@@ -91,7 +91,11 @@ def log_ratios(policy: LM, moves: Sequence[Sequence[Move]]) -> list[list[Tensor]
         ratios = [torch.zeros(len(move.ids), dtype=torch.float64) for move in flat]
     else:
         frozen = reference_logp(policy, flat)
-        own = token_logp(policy, flat) if policy.autocast else [torch.tensor(move.logp) for move in flat]
+        own = (
+            token_logp(policy, flat)
+            if policy.autocast or policy.publisher
+            else [torch.tensor(move.logp) for move in flat]
+        )
         ratios = [p.double().cpu() - p_0.double().cpu() for p, p_0 in zip(own, frozen, strict=True)]
     remaining = iter(ratios)
     return [[next(remaining) for _ in episode] for episode in moves]

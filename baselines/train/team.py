@@ -16,6 +16,7 @@ from baselines.formulas.advantages import normalized
 from baselines.lm.learning import Beside, Lesson, Optimizer
 from baselines.lm.opening import open_all
 from baselines.lm.policy import LM
+from baselines.lm.vllm import served
 from baselines.train.critic import Critic, CriticSettings
 from baselines.train.settings import Settings
 
@@ -130,8 +131,11 @@ def build_team(settings: Settings, agents: Sequence[str], critics: CriticSetting
     judged = {name: agents[0] if name == "central" else name for name in critics.names}
     trunks = {f"critic_{name}": critics.model or source[agent] for name, agent in judged.items()}
     opened = open_all({**actors, **frozen, **({} if critics.on_actor else trunks)}, settings.setup)
+    servers = _servers(settings, list(actors))
     for name in actors:
         policy = opened[name]
+        if servers:
+            policy.publisher = served(policy, servers[name], Path(settings.out))
         policy.optimizer = optimizer(policy.parameters(), settings, settings.lr, settings.epochs)
         if frozen:
             policy.reference = opened[f"reference_{name}"]
@@ -147,6 +151,25 @@ def build_team(settings: Settings, agents: Sequence[str], critics: CriticSetting
             weights = [*trunk.parameters(), *critic.head.parameters()]
         critic.optimizer = optimizer(weights, settings, critics.lr, critics.epochs)
     return team
+
+
+def _servers(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """policy name -> address of the server that writes its texts; empty where they are written here.
+
+    Raises ValueError for another number of servers than of policies, and for one server with all weights of
+    several.
+    """
+    addresses = settings.sampler * (len(names) if len(settings.sampler) == 1 else 1)
+    if not addresses:
+        return {}
+    if len(addresses) != len(names):
+        raise ValueError(f"sampler: need one server, or one for each of {names}, got {len(addresses)}")
+    if not settings.lora_rank and len(set(addresses)) < len(names):
+        raise ValueError(
+            "sampler: a server holds one set of all weights; give each policy a server of its own, or train "
+            "adapters (lora_rank)"
+        )
+    return dict(zip(names, addresses, strict=True))
 
 
 def optimizer(

@@ -114,7 +114,11 @@ class VLLM:
 def _handler(server: VLLM) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answers = {"/v1/models": {"data": server.cards()}, "/health": "", "/version": {"version": "0.32.0"}}
+            answers = {
+                "/v1/models": {"data": server.cards()},
+                "/health": "",
+                "/version": {"version": "0.32.0"},
+            }
             if self.path in answers:
                 self.answer(200, answers[self.path])
             else:
