@@ -13,7 +13,7 @@ from baselines.runs.algorithms import names
 from baselines.train.keywords import read_object
 
 if TYPE_CHECKING:
-    from baselines.runs.planning import Fit, Plan
+    from baselines.runs.planning import Fit, Footprint
 
 USAGE = """usage: collm plan [ALGORITHM] [--agents N] [flags of collm train]
 
@@ -68,7 +68,7 @@ def _kind(device: str, bf16: bool) -> str:
     return "cpu" if device == "cpu" else "cuda"
 
 
-def _show_needs(made: Plan, device: str, keep: int) -> None:
+def _show_needs(made: Footprint, device: str, keep: int) -> None:
     out = console()
     columns = (
         Column(f"GB on {device}", align="left"),

@@ -58,9 +58,10 @@ def lesson_loss(
 ) -> Terms:
     """sum_m w_m [ L_m + kl KL(pi || reference) - entropy H(pi) ], with L_m of `policy_loss`
 
-    logp, old, owner, reference, entropy, sampled: (T,); advantage, weight: (M,).  Log-probabilities are all it
-    sees of a policy: d loss / d logp is all that a policy whose weights are elsewhere must be sent.  (The
-    entropy of whole distributions is no function of `logp`: that bonus is for policies whose weights are here.)
+    logp, old, owner, reference, entropy, sampled: (T,); advantage, weight: (M,).  Log-probabilities are all
+    it sees of a policy: d loss / d logp is all that a policy whose weights are elsewhere must be sent.  (The
+    entropy of whole distributions is no function of `logp`: that bonus is for policies whose weights are
+    here.)
     """
     per_text = policy_loss(
         logp,

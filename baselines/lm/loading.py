@@ -43,7 +43,7 @@ def load_model(
     has shapes and no numbers: only its configuration is read.  Raises ValueError naming the folder or file
     and what is wrong with it.
     """
-    tokenizer = load_tokenizer(name)
+    tokenizer = tokenizer_of(name)
     model = _shape(name, dtype) if device == "meta" else _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
@@ -63,7 +63,7 @@ def load_model(
     return model, tokenizer
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, named as for `load_model`.  Raises ValueError where it cannot be loaded."""
     source = _place(name)
     with _named(name):

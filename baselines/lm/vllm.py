@@ -126,7 +126,7 @@ class ServedConversations:
     heads: list[Segment | None]
     streams: dict[int, Random] = field(default_factory=dict, repr=False)
     """seed -> generator of the branches made by `pick(seed=seed)`, shared by all branches"""
-    pending: Written | None = None
+    pending: Awaited | None = None
     """texts that the histories end in, once they are there"""
 
     def read(self, messages: Sequence[str]) -> None:
@@ -135,10 +135,10 @@ class ServedConversations:
         self.heads = [appended(self.writer, *pair) for pair in zip(past, messages, strict=True)]
         self.pending = None
 
-    def write(self) -> Written:
+    def write(self) -> Awaited:
         """One text for each history; returns before they are there."""
         seeds = [dice.getrandbits(31) for dice in self.dice]
-        self.pending = Written(
+        self.pending = Awaited(
             [_POOL.submit(self.writer.text, *pair) for pair in zip(self.heads, seeds, strict=True)]
         )
         return self.pending
@@ -160,7 +160,7 @@ class ServedConversations:
         return self.heads if self.pending is None else [*self.pending]
 
 
-class Written(Sequence[Move]):
+class Awaited(Sequence[Move]):
     """Texts that a server is asked for; looking at one waits for it."""
 
     def __init__(self, futures: Sequence[Future[Move]]):

@@ -1,4 +1,4 @@
-"""`vllm:`, a policy for `collm eval` and `collm play`: a vLLM server's model, read and written as by trainers.
+"""`vllm:`, a policy for `collm eval` and `collm play`: a vLLM server's model, read as trainers read.
 
     vllm:http://localhost:8000                            the server's base model
     vllm:http://localhost:8000#agent_0?temperature=0.7    an adapter, or another name it serves
@@ -12,7 +12,7 @@ from __future__ import annotations
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from baselines.lm.hf import HF, read_settings
-from baselines.lm.loading import load_tokenizer
+from baselines.lm.loading import tokenizer_of
 from baselines.lm.served import Reach
 from baselines.lm.template import Renderer
 from baselines.lm.vllm import Writer
@@ -33,7 +33,7 @@ def parse(text: str) -> HF:
     if model and model not in served_names:
         raise ValueError(f"vllm: {address} serves no {model!r}; it serves {', '.join(served_names)}")
     source = settings.get("tokenizer", server.root)
-    tokenizer = load_tokenizer(source)
+    tokenizer = tokenizer_of(source)
     ends = _end_tokens(source, tokenizer)
     renderer = Renderer(tokenizer, context.thinking, ends)
     eos = ends if renderer.end is None else ends | {renderer.end}

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,11 +27,8 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir(parents=True)
-        with (draft / STATE).open("wb") as file:
-            digest = _stream(state, file)
-        with (draft / DIGEST).open("wb") as file:
-            file.write(digest.encode())
-            _sync(file)
+        digest = _write(draft / STATE, lambda file: torch.save(state, file))
+        _write(draft / DIGEST, lambda file: file.write(digest.encode()))
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise OSError(
@@ -96,22 +94,19 @@ class _Digested:
         return len(data)
 
     def flush(self) -> None:
-        """Left to `_sync`."""
+        """Left to `_write`."""
 
 
-def _stream(state: dict[str, Any], file: BinaryIO) -> str:
-    """Write a state to a file on the disk; returns the sha256 (hex) of its bytes."""
-    out = _Digested(file)
-    torch.save(state, out)
-    if out.error is not None:
-        raise out.error
-    _sync(file)
+def _write(path: Path, write: Callable[[Any], object]) -> str:
+    """Flush to the disk what `write` writes to the file that it is given; returns its sha256 (hex)."""
+    with path.open("wb") as file:
+        out = _Digested(file)
+        write(out)
+        if out.error is not None:
+            raise out.error
+        file.flush()
+        os.fsync(file.fileno())
     return out.digest.hexdigest()
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _digest(path: Path) -> str:

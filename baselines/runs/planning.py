@@ -50,7 +50,7 @@ class Need(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Footprint:
     """What a run will take."""
 
     needs: tuple[Need, ...]
@@ -101,7 +101,7 @@ class Network:
     """of logits and what is made of them, for the same micro-batch"""
 
 
-def plan(name: str, config: Settings, device: str) -> Plan:
+def plan(name: str, config: Settings, device: str) -> Footprint:
     """What a run of the algorithm `name` takes on a device of this kind, cpu or cuda.
 
     Raises what opening the team does.
@@ -116,7 +116,7 @@ def plan(name: str, config: Settings, device: str) -> Plan:
     trained = sum(network.trained for network in networks)
     agents = sum(_agent_bytes(policy) for policy in team.policies.values())
     texts = max(config.episodes, work.group) * len(task.agents)
-    return Plan(
+    return Footprint(
         tuple(needs(networks, device)),
         3 * trained,
         agents,
@@ -256,7 +256,7 @@ class Fit(NamedTuple):
 def fits(name: str, config: Settings) -> Iterator[Fit | None]:
     """For each of `CARDS` the least change with which the run fits, None where none of `LESS` is enough."""
     stored = config.to_dict()
-    plans: list[tuple[dict[str, Any], Plan]] = []
+    plans: list[tuple[dict[str, Any], Footprint]] = []
     for changes in LESS:
         differing = {key: value for key, value in changes.items() if not stored[key]}
         if all(differing != earlier for earlier, _ in plans):

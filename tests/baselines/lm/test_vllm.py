@@ -26,9 +26,8 @@ AGENTS = ("agent_0", "agent_1")
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    return save(
-        tmp_path_factory.mktemp("vllm") / "base", "llama", words_tokenizer(Answer.vocabulary(), chat=CHAT), scale=3.0
-    )
+    words = words_tokenizer(Answer.vocabulary(), chat=CHAT)
+    return save(tmp_path_factory.mktemp("vllm") / "base", "llama", words, scale=3.0)
 
 
 @pytest.fixture
