@@ -143,12 +143,14 @@ class Memory:
         if times and self.mask.shape[1] >= LEAST:
             slots = torch.arange(len(rows), device=rows.device)
             own = self.mask.new_zeros(len(rows), 0)
-            return Memory([layer.branch() for layer in self.layers], own, Shared(self.mask, slots, times))
+            return Memory(
+                [layer.branch() for layer in self.layers], own, Shared(self.mask, slots, times, True)
+            )
         shared = self.shared
         if shared is not None:
             if len(rows.unique()) < len(rows):
                 return self.unshared().pick(rows)
-            shared = shared._replace(slots=shared.slots[rows])
+            shared = shared._replace(slots=shared.slots[rows], in_order=False)
         return Memory([layer.pick(rows) for layer in self.layers], self.mask.index_select(0, rows), shared)
 
     def unshared(self) -> Memory:

@@ -7,7 +7,7 @@ memories, the tensors that autograd keeps of a forward pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from baselines.lm.cache import Memory, Slab
 from baselines.lm.head import plain_head
 from baselines.lm.llama import LlamaEngine
 from baselines.lm.policy import LM
+from baselines.lm.shared import LEAST
 
 META = torch.device("meta")
 PROBE = 64
@@ -52,11 +53,21 @@ def column_bytes(lm: LM) -> int:
     return sum(tensor.numel() * tensor.element_size() // tensor.shape[-2] for tensor in slabs)
 
 
-def capacity(messages: Sequence[int], written: int, branching: bool) -> int:
-    """Columns a key-value memory has room for after messages of so many tokens, each with an answer.
+class Columns(NamedTuple):
+    """Room of a key-value memory."""
 
-    Every answer has `written` tokens; `branching`: the rows are copied after the first message.
+    own: int
+    """of each row"""
+    shared: int
+    """of each prompt that rows share (lm/shared.py)"""
+
+
+def capacity(messages: Sequence[int], written: int, branching: bool, sharing: bool) -> Columns:
+    """The room after messages of so many tokens, each with an answer of `written` tokens.
+
+    `branching`: rows branch after the first message; `sharing`: and share it, where it is long enough.
     """
+    shared = messages[0] if sharing and branching and messages[0] >= LEAST else 0
     slab, row = Slab(), torch.zeros(1, dtype=torch.long, device=META)
 
     def read(tokens: int) -> None:
@@ -66,10 +77,10 @@ def capacity(messages: Sequence[int], written: int, branching: bool) -> int:
     for turn, tokens in enumerate(messages):
         read(tokens + (turn > 0))  # the last token of an answer is read with the message after it
         if branching and turn == 0:
-            slab = slab.pick(row)
+            slab = slab.branch() if shared else slab.pick(row)
         for _ in range(written - 1):
             read(1)
-    return slab.keys.shape[-2]
+    return Columns(slab.keys.shape[-2] if slab.is_initialized else 0, shared)
 
 
 def reading_bytes(lm: LM, tokens: int, columns: int) -> float:

@@ -24,6 +24,8 @@ class Shared(NamedTuple):
     """(B,) row b continues prompt slots[b] // W; no two rows have the same slot"""
     width: int
     """W"""
+    in_order: bool
+    """whether there are R W rows, and row b has slot b"""
 
     @property
     def prompts(self) -> Tensor:
@@ -55,13 +57,13 @@ def attend(
 
     def by_prompt(x: Tensor) -> Tensor:
         """(B, K, G, T, n) -> (R, K, W G T, n), the rows of a prompt side by side"""
-        slots = x.new_zeros(R * W, *x.shape[1:]).index_copy_(0, shared.slots, x) if B < R * W else x
-        return slots.view(R, W, K, G * T, -1).transpose(1, 2).reshape(R, K, W * G * T, -1)
+        slots = x if shared.in_order else x.new_zeros(R * W, *x.shape[1:]).index_copy_(0, shared.slots, x)
+        return slots.reshape(R, W, K, G * T, -1).transpose(1, 2).reshape(R, K, W * G * T, -1)
 
     def by_row(x: Tensor) -> Tensor:
         """The reverse."""
-        slots = x.view(R, K, W, G * T, -1).transpose(1, 2).reshape(R * W, K, G, T, -1)
-        return slots[shared.slots] if B < R * W else slots
+        slots = x.reshape(R, K, W, G * T, -1).transpose(1, 2).reshape(R * W, K, G, T, -1)
+        return slots if shared.in_order else slots[shared.slots]
 
     past = by_prompt(q) @ prompt[0].transpose(-1, -2)
     past = past.masked_fill(~shared.mask[:, None, None, :], -torch.inf)

@@ -208,15 +208,18 @@ def _network(
     batch = _largest_batch(lm, work, longest)
     saved = scale * saved_bytes(lm, batch.tokens) + (weights / 2 if halved else 0.0)
     mask = lm.engine.layers * batch.square * (FLOAT if device == "cpu" else 2)
-    columns = capacity(work.messages, work.written, work.group > 1)
-    reading = reading_bytes(lm, agents * work.starts * max(work.messages), columns)
+    columns = capacity(
+        work.messages, work.written, work.group > 1, lm.engine.shares and not work.branches_again
+    )
+    cells = rows * columns.own + agents * work.starts * columns.shared
+    reading = reading_bytes(lm, agents * work.starts * max(work.messages), columns.own + columns.shared)
     return Network(
         weights,
         sum(trained),
         max(trained),
         copied_bytes(lm, packed=device == "cpu" and lm.large) if agents else 0.0,
         lm.adapter is None,
-        scale * rows * columns * column_bytes(lm),
+        scale * cells * column_bytes(lm),
         max(scale * reading, drawing_bytes(lm, rows, work.unfiltered)) if agents else 0.0,
         max(saved + mask, 0.0 if device == "cpu" else max(trained))
         if learns

@@ -29,6 +29,8 @@ class Workload:
     """histories of an agent that are read at once, before groups branch"""
     group: int
     """texts after one prompt"""
+    branches_again: bool
+    """whether every turn branches, and not the first alone"""
     unfiltered: bool
     """whether tokens are drawn without top-k and top-p"""
     max_context: int
@@ -58,6 +60,7 @@ def workload(config: Settings, task: Task, team: Team) -> Workload:
         rows * (1 + team.credit.alternatives),
         max(config.eval_episodes, rows // group),
         group,
+        "joint" in stored and task.max_turns > 1,
         config.top_p == 1 and config.top_k == 0,
         config.max_context,
     )

@@ -68,7 +68,7 @@ def test_the_room_of_a_memory_is_what_conversations_come_to(branching):
     lengths = [len(message.ids) for message in messages]
     assert slab.length == sum(lengths) + 2 * 40 - 1
     if not branching:
-        assert slab.keys.shape[-2] == capacity(lengths, 40, branching=False)
+        assert slab.keys.shape[-2] == capacity(lengths, 40, branching=False, sharing=True).own
     assert (
         column_bytes(lm_without_numbers()) == 4 * 2 * 2 * 2 * 8
     )  # float32, k and v, layers, heads, head_dim
