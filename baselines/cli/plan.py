@@ -13,7 +13,8 @@ from baselines.runs.algorithms import names
 from baselines.train.keywords import read_object
 
 if TYPE_CHECKING:
-    from baselines.runs.planning import Fit, Footprint
+    from baselines.runs.cards import Fit
+    from baselines.runs.planning import Footprint
 
 USAGE = """usage: collm plan [ALGORITHM] [--agents N] [flags of collm train]
 
@@ -32,7 +33,7 @@ def main(args: Sequence[str]) -> None:
     own = with_agents(own)
     flags.check(name, own)
     config, _ = read_filled(name, own)
-    from baselines.runs import planning
+    from baselines.runs import cards, planning
     from baselines.train.settings import Settings
 
     if not isinstance(config, Settings):
@@ -40,7 +41,7 @@ def main(args: Sequence[str]) -> None:
     device = _kind(config.device, config.bf16)
     made = planning.plan(name, config, device)
     _show_needs(made, device, config.keep)
-    _show_cards(list(planning.fits(name, config)))
+    _show_cards(list(cards.fits(name, config)))
 
 
 def with_agents(args: Sequence[str]) -> list[str]:
@@ -89,13 +90,14 @@ def _show_needs(made: Footprint, device: str, keep: int) -> None:
     )
     note(
         out,
-        f"a step reads {made.read:,} tokens and writes up to {made.written:,}: {turns}, prompts of up to "
-        f"{max(work.messages)} tokens, texts of up to {work.written}",
+        f"a step plays {work.episodes} episodes, reads {made.read:,} tokens and writes up to "
+        f"{made.written:,}: {turns}, prompts of up to {max(work.messages)} tokens, texts of up to "
+        f"{work.written}",
     )
 
 
 def _show_cards(found_fits: Sequence[Fit | None]) -> None:
-    from baselines.runs.planning import CARDS
+    from baselines.runs.cards import CARDS
 
     out = console()
     columns = (Column("card"), Column("takes"), Column("fits", align="left", text=True))
@@ -115,4 +117,5 @@ def _advice(fit: Fit | None) -> str:
 
 
 def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.2f}" if size < 9.95e9 else f"{size / 1e9:.1f}"
+    """Three digits, or two decimals; "" for nothing."""
+    return "" if not size else f"{size / 1e9:.2f}" if size < 9.95e9 else f"{size / 1e9:.1f}"

@@ -107,14 +107,14 @@ def head_bytes(lm: LM, tokens: int, half: bool) -> float:
     return tokens * V * copies + (V * d * 4 if lm.adapter is None else 0)
 
 
-def saved_bytes(lm: LM, tokens: int) -> float:
-    """What autograd keeps of the layers' forward pass over so many tokens, weights excepted.
+def saved_bytes(lm: LM) -> float:
+    """What autograd keeps of the layers' forward pass for a token, weights excepted.
 
     Attention is taken to keep no matrix of tokens by tokens, as the fused kernels do.
     """
     short, long = (_kept_by_autograd(lm, length) for length in (PROBE, 2 * PROBE))
     square = (long - 2 * short) / (2 * PROBE**2)  # short = a P + b P^2, long = 2 a P + 4 b P^2
-    return (short - square * PROBE**2) / PROBE * tokens
+    return (short - square * PROBE**2) / PROBE
 
 
 def _kept_by_autograd(lm: LM, tokens: int) -> int:

@@ -43,7 +43,7 @@ def load_model(
     has shapes and no numbers: only its configuration is read.  Raises ValueError naming the folder or file
     and what is wrong with it.
     """
-    tokenizer = tokenizer_of(name)
+    tokenizer = tokenizer_of(name, weights=device != "meta")
     model = _shape(name, dtype) if device == "meta" else _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
@@ -63,9 +63,12 @@ def load_model(
     return model, tokenizer
 
 
-def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, named as for `load_model`.  Raises ValueError where it cannot be loaded."""
-    source = _place(name)
+def tokenizer_of(name: str, weights: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, named as for `load_model`, beside its `weights` or without them.
+
+    Raises ValueError where it cannot be loaded.
+    """
+    source = _place(name, weights)
     with _named(name):
         return AutoTokenizer.from_pretrained(
             source, trust_remote_code=False, local_files_only=_is_local(source)
@@ -103,14 +106,16 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
     return wrapped
 
 
-def _place(name: str) -> str:
+def _place(name: str, weights: bool = True) -> str:
     """A folder's absolute path, so that saved files refer to it from anywhere; a hub name unchanged.
+
+    Without `weights` the folder need have none.
 
     Of a GGUF file and a short name of lm/models.py: the folder or hub name that they stand for.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        folders.check(folder)
+        folders.check(folder, weights)
         return str(folder.resolve())
     if folder.suffix == models.GGUF and folder.is_file():
         return str(models.dequantised(folder))
@@ -153,7 +158,7 @@ def _network(
 
 def _shape(name: str, dtype: torch.dtype) -> Any:
     """A model without numbers, from its configuration alone, or that of the base below an adapter."""
-    source = _place(name)
+    source = _place(name, weights=False)
     local = _is_local(source)
     if find_adapter_config_file(source, local_files_only=local) is not None:
         from peft import PeftConfig

@@ -7,10 +7,13 @@ for a run: what it holds is what a run holds.  Bytes on disk and of passing tens
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from torch import nn
 
 from baselines.lm import threads
 from baselines.lm.conversations import SHRINK
@@ -34,7 +37,7 @@ from collm_envs import make
 
 FLOAT = 4
 """bytes of a trained weight: masters, gradients and moments are in float32"""
-PROGRAM = {"cpu": 700e6, "cuda": 600e6}
+PROGRAM = {"cpu": 600e6, "cuda": 600e6}
 """bytes of Python with torch and transformers, and of a CUDA context"""
 TOKENS = {"cpu": 512, "cuda": 8192}
 """of a micro-batch, where the settings leave it open (lm/opening.py)"""
@@ -109,13 +112,14 @@ def plan(name: str, config: Settings, device: str) -> Footprint:
     threads.ask(config.threads)
     task = make(config.env, **config.env_kwargs).task
     tokens = config.micro_batch_tokens or TOKENS[device]
-    with _shapes_of_tiny(config) as source:
+    with _shapes_of_tiny(config) as source, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a tree is larger than `episodes`: the workload says it
         team = algorithm(name).team(replace(source, device="meta", micro_batch_tokens=tokens), task)
     work = workload(config, task, team)
     networks = tuple(_networks(config, team, work, device))
     trained = sum(network.trained for network in networks)
     agents = sum(_agent_bytes(policy) for policy in team.policies.values())
-    texts = max(config.episodes, work.group) * len(task.agents)
+    texts = work.episodes * len(task.agents)
     return Footprint(
         tuple(needs(networks, device)),
         3 * trained,
@@ -177,98 +181,74 @@ def _networks(config: Settings, team: Team, work: Workload, device: str) -> Iter
     """Every model that a run holds: those of policies, of critics that have one of their own, references."""
     references = [policy.reference for policy in team.policies.values() if policy.reference is not None]
     critics = [critic.lm for critic in team.critics.values()]
+    policies = set(team.policies.values())
     users: dict[int, list[LM]] = {}
     for lm in dict.fromkeys([*team.policies.values(), *critics, *references]):
         users.setdefault(id(lm.causal), []).append(lm)
+    measured: dict[tuple[str, bool], float] = {}  # agents often have models of one shape
     for sharing in users.values():
         agents = sum(policy in sharing for policy in team.policies.values())
+        together = agents // max(1, sum(lm in policies for lm in sharing))
         central = "central" in team.critics and team.critics["central"].lm in sharing
         longest = work.history * (len(team.policies) if central else 1)
-        yield _network(config, team, work, sharing, agents, longest, device)
+        lm = sharing[0]
+        shape = lm.causal.config.to_json_string(), lm.adapter is None
+        if shape not in measured:
+            measured[shape] = saved_bytes(lm)
+        yield _network(
+            config, team, work, _Users(sharing, agents, together, longest, measured[shape]), device
+        )
 
 
-def _network(
-    config: Settings,
-    team: Team,
-    work: Workload,
-    sharing: Sequence[LM],
-    agents: int,
-    longest: int,
-    device: str,
-) -> Network:
-    """The model that these policies and critics share: `agents` write with it, it reads `longest` tokens."""
-    lm, rows = sharing[0], agents * work.rows
-    own = {id(p) for user in sharing for p in user.parameters()}
-    trained = [
-        FLOAT * sum(p.numel() for p in used.parameters if id(p) in own) for used in team.optimizers().values()
-    ]
+class _Users(NamedTuple):
+    """The policies and critics that share a model."""
+
+    lms: list[LM]
+    agents: int
+    """how many of the agents write with it"""
+    together: int
+    """agents whose texts one of its policies learns from in a step"""
+    longest: int
+    """tokens of the longest history it reads"""
+    saved: float
+    """bytes that autograd keeps for a token"""
+
+
+def _network(config: Settings, team: Team, work: Workload, users: _Users, device: str) -> Network:
+    lm, rows = users.lms[0], users.agents * work.rows
+    own = {id(p) for user in users.lms for p in user.parameters()}
+    trained = [FLOAT * sum(p.numel() for p in used if id(p) in own) for used in _stepped(team)]
     weights, learns = weight_bytes(lm.model), any(trained)
     halved = config.bf16 and not config.lora_rank  # float32 masters, everything else in bfloat16
     scale = 0.5 if halved else 1.0
-    batch = _largest_batch(lm, work, longest)
-    saved = scale * saved_bytes(lm, batch.tokens) + (weights / 2 if halved else 0.0)
+    batch = _largest_batch(lm, work, users)
+    saved = scale * users.saved * batch.tokens + (weights / 2 if halved else 0.0)
     mask = lm.engine.layers * batch.square * (FLOAT if device == "cpu" else 2)
     columns = capacity(
         work.messages, work.written, work.group > 1, lm.engine.shares and not work.branches_again
     )
-    cells = rows * columns.own + agents * work.starts * columns.shared
-    reading = reading_bytes(lm, agents * work.starts * max(work.messages), columns.own + columns.shared)
+    starts = users.agents * work.starts
+    cells = rows * columns.own + starts * columns.shared
+    reading = reading_bytes(lm, starts * max(work.messages), columns.own + columns.shared)
+    drawing = drawing_bytes(lm, rows, work.unfiltered)
+    stepping = 0.0 if device == "cpu" else max(trained)  # AdamW on CUDA makes a copy of what it steps
     return Network(
         weights,
         sum(trained),
         max(trained),
-        copied_bytes(lm, packed=device == "cpu" and lm.large) if agents else 0.0,
+        copied_bytes(lm, packed=device == "cpu" and lm.large) if users.agents else 0.0,
         lm.adapter is None,
         scale * cells * column_bytes(lm),
-        max(scale * reading, drawing_bytes(lm, rows, work.unfiltered)) if agents else 0.0,
-        max(saved + mask, 0.0 if device == "cpu" else max(trained))
-        if learns
-        else 0.0,  # CUDA's AdamW: a copy
-        head_bytes(lm, batch.scored, config.bf16) if learns and agents else 0.0,
+        max(scale * reading, drawing) if users.agents else 0.0,
+        max(saved + mask, stepping) if learns else 0.0,
+        head_bytes(lm, batch.scored, config.bf16) if learns and users.agents else 0.0,
     )
 
 
-CARDS = (24, 48, 80, 141)
-"""GB of the cards there are"""
-MARGIN = 0.95
-"""share of a card that a run may fill: its allocator loses some"""
-SMALLER = {"micro_batch_tokens": 2048}
-LESS = (
-    {},
-    SMALLER,
-    {"gradient_checkpointing": True},
-    {"gradient_checkpointing": True, **SMALLER},
-    {"gradient_checkpointing": True, **SMALLER, "bf16": True},
-    {"gradient_checkpointing": True, **SMALLER, "bf16": True, "lora_rank": 16},
-)
-"""settings that take less memory, those that cost least first"""
-
-
-class Fit(NamedTuple):
-    """What makes a run fit into a card."""
-
-    card: int
-    changes: dict[str, Any]
-    """of the settings"""
-    apart: bool
-    """whether every model then has a card of its own"""
-    need: float
-    """bytes a card"""
-
-
-def fits(name: str, config: Settings) -> Iterator[Fit | None]:
-    """For each of `CARDS` the least change with which the run fits, None where none of `LESS` is enough."""
-    stored = config.to_dict()
-    plans: list[tuple[dict[str, Any], Footprint]] = []
-    for changes in LESS:
-        differing = {key: value for key, value in changes.items() if not stored[key]}
-        if all(differing != earlier for earlier, _ in plans):
-            plans.append((differing, plan(name, replace(config, **differing), "cuda")))
-    for card in CARDS:
-        room = card * 1e9 * MARGIN
-        together = (Fit(card, changes, False, made.peak) for changes, made in plans if made.peak <= room)
-        apart = (Fit(card, changes, True, made.apart) for changes, made in plans if made.apart <= room)
-        yield next(together, None) or next(apart, None)
+def _stepped(team: Team) -> list[Sequence[nn.Parameter]]:
+    """What each optimizer of a team steps."""
+    owners = [*dict.fromkeys(team.policies.values()), *team.critics.values()]
+    return [owner.optimizer.parameters for owner in owners if owner.optimizer is not None]
 
 
 class _Batch(NamedTuple):
@@ -280,11 +260,13 @@ class _Batch(NamedTuple):
     """cells of its attention masks; 0 where rows are single histories and need none"""
 
 
-def _largest_batch(lm: LM, work: Workload, longest: int) -> _Batch:
+def _largest_batch(lm: LM, work: Workload, users: _Users) -> _Batch:
     """As lm/packing.py lays them out: groups of large models in rows with their prompt once."""
-    limit, shared = lm.micro_batch_tokens, lm.large and work.group > 1 and longest == work.history
-    width = min(work.branched, max(limit, 2 * longest)) if shared else longest
-    rows = min(work.rows, max(1, limit // width))
+    limit, shared = lm.micro_batch_tokens, lm.large and work.group > 1 and users.longest == work.history
+    histories = work.episodes * max(1, users.together)
+    width = min(work.branched, max(limit, 2 * users.longest)) if shared else users.longest
+    most = max(1, histories // work.group) if shared and width == work.branched else histories
+    rows = min(most, max(1, limit // width))
     texts = work.written * len(work.messages) * (work.group if shared else 1)
     share = min(1.0, texts / (work.branched if shared else work.history))
     return _Batch(rows * width, int(rows * width * share), rows * width**2 if shared else 0)

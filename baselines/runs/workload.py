@@ -23,6 +23,8 @@ class Workload:
     """tokens of the longest message of each turn"""
     written: int
     """tokens of a text at most"""
+    episodes: int
+    """of a step"""
     rows: int
     """histories of an agent that are written at once, those of a credit's alternatives among them"""
     starts: int
@@ -52,11 +54,13 @@ def workload(config: Settings, task: Task, team: Team) -> Workload:
     stored = config.to_dict()
     group = stored.get("group", 1)
     grown = group**task.max_turns if "joint" in stored else 1  # a tree is played whole
-    rows = max(config.episodes, config.eval_episodes, grown)
+    episodes = max(config.episodes, grown)
+    rows = max(episodes, config.eval_episodes)
     messages = tuple(message_tokens(task, next(iter(team.policies.values()))))
     return Workload(
         messages[-1:] if config.history == "last turn" else messages,
         config.max_new_tokens,
+        episodes,
         rows * (1 + team.credit.alternatives),
         max(config.eval_episodes, rows // group),
         group,
