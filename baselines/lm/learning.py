@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -45,12 +46,12 @@ class Lesson:
 
 
 class Beside(NamedTuple):
-    """An additional loss in the policy's optimizer steps: that of critics which share the policy's trunk."""
+    """Additional losses in the policy's optimizer steps: those of critics which share the policy's trunk."""
 
     passes: int
-    """number of optimizer steps, from the first on, that include this loss"""
-    backward: Callable[[], None]
-    """adds the gradient of this loss"""
+    """number of optimizer steps, from the first on, that include these losses"""
+    losses: Sequence[Callable[[], float]]
+    """each adds the gradient of a value loss and returns it"""
 
 
 class Stepper(Protocol):
@@ -82,7 +83,7 @@ def learn(
     pi_old in the importance ratio comes from the first pass, before any weight has changed, and not from the
     sampler, whose arithmetic may differ (bfloat16, another engine): so the ratio starts at exactly 1.  The
     difference between the two is logged as `sampled_vs_scored`: |log-probability difference| of a whole text
-    in nats, averaged over texts.
+    in nats, averaged over texts.  `value_loss`: the mean of the losses of `beside`.
 
     Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before the
     policy's optimizer has used it.
@@ -92,15 +93,17 @@ def learn(
     frozen = reference_logp(policy, lesson.moves) if objective.kl else None
     old: list[Tensor] = []  # of each micro-batch; their order is the same in every pass
     logged: dict[str, float] = {}
+    value_losses: list[float] = []
     norm = 0.0
     for k in range(max(objective.epochs, beside.passes if beside else 0)):
         policy.optimizer.zero_grad()
         if k < objective.epochs:
             logged |= _backward(policy, lesson, objective, frozen, old)
         if beside and k < beside.passes:
-            beside.backward()
+            value_losses += [backward() for backward in beside.losses]
         norm = policy.optimizer.step()
-    return {**logged, "grad_norm": norm}
+    values = {"value_loss": fmean(value_losses)} if value_losses else {}
+    return {**logged, **values, "grad_norm": norm}
 
 
 def _backward(
@@ -140,7 +143,7 @@ def _backward(
     for name, value in zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True):
         logged[name] = value
     if first:
-        logged["sampled_vs_scored"] = gap / len(moves)
+        logged["sampled_vs_scored"] = gap / max(1, len(moves))
     return logged
 
 
@@ -187,6 +190,8 @@ class Optimizer:
         groups = [{"params": [*parameters]}, *([{"params": [*heads]}] if heads else [])]
         self.adam = torch.optim.AdamW(groups, lr=lr, weight_decay=0.0)
         self.taken = 0
+        self.reduce: Callable[[Sequence[nn.Parameter]], None] | None = None
+        """adds up the gradients of all processes that step the same weights; None: there is this one"""
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -194,6 +199,8 @@ class Optimizer:
 
     def step(self) -> float:
         """Clip, step, and return the norm of the gradient before clipping.  Raises where it is not finite."""
+        if self.reduce is not None:
+            self.reduce(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient's norm is {float(norm)}; no weight was changed")
