@@ -50,6 +50,7 @@ EXTRAS = {
     **dict.fromkeys(("datasets", "pyarrow"), "hub"),
     **dict.fromkeys(("tensorboard", "wandb"), "logging"),
     "matplotlib": "render",
+    "ray": "ray",
 }
 """optional package -> the extra of collm that installs it"""
 OURS = ("collm_envs", "baselines", "leaderboard")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -45,12 +46,12 @@ class Lesson:
 
 
 class Beside(NamedTuple):
-    """An additional loss in the policy's optimizer steps: that of critics which share the policy's trunk."""
+    """Additional losses in the policy's optimizer steps: those of critics which share the policy's trunk."""
 
     passes: int
-    """number of optimizer steps, from the first on, that include this loss"""
-    backward: Callable[[], None]
-    """adds the gradient of this loss"""
+    """number of optimizer steps, from the first on, that include these losses"""
+    losses: Sequence[Callable[[], float]]
+    """each adds the gradient of a value loss and returns it"""
 
 
 class Stepper(Protocol):
@@ -83,6 +84,7 @@ def learn(
     sampler, whose arithmetic may differ (bfloat16, another engine): so the ratio starts at exactly 1.  The
     difference between the two is logged as `sampled_vs_scored`: |log-probability difference| of a whole text
     in nats, averaged over texts.  Where `objective.max_gap` bounds it, `token_gap` is the same for a token.
+    `value_loss`: the mean of the losses of `beside`.
 
     Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before the
     policy's optimizer has used it.
@@ -92,16 +94,18 @@ def learn(
     frozen = reference_logp(policy, lesson.moves) if objective.kl else None
     old: list[Tensor] = []  # of each micro-batch; their order is the same in every pass
     logged: dict[str, float] = {}
+    value_losses: list[float] = []
     norm = 0.0
     for k in range(max(objective.epochs, beside.passes if beside else 0)):
         policy.optimizer.zero_grad()
         if k < objective.epochs:
             logged |= _backward(policy, lesson, objective, frozen, old)
         if beside and k < beside.passes:
-            beside.backward()
+            value_losses += [backward() for backward in beside.losses]
         norm = policy.optimizer.step()
     policy.optimizer.zero_grad()  # gradients of all policies at once would only take memory
-    return {**logged, "grad_norm": norm}
+    values = {"value_loss": fmean(value_losses)} if value_losses else {}
+    return {**logged, **values, "grad_norm": norm}
 
 
 def _backward(
@@ -143,9 +147,9 @@ def _backward(
     for name, value in zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True):
         logged[name] = value
     if first:
-        logged["sampled_vs_scored"] = float(gaps[0]) / len(moves)
+        logged["sampled_vs_scored"] = float(gaps[0]) / max(1, len(moves))
     if first and objective.max_gap is not None:
-        logged["token_gap"] = float(gaps[1]) / sum(len(move.ids) for move in moves)
+        logged["token_gap"] = float(gaps[1]) / max(1, sum(len(move.ids) for move in moves))
         _check_gap(policy, moves, logged["token_gap"], objective.max_gap)
     return logged
 
@@ -215,6 +219,8 @@ class Optimizer:
         groups = [{"params": [*parameters]}, *([{"params": [*heads]}] if heads else [])]
         self.adam = torch.optim.AdamW(groups, lr=lr, weight_decay=0.0)
         self.taken = 0
+        self.reduce: Callable[[Sequence[nn.Parameter]], None] | None = None
+        """adds up the gradients of all processes that step the same weights; None: there is this one"""
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -222,6 +228,8 @@ class Optimizer:
 
     def step(self) -> float:
         """Clip, step, and return the norm of the gradient before clipping.  Raises where it is not finite."""
+        if self.reduce is not None:
+            self.reduce(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient's norm is {float(norm)}; no weight was changed")

@@ -43,7 +43,7 @@ def appended(reader: Reader, head: Segment | None, message: str) -> Message:
     if not ids:
         raise ValueError(f"{reader.name}: the message {message!r} has no tokens to answer to")
     room = limit.tokens - reader.sampling.max_new_tokens
-    held = sum(len(segment.ids) for segment in head.chain()) if head else 0
+    held = head.length if head else 0
     fresh = Message(head, ids, message)
     if held + len(ids) <= room:
         return fresh

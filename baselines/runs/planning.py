@@ -114,7 +114,8 @@ def plan(name: str, config: Settings, device: str) -> Footprint:
     tokens = config.micro_batch_tokens or TOKENS[device]
     with _shapes_of_tiny(config) as source, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a tree is larger than `episodes`: the workload says it
-        team = algorithm(name).team(replace(source, device="meta", micro_batch_tokens=tokens), task)
+        apart = {"device": "meta", "micro_batch_tokens": tokens, "placement": "local", "sampler": ()}
+        team = algorithm(name).team(replace(source, **apart), task)
     work = workload(config, task, team)
     networks = tuple(_networks(config, team, work, device))
     trained = sum(network.trained for network in networks)
@@ -215,7 +216,8 @@ class _Users(NamedTuple):
 
 
 def _network(config: Settings, team: Team, work: Workload, users: _Users, device: str) -> Network:
-    lm, rows = users.lms[0], users.agents * work.rows
+    lm, here = users.lms[0], 0 if config.sampler else users.agents  # a server keeps what decoding needs
+    rows = here * work.rows
     own = {id(p) for user in users.lms for p in user.parameters()}
     trained = [FLOAT * sum(p.numel() for p in used if id(p) in own) for used in _stepped(team)]
     weights, learns = weight_bytes(lm.model), any(trained)
@@ -227,7 +229,7 @@ def _network(config: Settings, team: Team, work: Workload, users: _Users, device
     columns = capacity(
         work.messages, work.written, work.group > 1, lm.engine.shares and not work.branches_again
     )
-    starts = users.agents * work.starts
+    starts = here * work.starts
     cells = rows * columns.own + starts * columns.shared
     reading = reading_bytes(lm, starts * max(work.messages), columns.own + columns.shared)
     drawing = drawing_bytes(lm, rows, work.unfiltered)
@@ -236,10 +238,10 @@ def _network(config: Settings, team: Team, work: Workload, users: _Users, device
         weights,
         sum(trained),
         max(trained),
-        copied_bytes(lm, packed=device == "cpu" and lm.large) if users.agents else 0.0,
+        copied_bytes(lm, packed=device == "cpu" and lm.large) if here else 0.0,
         lm.adapter is None,
         scale * cells * column_bytes(lm),
-        max(scale * reading, drawing) if users.agents else 0.0,
+        max(scale * reading, drawing) if here else 0.0,
         max(saved + mask, stepping) if learns else 0.0,
         head_bytes(lm, batch.scored, config.bf16) if learns and users.agents else 0.0,
     )

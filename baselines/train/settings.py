@@ -101,6 +101,15 @@ class Settings:
     micro_batch_tokens: int = 0
     """tokens of a forward pass; lower it when memory runs out; 0 is 512 on a CPU and 8192 elsewhere"""
 
+    placement: Literal["local", "ray"] = "local"
+    """where the weights are: in this process, or each policy with its critic in an actor of Ray"""
+    ray_address: str = ""
+    """of the Ray cluster; empty: one is started on this machine"""
+    gpus_per_agent: float = 0.0
+    """GPUs of each actor, a fraction where several share one; 0: actors compute on the CPU"""
+    replicas: int = 1
+    """actors of each policy, which write and learn a part of the episodes each, with the same weights"""
+
     seed: int = 0
     """fixes items, episodes, texts and weights"""
     out: str = ""
@@ -120,7 +129,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         counts = ("steps", "episodes", "max_new_tokens", "epochs", "credit_samples", "eval_episodes", "keep")
-        for name in counts:
+        for name in (*counts, "replicas"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("temperature", "lr"):
@@ -138,10 +147,18 @@ class Settings:
                 f"need sampler_ratio >= 1 and sampler_gap > 0, got {self.sampler_ratio}, {self.sampler_gap}"
             )
         rules.check_name(self.credit)
+        self._check_placement()
         if self.epochs > 1 and self.clip is None:
             raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
         if self.shared and self.models:
             raise ValueError("shared and models exclude each other: shared agents are one model")
+
+    def _check_placement(self) -> None:
+        """Raise ValueError for settings of a placement that is not the run's."""
+        if self.gpus_per_agent < 0:
+            raise ValueError(f"gpus_per_agent must be at least 0, got {self.gpus_per_agent}")
+        if self.placement != "ray" and (self.ray_address or self.gpus_per_agent or self.replicas > 1):
+            raise ValueError("ray_address, gpus_per_agent and replicas are for placement='ray'")
 
     def check_group(self, group: int) -> None:
         """Raise ValueError where a step's episodes are fewer than one group of them."""

@@ -8,7 +8,6 @@ from toy_games import Answer, any_text_game
 from baselines import cory, maac, magrpo, reinforce
 from baselines.lm.learning import Lesson, Optimizer, learning_rate
 from baselines.lm.sampling import Sampling
-from baselines.train.pair import log_ratios
 from baselines.train.settings import Settings
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(12)])
@@ -151,7 +150,7 @@ def test_rounding_of_the_sampler_is_no_distance_from_the_reference():
     lm, moves = sampled_in_bf16()
     lm.autocast = torch.bfloat16
     lm.reference = tiny_lm("qwen3", TOKENIZER, sampling=lm.sampling, autocast=torch.bfloat16)
-    for ratio in log_ratios(lm, [moves])[0]:
+    for ratio in lm.log_ratios(moves):
         assert ratio.abs().max() < 1e-6
 
 
