@@ -2,7 +2,7 @@
 
     COLLM_TEST_MODEL=FOLDER pytest -m bench -s tests/bench/test_plan_memory.py
 
-FOLDER holds a model of 135 million parameters.  About four CPU minutes.
+FOLDER holds a model of 135 million parameters.  About two CPU minutes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from bench_scripts import timed
 
 from baselines.runs.planning import PROGRAM
 
-TLDR = ("--env", "TLDR-v0", "--env-kwargs", '{"prompts": "terse"}', "--max-new-tokens", "24", "--steps", "2")
-EIGHT = ("--episodes", "8", "--eval-episodes", "8")
-SMALL = (*TLDR, *EIGHT, "--group", "4")
+TLDR = ("--env", "TLDR-v0", "--env-kwargs", '{"prompts": "terse"}', "--max-new-tokens", "12", "--steps", "1")
+FEW = ("--episodes", "4", "--eval-episodes", "2")
+SMALL = (*TLDR, *FEW, "--group", "4")
 RUNS = {
-    "tiny, two agents": ("magrpo", "--steps", "2"),
-    "full weights, one agent": ("magrpo", "--agents", "1", *SMALL),
+    "tiny, two agents": ("magrpo", "--steps", "1"),
     "full weights, two agents": ("magrpo", *SMALL),
     "LoRA, two agents": ("magrpo", "--lora-rank", "16", *SMALL),
     "LoRA, four agents": ("magrpo", "--lora-rank", "16", "--agents", "4", *SMALL),
