@@ -159,6 +159,8 @@ class Settings:
             raise ValueError(f"gpus_per_agent must be at least 0, got {self.gpus_per_agent}")
         if self.placement != "ray" and (self.ray_address or self.gpus_per_agent or self.replicas > 1):
             raise ValueError("ray_address, gpus_per_agent and replicas are for placement='ray'")
+        if self.sampler and self.replicas > 1:
+            raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 
     def check_group(self, group: int) -> None:
         """Raise ValueError where a step's episodes are fewer than one group of them."""

