@@ -138,7 +138,7 @@ class ServedConversations:
     def write(self) -> Awaited:
         """One text for each history; returns before they are there."""
         heads = [head for head in self.heads if isinstance(head, Message)]
-        assert len(heads) == len(self.heads) and self.pending is None, "write() needs a read() before it"
+        assert len(heads) == len(self.heads), "write() needs a read() before it"
         seeds = [dice.getrandbits(31) for dice in self.dice]
         self.pending = Awaited(
             [_POOL.submit(self.writer.text, *pair) for pair in zip(heads, seeds, strict=True)]
