@@ -73,13 +73,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `collm envs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk behind `collm envs > file`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"collm: {_in_words(error)}", file=sys.stderr)
+        return 2
 
 
 def _open_standard_streams() -> None:
     """Open the null device for each standard stream that whoever started us has closed (`collm ... >&-`)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if vars(sys)[name] is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _run(args: Sequence[str]) -> int:

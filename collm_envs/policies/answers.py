@@ -93,7 +93,11 @@ def _streamed(body: bytes) -> dict[str, Any]:
 def _delta(message: Mapping[str, Any]) -> dict[str, str]:
     """{field: text to append} of a streamed piece of a message."""
     text, thinking, _ = _parts(message.get("content"))
-    pieces = {"content": text, THOUGHTS[0]: thinking, "tool_calls": "called" * bool(message.get("tool_calls"))}
+    pieces = {
+        "content": text,
+        THOUGHTS[0]: thinking,
+        "tool_calls": "called" * bool(message.get("tool_calls")),
+    }
     beside = {name: message[name] for name in ("refusal", *THOUGHTS) if isinstance(message.get(name), str)}
     return {name: piece for name, piece in {**pieces, **beside}.items() if piece}
 
