@@ -86,6 +86,7 @@ def test_envs_lists_every_environment_with_its_agents_turns_and_items(capsys, mo
 def test_a_page_shows_the_docstring_the_keywords_and_the_first_prompt(capsys, tmp_path):
     _, out, _ = collm(capsys, "envs", ADDING)
     assert toy_task.Adding.__doc__.splitlines()[0] in out
+    assert f"collm_envs.make('{ADDING}')" in out
     for name in ("page.md", "page.html"):
         collm(capsys, "envs", ADDING, "--page", str(tmp_path / name))
         text = (tmp_path / name).read_text()
