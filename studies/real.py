@@ -54,9 +54,9 @@ def make_run(env: str, row: str, seed: int) -> None:
 
 
 def keep(line: list[str], kept: Path) -> None:
-    """Make the run of `collm train LINE` and leave its settings, numbers and some texts in the folder `kept`."""
+    """Make the run of `collm train LINE`; leave its settings, numbers and some texts in the folder `kept`."""
     out = run.finished(line[0], read(line[0], line[1:]))
-    draft = RESULTS / f".{kept.name}"
+    draft = kept.with_name(f".{kept.name}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name in ("config.json", "eval.jsonl", "metrics.jsonl"):

@@ -44,9 +44,7 @@ def test_steps_on_a_real_model_beside_the_peers(kind):
                     line = timed(python, "real_speed.py", side, folder, kind, 1)
                     runs.setdefault(side, []).append(line)
     rows = {side: row(lines) for side, lines in runs.items()}
-    print(
-        f"\n{kind}: joint samples and written tokens of a CPU second; CPU seconds writing, in all; peak memory"
-    )
+    print(f"\n{kind}: joint samples, tokens of a CPU second; CPU seconds writing, in all; peak memory")
     for side, (samples, tokens, rollout, total, peak) in rows.items():
         ratio = f"{samples / rows[PEERS[side]][0]:5.2f} x {PEERS[side]}" if PEERS.get(side) in rows else ""
         print(f"{side:7} {samples:6.2f} {tokens:7.1f} {rollout:6.1f} {total:6.1f} {peak:6.0f} MB  {ratio}")
