@@ -4,8 +4,9 @@
 
 SmolLM2-135M-Instruct writes no command that counts and hardly a function that runs, so that every text of a
 group earns the same and nothing can be learned.  `collm warm-start` shows it a scripted player's texts on
-the items to train on, once for all seeds; then come three seeds of MAGRPO with `--preset laptop`.  All numbers
-are on items that neither has seen.  A run goes on where it was stopped.  COLLM_MODEL names another model.
+the items to train on, once for all seeds; then come three seeds of MAGRPO with `--preset laptop`.  All
+numbers are on items that neither has seen.  A run goes on where it was stopped.  COLLM_MODEL names another
+model.
 """
 
 from __future__ import annotations
