@@ -56,12 +56,12 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "StrBuild-v0": Setting(
-        {"prompts": "terse", "words": "generated", "length": [1, 1], "n": 18, "n_eval": 8, "max_turns": 1},
-        32,
+        {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 60, "n_eval": 16, "max_turns": 1},
+        48,
         "noisy",
         {"steps": 12},
         {"steps": 6, "eval_every": 3},
-        "Letters of five by five cells, drawn row by row; the noisy player places three cells of four.",
+        "Words of one or two letters, each of five by five cells, drawn row by row.",
     ),
     "CoopHE-v0": Setting(
         {"prompts": "terse", "max_turns": 1},
