@@ -105,7 +105,7 @@ class FactualTLDR:
     **Versions.**  v1: this task.
     """
 
-    revision = 2
+    revision = 3
     players = PLAYERS
     voices = VOICES
     max_turns = 1
