@@ -59,7 +59,7 @@ def make_run(env: str, row: str, seed: int) -> None:
 
 
 def keep(line: list[str], kept: Path, items: int = 2) -> None:
-    """Make the run of `collm train LINE`; leave its settings, numbers and texts on `items` items in `kept`."""
+    """Make the run of `collm train LINE`; keep settings, numbers and texts on `items` items in `kept`."""
     out = run.finished(line[0], read(line[0], line[1:]))
     draft = kept.with_name(f".{kept.name}")
     shutil.rmtree(draft, ignore_errors=True)
