@@ -6,6 +6,7 @@ that ends.  Where a (network) file system knows no locks, a warning says so and 
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -183,11 +184,11 @@ def read_lines(path: Path) -> list[Any]:
     Raises ValueError that names file and line where another one is damaged.
     """
     values = []
-    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")[:-1]
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                values.append(json.loads(line))
+                values.append(json.loads(line.decode("utf-8")))
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}:{number}: not a line of JSON ({error})") from error
     return values

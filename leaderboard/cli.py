@@ -30,10 +30,17 @@ SUSPICIOUS = 0.5
 """share of near-duplicates from which `verify` warns"""
 
 
+Needed = Annotated[str, arg(help_behavior_hint="(required)")]
+"""a flag without which `check_about` refuses every entry"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Submit(About):
     """Make an entry from the folders that `collm eval` wrote, one for each training seed."""
 
+    command: Needed = ""
+    licence: Needed = ""
+    contact: Needed = ""
     folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR")]
     """folders with records.jsonl and eval.json"""
     training: Annotated[tuple[Path, ...], arg(metavar="DIR")] = ()

@@ -101,8 +101,13 @@ def _run(args: Sequence[str]) -> int:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}", file=sys.stderr)
         return 2
-    if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
-        sys.path.append(os.getcwd())
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        print("collm: the current folder has been deleted; change to another one", file=sys.stderr)
+        return 2
+    if here not in sys.path:  # for environments of one's own, named module:Id
+        sys.path.append(here)
     try:
         return _load(VERBS[args[0]].function)(args[1:]) or 0
     except KeyboardInterrupt as stop:

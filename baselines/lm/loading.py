@@ -24,6 +24,8 @@ from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
+LOGITS_ONLY = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
+"""what a forward pass returns, whatever a folder asks for; asked for more, a model cannot be saved again"""
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 """syntax of a hub name; anything else can only be a folder"""
 
@@ -136,6 +138,8 @@ def _network(
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"model {name!r}: its weights lack {len(missing)} tensors, e.g. {missing[0]}")
+    for config in (model.config, model.config.get_text_config()):
+        config.update(LOGITS_ONLY)
     return model
 
 

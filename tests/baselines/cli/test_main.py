@@ -239,6 +239,14 @@ def test_a_standard_stream_that_is_closed_is_the_null_device(
     assert capsys.readouterr().err.startswith(line)
 
 
+def test_a_deleted_current_folder_is_named(capsys, monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    status, _, err = collm(capsys, "envs")
+    assert (status, err) == (2, "collm: the current folder has been deleted; change to another one\n")
+
+
 def test_a_full_disk_behind_the_output_is_one_line(capsys, monkeypatch):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
