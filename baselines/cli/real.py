@@ -55,7 +55,7 @@ GROUP = 8
 WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
 """folders beside those of the runs, and the warm start's supervised steps"""
 DEMO: Mapping[str, Sequence[str]] = {"TLDR-v1": ("MAGRPO",), "TLDR-v0": ("MAGRPO", "CoLLM-CC")}
-"""environment -> the rows of `collm real`; a critic that reads whole posts would take as long as all others"""
+"""environment -> the rows of `collm real`; a critic that reads whole posts takes as long as all the others"""
 PAID = {
     "TLDR-v1": "Its reward pays facts of the post, written down by hand, told in own words.",
     "TLDR-v0": "Its reward pays lengths, connectives and words in common, and never reads the post: read the "
@@ -65,7 +65,7 @@ PAID = {
 
 @dataclass
 class Real:
-    """A real language model learns to write together, before and after: MAGRPO on two tasks, CoLLM-CC on one."""
+    """A real language model learns to write together, before and after: MAGRPO on two tasks, CoLLM-CC on v0."""
 
     model: str = "smollm2"
     """a name of `collm models`, a folder, a GGUF file or a hub name"""
