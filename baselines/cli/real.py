@@ -65,7 +65,7 @@ PAID = {
 
 @dataclass
 class Real:
-    """A real language model learns to write together, before and after: MAGRPO on two tasks, CoLLM-CC on v0."""
+    """A real language model learns to write together, before and after: MAGRPO twice, CoLLM-CC once."""
 
     model: str = "smollm2"
     """a name of `collm models`, a folder, a GGUF file or a hub name"""
