@@ -135,7 +135,7 @@ def crossed(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
 
 def factual(env: str, texts: Sequence[Record], shift: int = 0) -> float:
     """What texts earn on TLDR-v1, on the mean; with a shift, as if each were about another of the posts."""
-    task = make_task("TLDR-v1")
+    task = make_task("TLDR-v1", num_agents=len(texts[0].turns[-1]["texts"]))
     by_id = {item.id: item for item in task.items("eval")}
     numbers = [int(record.item.split("/")[1]) for record in texts]
     if env == "TLDR-v1":  # there items are numbered as `real.POSTS` lists them
