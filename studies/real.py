@@ -54,9 +54,14 @@ def make_run(env: str, row: str, seed: int) -> None:
     if env == "TLDR-v1":
         real.prepare(RUNS, MODEL)
         shutil.copytree(RUNS / real.UNTRAINED, RESULTS / real.UNTRAINED, dirs_exist_ok=True)
-    line = real.line_of(env, row, seed, RUNS, MODEL)
+    keep(real.line_of(env, row, seed, RUNS, MODEL), kept, ITEMS[env])
+    print(env, row, seed, *real.cells(kept), flush=True)
+
+
+def keep(line: list[str], kept: Path, items: int = 2) -> None:
+    """Make the run of `collm train LINE`; keep settings, numbers and texts on `items` items in `kept`."""
     out = run.finished(line[0], read(line[0], line[1:]))
-    draft = RESULTS / f".{kept.name}"
+    draft = kept.with_name(f".{kept.name}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     for name in ("config.json", "eval.jsonl", "metrics.jsonl"):
@@ -64,11 +69,10 @@ def make_run(env: str, row: str, seed: int) -> None:
     texts = samples.read_samples(out)
     with (draft / samples.FILE).open("w", encoding="utf-8") as file:
         for step in (min(texts), max(texts)):
-            for record in texts[step][: ITEMS[env]]:
+            for record in texts[step][:items]:
                 file.write(json.dumps({"step": step, "record": asdict(record)}) + "\n")
     draft.rename(kept)
     shutil.rmtree(out)  # its checkpoints and adapters: 100 MB
-    print(env, row, seed, *real.cells(kept), flush=True)
 
 
 def finished() -> dict[tuple[str, str], dict[int, Path]]:

@@ -143,10 +143,10 @@ def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
     begun = str(out / WARM_START) if env == "TLDR-v1" else model
     flags_given = {"env": env, "model": begun, "seed": seed, "max-new-tokens": tokens}
     line = [*KINDS[row], "--preset", "laptop"]
-    if env == "TLDR-v1":
-        line += [*FACTUAL, *(["--group", str(GROUP)] if row == "MAGRPO" else [])]
     for name, value in flags_given.items():
         line += [f"--{name}", str(value)]
+    if env == "TLDR-v1":
+        line += [*FACTUAL, *(["--group", str(GROUP)] if row == "MAGRPO" else [])]
     return [*line, "--env-kwargs", json.dumps(kwargs), "--out", str(folder(out, env, row, seed))]
 
 

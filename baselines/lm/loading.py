@@ -157,7 +157,11 @@ def _merged(
     beside = Path(source) / BASE
     if not Path(base).is_dir() and beside.is_dir():
         base = str(beside)  # its folder has been moved
-    model = _network(base, dtype, tokenizer, (*above, source))
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise ValueError(
+            f"model {base!r}: no such folder; it is the base of the adapter {source}: copy it to {beside}"
+        )
+    model = _network(models.source_of_hub(base), dtype, tokenizer, (*above, source))
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))  # as peft's AutoPeftModel does
     ids = torch.arange(8)[None] % model.get_input_embeddings().weight.shape[0]

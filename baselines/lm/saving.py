@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from baselines.lm.models import hub_name
+
 BASE = "base"
 """subfolder of an adapter with the base model it was trained on, where no folder or hub name has that base"""
 
@@ -16,8 +18,8 @@ BASE = "base"
 def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
 
-    An adapter names its base.  A base that no folder holds as it is in memory (an earlier adapter was
-    merged into it) is saved in `folder/base`.
+    An adapter names its base, a named model by its name on the hub.  A base that no folder holds as it is in
+    memory (an earlier adapter was merged into it) is saved in `folder/base`.
     """
     if adapter is None:
         model.save_pretrained(folder)
@@ -27,6 +29,8 @@ def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, fo
             base.save_pretrained(folder / BASE, state_dict=_bare_weights(base))
             tokenizer.save_pretrained(folder / BASE)
             config.base_model_name_or_path = str((folder / BASE).resolve())
+        else:
+            config.base_model_name_or_path = hub_name(base.name_or_path)
         model.save_pretrained(folder, selected_adapters=[adapter])
         for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
             shutil.move(file, folder / file.name)

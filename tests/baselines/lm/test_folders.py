@@ -159,6 +159,24 @@ def test_a_broken_folder_is_refused_in_one_line_that_names_the_file(kind, folder
     assert re.search(why, refusal(folder))
 
 
+UNREAD = {
+    "a picture is a pointer": ("figure.png", POINTER),
+    "weights of a second format are a pointer": ("pytorch_model.bin", POINTER),
+    "weights of a second format are cut": ("pytorch_model.bin", "PK cut"),
+    "an index of a second format is cut": ("pytorch_model.bin.index.json", "{"),
+    "results are a list": ("results.json", "[]"),
+    "a trainer's state is cut": ("trainer_state.json", '{"step": '),
+    "a trainer's arguments are a pointer": ("training_args.bin", POINTER),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_files_that_no_loader_reads_may_be_broken(kind, folder):
+    name, text = UNREAD[kind]
+    (folder / name).write_text(text)
+    assert load_model(str(folder), "cpu")[0](input_ids=IDS).logits.shape == (1, 5, 23)
+
+
 def test_a_tokenizer_larger_than_the_model_is_refused(folder):
     words_tokenizer([f"w{k}" for k in range(40)]).save_pretrained(folder)
     assert "its tokenizer writes token 42, its embedding has 23 rows (LlamaForCausalLM)" in refusal(folder)
