@@ -3,7 +3,7 @@
     python studies/real.py [ENV/ROW/SEED ...]    make the runs that are missing (of these), then rows and page
 
 Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--preset laptop`): 8 steps of 8
-episodes, on TLDR-v1 of 16; a lone agent writes both texts and has twice the limit.  They come in order of
+episodes, on TLDR-v1 6 of 16; a lone agent writes both texts and has twice the limit.  They come in order of
 weight and the script can be stopped any time: a run goes on from its last checkpoint, and of a finished one
 settings, evaluations, steps and some texts are in studies/results/real/.  In one turn MA-REINFORCE with its
 leave-one-out baseline has MAGRPO's advantages times 4/3, which AdamW takes away: one seed shows that it is

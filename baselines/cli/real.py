@@ -47,7 +47,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
 ALONE = ("GRPO", "AC")
-FACTUAL = ("--shared", "--credit", "difference", "--episodes", "16")
+FACTUAL = (
+    *("--shared", "--credit", "difference", "--episodes", "16"),
+    *("--steps", "6", "--eval-every", "3", "--save-every", "3"),
+)
 """settings on TLDR-v1, where what is right to write is harder to find than on TLDR-v0: both agents train one
 adapter, each on what its own text adds to the reward, with twice the texts a step"""
 GROUP = 8
