@@ -22,23 +22,29 @@ WEIGHTS = (
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
-def check(folder: Path) -> None:
-    """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter."""
+def check(folder: Path, weights: bool = True) -> None:
+    """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter.
+
+    Without `weights` these may be missing: its configuration and tokenizer alone are wanted.
+    """
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     if not files.keys() & {"config.json", "adapter_config.json"}:
         more = "; give the GGUF file itself" if _any(files, ".gguf") else ""
         raise ValueError(f"model folder {folder}: has neither config.json nor adapter_config.json{more}")
-    for file in files.values():
+    for file in files.values() if weights else ():
         _check_pointer(file)
     for name, file in files.items():
         if name.endswith(".json"):
             _object(file)
     if not files.keys() & TOKENIZERS:
         raise ValueError(f"model folder {folder}: has no tokenizer; save one there with save_pretrained")
+    if "adapter_config.json" not in files:
+        _check_config(files["config.json"])
+    if not weights:
+        return
     if "adapter_config.json" in files:
         _check_adapter(folder, files)
     else:
-        _check_config(files["config.json"])
         _check_weights(folder, files)
     for name, file in files.items():
         if name.endswith(".safetensors"):

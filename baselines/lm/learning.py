@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from baselines.formulas import losses
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
-from baselines.lm.scoring import Scorer, Scores, reference_logp
+from baselines.lm.scoring import Scorer, Scores, reference_logp, token_gap, token_logp
 
 Schedule = Literal["constant", "linear", "cosine"]
 
@@ -83,7 +83,8 @@ def learn(
     pi_old in the importance ratio comes from the first pass, before any weight has changed, and not from the
     sampler, whose arithmetic may differ (bfloat16, another engine): so the ratio starts at exactly 1.  The
     difference between the two is logged as `sampled_vs_scored`: |log-probability difference| of a whole text
-    in nats, averaged over texts.  `value_loss`: the mean of the losses of `beside`.
+    in nats, averaged over texts.  Where `objective.max_gap` bounds it, `token_gap` is the same for a token.
+    `value_loss`: the mean of the losses of `beside`.
 
     Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before the
     policy's optimizer has used it.
@@ -102,6 +103,7 @@ def learn(
         if beside and k < beside.passes:
             value_losses += [backward() for backward in beside.losses]
         norm = policy.optimizer.step()
+    policy.optimizer.zero_grad()  # gradients of all policies at once would only take memory
     values = {"value_loss": fmean(value_losses)} if value_losses else {}
     return {**logged, **values, "grad_norm": norm}
 
@@ -119,13 +121,14 @@ def _backward(
     """
     moves = lesson.moves
     advantages, weights = (torch.tensor(x, dtype=torch.float32) for x in (lesson.advantages, lesson.weights))
-    first, gap = not old, 0.0
+    first, gaps = not old, torch.zeros(2, dtype=torch.float64)
     sums = torch.zeros(3, dtype=torch.float64)
     for batch, scores in enumerate(policy.logp(moves, entropy=objective.entropy != 0)):
         if first:
             old.append(scores.logp.detach())
-            gap += _gap(moves, scores)
+            gaps += _gaps(moves, scores)
         device = scores.logp.device
+        written = [lp for k in scores.moves for lp in moves[k].logp] if objective.truncate else None
         terms = losses.lesson_loss(
             objective,
             scores.logp,
@@ -135,6 +138,7 @@ def _backward(
             scores.owner,
             reference=None if frozen is None else torch.cat([frozen[k] for k in scores.moves]),
             entropy=scores.entropy,
+            sampled=None if written is None else torch.tensor(written, device=device),
         )
         _check_finite(policy.name, terms.loss, moves, scores.moves)
         terms.loss.backward()
@@ -143,15 +147,40 @@ def _backward(
     for name, value in zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True):
         logged[name] = value
     if first:
-        logged["sampled_vs_scored"] = gap / max(1, len(moves))
+        logged["sampled_vs_scored"] = float(gaps[0]) / max(1, len(moves))
+    if first and objective.max_gap is not None:
+        logged["token_gap"] = float(gaps[1]) / max(1, sum(len(move.ids) for move in moves))
+        _check_gap(policy, moves, logged["token_gap"], objective.max_gap)
     return logged
 
 
-def _gap(moves: Sequence[Move], scores: Scores) -> float:
-    """|log pi scored - log pi sampled| of every text of a micro-batch, summed."""
+def _gaps(moves: Sequence[Move], scores: Scores) -> Tensor:
+    """|log pi scored - log pi sampled| of a micro-batch's texts, and of its tokens, summed.   -> (2,)"""
     sampled = torch.tensor([lp for k in scores.moves for lp in moves[k].logp], dtype=torch.float64)
     apart = scores.logp.detach().double().cpu() - sampled
-    return float(losses.per_move(apart, scores.owner.cpu(), len(scores.moves)).abs().sum())
+    texts = losses.per_move(apart, scores.owner.cpu(), len(scores.moves))
+    return torch.stack([texts.abs().sum(), apart.abs().sum()])
+
+
+def _check_gap(policy: Scorer, moves: Sequence[Move], gap: float, bound: float) -> None:
+    """Raise ValueError where texts were written by other weights, or another arithmetic, than score them.
+
+    The weights without their adapter are tried, to tell why.
+    """
+    if gap <= bound:
+        return
+    few = moves[:8]
+    bare = token_gap(token_logp(policy, few, reference=True), few)
+    why = (
+        "the server wrote without this policy's adapter"
+        if bare < bound
+        else "the server has other weights (another model, or another run publishes under the same name) "
+        "or computes in much lower precision, which sampler_gap may allow"
+    )
+    raise ValueError(
+        f"{policy.name}: log-probabilities of its texts are {gap:.2g} nats a token from those scored here, "
+        f"more than sampler_gap={bound:g}: {why}; no weight was changed"
+    )
 
 
 def _check_finite(name: str, loss: Tensor, moves: Sequence[Move], index: Sequence[int]) -> None:

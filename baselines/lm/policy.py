@@ -29,6 +29,7 @@ from transformers import PreTrainedTokenizerBase
 from baselines.lm import learning, saving, scoring, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
+from baselines.lm.digest import model_digest
 from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
@@ -38,6 +39,7 @@ from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
+from baselines.lm.vllm import Publisher, ServedConversations
 
 History = Literal["full", "last turn"]
 
@@ -104,6 +106,8 @@ class LM:
         if adapter is not None:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter)
+        if engine is None:
+            self.engine.release()  # critics and references never write; whoever does copies weights then
         self.masks = Masks(self.causal)
         self.large = size_of(self.model.parameters()) > threads.SMALL
         """whether matrix products cost more than the number of operations, and are saved where they can be"""
@@ -111,11 +115,18 @@ class LM:
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
         """the frozen policy of the KL term; with LoRA this object itself, scoring with its adapter off"""
+        self.publisher: Publisher | None = None
+        """sends the weights to the server that writes the texts; None: they are written here"""
 
     @property
     def causal(self) -> Any:
         """The transformers model, without peft's wrapping."""
         return self.model.get_base_model() if self.adapter else self.model
+
+    @property
+    def rescored(self) -> bool:
+        """Whether texts are written by another arithmetic than that of `logp`."""
+        return self.autocast is not None or self.publisher is not None
 
     @property
     def device(self) -> torch.device:
@@ -149,8 +160,11 @@ class LM:
                 self.model.set_adapter(self.adapter)
                 yield
 
-    def converse(self, n: int, seed: int) -> Conversations:
+    def converse(self, n: int, seed: int) -> Conversations | ServedConversations:
         """`n` empty histories that draw from one random generator, seeded with `seed`."""
+        if self.publisher is not None:
+            self.publish()
+            return self.publisher.writer.converse(n, seed)
         return self._conversations([None] * n, [torch.Generator(self.device).manual_seed(seed)] * n)
 
     def resume(self, heads: Sequence[Segment | None], seeds: Sequence[int]) -> Conversations:
@@ -159,7 +173,10 @@ class LM:
 
     def publish(self) -> None:
         """Make the weights as they are now those that texts are written with; every `converse` begins so."""
-        self.engine.refresh(self.adapter)
+        if self.publisher is None:
+            self.engine.refresh(self.adapter)
+        else:
+            self.publisher.publish(self)
 
     def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
         self.publish()
@@ -188,6 +205,10 @@ class LM:
                 parameter.copy_(state["weights"][name])
         if self.optimizer:
             self.optimizer.load_state_dict(state["optimizer"])
+
+    def digest(self) -> str:
+        """sha256 (hex) of all that determines the texts, the same on every device."""
+        return model_digest(self.model, self.tokenizer)
 
     def save_pretrained(self, folder: Path) -> None:
         """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""

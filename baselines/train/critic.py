@@ -107,7 +107,9 @@ class Critic:
             raise ValueError(f"{self.lm.name}: its critic has no optimizer of its own")
         self.optimizer.zero_grad()
         total = self.backward(segments, targets, coef=coef, clip=clip, old=old)
-        return {"value_loss": total, "value_grad_norm": self.optimizer.step()}
+        norm = self.optimizer.step()
+        self.optimizer.zero_grad()  # a gradient kept until the next step would only take memory
+        return {"value_loss": total, "value_grad_norm": norm}
 
     def backward(
         self,

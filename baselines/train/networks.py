@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from baselines.lm.learning import Optimizer
 from baselines.lm.opening import open_all
 from baselines.lm.policy import LM
+from baselines.lm.vllm import served
 from baselines.train.critic import NO_CRITICS, Critic, CriticSettings
 from baselines.train.settings import Settings
 
@@ -86,7 +88,10 @@ def open_networks(
     wanted = sources(settings, agents, critics, here, judging)
     opened = open_all(wanted, settings.setup)
     policies = {name: opened[name] for name in here}
+    servers = servers_of(settings, [*names])
     for name, policy in policies.items():
+        if servers:
+            policy.publisher = served(policy, servers[name], Path(settings.out))
         if settings.reference_apart:
             policy.reference = opened[f"reference {wanted[name]}"]
             policy.reference.model.requires_grad_(False)
@@ -98,6 +103,25 @@ def open_networks(
         built[name] = Critic(trunk, critics.max_context, on_actor=critics.on_actor)
     give_optimizers(settings, critics, policies, built)
     return Networks(policies, built)
+
+
+def servers_of(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """policy -> address of the server that writes its texts; empty where they are written here.
+
+    Raises ValueError for another number of servers than of policies, and for one server with all weights of
+    several.
+    """
+    addresses = settings.sampler * (len(names) if len(settings.sampler) == 1 else 1)
+    if not addresses:
+        return {}
+    if len(addresses) != len(names):
+        raise ValueError(f"sampler: need one server, or one for each of {names}, got {len(addresses)}")
+    if not settings.lora_rank and len(set(addresses)) < len(names):
+        raise ValueError(
+            "sampler: a server holds one set of all weights; give each policy a server of its own, or train "
+            "adapters (lora_rank)"
+        )
+    return dict(zip(names, addresses, strict=True))
 
 
 def give_optimizers(

@@ -42,6 +42,14 @@ class Settings:
     threads: int = 0
     """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
 
+    sampler: tuple[str, ...] = ()
+    """vllm:http://host:8000, a server that writes the texts (`collm serve vllm`), or one for each agent; it
+    must see `out` under the same path"""
+    sampler_ratio: float = 2.0
+    """bound of the importance ratio by which a server's texts are weighed, trainer to server (TIS)"""
+    sampler_gap: float = 0.2
+    """nats a token between a server's log-probabilities and the trainer's above which a step is refused"""
+
     temperature: float = 1.0
     """of sampling, and of the probabilities that are trained"""
     top_p: float = 1.0
@@ -134,6 +142,10 @@ class Settings:
             raise ValueError(
                 f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
             )
+        if not (self.sampler_ratio >= 1 and self.sampler_gap > 0):
+            raise ValueError(
+                f"need sampler_ratio >= 1 and sampler_gap > 0, got {self.sampler_ratio}, {self.sampler_gap}"
+            )
         rules.check_name(self.credit)
         self._check_placement()
         if self.epochs > 1 and self.clip is None:
@@ -183,7 +195,8 @@ class Settings:
     @property
     def objective(self) -> Objective:
         """What a step of a policy minimises."""
-        return Objective(self.epochs, self.clip, self.ratio, self.length, self.kl, self.entropy)
+        bounds = (self.sampler_ratio, self.sampler_gap) if self.sampler else (None, None)
+        return Objective(self.epochs, self.clip, self.ratio, self.length, self.kl, self.entropy, *bounds)
 
     @property
     def reference_apart(self) -> bool:

@@ -29,7 +29,7 @@ class Tabular:
     """
 
     adapter = None
-    autocast = None
+    rescored = False
     device = torch.device("cpu")
 
     def __init__(

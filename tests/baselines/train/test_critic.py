@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import CONFIGS, tiny_lm, words_tokenizer
+from lm_fixtures import CONFIGS, keeping, tiny_lm, words_tokenizer
 from toy_games import Answer, Game
 
 from baselines.lm.cache import Memory
@@ -92,7 +92,7 @@ def test_the_size_of_micro_batches_does_not_change_the_gradient():
     for limit in (1, 10_000):
         critic = critic_of(micro_batch_tokens=limit)
         histories = [h for path in paths for h in joint_histories(joint_texts(path), critic.lm)]
-        critic.optimizer = Optimizer(critic.parameters(), 0.0, steps=1, max_grad_norm=1e9)
+        critic.optimizer = keeping(Optimizer(critic.parameters(), 0.0, steps=1, max_grad_norm=1e9))
         critic.fit(histories, torch.arange(len(histories)))
         gradients.append(torch.cat([p.grad.flatten() for p in critic.parameters()]))
     scale = float(gradients[0].abs().max())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
+from lm_fixtures import keeping, learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
 from toy_games import Answer, any_text_game
 
 from baselines import cory, maac, magrpo, reinforce
@@ -129,7 +129,7 @@ def test_a_sampler_of_other_arithmetic_leaves_no_mark_on_the_gradient(ratio, cli
     said = torch.tensor([sum(move.logp) for move in moves])
     gaps = torch.stack([logp.detach().sum() for logp in scores_of(lm, moves)]) - said
     assert gaps.abs().max() > 1e-2  # else the test shows nothing
-    still = Optimizer(lm.parameters(), 0.0, steps=1, max_grad_norm=1e9)
+    still = keeping(Optimizer(lm.parameters(), 0.0, steps=1, max_grad_norm=1e9))
     logged = learn(lm, still, lesson(moves), Settings(ratio=ratio, clip=clip))
     got = torch.cat([p.grad.flatten() for p in lm.parameters()])
     lm.model.zero_grad()
