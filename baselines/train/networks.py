@@ -33,9 +33,41 @@ def policy_of(settings: Settings, agent: str) -> str:
 
 def homes(settings: Settings, agents: Sequence[str], critics: CriticSettings) -> dict[str, str]:
     """critic -> the policy it lives with, by name; a central critic of its own lives by itself: "central"."""
-    first = policy_of(settings, agents[0])
-    central = {"central": first if critics.on_actor else "central"}
-    return {name: (central | {name: policy_of(settings, name)})[name] for name in critics.names}
+    out = {name: policy_of(settings, name) for name in critics.names}
+    if "central" in out:
+        out["central"] = policy_of(settings, agents[0]) if critics.on_actor else "central"
+    return out
+
+
+def models_of(settings: Settings, agents: Sequence[str]) -> dict[str, str]:
+    """agent -> folder, file or name of its model."""
+    if settings.models and len(settings.models) != len(agents):
+        raise ValueError(f"models: need one for each of {list(agents)}, got {len(settings.models)}")
+    return dict(zip(agents, settings.models or [settings.model] * len(agents), strict=True))
+
+
+def sources(
+    settings: Settings,
+    agents: Sequence[str],
+    critics: CriticSettings,
+    here: Sequence[str],
+    judging: Sequence[str],
+) -> dict[str, str]:
+    """name -> model of all that is opened for these policies and critics: references and trunks, too."""
+    models = models_of(settings, agents)
+    actors = {policy_of(settings, agent): models[agent] for agent in agents}
+    trunks = {
+        f"critic_{name}": critics.model or models[agents[0] if name == "central" else name]
+        for name in critics.names
+        if not critics.on_actor
+    }
+    own = {name: actors[name] for name in here}
+    frozen = {f"reference {model}": model for model in own.values() if settings.reference_apart}
+    judges = {f"critic_{name}": trunks[f"critic_{name}"] for name in judging if not critics.on_actor}
+    wanted = {**own, **frozen, **judges}
+    if settings.lora_rank:  # all adapters of a model: the same random ones, whoever is opened
+        wanted = {name: model for name, model in {**actors, **trunks}.items() if model in wanted.values()}
+    return wanted
 
 
 def open_networks(
@@ -49,33 +81,19 @@ def open_networks(
     Raises ValueError naming the model or the device and what is wrong with it.
     """
     torch.manual_seed(settings.seed)  # adapters and value heads are the only random weights
-    if settings.models and len(settings.models) != len(agents):
-        raise ValueError(f"models: need one for each of {list(agents)}, got {len(settings.models)}")
-    source = dict(zip(agents, settings.models or [settings.model] * len(agents), strict=True))
-    actors = {policy_of(settings, agent): source[agent] for agent in agents}
-    apart = settings.kl and not settings.lora_rank  # with LoRA the reference is the base below the adapters
     live_with = homes(settings, agents, critics)
-    here = [name for name in actors if only is None or name in only]
+    names = dict.fromkeys(policy_of(settings, agent) for agent in agents)
+    here = [name for name in names if only is None or name in only]
     judging = [name for name in critics.names if only is None or live_with[name] in only]
-    trunks = {
-        f"critic_{name}": critics.model or source[agents[0] if name == "central" else name]
-        for name in critics.names
-        if not critics.on_actor
-    }
-    wanted = {name: actors[name] for name in here}
-    wanted |= {f"reference {model}": model for model in dict.fromkeys(wanted.values()) if apart}
-    wanted |= {f"critic_{name}": trunks[f"critic_{name}"] for name in judging if not critics.on_actor}
-    if settings.lora_rank:  # all adapters of a model: the same random ones, whoever is opened
-        models = set(wanted.values())
-        wanted = {name: model for name, model in {**actors, **trunks}.items() if model in models}
+    wanted = sources(settings, agents, critics, here, judging)
     opened = open_all(wanted, settings.setup)
     policies = {name: opened[name] for name in here}
-    servers = servers_of(settings, list(actors))
+    servers = servers_of(settings, [*names])
     for name, policy in policies.items():
         if servers:
             policy.publisher = served(policy, servers[name], Path(settings.out))
-        if apart:
-            policy.reference = opened[f"reference {actors[name]}"]
+        if settings.reference_apart:
+            policy.reference = opened[f"reference {wanted[name]}"]
             policy.reference.model.requires_grad_(False)
         elif settings.kl:
             policy.reference = policy

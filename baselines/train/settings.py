@@ -200,6 +200,11 @@ class Settings:
         bounds = (self.sampler_ratio, self.sampler_gap) if self.sampler else (None, None)
         return Objective(self.epochs, self.clip, self.ratio, self.length, self.kl, self.entropy, *bounds)
 
+    @property
+    def reference_apart(self) -> bool:
+        """Whether the KL's reference is a frozen model: with LoRA it is the base below the adapters."""
+        return bool(self.kl) and not self.lora_rank
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-able values."""
         return asdict(self)

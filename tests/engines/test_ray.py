@@ -21,7 +21,8 @@ from baselines.runs.checkpoint import load_last
 
 need("ray", "2.40")
 
-LONG_S = 600.0
+LONG_S = 3600.0
+"""so long takes nothing that works, however busy the machine"""
 TOY = [
     *("--env", "toy_games:Answer-v0", "--env-kwargs", '{"turns": 2}', "--steps", "12", "--episodes", "8"),
     *("--max-new-tokens", "3", "--lr", "0.01", "--eval-every", "3", "--eval-episodes", "4"),
