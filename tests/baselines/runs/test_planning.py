@@ -113,7 +113,9 @@ def peak_kinds(model, algorithm=magrpo, name="magrpo", device="cuda", **more):
     small = SMALL if algorithm is magrpo else {k: v for k, v in SMALL.items() if k != "group"}
     return {
         need.kind: need
-        for need in plan(name, algorithm.Config(**ENV, model=model, **{**small, **more}), device).needs
+        for need in footprint_of(
+            name, algorithm.Config(**ENV, model=model, **{**small, **more}), device
+        ).needs
     }
 
 
