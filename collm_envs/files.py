@@ -138,14 +138,19 @@ def appending(path: Path) -> Iterator[TextIO]:
     file.close()
 
 
+def draft_name() -> str:
+    """How the name of a draft begins that no other process or thread of this machine writes to."""
+    return f".draft.{os.getpid()}.{threading.get_ident()}"
+
+
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` at the end, so that `path` is never half a file.
 
-    After any exception `path` stays as it was, and no draft is left.  Of processes that write the same file
-    at the same time the last one counts.
+    After any exception `path` stays as it was, and no draft is left.  Of processes and threads that write the
+    same file at the same time the last one counts.
     """
-    draft = path.with_name(f".draft.{os.getpid()}.{path.name}")  # its ending tells who writes to compress
+    draft = path.with_name(f"{draft_name()}.{path.name}")  # its ending tells who writes to compress
     try:
         yield draft
         os.replace(draft, path)

@@ -46,7 +46,7 @@ class Setting(NamedTuple):
     """limit of a text"""
     player: str
     """whose texts the warm start learns"""
-    warm: Mapping[str, int]
+    warm: Mapping[str, float]
     """settings of the warm start"""
     train: Mapping[str, int]
     """settings of training beside those of the preset"""
@@ -59,7 +59,7 @@ SETTINGS = {
         {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 60, "n_eval": 16, "max_turns": 1},
         48,
         "noisy",
-        {"steps": 12},
+        {"steps": 40, "batch": 4, "lr": 1e-3},
         {"steps": 6, "eval_every": 3},
         "Words of one or two letters, each of five by five cells, drawn row by row.",
     ),
@@ -67,15 +67,15 @@ SETTINGS = {
         {"prompts": "terse", "max_turns": 1},
         64,
         "expert",
-        {"steps": 12},
-        {"steps": 6, "eval_every": 6, "eval_episodes": 8},
+        {"steps": 16, "batch": 4, "lr": 1e-3},
+        {"steps": 4, "eval_every": 4, "eval_episodes": 8},
         "One agent writes the helper, the other the function that is tested.",
     ),
     "HouseBuild-v0": Setting(
         {"prompts": "terse", "houses": "generated", "size": [4, 5, 4], "n": 16, "n_eval": 8, "max_turns": 1},
         96,
         "noisy",
-        {"steps": 12, "batch": 6},
+        {"steps": 16, "batch": 4, "lr": 1e-3},
         {"steps": 4, "eval_every": 4, "eval_episodes": 8},
         "Houses of boxes, written box by box; an empty site earns the share of its air.",
     ),

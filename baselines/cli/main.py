@@ -26,6 +26,7 @@ VERBS = {
     "eval": Verb("baselines.cli.evaluate:evaluate", "play many episodes, write records and a table"),
     "crossplay": Verb("baselines.cli.crossplay:main", "mix teams seat by seat: self-play against cross-play"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
+    "plan": Verb("baselines.cli.plan:main", "the memory a run would take, before it is begun"),
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
     ),
@@ -49,6 +50,7 @@ EXTRAS = {
     **dict.fromkeys(("datasets", "pyarrow"), "hub"),
     **dict.fromkeys(("tensorboard", "wandb"), "logging"),
     "matplotlib": "render",
+    "ray": "ray",
 }
 """optional package -> the extra of collm that installs it"""
 OURS = ("collm_envs", "baselines", "leaderboard")

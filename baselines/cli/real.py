@@ -1,8 +1,8 @@
 """`collm real`: a language model of 135 million parameters learns to write together, before and after.
 
-MAGRPO and CoLLM-CC on TLDR-v1, whose reward reads the post, and on TLDR-v0, whose reward never does.  On
-TLDR-v1 both begin with one warm start: supervised steps on reference summaries of posts that are not met
-again.  The same command goes on where it was stopped.
+MAGRPO on TLDR-v1, whose reward reads the post, MAGRPO and CoLLM-CC on TLDR-v0, whose reward never does.  On
+TLDR-v1 it begins with a warm start: supervised steps on reference summaries of posts that are not met again.
+The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -47,15 +47,18 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
 ALONE = ("GRPO", "AC")
-FACTUAL = ("--shared", "--credit", "difference", "--episodes", "16")
+FACTUAL = (
+    *("--shared", "--credit", "difference", "--episodes", "16"),
+    *("--steps", "6", "--eval-every", "3", "--save-every", "3"),
+)
 """settings on TLDR-v1, where what is right to write is harder to find than on TLDR-v0: both agents train one
 adapter, each on what its own text adds to the reward, with twice the texts a step"""
 GROUP = 8
 """texts for a history on TLDR-v1, for MAGRPO"""
 WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
 """folders beside those of the runs, and the warm start's supervised steps"""
-DEMO = ("MAGRPO", "CoLLM-CC")
-"""the rows of `collm real`"""
+DEMO: Mapping[str, Sequence[str]] = {"TLDR-v1": ("MAGRPO",), "TLDR-v0": ("MAGRPO", "CoLLM-CC")}
+"""environment -> the rows of `collm real`; a critic that reads whole posts takes as long as all the others"""
 PAID = {
     "TLDR-v1": "Its reward pays facts of the post, written down by hand, told in own words.",
     "TLDR-v0": "Its reward pays lengths, connectives and words in common, and never reads the post: read the "
@@ -65,7 +68,7 @@ PAID = {
 
 @dataclass
 class Real:
-    """A real language model learns to write together: MAGRPO and CoLLM-CC, before and after, on two tasks."""
+    """A real language model learns to write together, before and after: MAGRPO twice, CoLLM-CC once."""
 
     model: str = "smollm2"
     """a name of `collm models`, a folder, a GGUF file or a hub name"""
@@ -81,10 +84,10 @@ def main(args: Sequence[str]) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     lines = {
         (env, row): line_of(env, row, settings.seed, settings.out, settings.model)
-        for env in TOKENS
-        for row in DEMO
+        for env, rows in DEMO.items()
+        for row in rows
     }
-    if "TLDR-v1" in TOKENS:
+    if "TLDR-v1" in DEMO:
         prepare(settings.out, settings.model)
     for (env, row), line in lines.items():
         print(f"{row} on {env}: {shlex.join(['collm', 'train', *line])}", flush=True)

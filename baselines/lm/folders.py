@@ -33,10 +33,11 @@ WEIGHTS = (
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, weights: bool = True) -> None:
     """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter.
 
-    Files that no loader reads (pictures, results, weights in a second format) may be anything.
+    Without `weights` these may be missing: its configuration and tokenizer alone are wanted.  Files that no
+    loader reads (pictures, results, weights in a second format) may be anything.
     """
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     if not files.keys() & {"config.json", "adapter_config.json"}:
@@ -48,12 +49,12 @@ def check(folder: Path) -> None:
             _object(files[name])
     if not files.keys() & TOKENIZERS:
         raise ValueError(f"model folder {folder}: has no tokenizer; save one there with save_pretrained")
-    if "adapter_config.json" in files:
-        weights = _adapter_weights(folder, files)
-    else:
+    adapter = "adapter_config.json" in files
+    if not adapter:
         _check_config(files["config.json"])
-        weights = _model_weights(folder, files)
-    for name in weights:
+    if not weights:
+        return
+    for name in _adapter_weights(folder, files) if adapter else _model_weights(folder, files):
         _check_pointer(files[name])
         if name.endswith(".safetensors"):
             _check_safetensors(files[name])

@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
@@ -36,18 +42,12 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and tokenizer of a `save_pretrained` folder, hub or short name or GGUF file, without dropout.
 
-    A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
-    folder or file and what is wrong with it.
+    A folder with a peft adapter is loaded onto its base and merged into it.  On the device "meta" the model
+    has shapes and no numbers: only its configuration is read.  Raises ValueError naming the folder or file
+    and what is wrong with it.
     """
-    source = _place(name)
-    with _named(name):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, local_files_only=_is_local(source)
-        )
-    template = Path(source) / "chat_template.json"  # of a processor: tokenizers are not told of it
-    if tokenizer.chat_template is None and template.is_file():
-        tokenizer.chat_template = read_json(template).get("chat_template")
-    model = _network(name, dtype, tokenizer)
+    tokenizer = tokenizer_of(name, weights=device != "meta")
+    model = _shape(name, dtype) if device == "meta" else _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
     if largest >= rows:
@@ -64,6 +64,22 @@ def load_model(
     model.to(device)
     threads.fit(model)
     return model, tokenizer
+
+
+def tokenizer_of(name: str, weights: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, named as for `load_model`, beside its `weights` or without them.
+
+    Raises ValueError where it cannot be loaded.
+    """
+    source = _place(name, weights)
+    with _named(name):
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, local_files_only=_is_local(source)
+        )
+    template = Path(source) / "chat_template.json"  # of a processor: tokenizers are not told of it
+    if tokenizer.chat_template is None and template.is_file():
+        tokenizer.chat_template = read_json(template).get("chat_template")
+    return tokenizer
 
 
 def pick_device(device: str, bf16: bool = False) -> str:
@@ -97,14 +113,16 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
     return wrapped
 
 
-def _place(name: str) -> str:
+def _place(name: str, weights: bool = True) -> str:
     """A folder's absolute path, so that saved files refer to it from anywhere; a hub name unchanged.
+
+    Without `weights` the folder need have none.
 
     Of a GGUF file and a short name of lm/models.py: the folder or hub name that they stand for.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        folders.check(folder)
+        folders.check(folder, weights)
         return str(folder.resolve())
     if folder.suffix == models.GGUF and folder.is_file():
         return str(models.dequantised(folder))
@@ -145,6 +163,21 @@ def _network(
     for config in (model.config, model.config.get_text_config()):
         config.update(LOGITS_ONLY)
     return model
+
+
+def _shape(name: str, dtype: torch.dtype) -> Any:
+    """A model without numbers, from its configuration alone, or that of the base below an adapter."""
+    source = _place(name, weights=False)
+    local = _is_local(source)
+    if find_adapter_config_file(source, local_files_only=local) is not None:
+        from peft import PeftConfig
+
+        with _named(source):
+            config = PeftConfig.from_pretrained(source, local_files_only=local)
+        return _shape(str(config.base_model_name_or_path), dtype)
+    with _named(name), torch.device("meta"):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=local)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
 def _merged(
