@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from baselines.lm.policy import end_tokens
+from baselines.lm.tokens import end_tokens
 
 APART = ("_name_or_path", "architectures", "transformers_version", "dtype", "torch_dtype")
 """keys of a model's configuration that say where it came from and do not change its texts"""
