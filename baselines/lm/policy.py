@@ -106,7 +106,7 @@ class LM:
             )
         if adapter is not None:
             self.model.set_adapter(adapter)
-        self.engine = engine or engine_for(self.causal, adapter)
+        self.engine = engine or engine_for(self.causal, adapter, autocast)
         if engine is None:
             self.engine.release()  # critics and references never write; whoever does copies weights then
         self.masks = Masks(self.causal)
