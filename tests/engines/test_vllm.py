@@ -81,7 +81,9 @@ def test_three_steps_of_two_agents_whose_adapters_meet_in_one_batch(sampler, tmp
     task = make(config.env, **config.env_kwargs).task
     steps = list(magrpo.train(config, task, magrpo.team(config, task)))
     with capsys.disabled():
-        print("\n" + "\n".join(json.dumps({k: s[k] for k in ("token_gap", "return", "tokens")}) for s in steps))
+        print(
+            "\n" + "\n".join(json.dumps({k: s[k] for k in ("token_gap", "return", "tokens")}) for s in steps)
+        )
     assert all(step["token_gap"] < 1e-4 for step in steps)
     assert any(step["grad_norm"] > 0 for step in steps)
 

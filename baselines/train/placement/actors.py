@@ -135,7 +135,7 @@ def _connect(settings: Settings, names: Sequence[str], needs: Mapping[str, float
     if not ray.is_initialized():
         cpus = max(os.cpu_count() or 1, int(needs["num_cpus"]) * len(names))
         here = {} if settings.ray_address else {"num_cpus": cpus, "include_dashboard": False}
-        ray.init(settings.ray_address or "local", logging_level="ERROR", **here)
+        ray.init(settings.ray_address or "local", logging_level="ERROR", log_to_driver=False, **here)
     there = ray.cluster_resources()
     for resource, key in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
         wanted, count = needs[key] * len(names), there.get(resource, 0)

@@ -60,8 +60,7 @@ class Replicas:
         for move, advantage, weight in zip(lesson.moves, lesson.advantages, lesson.weights, strict=True):
             shares[self._home(move)].add(move, advantage, weight)
         logs = [part.learn(share, objective) for part, share in zip(self.parts, shares, strict=True)]
-        counts = [len(share.moves) for share in shares]
-        return LaterLog(lambda: joined(all_of([lambda log=log: {**log} for log in logs]), counts))
+        return LaterLog(lambda: joined(all_of([lambda log=log: {**log} for log in logs]), shares))
 
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
         homes = [self._home(move) for move in moves]
@@ -125,12 +124,17 @@ class Histories:
         return Histories({r: self.parts[r].pick(own, seeds[r]) for r, own in chosen.items()}, rows)
 
 
-def joined(logs: Sequence[Mapping[str, float]], counts: Sequence[int]) -> dict[str, float]:
-    """The numbers of one process with all moves, from those of replicas with so many moves each."""
-    total = max(1, sum(counts))
+def joined(logs: Sequence[Mapping[str, float]], shares: Sequence[Lesson]) -> dict[str, float]:
+    """The numbers of one process with all moves, from those of replicas with a share of them each."""
     out = {key: sum(log[key] for log in logs) for key in ("policy_loss", "kl", "entropy")}
-    gap = sum(log["sampled_vs_scored"] * count for log, count in zip(logs, counts, strict=True)) / total
-    return {**out, "sampled_vs_scored": gap, "grad_norm": logs[0]["grad_norm"]}
+    counts = {
+        "sampled_vs_scored": [len(share.moves) for share in shares],
+        "token_gap": [sum(len(move.ids) for move in share.moves) for share in shares],
+    }
+    for key in counts.keys() & logs[0].keys():  # means over texts, and over tokens
+        total = sum(log[key] * count for log, count in zip(logs, counts[key], strict=True))
+        out[key] = total / max(1, sum(counts[key]))
+    return {**out, "grad_norm": logs[0]["grad_norm"]}
 
 
 def all_of(waits: Sequence[Callable[[], Any]]) -> list[Any]:
