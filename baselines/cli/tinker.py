@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 @dataclass
-class Check:
+class TinkerCheck:
     """Take some steps on a server and print how it behaves: what `--placement tinker` finds out first."""
 
     url: tyro.conf.Positional[str]
@@ -26,7 +26,7 @@ def main(args: Sequence[str]) -> int:
     """Exit code 1 where training is not possible."""
     if not args or args[0] != "check":
         raise ValueError("usage: collm tinker check URL --model NAME")
-    settings = tyro.cli(Check, args=args[1:], prog="collm tinker check")
+    settings = tyro.cli(TinkerCheck, args=args[1:], prog="collm tinker check")
     from baselines.train.placement import tinker, tinker_probe
 
     findings = tinker_probe.probe(tinker.connect(settings.url), settings.model, settings.lora_rank)

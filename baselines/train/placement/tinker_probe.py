@@ -16,11 +16,11 @@ from baselines.train.placement.tinker import Habits, row
 
 EPS = 1e4
 """added to the root of the squared gradient: so a step is proportional to the gradient"""
-VISIBLE = 1e-3
+VISIBLE = 1e-2
 """nats that a step has to move a text by"""
 
 
-class Findings(NamedTuple):
+class Behaviour(NamedTuple):
     """How a server behaves."""
 
     moved: float
@@ -54,7 +54,7 @@ class Text(NamedTuple):
     advantages: list[float]
 
 
-def probe(service: Any, base: str, rank: int) -> Findings:
+def probe(service: Any, base: str, rank: int) -> Behaviour:
     """Find out how a server treats adapters of this base.  Takes two of its slots for adapters."""
     tokenizer: Any = tokenizer_of(base)
     ids = tokenizer("The quick brown fox jumps over the lazy dog and runs away.")["input_ids"][:16]
@@ -73,10 +73,10 @@ def probe(service: Any, base: str, rank: int) -> Findings:
     in_long = change(trainer, [Text(text, [1.0] + [0.0] * (n - 1))], rate, watched=short)
     clipped = change(trainer, [Text(text, [1.0] * n)], rate, clip=1e-6)
     habits = Habits(twice < 1.4 * alone, in_long < 0.85 * in_short, clipped < 0.5 * alone)
-    return Findings(moved, strayed, abs(first - again), sampled, habits)
+    return Behaviour(moved, strayed, abs(first - again), sampled, habits)
 
 
-def refuse(findings: Findings, max_grad_norm: float) -> None:
+def refuse(findings: Behaviour, max_grad_norm: float) -> None:
     """Raise ValueError for a server that cannot be trained on, or not with these settings."""
     wrong = [f"{what} {how}" for what, how, is_right in findings.rows() if not is_right]
     if wrong:
