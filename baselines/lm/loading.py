@@ -30,6 +30,8 @@ from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
+LOGITS_ONLY = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
+"""what a forward pass returns, whatever a folder asks for; asked for more, a model cannot be saved again"""
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 """syntax of a hub name; anything else can only be a folder"""
 
@@ -153,6 +155,8 @@ def _network(
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"model {name!r}: its weights lack {len(missing)} tensors, e.g. {missing[0]}")
+    for config in (model.config, model.config.get_text_config()):
+        config.update(LOGITS_ONLY)
     return model
 
 
@@ -189,7 +193,11 @@ def _merged(
     beside = Path(source) / BASE
     if not Path(base).is_dir() and beside.is_dir():
         base = str(beside)  # its folder has been moved
-    model = _network(base, dtype, tokenizer, (*above, source))
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise ValueError(
+            f"model {base!r}: no such folder; it is the base of the adapter {source}: copy it to {beside}"
+        )
+    model = _network(models.source_of_hub(base), dtype, tokenizer, (*above, source))
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))  # as peft's AutoPeftModel does
     ids = torch.arange(8)[None] % model.get_input_embeddings().weight.shape[0]

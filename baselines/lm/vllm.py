@@ -208,7 +208,7 @@ class Publisher:
             self.writer.server.reload_weights(target)
         else:
             self.writer.server.load_adapter(self.writer.model, target)
-        self.writer.salt = str(target)
+        self.writer.salt = target.name
         for old in self.folder.glob(f"{lm.name}-*"):
             if old.resolve() != target:
                 shutil.rmtree(old)

@@ -37,7 +37,7 @@ from collm_envs import make
 
 FLOAT = 4
 """bytes of a trained weight: masters, gradients and moments are in float32"""
-PROGRAM = {"cpu": 600e6, "cuda": 600e6}
+PROGRAM = {"cpu": 500e6, "cuda": 600e6}
 """bytes of Python with torch and transformers, and of a CUDA context"""
 TOKENS = {"cpu": 512, "cuda": 8192}
 """of a micro-batch, where the settings leave it open (lm/opening.py)"""

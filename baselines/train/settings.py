@@ -164,6 +164,8 @@ class Settings:
             raise ValueError("ray_address, gpus_per_agent and replicas are for placement='ray'")
         if self.placement != "tinker" and self.tinker_url:
             raise ValueError("tinker_url is for placement='tinker'")
+        if self.sampler and self.replicas > 1:
+            raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 
     def check_group(self, group: int) -> None:
         """Raise ValueError where a step's episodes are fewer than one group of them."""

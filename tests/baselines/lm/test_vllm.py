@@ -199,6 +199,8 @@ def test_a_request_that_failed_in_passing_is_made_again(base, url, server, tmp_p
             "one for each of .'agent_0', 'agent_1'., got 3",
         ),
         (("vllm:http://a",), {"lora_rank": 0}, "a server holds one set of all weights"),
+        (("vllm:http://a",), {"sampler_ratio": 0.5}, "need sampler_ratio >= 1 and sampler_gap > 0"),
+        (("vllm:http://a",), {"placement": "ray", "replicas": 2}, "sampler and replicas exclude each other"),
     ],
 )
 def test_addresses_that_cannot_be_are_refused(base, tmp_path, monkeypatch, sampler, more, message):
