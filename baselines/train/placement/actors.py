@@ -31,6 +31,7 @@ class ActorCourier:
         self.name, self.actor = name, actor
 
     def send(self, data: bytes) -> Wait:
+        """Have the actor do a call, after those that were sent before."""
         answer = self.actor.call.remote(data)
         return lambda: self._wait(answer)
 

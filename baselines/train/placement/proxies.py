@@ -102,9 +102,11 @@ class FarMove(Move):
 
     @property
     def read(self) -> int:
+        """Tokens that stood before this one's first."""
         return self.past
 
     def tokens(self) -> list[Move]:
+        """Every token of this text as a move of its own."""
         return [
             FarMove(
                 None, [self.ids[k]], [self.logp[k]], self.text, True, self.batch, self.index, k, self.past + k
@@ -166,12 +168,15 @@ class FarConversations:
         self.process, self.left = histories.process, histories
 
     def read(self, messages: Sequence[str]) -> None:
+        """Append one message to each history."""
         self.process.tell(self.left.key, "read", [*messages])
 
     def write(self) -> Sequence[Move]:
+        """One text for each history."""
         return self.process.write(self.left.key)
 
     def pick(self, indices: Sequence[int], seed: int | None = None) -> FarConversations:
+        """The histories at `indices`; with a `seed` they draw from the generator of that seed."""
         return FarConversations(self.process.leave(self.left.key, "pick", [*indices], seed))
 
 
@@ -183,26 +188,33 @@ class FarPolicy:
         self.key = f"policy/{name}"
 
     def converse(self, n: int, seed: int) -> FarConversations:
+        """`n` empty histories that draw from one generator, seeded with `seed`."""
         return FarConversations(self.process.leave(self.key, "converse", n, seed))
 
     def publish(self) -> None:
+        """Make the weights as they are now those that texts are written with."""
         self.process.tell(self.key, "publish")
 
     def learn(
         self, lesson: Lesson, objective: Objective, beside: Beside | None = None
     ) -> Mapping[str, float]:
+        """A step of the policy.   -> numbers to log"""
         return LaterLog(self.process.ask(self.key, "learn", lesson, objective, beside))
 
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
+        """log pi / pi_0 of every token of these moves."""
         return Later(self.process.ask(self.key, "log_ratios", [*moves]))
 
     def state_dict(self) -> dict[str, Any]:
+        """Copies of weights and optimizer state."""
         return self.process.ask(self.key, "state_dict")()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
         self.process.tell(self.key, "load_state_dict", state)
 
     def save_pretrained(self, folder: Path) -> None:
+        """Write here what the policy saves there."""
         for name, contents in self.process.ask("host", "saved", self.name)().items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -217,25 +229,32 @@ class FarCritic:
         self.key = f"critic/{name}"
 
     def before(self, moves: Sequence[Move]) -> Left:
+        """What an agent had read and written before each of these moves."""
         return self.process.leave(self.key, "before", [*moves])
 
     def joint(self, episodes: Sequence[Sequence[str]]) -> Left:
+        """The joint history before every turn of these episodes."""
         return self.process.leave(self.key, "joint", [*episodes])
 
     def values(self, histories: Left) -> Sequence[float]:
+        """V at the end of each of these histories."""
         wait = self.process.ask(self.key, "values", histories)
         return Later(lambda: wait().tolist())
 
     def fit(self, histories: Left, targets: Tensor, **how: Any) -> Mapping[str, float]:
+        """A step towards these targets.   -> numbers to log"""
         return LaterLog(self.process.ask(self.key, "fit", histories, targets, **how))
 
     def backward(self, histories: Left, targets: Tensor, **how: Any) -> float:
+        """Add the gradient of the value loss; returns that loss."""
         return self.process.ask(self.key, "backward", histories, targets, **how)()
 
     def state_dict(self) -> dict[str, Any]:
+        """Copies of weights and optimizer state."""
         return self.process.ask(self.key, "state_dict")()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
         self.process.tell(self.key, "load_state_dict", state)
 
 

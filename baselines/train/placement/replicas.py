@@ -47,6 +47,7 @@ class Replicas:
         return Histories(parts, [(r, k) for r, share in enumerate(shares) for k in range(len(share))])
 
     def publish(self) -> None:
+        """Make the weights as they are now those that texts are written with."""
         for part in self.parts:
             part.publish()
 
@@ -63,6 +64,7 @@ class Replicas:
         return LaterLog(lambda: joined(all_of([lambda log=log: {**log} for log in logs]), shares))
 
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
+        """log pi / pi_0 of every token of these moves, each where it was written."""
         homes = [self._home(move) for move in moves]
         asked_of = [[k for k, home in enumerate(homes) if home == r] for r in range(len(self.parts))]
         ratios = [
@@ -81,13 +83,16 @@ class Replicas:
         return Later(in_order)
 
     def state_dict(self) -> dict[str, Any]:
+        """That of the first replica, which is that of all."""
         return self.parts[0].state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave, in all replicas."""
         for part in self.parts:
             part.load_state_dict(state)
 
     def save_pretrained(self, folder: Path) -> None:
+        """What the first replica saves."""
         self.parts[0].save_pretrained(folder)
 
     def _home(self, move: Move) -> int:
@@ -106,14 +111,17 @@ class Histories:
         """replica and position there of each history; the positions of a replica ascend"""
 
     def read(self, messages: Sequence[str]) -> None:
+        """Append one message to each history."""
         for r, part in self.parts.items():
             part.read([message for message, (home, _) in zip(messages, self.rows, strict=True) if home == r])
 
     def write(self) -> Sequence[Move]:
+        """One text for each history."""
         texts = {r: part.write() for r, part in self.parts.items()}
         return Later(lambda: [texts[r][k] for r, k in self.rows])
 
     def pick(self, indices: Sequence[int], seed: int | None = None) -> Histories:
+        """The histories at `indices`, each where it was; with a `seed` they draw from generators of it."""
         chosen: dict[int, list[int]] = {}
         rows = []
         for r, k in (self.rows[index] for index in indices):
