@@ -7,6 +7,7 @@ is divided by its tokens, and that of a request by its rows, as SkyRL's server d
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -20,6 +21,9 @@ from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
 
 SLOTS = ("agent_0", "agent_1", "probe_0", "probe_1", "resumed_0", "resumed_1")
+
+ALONE = threading.Lock()
+"""the SDK is called by many threads at once, and a model samples for one"""
 
 
 @dataclass
@@ -137,9 +141,10 @@ class Sampler:
     bare: bool = False
 
     def sample(self, prompt: ModelInput, num_samples: int, sampling_params: SamplingParams) -> Done:
-        histories = self.lm.resume([Segment(None, prompt.ids[:-1])], [sampling_params.seed])
-        histories.unread = [prompt.ids]
-        (move,) = _written(histories, self.lm, sampling_params.max_tokens)
+        with ALONE:
+            histories = self.lm.resume([Segment(None, prompt.ids[:-1])], [sampling_params.seed])
+            histories.unread = [prompt.ids]
+            (move,) = _written(histories, self.lm, sampling_params.max_tokens)
         return Done(SimpleNamespace(sequences=[SimpleNamespace(tokens=move.ids, logprobs=move.logp)]))
 
     def compute_logprobs(self, prompt: ModelInput) -> Done:

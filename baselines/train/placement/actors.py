@@ -15,8 +15,9 @@ from typing import Any
 
 from baselines.train.critic import NO_CRITICS, CriticSettings
 from baselines.train.networks import Networks, homes, policy_of
+from baselines.train.placement.calls import LostProcess, Process, Wait
 from baselines.train.placement.host import Facts, Host
-from baselines.train.placement.proxies import FarCritic, FarPolicy, LostProcess, Process, Wait
+from baselines.train.placement.proxies import FarCritic, FarPolicy
 from baselines.train.placement.replicas import Replicas
 from baselines.train.settings import Settings
 

@@ -17,14 +17,8 @@ from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
 from baselines.lm.learning import Beside, Lesson
 from baselines.lm.policy import Sizes
-from baselines.train.placement.proxies import (
-    FarConversations,
-    FarMove,
-    FarPolicy,
-    Later,
-    LaterLog,
-    LostProcess,
-)
+from baselines.train.placement.calls import FarMove, Later, LaterLog, LostProcess
+from baselines.train.placement.proxies import FarConversations, FarPolicy
 
 
 class Replicas:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from baselines.lm.history import Move, Segment
 from baselines.lm.loading import tokenizer_of
-from baselines.train.placement.tinker import Habits, row
+from baselines.train.placement.tinker_policy import Habits, row
 
 EPS = 1e4
 """added to the root of the squared gradient: so a step is proportional to the gradient"""

@@ -12,7 +12,7 @@ from toy_games import Answer
 from baselines import maac
 from baselines.runs import run, texts
 from baselines.runs.checkpoint import load_last
-from baselines.train.placement.proxies import LostProcess
+from baselines.train.placement.calls import LostProcess
 from baselines.train.team import PLACEMENTS
 
 

@@ -16,7 +16,8 @@ from baselines.lm.policy import Sizes
 from baselines.play.episode import episodes, walk
 from baselines.play.rollout import play, starts
 from baselines.train.critic import NO_CRITICS
-from baselines.train.placement.proxies import FarPolicy, LostProcess, Process
+from baselines.train.placement.calls import LostProcess, Process
+from baselines.train.placement.proxies import FarPolicy
 from baselines.train.placement.replicas import Replicas, all_of, joined
 from baselines.train.settings import Settings
 

@@ -16,7 +16,7 @@ from baselines import maac, magrpo, reinforce
 from baselines.cli.tinker import main
 from baselines.lm.learning import Lesson
 from baselines.train.placement import tinker
-from baselines.train.placement.tinker import Habits
+from baselines.train.placement.tinker_policy import Habits, TinkerPolicy
 from baselines.train.placement.tinker_probe import probe, refuse
 
 TASK = any_text_game(turns=2)
@@ -71,7 +71,7 @@ def test_a_run_on_a_server_takes_the_steps_of_a_local_one(model, monkeypatch, na
     for lm in service.adapters.values():
         lm.sampling = c.sampling
     monkeypatch.setattr(  # the texts of a local run
-        tinker.TinkerPolicy, "converse", lambda policy, n, seed: policy.trainer.lm.converse(n, seed)
+        TinkerPolicy, "converse", lambda policy, n, seed: policy.trainer.lm.converse(n, seed)
     )
     logged_away = list(algorithm.train(c, TASK, away))
     assert (weights(here.policies["agent_0"]) - untrained).abs().max() > 1e-3
