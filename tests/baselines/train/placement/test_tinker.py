@@ -59,7 +59,14 @@ def weights(lm):
     return torch.cat([p.detach().flatten() for p in lm.parameters()])
 
 
-@pytest.mark.parametrize(("name", "mean"), [(name, len(name) % 2 == 0) for name in KINDS])
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [
+        ("clip, two epochs, a KL", True),
+        ("CoLLM-CC", False),
+        *(pytest.param(name, mean, marks=pytest.mark.slow) for name in KINDS for mean in (False, True)),
+    ],
+)
 def test_a_run_on_a_server_takes_the_steps_of_a_local_one(model, monkeypatch, name, mean):
     algorithm, kind = KINDS[name]
     service = serve(monkeypatch, model, mean=mean)
@@ -83,8 +90,7 @@ def test_a_run_on_a_server_takes_the_steps_of_a_local_one(model, monkeypatch, na
     assert logged_away == [pytest.approx(line, abs=1e-5) for line in logged]
 
 
-@pytest.mark.parametrize("mean", [False, True])
-@pytest.mark.parametrize("clips", [False, True])
+@pytest.mark.parametrize(("mean", "clips"), [(False, True), (True, False)])
 def test_the_probe_finds_out_how_a_server_treats_a_loss(model, mean, clips):
     findings = probe(tinker_stub.Service(model, mean=mean, clips=clips), model, 2)
     assert findings.habits == Habits(by_rows=mean, by_tokens=mean, clips=clips)
