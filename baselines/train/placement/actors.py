@@ -15,8 +15,9 @@ from typing import Any
 
 from baselines.train.critic import NO_CRITICS, CriticSettings
 from baselines.train.networks import Networks, homes, policy_of
+from baselines.train.placement.calls import LostProcess, Process, Wait
 from baselines.train.placement.host import Facts, Host
-from baselines.train.placement.proxies import FarCritic, FarPolicy, LostProcess, Process, Wait
+from baselines.train.placement.proxies import FarCritic, FarPolicy
 from baselines.train.placement.replicas import Replicas
 from baselines.train.settings import Settings
 
@@ -31,6 +32,7 @@ class ActorCourier:
         self.name, self.actor = name, actor
 
     def send(self, data: bytes) -> Wait:
+        """Have the actor do a call, after those that were sent before."""
         answer = self.actor.call.remote(data)
         return lambda: self._wait(answer)
 
@@ -135,7 +137,7 @@ def _connect(settings: Settings, names: Sequence[str], needs: Mapping[str, float
     if not ray.is_initialized():
         cpus = max(os.cpu_count() or 1, int(needs["num_cpus"]) * len(names))
         here = {} if settings.ray_address else {"num_cpus": cpus, "include_dashboard": False}
-        ray.init(settings.ray_address or "local", logging_level="ERROR", **here)
+        ray.init(settings.ray_address or "local", logging_level="ERROR", log_to_driver=False, **here)
     there = ray.cluster_resources()
     for resource, key in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
         wanted, count = needs[key] * len(names), there.get(resource, 0)

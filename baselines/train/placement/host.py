@@ -1,7 +1,7 @@
 """The process where weights are: opens some policies and critics of a run, and does what the driver asks.
 
 Calls arrive as bytes, one after the other, and name their objects by keys: policies and critics by name, what
-earlier calls left here (histories, texts) by the numbers that the driver gave them (placement/proxies.py).
+earlier calls left here (histories, texts) by the numbers that the driver gave them (placement/calls.py).
 """
 
 from __future__ import annotations
