@@ -51,6 +51,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from baselines.formulas.advantages import gae, group_baseline, normalized, returns_to_go
+from baselines.formulas.diagnostics import explained_variance, mean_variance
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move, token_moves
 from baselines.lm.learning import Lesson
@@ -248,7 +249,8 @@ def by_token(
     logged = step(config, team, name, tokens, advantages)
     for _ in range(config.epochs):
         logged |= critic.fit(histories, advantages + old, clip=config.value_clip, old=old)
-    return {**logged, "value": float(old.mean())}
+    returns = torch.cat([returns_to_go(torch.cat([*turns]), 1.0) for turns in r])
+    return {**logged, "value": float(old.mean()), "explained_variance": explained_variance(old, returns)}
 
 
 def by_text(
@@ -275,6 +277,7 @@ def step(
     config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], advantages: Tensor
 ) -> dict[str, float]:
     """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
+    variance = mean_variance([advantages.tolist()])
     if config.normalize:
         advantages = normalized(advantages)
     lesson = Lesson()
@@ -282,4 +285,5 @@ def step(
     for move, advantage in zip(flat, advantages.tolist(), strict=True):
         lesson.add(move, advantage, 1 / len(moves))
     logged = team.policies[name].learn(lesson, config.objective)
-    return {key: logged[key] for key in ("policy_loss", "entropy", "grad_norm")}
+    kept = {key: logged[key] for key in ("policy_loss", "entropy", "grad_norm")}
+    return {**kept, "advantage_variance": variance}

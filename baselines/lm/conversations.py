@@ -15,9 +15,19 @@ from baselines.lm.sampling import draw_tokens
 
 if TYPE_CHECKING:
     from baselines.lm.policy import LM
+    from baselines.lm.template import Renderer
 
 SHRINK = 0.75
 """finished rows are removed from the batch once at most this share of its rows is unfinished"""
+
+
+def message_after(renderer: Renderer, head: Segment | None, text: str) -> Message:
+    """The segment of a `text` that is read after the history which ends in `head` (None: as the first)."""
+    if head is None:
+        return Message(None, renderer.first(text), text)
+    turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
+    closed = isinstance(head, Move) and renderer.ended(head.ids)
+    return Message(head, renderer.following(text, closed, turn), text)
 
 
 @dataclass
@@ -119,11 +129,7 @@ class Conversations:
 
     def _append_message(self, k: int, message: str) -> None:
         renderer, context, head = self.policy.renderer, self.policy.context, self.heads[k]
-        if head is None:
-            ids = renderer.first(message)
-        else:
-            turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
-            ids = renderer.following(message, isinstance(head, Move) and renderer.ended(head.ids), turn)
+        ids = message_after(renderer, head, message).ids
         if not ids:
             raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
         limit = self.policy.limit

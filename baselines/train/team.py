@@ -13,6 +13,7 @@ from torch import nn
 
 from baselines.credit.rules import Credit
 from baselines.formulas.advantages import normalized
+from baselines.formulas.diagnostics import mean_variance, proportions
 from baselines.lm.learning import Beside, Lesson, Optimizer
 from baselines.lm.opening import open_all
 from baselines.lm.policy import LM
@@ -20,6 +21,8 @@ from baselines.train.critic import Critic, CriticSettings
 from baselines.train.settings import Settings
 
 NO_CRITICS = CriticSettings()
+ALL = ""
+"""name of the line-up of a team that plays together"""
 
 
 @dataclass
@@ -48,9 +51,11 @@ class Team:
         """One step of every policy, on the lessons of its agents (lm/learning.py).   -> averages to log
 
         `beside`: policy name -> additional loss of its steps.  `pushed` is the share of texts with an
-        advantage other than 0: none where every group earned alike.
+        advantage other than 0: none where every group earned alike.  What else says how the step went is in
+        `_portions` and, of advantages before `normalize`, in `advantage_variance`.
         """
         metrics: dict[str, list[float]] = {}
+        norms: dict[str, float] = {}
         for name, agents in self.members().items():
             joined = Lesson()
             for agent in agents:
@@ -62,15 +67,37 @@ class Team:
                 joined.advantages += advantages.tolist()
                 joined.weights += [weight / len(agents) for weight in lesson.weights]
             logged = self.policies[agents[0]].learn(joined, settings.objective, beside.get(name))
+            norms |= dict.fromkeys(agents, logged["grad_norm"])
             for key, value in logged.items():
                 metrics.setdefault(key, []).append(value)
         texts = [advantage for lesson in lessons.values() for advantage in lesson.advantages]
-        pushed = sum(advantage != 0 for advantage in texts) / max(1, len(texts))
-        return {key: sum(values) / len(values) for key, values in metrics.items()} | {"pushed": pushed}
+        return {
+            **{key: sum(values) / len(values) for key, values in metrics.items()},
+            "pushed": sum(advantage != 0 for advantage in texts) / max(1, len(texts)),
+            "advantage_variance": mean_variance([lesson.advantages for lesson in lessons.values()]),
+            **self._portions(lessons, norms),
+        }
+
+    def _portions(self, lessons: Mapping[str, Lesson], norms: Mapping[str, float]) -> dict[str, float]:
+        """`credit_share/AGENT` and `gradient_share/AGENT` of teams of two and more agents.
+
+        Shares of the sum of |weighted advantage| over all texts, and of the sum of the policies' gradient
+        norms, which are the agents' own only where no weights are shared.
+        """
+        if len(lessons) < 2:
+            return {}
+        pushes = {
+            agent: sum(abs(a) * w for a, w in zip(lesson.advantages, lesson.weights, strict=True))
+            for agent, lesson in lessons.items()
+        }
+        out = {f"credit_share/{agent}": share for agent, share in proportions(pushes).items()}
+        if len(self.members()) == len(norms):
+            out |= {f"gradient_share/{agent}": share for agent, share in proportions(norms).items()}
+        return out
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
-        """{name: {agent: policy}} of evaluations: one line-up, named "", of all agents."""
-        return {"": {agent: self.policies[agent] for agent in agents}}
+        """{name: {agent: policy}} of evaluations: one line-up, named ALL, of all agents."""
+        return {ALL: {agent: self.policies[agent] for agent in agents}}
 
     def optimizers(self) -> dict[str, Optimizer]:
         """Optimizers of policies by the policy's name, then those of critics as "critic/<name>"."""
