@@ -4,7 +4,8 @@
 turn is right where both wrote word t mod 3. The reward is the share of right turns: dense, each turn what
 it earned, or final, all of it at the end. Uniform play returns 1/9 and the best 1, whatever H is. With
 dense rewards the turns are H games beside each other; with final ones a turn's reward comes with the noise
-of all.
+of all. "final, each" pays every right word by itself: uniform play returns 1/3, and the other agent's words
+are noise that a replay of the turn without one's own can take out.
 
 What each critic knows: a central one the turn and how many were right so far, which is all there is to
 know; a decentral one the turn and how many of its agent's own words were right; "of texts" is a central one
@@ -40,18 +41,20 @@ ROWS, TRIALS = FOLDER / "games.csv", FOLDER / "games-trials.csv"
 WORDS = ("0", "1", "2")
 K = len(WORDS)
 AGENTS = ("agent_0", "agent_1")
+EACH = "each"
 
 
 @dataclass(frozen=True)
 class State:
-    right: int = 0
+    right: float = 0.0
+    """right turns so far; where each word is paid by itself, half the right words"""
     turn: int = 0
-    now: bool = False
-    """whether the last turn was right"""
+    now: float = 0.0
+    """how much of the last turn was right"""
 
 
 class Relay:
-    """The game: `turns` of two agents, rewards "dense" or "final"."""
+    """The game: `turns` of two agents, rewards "dense", "final" or "final, each"."""
 
     agents = AGENTS
     words = WORDS
@@ -73,7 +76,8 @@ class Relay:
         return str(state.turn)
 
     def play(self, state: State, texts: Any) -> State:
-        now = all(texts[agent] == WORDS[state.turn % K] for agent in AGENTS)
+        words = [texts[agent] == WORDS[state.turn % K] for agent in AGENTS]
+        now = sum(words) / 2 if self.reward.endswith(EACH) else float(all(words))
         return State(state.right + now, state.turn + 1, now)
 
     def score(self, state: State) -> Score:
@@ -122,41 +126,58 @@ def state(critic: Averages, history: Segment) -> Any:
     return len(turns), sum(set(pair) == {WORDS[t % K]} for t, pair in enumerate(pairs))
 
 
+def state_of_each(critic: Averages, history: Segment) -> Any:
+    """(turn, right words so far), read off a joint history."""
+    names = {number: text for text, number in critic.texts.items()}
+    turns = [names[part.ids[0]] for part in history.chain()]
+    pairs = [text.split("\n")[1:4:2] for text in turns[1:]]
+    return len(turns), sum(word == WORDS[t % K] for t, pair in enumerate(pairs) for word in pair)
+
+
 def own_words(critic: Averages, history: Segment) -> Any:
     """(turn, words of its own that were the right ones), read off an agent's history."""
     moves = [part for part in history.chain() if isinstance(part, Move)]
     return len(moves), sum(move.text == WORDS[t % K] for t, move in enumerate(moves))
 
 
-def central(key: Any) -> Callable[[], dict[str, Averages]]:
-    return lambda: {"central": Averages(key)}
+def central(reward: str) -> dict[str, Averages]:
+    return {"central": Averages(state_of_each if reward.endswith(EACH) else state)}
 
 
-def decentral() -> dict[str, Averages]:
+def central_of_texts(reward: str) -> dict[str, Averages]:
+    return {"central": Averages(text_of_all)}
+
+
+def decentral(reward: str) -> dict[str, Averages]:
     return {agent: Averages(own_words) for agent in AGENTS}
 
 
-METHODS: dict[str, tuple[Any, dict[str, Any], Any]] = {
-    "CC, TD(0)": (maac, {"lam": 0.0}, central(state)),
-    "CC, GAE 0.9": (maac, {"lam": 0.9}, central(state)),
-    "CC, Monte Carlo": (maac, {"lam": 1.0}, central(state)),
-    "DC, TD(0)": (maac, {"lam": 0.0, "critic": "decentral"}, decentral),
+def no_critics(reward: str) -> dict[str, Averages]:
+    return {}
+
+
+METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages]]]] = {
+    "CC, TD(0)": (maac, {"lam": 0.0}, central),
+    "CC, GAE 0.9": (maac, {"lam": 0.9}, central),
     "DC, GAE 0.9": (maac, {"lam": 0.9, "critic": "decentral"}, decentral),
-    "MAGRPO": (magrpo, {}, dict),
-    "leave-one-out": (reinforce, {"baseline": "leave-one-out", "group": 8}, dict),
-    "CC of texts, TD(0)": (maac, {"lam": 0.0}, central(text_of_all)),
-    "CC, GAE 0.9, normalised": (maac, {"lam": 0.9, "normalize": True}, central(state)),
-    "ridge, GAE 0.9": (ridge, {"lam": 0.9, "counterfactual": False}, dict),
-    "ridge and replay, GAE 0.9": (ridge, {"lam": 0.9}, dict),
+    "MAGRPO": (magrpo, {}, no_critics),
+    "leave-one-out": (reinforce, {"baseline": "leave-one-out", "group": 8}, no_critics),
+    "ridge and replay, GAE 0.9": (ridge, {"lam": 0.9}, no_critics),
+    "CC, GAE 0.9, normalised": (maac, {"lam": 0.9, "normalize": True}, central),
+    "CC, Monte Carlo": (maac, {"lam": 1.0}, central),
+    "CC of texts, TD(0)": (maac, {"lam": 0.0}, central_of_texts),
+    "ridge, GAE 0.9": (ridge, {"lam": 0.9, "counterfactual": False}, no_critics),
+    "DC, TD(0)": (maac, {"lam": 0.0, "critic": "decentral"}, decentral),
 }
 """name -> algorithm, settings, what makes its critics"""
-CELLS = (("final", 8), ("final", 1), ("dense", 8), ("final", 4))
+CELLS = (("final", 8), ("final, each", 8), ("final", 1), ("dense", 8))
 """reward and horizon, in order of weight"""
 TEXTS, STEPS = 64, 60
 """joint turns of a step, and steps of that size in a run; a tree's steps are larger and fewer"""
 MEASURES, SEEDS, TUNING = 12, range(10), (100,)
 RATES = (0.5, 1.5, 4.5)
-"""of plain gradient steps, times the horizon, over which a turn's reward is divided"""
+"""of plain gradient steps: times the horizon, over which a turn's reward is divided, and a tenth of it where
+advantages are normalised, which makes them about ten times as large"""
 FIELDS = ("reward", "turns", "method", "seed", "rate", "step", "joint_turns", "cpu_s", "return")
 
 
@@ -166,7 +187,7 @@ def one_run(reward: str, turns: int, method: str, seed: int, rate: float) -> lis
     size = joint_turns(algorithm, turns)
     steps = max(1, TEXTS * STEPS // size)
     task: Any = Relay(turns, reward)
-    team = tabular(algorithm, critics(), rate * turns)
+    team = tabular(algorithm, critics(reward), rate * turns * (0.1 if "normalize" in own else 1.0))
     config = algorithm.Config(steps=steps, seed=seed, **own, **sizes(algorithm, turns))
     rows: list[dict[str, Any]] = []
     stream, budget = algorithm.train(config, task, team), Budget(float("inf"))
@@ -215,7 +236,7 @@ def tabular(algorithm: Any, critics: Mapping[str, Averages], rate: float) -> Any
 
 
 def expected(team: Any, task: Any) -> float:
-    """The exact expected return: the mean over turns of the chance that both are right."""
+    """The exact expected return: the mean over turns of the chance that both are right, or of each one's."""
     chances = []
     for turn in range(task.max_turns):
         rows = [policy.rows.get((str(turn),)) for policy in team.policies.values()]
@@ -223,7 +244,7 @@ def expected(team: Any, task: Any) -> float:
             1 / K if row is None else float(policy.table[row].detach().softmax(-1)[turn % K])
             for row, policy in zip(rows, team.policies.values(), strict=True)
         ]
-        chances.append(probs[0] * probs[1])
+        chances.append(fmean(probs) if task.reward.endswith(EACH) else probs[0] * probs[1])
     return fmean(chances)
 
 
