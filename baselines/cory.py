@@ -42,8 +42,9 @@ Where we differ:
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -53,15 +54,15 @@ from torch.nn.utils.rnn import pad_sequence
 from baselines.formulas.advantages import gae, group_baseline, normalized, returns_to_go
 from baselines.formulas.diagnostics import explained_variance, mean_variance
 from baselines.formulas.losses import Objective
-from baselines.lm.history import Move, token_moves
+from baselines.lm.history import Move
 from baselines.lm.learning import Lesson
 from baselines.play.episode import Node, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.tasks.observed import Observed, observed
-from baselines.train.critic import CriticSettings
-from baselines.train.pair import Pair, log_ratios, payments, texts
+from baselines.train.critic import NO_CRITICS, CriticSettings
+from baselines.train.pair import Pair, by_episode, payments, texts
 from baselines.train.settings import Settings
-from baselines.train.team import NO_CRITICS, build_team
+from baselines.train.team import build_team
 from collm_envs import Task
 
 LLMS = ("llm_0", "llm_1")
@@ -164,9 +165,6 @@ def team(config: Config, task: Task) -> Pair:
         max_context=config.max_context,
     )
     built = build_team(config, names, critics if config.estimator == "ppo" else NO_CRITICS)
-    if config.kl and not config.lora_rank:  # the untrained model is the same for both
-        for policy in built.policies.values():
-            policy.reference = built.policies[names[0]].reference
     return Pair(**vars(built), eta=dict.fromkeys(names, config.kl))
 
 
@@ -185,14 +183,19 @@ def train(config: Config, task: Task, team: Pair) -> Iterator[dict[str, float]]:
         rewards = payments({name: episodes(roots) for name, roots in played.items()})
         if config.scale_rewards:
             rewards = team.scaled(rewards)
+        moves = {name: [texts(path) for path in episodes(roots)] for name, roots in played.items()}
+        ratios = {name: team.policies[name].log_ratios([*chain(*moves[name])]) for name in played}
+        logs = {
+            name: learn(config, team, name, moves[name], by_episode(ratios[name], moves[name]), rewards[name])
+            for name in played
+        }
         metrics: dict[str, float] = {}
         for role, (name, roots) in enumerate(played.items()):
-            logged = learn(config, team, name, episodes(roots), rewards[name])
-            logged |= {"return": rollout_metrics(roots)["return"], "pioneer": float(role == 0)}
-            for key, value in logged.items():
+            metrics[f"{name}/return"] = rollout_metrics(roots)["return"]
+            metrics[f"{name}/pioneer"] = float(role == 0)
+            for key, value in {key: log[key] for log in logs[name] for key in log}.items():
                 metrics[f"{name}/{key}"] = value
-                if key not in ("return", "pioneer"):
-                    metrics[key] = metrics.get(key, 0.0) + value / len(played)
+                metrics[key] = metrics.get(key, 0.0) + value / len(played)
         team.step += 1
         yield {**rollout_metrics([root for roots in played.values() for root in roots]), **metrics}
 
@@ -217,45 +220,52 @@ def answer(config: Config, task: Task, team: Pair) -> dict[str, list[Node]]:
 
 
 def learn(
-    config: Config, team: Pair, name: str, paths: Sequence[list[Node]], rewards: Sequence[list[float]]
-) -> dict[str, float]:
-    """One step of one model on its own episodes, and of its eta."""
-    moves = [texts(path) for path in paths]
-    ratios = log_ratios(team.policies[name], moves)
-    kl = sum(float(ratio.sum()) for episode in ratios for ratio in episode) / len(paths)
-    logged = {"kl": kl, "eta": team.eta[name]}
+    config: Config,
+    team: Pair,
+    name: str,
+    moves: Sequence[Sequence[Move]],
+    ratios: Sequence[Sequence[Tensor]],
+    rewards: Sequence[list[float]],
+) -> list[Mapping[str, float]]:
+    """One step of one model on its own episodes, and of its eta.   -> numbers to log, the latter prevail
+
+    ratios: log pi / pi_0 of every text's tokens
+    """
+    kl = sum(float(ratio.sum()) for episode in ratios for ratio in episode) / len(moves)
+    distance = {"kl": kl, "eta": team.eta[name]}
     r = [[-team.eta[name] * ratio for ratio in episode] for episode in ratios]
     for turns, paid in zip(r, rewards, strict=True):
         for t, reward in enumerate(paid):
             turns[t][-1] += reward
     estimate = by_token if config.estimator == "ppo" else by_text
-    logged |= estimate(config, team, name, moves, r)
+    logs = estimate(config, team, name, moves, r)
     if config.kl_target is not None:
-        team.eta[name] *= 1 + len(paths) / config.kl_horizon * max(-0.2, min(0.2, kl / config.kl_target - 1))
-    return logged
+        team.eta[name] *= 1 + len(moves) / config.kl_horizon * max(-0.2, min(0.2, kl / config.kl_target - 1))
+    return [*logs, distance]
 
 
 def by_token(
     config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
-) -> dict[str, float]:
+) -> list[Mapping[str, float]]:
     """PPO with every token a move; then the critic.   r: the rewards of every text's tokens"""
-    tokens = [[token for move in episode for token in token_moves(move)] for episode in moves]
-    histories = [token.parent for episode in tokens for token in episode if token.parent is not None]
+    tokens = [[token for move in episode for token in move.tokens()] for episode in moves]
     critic, lengths = team.critics[name], [len(episode) for episode in tokens]
-    old = critic.values(histories)
+    histories = critic.before([token for episode in tokens for token in episode])
+    old = torch.as_tensor(critic.values(histories), dtype=torch.float64)
     V = pad_sequence(list(old.split(lengths)), batch_first=True)
     A = gae(pad_sequence([torch.cat([*turns]) for turns in r], batch_first=True), V, 1.0, config.lam)
     advantages = torch.cat([A[e, :n] for e, n in enumerate(lengths)])
-    logged = step(config, team, name, tokens, advantages)
+    logs = step(config, team, name, tokens, advantages)
     for _ in range(config.epochs):
-        logged |= critic.fit(histories, advantages + old, clip=config.value_clip, old=old)
+        logs.append(critic.fit(histories, advantages + old, clip=config.value_clip, old=old))
     returns = torch.cat([returns_to_go(torch.cat([*turns]), 1.0) for turns in r])
-    return {**logged, "value": float(old.mean()), "explained_variance": explained_variance(old, returns)}
+    explained = explained_variance(old, returns)
+    return [*logs, {"value": float(old.mean()), "explained_variance": explained}]
 
 
 def by_text(
     config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], r: Sequence[Sequence[Tensor]]
-) -> dict[str, float]:
+) -> list[Mapping[str, float]]:
     """One advantage per text: its return minus the group's mean at that turn.
 
     Once all others of the group have ended, minus nothing.
@@ -275,7 +285,7 @@ def by_text(
 
 def step(
     config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], advantages: Tensor
-) -> dict[str, float]:
+) -> list[Mapping[str, float]]:
     """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
     variance = mean_variance([advantages.tolist()])
     if config.normalize:
@@ -284,6 +294,5 @@ def step(
     flat = (move for episode in moves for move in episode)
     for move, advantage in zip(flat, advantages.tolist(), strict=True):
         lesson.add(move, advantage, 1 / len(moves))
-    logged = team.policies[name].learn(lesson, config.objective)
-    kept = {key: logged[key] for key in ("policy_loss", "entropy", "grad_norm")}
-    return {**kept, "advantage_variance": variance}
+    learned = team.policies[name].learn(lesson, config.objective)
+    return [learned, {"advantage_variance": variance}]

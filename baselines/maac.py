@@ -30,7 +30,7 @@ Where we differ from the paper:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
@@ -47,9 +47,9 @@ from baselines.lm.history import Segment
 from baselines.lm.learning import Beside, Lesson
 from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
-from baselines.train.critic import Critic, CriticSettings, joint_histories, local_histories
+from baselines.train.critic import Critic, CriticSettings, joint_texts
 from baselines.train.settings import Settings
-from baselines.train.team import Team, build_team, optimizer
+from baselines.train.team import Team, build_team
 from collm_envs import Task, takes_turns
 
 VALUE_COEF = 0.6
@@ -104,39 +104,22 @@ def team(config: Config, task: Task) -> Team:
             "(order='sequential') some read nothing; use critic='central'"
         )
     divided = rules.make(config.credit, config.credit_samples, task, config.checked_turns)
-    names = ("central",) if config.critic == "central" else tuple(task.agents)
-    if config.critic_on_actor:
-        return replace(with_heads(config, build_team(config, task.agents), names), credit=divided)
-    if config.value_coef != VALUE_COEF:
+    if config.value_coef != VALUE_COEF and not config.critic_on_actor:
         raise ValueError(
             f"value_coef={config.value_coef:g} changes nothing here: AdamW steps of a critic with weights of "
             "its own do not depend on its loss's scale; set critic_lr, or critic_on_actor=True, where the "
             "value loss stands beside the policy's"
         )
     critics = CriticSettings(
-        names,
+        ("central",) if config.critic == "central" else tuple(task.agents),
         config.critic_model,
+        on_actor=config.critic_on_actor,
+        one_loss=config.critic_on_actor,
         lr=config.critic_lr,
         epochs=config.critic_epochs,
         max_context=config.critic_max_context,
     )
     return replace(build_team(config, task.agents, critics), credit=divided)
-
-
-def with_heads(config: Config, team: Team, names: Sequence[str]) -> Team:
-    """The team with critics that are value heads on its policies: one optimizer steps a policy and its heads.
-
-    names: "central", or the agents that are judged.
-    """
-    for name in names:
-        actor = team.policies[next(iter(team.policies)) if name == "central" else name]
-        team.critics[name] = Critic(actor, config.critic_max_context)
-    for agents in team.members().values():
-        policy = team.policies[agents[0]]
-        heads = [p for c in team.critics.values() if c.lm is policy for p in c.head.parameters()]
-        passes = max(config.epochs, config.critic_epochs)
-        policy.optimizer = optimizer(policy.parameters(), config, config.lr, passes, heads, config.critic_lr)
-    return team
 
 
 def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
@@ -152,10 +135,13 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         shares = team.credit.divide(task, nodes)
         paths = episodes(nodes)
         lessons = {agent: Lesson() for agent in task.agents}
+        histories = {name: histories_of(critic, name, paths) for name, critic in team.critics.items()}
+        values = {name: critic.values(histories[name]) for name, critic in team.critics.items()}
         judgements: list[Judgement] = []
-        logs: list[dict[str, float]] = []
+        logs: list[Mapping[str, float]] = []
         for name, critic in team.critics.items():
-            judgements.append(judgement := judge(config, critic, name, paths))
+            judgement = judge(config, critic, histories[name], values[name], paths)
+            judgements.append(judgement)
             logs.append({"value": float(judgement.old.mean()), "explained_variance": judgement.explained})
             if not config.critic_on_actor:
                 logs += fit(config, judgement)
@@ -165,7 +151,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
                     for t, node in enumerate(path):
                         if agent in node.moves:
                             lessons[agent].add(node.moves[agent], float(A[e, t]), 1 / len(paths))
-        heads = beside(config, judgements, logs) if config.critic_on_actor else {}
+        heads = beside(config, judgements) if config.critic_on_actor else {}
         updated = team.learn(lessons, config, heads)
         team.step += 1
         yield {**rollout_metrics(nodes), **shares.metrics, **mean_of(logs), **updated}
@@ -175,7 +161,7 @@ class Judgement(NamedTuple):
     """What a critic says of a step's episodes: E of them, H turns at most, zero after an episode's end."""
 
     critic: Critic
-    histories: list[Segment]
+    histories: Sequence[Segment]
     """what it read before every turn, episode by episode"""
     old: Tensor
     """(turns,) V of each of these histories"""
@@ -189,17 +175,23 @@ class Judgement(NamedTuple):
     """share of the variance of the returns from each turn on that V explains"""
 
 
-def judge(config: Config, critic: Critic, name: str, paths: Sequence[list[Node]]) -> Judgement:
-    """V and A of these episodes, by the central critic or the one of the agent `name`."""
-    histories = [
-        history
-        for path in paths
-        for history in (
-            joint_histories(path, critic.lm) if name == "central" else local_histories(path, name)
-        )
-    ]
+def histories_of(critic: Critic, name: str, paths: Sequence[list[Node]]) -> Sequence[Segment]:
+    """What the central critic, or the one of the agent `name`, reads of these episodes, turn by turn."""
+    if name == "central":
+        return critic.joint([joint_texts(path) for path in paths])
+    return critic.before([node.moves[name] for path in paths for node in path])
+
+
+def judge(
+    config: Config,
+    critic: Critic,
+    histories: Sequence[Segment],
+    values: Sequence[float] | Tensor,
+    paths: Sequence[list[Node]],
+) -> Judgement:
+    """V and A of these episodes; `values`: V of each history."""
     lengths = [len(path) for path in paths]
-    old = critic.values(histories)
+    old = torch.as_tensor(values, dtype=torch.float64)
     V = pad_sequence(list(old.split(lengths)), batch_first=True)
     rewards = by_turn(paths, lambda node: node.reward)
     A = gae(rewards, V, config.gamma, config.lam)
@@ -208,7 +200,7 @@ def judge(config: Config, critic: Critic, name: str, paths: Sequence[list[Node]]
     return Judgement(critic, histories, old, V, A, targets, explained_variance(old, returns))
 
 
-def fit(config: Config, judgement: Judgement) -> list[dict[str, float]]:
+def fit(config: Config, judgement: Judgement) -> list[Mapping[str, float]]:
     """`critic_epochs` steps of a critic with weights of its own; returns what to log of each."""
     return [
         judgement.critic.fit(
@@ -222,32 +214,31 @@ def fit(config: Config, judgement: Judgement) -> list[dict[str, float]]:
     ]
 
 
-def beside(
-    config: Config, judgements: Sequence[Judgement], logs: list[dict[str, float]]
-) -> dict[str, Beside]:
-    """By policy, what its steps learn from beside its texts: value_coef times the mean loss of its heads.
-
-    Each head's loss is added to `logs` whenever it is computed.
-    """
+def beside(config: Config, judgements: Sequence[Judgement]) -> dict[str, Beside]:
+    """By policy, what its steps learn from beside its texts: value_coef times the mean loss of its heads."""
     by_policy: dict[str, list[Judgement]] = {}
     for judgement in judgements:
-        by_policy.setdefault(judgement.critic.lm.name, []).append(judgement)
+        by_policy.setdefault(judgement.critic.actor, []).append(judgement)
+    return {
+        name: Beside(
+            config.critic_epochs,
+            [
+                partial(
+                    head.critic.backward,
+                    head.histories,
+                    head.targets,
+                    coef=config.value_coef / len(heads),
+                    clip=config.value_clip,
+                    old=head.old,
+                )
+                for head in heads
+            ],
+        )
+        for name, heads in by_policy.items()
+    }
 
-    def backward(heads: Sequence[Judgement]) -> None:
-        for head in heads:
-            loss = head.critic.backward(
-                head.histories,
-                head.targets,
-                coef=config.value_coef / len(heads),
-                clip=config.value_clip,
-                old=head.old,
-            )
-            logs.append({"value_loss": loss})
 
-    return {name: Beside(config.critic_epochs, partial(backward, heads)) for name, heads in by_policy.items()}
-
-
-def mean_of(logs: Sequence[dict[str, float]]) -> dict[str, float]:
+def mean_of(logs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of every number over the dicts that have it."""
     keys = dict.fromkeys(key for log in logs for key in log)
     return {key: fmean(log[key] for log in logs if key in log) for key in keys}

@@ -23,7 +23,7 @@ from collm_envs.keyword_docs import (
 )
 from collm_envs.pages.markup import escape
 from collm_envs.pages.report import code, prose, report, section, table
-from collm_envs.registry import make, registry, task_class
+from collm_envs.registry import home, make, registry, task_class
 
 GENERAL = "Of every task of more than one agent:"
 _HEADED = re.compile(r"\*\*([^*]+?)\.?\*\*([,:]?)\s*(.*)", re.DOTALL)
@@ -62,8 +62,9 @@ def facts(env: TextEnv) -> list[tuple[str, str]]:
     """[(name, value)]: facts about an environment made without keywords."""
     task, spec = env.task, env.spec
     low, high = task.reward_range
+    name = f"{module}:{spec.id}" if (module := home(spec)) else spec.id
     return [
-        ("made by", f"`collm_envs.make({spec.id!r})`"),
+        ("made by", f"`collm_envs.make({name!r})`"),
         ("agents", ", ".join(task.agents)),
         ("turns", str(task.max_turns)),
         ("reward a turn", f"{low:g} to {high:g}, the same for all agents"),

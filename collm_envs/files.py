@@ -6,6 +6,7 @@ that ends.  Where a (network) file system knows no locks, a warning says so and 
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -137,14 +138,19 @@ def appending(path: Path) -> Iterator[TextIO]:
     file.close()
 
 
+def draft_name() -> str:
+    """How the name of a draft begins that no other process or thread of this machine writes to."""
+    return f".draft.{os.getpid()}.{threading.get_ident()}"
+
+
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` at the end, so that `path` is never half a file.
 
-    After any exception `path` stays as it was, and no draft is left.  Of processes that write the same file
-    at the same time the last one counts.
+    After any exception `path` stays as it was, and no draft is left.  Of processes and threads that write the
+    same file at the same time the last one counts.
     """
-    draft = path.with_name(f".draft.{os.getpid()}.{path.name}")  # its ending tells who writes to compress
+    draft = path.with_name(f"{draft_name()}.{path.name}")  # its ending tells who writes to compress
     try:
         yield draft
         os.replace(draft, path)
@@ -178,11 +184,11 @@ def read_lines(path: Path) -> list[Any]:
     Raises ValueError that names file and line where another one is damaged.
     """
     values = []
-    lines = path.read_text(encoding="utf-8-sig").split("\n")[:-1]  # not splitlines: U+2028 parts no line
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")[:-1]
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                values.append(json.loads(line))
+                values.append(json.loads(line.decode("utf-8")))
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}:{number}: not a line of JSON ({error})") from error
     return values

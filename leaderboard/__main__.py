@@ -10,7 +10,7 @@ except ModuleNotFoundError as missing:
 
 try:
     status = main(sys.argv[1:])
-    sys.stdout.flush()
+    print(end="", flush=True)  # where a closed pipe can be dealt with
     sys.exit(status)
 except BrokenPipeError:  # `... | head`
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

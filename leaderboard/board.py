@@ -6,6 +6,7 @@ Scripted players are yardsticks and stand apart from the ranked entries of model
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import collm_envs
 from collm_envs.evaluation.retention import Outcome, retentions
@@ -15,8 +16,8 @@ from collm_envs.pages.markup import document, escape, number
 from collm_envs.pages.report import code, prose
 from collm_envs.policies.seat import TOKENS
 from leaderboard.entry import Entry
-from leaderboard.lists import LISTS, PAIRS, TRIALS
-from leaderboard.page import ALONE_NOTE, CAVEAT, BoardRow, between, over
+from leaderboard.lists import LISTS, PAIRS, TRIALS, same_team
+from leaderboard.page import ALONE_NOTE, CAVEAT, BoardRow, between, over, runs_of
 from leaderboard.reported import METHODS, REPORTED
 from leaderboard.submit import how_to_play
 
@@ -79,7 +80,7 @@ def _environment(id: str, names: Sequence[str], rows: Sequence[BoardRow], docs: 
     link = f' · <a href="{docs}environments/{id}.html">rules, keywords, reward</a>' if docs else ""
     summary = f'<span class="quiet">{escape(collm_envs.spec(id).summary)}{link}</span>'
     header = f'<header><h2 id="env-{id}">{escape(id)}</h2>{summary}</header>'
-    lists = "".join(_list(name, _of(rows, name)) for name in names)
+    lists = "".join(_list(name, rows) for name in names)
     return f"<section>{header}{_chart(fullest, _of(rows, fullest))}</section>{lists}"
 
 
@@ -100,12 +101,17 @@ def _chart(name: str, rows: Sequence[BoardRow]) -> str:
     return bars(drawn, f"{name}: score, at most {most}; yardsticks in grey, lines are 95 % intervals")
 
 
-def _list(name: str, rows: Sequence[BoardRow]) -> str:
-    listing = LISTS[name]
+def _list(name: str, all_rows: Sequence[BoardRow]) -> str:
+    rows, listing = _of(all_rows, name), LISTS[name]
     ranked = [row for row in rows if not _is_yardstick(row)]
     yardsticks = [row for row in rows if _is_yardstick(row)]
     kept = _retained(rows)
-    body = _table(ranked, listing.env, True, kept) if ranked else prose("No entry yet of a model.")
+    self_play = {
+        row.entry.name: _measure(row, "score") for row in _of(all_rows, same_team(name)) if listing.mixed
+    }
+    body = prose("No entry yet of a model.")
+    if ranked:
+        body = _table(ranked, listing.env, True, kept, self_play)
     if any(row.entry.agents == 1 for row in ranked):
         body += prose(f"Rows of one agent: {ALONE_NOTE}")
     if yardsticks:
@@ -131,7 +137,14 @@ def _policy(entry: Entry) -> str:
     return entry.name if entry.kind == YARDSTICK else f"{entry.method}:{', '.join(entry.models)}"
 
 
-def _table(rows: Sequence[BoardRow], env: str, ranks: bool, kept: Mapping[str, float]) -> str:
+def _table(
+    rows: Sequence[BoardRow],
+    env: str,
+    ranks: bool,
+    kept: Mapping[str, float],
+    self_play: Mapping[str, float | None] = MappingProxyType({}),
+) -> str:
+    """The rows of a list.  kept: retention by entry.  self_play: score by name, where teams are mixed."""
     links = [f'<a href="{escape(row.entry.id)}/index.html">{escape(row.entry.name)}</a>' for row in rows]
     counted = [k for k, row in enumerate(rows) if row.status != "withdrawn"]
     places = [counted.index(k) + 1 if k in counted else None for k in range(len(rows))]
@@ -143,6 +156,11 @@ def _table(rows: Sequence[BoardRow], env: str, ranks: bool, kept: Mapping[str, f
             ListColumn("entry", [(link, row.entry.name) for link, row in zip(links, rows, strict=True)]),
             numbers_column("score", [_measure(row, "score") for row in rows]),
             ListColumn("95 % interval", [_interval(row) for row in rows]),
+            *(
+                [numbers_column("self-play", [self_play.get(row.entry.name) for row in rows])]
+                if self_play
+                else []
+            ),
             words_column("over", [over(row.entry) for row in rows]),
             *([numbers_column("retention", [kept.get(row.entry.id) for row in rows])] if kept else []),
             *(
@@ -166,11 +184,11 @@ def _table(rows: Sequence[BoardRow], env: str, ranks: bool, kept: Mapping[str, f
 
 
 def _interval(row: BoardRow) -> tuple[str, float | None]:
-    """The interval of the score; of two seeds, both scores."""
+    """The interval of the score; of two runs, both scores."""
     if row.status == "withdrawn":
         return "–", None
     if len(row.entry.runs) == 2:
-        return f"seeds: {' and '.join(map(number, row.entry.score_by_run))}", None
+        return f"{runs_of(row.entry)}: {' and '.join(map(number, row.entry.score_by_run))}", None
     ends = between(row.entry, "score", row.scale)
     return ("–", None) if ends is None else (f"{number(ends[0])} to {number(ends[1])}", ends[0])
 

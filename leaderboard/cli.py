@@ -30,14 +30,24 @@ SUSPICIOUS = 0.5
 """share of near-duplicates from which `verify` warns"""
 
 
+Needed = Annotated[str, arg(help_behavior_hint="(required)")]
+"""a flag without which `check_about` refuses every entry"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Submit(About):
     """Make an entry from the folders that `collm eval` wrote, one for each training seed."""
 
+    command: Needed = ""
+    licence: Needed = ""
+    contact: Needed = ""
     folders: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR")]
     """folders with records.jsonl and eval.json"""
     training: Annotated[tuple[Path, ...], arg(metavar="DIR")] = ()
     """folders of `collm train`, one for each run: seeds, tokens and learning curves are taken from them"""
+    mixed: bool = False
+    """an entry of cross-play: DIR... are the folders of `collm crossplay --records` in which two teams meet,
+    `--training` names all teams"""
     entries: Path | None = None
     """folder of the entries; default: leaderboard/entries in a checkout, else ./entries"""
 
@@ -99,7 +109,7 @@ def _submit(args: Sequence[str]) -> int:
     options = _flags(Submit, args, "collm leaderboard submit")
     about = About(**{field.name: getattr(options, field.name) for field in fields(About)})
     entries = options.entries or (HERE if HERE.is_dir() else Path("entries"))
-    made = submit(options.folders, about, entries, options.training)
+    made = submit(options.folders, about, entries, options.training, options.mixed)
     print(f"{made}: replayed and whole")
     for model in about.models:
         if "@" not in model:

@@ -143,10 +143,20 @@ def read_entry(bundle: Bundle) -> tuple[Entry, bytes]:
 
 
 def _check_runs(entry: Entry) -> None:
-    """NotAccepted if two runs are the same file or have the same training seed."""
+    """NotAccepted if two runs are the same file or have the same training seed.
+
+    Teams of K seeds mix in K (K - 1) ways, and a cross-play entry has a run of each.
+    """
+    mixed = LISTS[entry.list].mixed
     if len(entry.runs) > 1 and entry.kind != "trained":
         raise NotAccepted(ENTRY, "field 'runs': only an entry of kind 'trained' has more than one")
-    if entry.kind == "trained" and len(entry.seeds) != len(entry.runs):
+    if mixed and (entry.kind != "trained" or len(entry.runs) != len(entry.seeds) * (len(entry.seeds) - 1)):
+        raise NotAccepted(
+            ENTRY,
+            "field 'runs': an entry of cross-play is of trained teams and has a run for each first and each "
+            f"other second team; got {len(entry.runs)} of the seeds {list(entry.seeds)}",
+        )
+    if entry.kind == "trained" and not mixed and len(entry.seeds) != len(entry.runs):
         raise NotAccepted(
             ENTRY, f"field 'seeds': need one for each of {len(entry.runs)} runs, got {entry.seeds}"
         )

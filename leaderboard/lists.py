@@ -2,6 +2,7 @@
 
 `splits/<list>.jsonl` contains the 64 pairs; each is played 4 times.  These are the episodes that
 `collm eval ENV --episodes 64 --seeds 4` plays with the list's keywords: an entry needs no other command.
+A cross-play list has the episodes of the list it is named after, for teams whose agents are of two teams.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Listing(NamedTuple):
     about: str
     published: bool = False
     """whether its data is the published one, so that the paper's numbers are shown beside it"""
+    mixed: bool = False
+    """whether its teams are mixed of others: cross-play"""
 
 
 ALONE = {"num_agents": 1}
@@ -35,7 +38,7 @@ HUB = {"data": "hub"}
 TALK, TERSE = {"talk": 1}, {"prompts": "terse"}
 TALKING = "one message round before each turn"
 TINY = "for very small models: terse prompts"
-LISTS: Mapping[str, Listing] = {
+_OWN: Mapping[str, Listing] = {
     "StrBuild-v0": Listing("StrBuild-v0", {}, "the two published evaluation words", published=True),
     "StrBuild-v0-generated": Listing("StrBuild-v0", {"words": "generated"}, "64 generated, unseen words"),
     "StrBuild-v0-tiny": Listing(
@@ -72,6 +75,18 @@ LISTS: Mapping[str, Listing] = {
     "TLDR-v1": Listing("TLDR-v1", {}, "our own posts, evaluation split"),
     "TLDR-v1-tiny": Listing("TLDR-v1", TERSE, f"{TINY}, our own posts"),
 }
+CROSSPLAY = "-crossplay"
+"""ends the name of a list of mixed teams"""
+LISTS: Mapping[str, Listing] = {
+    **_OWN,
+    **{
+        f"{name}{CROSSPLAY}": listing._replace(
+            about=f"teams trained apart and mixed, on the episodes of {name}", mixed=True
+        )
+        for name, listing in _OWN.items()
+        if name.startswith(("StrBuild-v1", "HouseBuild-v1", "TLDR-v1"))
+    },
+}
 
 
 def find(name: str) -> Listing:
@@ -83,20 +98,31 @@ def find(name: str) -> Listing:
     return LISTS[name]
 
 
-def list_of(env: str, kwargs: Mapping[str, Any]) -> str:
-    """The name of the list of this environment and keywords.  Raises ValueError if there is none."""
-    for name in LISTS:
+def list_of(env: str, kwargs: Mapping[str, Any], mixed: bool = False) -> str:
+    """The name of the list of this environment and keywords, a cross-play list for `mixed` teams.
+
+    Raises ValueError if there is none.
+    """
+    names = [name for name, listing in LISTS.items() if listing.mixed == mixed]
+    for name in names:
         if LISTS[name].env == env and is_played_with(name, kwargs):
             return name
-    raise ValueError(
-        f"no evaluation list for {env} with keywords {dict(kwargs)}; there are {', '.join(LISTS)}"
-    )
+    kind = "cross-play" if mixed else "evaluation"
+    raise ValueError(f"no {kind} list for {env} with keywords {dict(kwargs)}; there are {', '.join(names)}")
+
+
+def same_team(name: str) -> str:
+    """The list on which teams play the same episodes with themselves; `name` where it is that already."""
+    return name.removesuffix(CROSSPLAY)
 
 
 def is_played_with(name: str, kwargs: Mapping[str, Any]) -> bool:
-    """Whether these are the list's keywords (types too), with its own number of agents or with one."""
-    own = find(name).kwargs
-    return written(kwargs) in (written(own), written({**own, **ALONE}))
+    """Whether these are the list's keywords (types too), with its own number of agents or with one.
+
+    A mixed team has no single agent.
+    """
+    own, mixed = find(name).kwargs, find(name).mixed
+    return written(kwargs) in [written(own), *([] if mixed else [written({**own, **ALONE})])]
 
 
 def written(kwargs: Mapping[str, Any]) -> str:
@@ -107,5 +133,5 @@ def written(kwargs: Mapping[str, Any]) -> str:
 def jobs(name: str) -> list[Job]:
     """Every episode of a list: all pairs of trial 0, then those of trial 1, ..."""
     find(name)
-    rows = read_lines(SPLITS / f"{name}.jsonl")
+    rows = read_lines(SPLITS / f"{same_team(name)}.jsonl")
     return [Job(**row, trial=trial) for trial in range(TRIALS) for row in rows]

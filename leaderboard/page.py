@@ -126,8 +126,13 @@ def over(entry: Entry) -> str:
     items = len({job.item for job in jobs(entry.list)})
     pairs = f"{items} items, {PAIRS} pairs"
     if len(entry.runs) > 1:
-        return f"{len(entry.runs)} seeds, {items} items"
+        return f"{len(entry.runs)} {runs_of(entry)}, {items} items"
     return f"{pairs}, 1 seed" if entry.kind == "trained" else pairs
+
+
+def runs_of(entry: Entry) -> str:
+    """What the runs of an entry of several are, in a word."""
+    return "pairings" if LISTS[entry.list].mixed else "seeds"
 
 
 def between(entry: Entry, name: str, scale: tuple[float, float]) -> tuple[float, float] | None:
@@ -151,7 +156,7 @@ def _headline(row: BoardRow) -> str:
     if ends is not None:
         text += f", 95 % interval {number(ends[0])} to {number(ends[1])}"
     if len(entry.runs) == 2:
-        text += f", seeds {' and '.join(map(number, entry.score_by_run))}"
+        text += f", {runs_of(entry)} {' and '.join(map(number, entry.score_by_run))}"
     return prose(text)
 
 

@@ -23,9 +23,10 @@ ENTRIES = Path(__file__).parent / "entries"
 
 
 def main() -> None:
-    """Make every missing entry of a scripted player, except for lists on the hub's data."""
-    here = {name: listing for name, listing in lists.LISTS.items() if "data" not in listing.kwargs}
-    for name, listing in here.items():
+    """Make every missing entry of a scripted player; none for the hub's data and for mixed teams."""
+    for name, listing in lists.LISTS.items():
+        if "data" in listing.kwargs or listing.mixed:
+            continue
         players = collm_envs.make(listing.env, **listing.kwargs).task.players
         for player in (*PLAYERS, LONE):
             if player in players and not (ENTRIES / name / player).exists():

@@ -10,10 +10,11 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from collm_envs import Task
 from collm_envs.policies.seat import seat_seed
@@ -26,6 +27,7 @@ ALIKE = 0.9
 """similarity from which two episodes are near-duplicates"""
 BESIDE = 1.5
 """a text may be this many times larger than its original and still count as a full copy"""
+LOOKALIKES = str.maketrans("аеорсухіј", "aeopcyxij")
 Sketch = frozenset[int]
 Sketches = Mapping[tuple[str, int], list[Sketch]]
 """{(item, seed): sketches}"""
@@ -40,27 +42,61 @@ def similarity(a: Sketch, b: Sketch) -> float:
     return len(a & b) / max(small, large / BESIDE) if large else 1.0
 
 
+def like_expert(task: Task, record: Record) -> bool:
+    """Whether an episode's texts do what the task's expert does there, with other kinds of blocks too."""
+    own, of_expert = _effects(record), _effects_of_expert(task, record)
+    same = similarity(_sketch(own), _sketch(of_expert))
+    recoloured = similarity(_sketch(_without_names(own)), _sketch(_without_names(of_expert)))
+    return max(same, recoloured) >= ALIKE
+
+
 def written(record: Record) -> Sketch:
     """The sketch of the effects of an episode's texts."""
-    texts = [text for turn in record.turns for text in turn["texts"].values()]
-    runs_programs = any(turn["verdicts"] for turn in record.turns)
-    return _sketch(texts, runs_programs, {} if runs_programs else scenes(record)[-1].blocks)
+    return _sketch(_effects(record))
 
 
 def by_expert(task: Task, record: Record) -> Sketch:
     """The sketch of what the expert writes in the states of this episode, turn by turn."""
+    return _sketch(_effects_of_expert(task, record))
+
+
+class _Effects(NamedTuple):
+    texts: Sequence[str]
+    programs: bool
+    """whether the texts are run as programs"""
+    blocks: Mapping[Any, str]
+    """{cell: kind of block} at the end; empty where there is no world"""
+
+
+def _effects(record: Record) -> _Effects:
+    texts = [text for turn in record.turns for text in turn["texts"].values()]
+    programs = any(turn["verdicts"] for turn in record.turns)
+    return _Effects(texts, programs, {} if programs else scenes(record)[-1].blocks)
+
+
+def _effects_of_expert(task: Task, record: Record) -> _Effects:
     texts: list[str] = []
     blocks: Mapping[Any, str] = {}
-    runs_programs = any(turn["verdicts"] for turn in record.turns)
+    programs = any(turn["verdicts"] for turn in record.turns)
     for t, state in enumerate(states(record)[:-1]):
         turn_texts = {}
         for agent in task.agents:
             rng = Random(seat_seed(record.item, record.seed, record.trial, agent, t))
             turn_texts[agent] = task.players["expert"](task, state, agent, rng)
         texts += turn_texts.values()
-        if not runs_programs and t == len(record.turns) - 1:
+        if not programs and t == len(record.turns) - 1:
             blocks = task.scene(task.play(state, turn_texts)).blocks
-    return _sketch(texts, runs_programs, blocks)
+    return _Effects(texts, programs, blocks)
+
+
+def _without_names(effects: _Effects) -> _Effects:
+    """In place of its kind, a block has the cell before it that is of the same kind."""
+    last: dict[str, Any] = {}
+    before: dict[Any, str] = {}
+    for cell, block in sorted(effects.blocks.items()):
+        before[cell] = f"as {last.get(block)}"
+        last[block] = cell
+    return effects._replace(blocks=before)
 
 
 def share(own: Sketches, others: Sketches) -> float:
@@ -73,19 +109,24 @@ def share(own: Sketches, others: Sketches) -> float:
     return sum(alike) / len(alike)
 
 
-def _sketch(texts: Sequence[str], runs_programs: bool, blocks: Mapping[Any, str]) -> Sketch:
-    """The sketch of a world {cell: block}, of programs, or of prose."""
-    facts = [f"{cell} {block}" for cell, block in blocks.items()]
-    if runs_programs:
-        facts = [statement for text in texts for statement in statements(text)]
+def _sketch(effects: _Effects) -> Sketch:
+    """The sketch of a world, of programs, or of prose."""
+    facts = [f"{cell} {block}" for cell, block in effects.blocks.items()]
+    if effects.programs:
+        facts = [statement for text in effects.texts for statement in statements(text)]
     if not facts:  # the texts have no effect: compare their words
-        facts = [pair for text in texts for pair in pairs(text)]
+        facts = [pair for text in effects.texts for pair in pairs(text)]
     return frozenset(sorted({zlib.crc32(fact.encode()) for fact in facts})[:KEPT])
 
 
 def pairs(text: str) -> Iterator[str]:
-    """Pairs of consecutive words and of words with one between; an inserted word changes few pairs."""
-    words = re.findall(r"\w+", text.lower()) or [""]
+    """Pairs of consecutive words and of words with one between; an inserted word changes few pairs.
+
+    Accents, invisible characters, wide letters and the Cyrillic letters that look Latin make no other word.
+    """
+    letters = unicodedata.normalize("NFKD", text).casefold().translate(LOOKALIKES)
+    shown = "".join(c for c in letters if unicodedata.category(c) not in ("Cf", "Mn"))
+    words = re.findall(r"[^\W_]+", shown) or [""]
     yield from words[:1] if len(words) < 2 else ()
     for gap in (1, 2):
         yield from (f"{a} {b}" for a, b in zip(words, words[gap:], strict=False))

@@ -22,10 +22,17 @@ from leaderboard.training import Curves, read_training
 from leaderboard.verify import verify
 
 
-def submit(folders: Sequence[Path], about: About, entries: Path, training: Sequence[Path] = ()) -> Path:
+def submit(
+    folders: Sequence[Path],
+    about: About,
+    entries: Path,
+    training: Sequence[Path] = (),
+    mixed: bool = False,
+) -> Path:
     """The folder of the new entry under `entries`; each of `folders` is one run, i.e. one training seed.
 
     `training` are the folders of `collm train`, one for each run, to take seeds, tokens and curves from.
+    `mixed`: an entry of cross-play, a run for each first and each other second team of `training`.
     Raises ValueError if something is missing or the entry would be refused, FileExistsError if the name is
     taken; then nothing is written.
     """
@@ -42,7 +49,8 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
         about = replace(about, seeds=learned.seeds, tokens=learned.tokens)
     check_about(about)
     claim = read_json(folders[0] / "eval.json")
-    name = lists.list_of(claim["env"], claim["kwargs"])
+    name = lists.list_of(claim["env"], claim["kwargs"], mixed)
+    curves: Curves = [] if mixed else learned.curves
     target = entries / name / about.name
     if target.exists():
         raise FileExistsError(f"{target} is there already; choose another name")
@@ -53,7 +61,7 @@ def submit(folders: Sequence[Path], about: About, entries: Path, training: Seque
         (draft / ENTRY).write_text("{}")
         bundle = open_bundle(draft)
         (draft / ENTRY).write_text(
-            _entry(bundle, about, name, claim, learned.curves).to_json(), encoding="utf-8", newline="\n"
+            _entry(bundle, about, name, claim, curves).to_json(), encoding="utf-8", newline="\n"
         )
         verify(draft, hub=True)  # allowed: the submitter has played on the hub's data
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +102,11 @@ def _entry(bundle: Bundle, about: About, name: str, claim: dict[str, Any], curve
 
 def how_to_play(name: str, more: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The command that plays a list; `more` are keywords beside the list's."""
-    env, kwargs = lists.find(name)[:2]
-    kwargs = {**kwargs, **more}
+    listing = lists.find(name)
+    kwargs = {**listing.kwargs, **more}
     keywords = f" --env-kwargs '{json.dumps(kwargs)}'" if kwargs else ""
-    return f"collm eval {env}{keywords} --episodes {lists.PAIRS} --seeds {lists.TRIALS}"
+    verb = f"crossplay RUN RUN... --env {listing.env}" if listing.mixed else f"eval {listing.env}"
+    return f"collm {verb}{keywords} --episodes {lists.PAIRS} --seeds {lists.TRIALS}"
 
 
 def _compress(source: Path, target: Path) -> None:

@@ -122,8 +122,7 @@ def check_records(bundle: Bundle, entry: Entry) -> Findings:
             findings.texts[run] += _written(record)
             if run < MAX_COMPARED and (record.trial == 0 or not record.turns[0]["verdicts"]):
                 findings.compared[run] += 1
-                alike = similar.similarity(similar.written(record), similar.by_expert(env.task, record))
-                findings.like_expert[run] += alike >= similar.ALIKE
+                findings.like_expert[run] += similar.like_expert(env.task, record)
         for job in missing:
             raise NotAccepted(
                 name, f"{len(missing)} episodes of the list are missing, the first: {_named(job)}"

@@ -23,7 +23,6 @@ from baselines.play.rollout import starts
 from collm_envs import Task, make
 from collm_envs.adapters.comlrl import plug
 
-LR = 1e-3
 TEXT_MENDS = ("padding", "last token")
 """faults of CoMLRL's MAGRPO that show in one turn"""
 Policies = Mapping[str, LM]
@@ -47,6 +46,8 @@ class Case(NamedTuple):
     """of each trainer"""
     warm_start: int = 1000
     """steps of the supervised warm start that both sides begin with"""
+    lr: float = 1e-3
+    """of actors and critics, on both sides"""
 
 
 def ours(case: Case, trainer: str, seed: int, folder: str) -> Iterator[Policies]:
@@ -58,7 +59,7 @@ def ours(case: Case, trainer: str, seed: int, folder: str) -> Iterator[Policies]
         "history": "last turn",
         "max_new_tokens": case.tokens,
         "steps": case.steps[trainer],
-        "lr": LR,
+        "lr": case.lr,
         "max_grad_norm": 1e9,
         "gamma": 1.0,
         "seed": seed,
@@ -70,7 +71,7 @@ def ours(case: Case, trainer: str, seed: int, folder: str) -> Iterator[Policies]
         settings.update(group=case.group, divide_by_std=True)
     else:
         module, episodes = maac, case.episodes
-        settings.update(normalize=True, critic_lr=LR, critic_epochs=len(task.agents))
+        settings.update(normalize=True, critic_lr=case.lr, critic_epochs=len(task.agents))
     config = module.Config(episodes=episodes, **settings)
     team = module.team(config, task)
     yield team.policies
@@ -108,7 +109,7 @@ def peer_trainer(case: Case, trainer: str, folder: str, mends: tuple[str, ...]) 
         "top_k": 0,
         "early_termination_threshold": None,
         "eval_interval": 0,
-        "agent_learning_rate": LR,
+        "agent_learning_rate": case.lr,
         "rollout_buffer_size": 10_000,
     }
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -123,7 +124,7 @@ def peer_trainer(case: Case, trainer: str, folder: str, mends: tuple[str, ...]) 
         settings = MAGRPOConfig(**options, num_generations=case.group)
         peer: Any = mended(mends)(num_agents=len(plugged.formatters), args=settings, **given)
     else:
-        settings = MAACConfig(**options, num_generations=1, critic_learning_rate=LR)
+        settings = MAACConfig(**options, num_generations=1, critic_learning_rate=case.lr)
         peer = MAACTrainer(args=settings, critic_model=folder, **given)
     peer.verbose = False
     return peer

@@ -4,12 +4,12 @@
 
 It is a list of `collm` command lines, each printed as it is run: train every run with what `--model tiny`
 fills in (terse prompts, difficulty 1, one message round before each turn), play the evaluation list
-`leaderboard/splits/<ENV>-tiny.jsonl` with the warm start, scripted players and every run, and mix four teams
-with each other.  `collm report` makes the page with learning curves, and what agents say to each other is
-taken from the records: studies/results/v1_tiny, of what is there.  Nothing is made twice; `--commands N` runs
-N of the lines.  With `--submit COMMIT` the warm start and the trained rows become entries of the
-leaderboard.  A run is about 60 CPU seconds of one thread.  Rates are the preset's; that of HouseBuild-v1 was
-lowered after one run at 1e-3 had fallen below its warm start.
+`leaderboard/splits/<ENV>-tiny.jsonl` with the warm start, scripted players and every run, and mix the teams
+of MAGRPO with each other. `collm report` makes the page with learning curves, and what agents say to each
+other is taken from the records: studies/results/v1_tiny, of what is there. Nothing is made twice;
+`--commands N` runs N of the lines. With `--submit COMMIT` the warm start, the trained rows and the mixed
+teams become entries of the leaderboard. A run is about 60 CPU seconds of one thread. Rates are the
+preset's; that of HouseBuild-v1 was lowered after one run at 1e-3 had fallen below its warm start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import torch
@@ -36,6 +37,8 @@ TRAINED = {"MAGRPO": ("magrpo", 24), "CoLLM-CC": (f"maac --critic central {CRITI
 SEEDS = (0, 1, 2)
 SCRIPTED = ("expert", "mute", "noisy", "random")
 WARM = "warm-start"
+MIXED = "MAGRPO"
+"""the row whose teams are mixed with each other"""
 EPISODES = 3
 """whose messages are shown"""
 
@@ -66,27 +69,32 @@ def training(env: str, name: str, seed: int) -> list[str]:
 def playing(env: str, name: str, policies: str, more: dict[str, int] | None = None) -> tuple[Path, list[str]]:
     """The command line that plays the environment's list."""
     out = RUNS / env / name
+    return out / "table.json", [*shlex.split(f"eval {env} {policies} --out {out}"), *episodes(env, more)]
+
+
+def episodes(env: str, more: dict[str, int] | None = None) -> list[str]:
+    """The flags that say which episodes an environment's list has; `more` are keywords beside the list's."""
+    kwargs = {**lists.find(f"{env}-tiny").kwargs, **(more or {})}
     often = f"--episodes {lists.PAIRS} --seeds {lists.TRIALS}"
-    kwargs = json.dumps({**lists.find(f"{env}-tiny").kwargs, **(more or {})})
-    return out / "table.json", [
-        *shlex.split(f"eval {env} {policies} {often} --out {out} --env-kwargs"),
-        kwargs,
-    ]
+    return [*often.split(), "--env-kwargs", json.dumps(kwargs)]
 
 
 def mixing(env: str) -> tuple[Path, list[str]]:
-    """The command line that mixes the first two seeds of both algorithms with each other."""
+    """The command line that mixes all seeds of a row with each other."""
     out = OUT / f"crossplay-{env}"
-    teams = " ".join(str(folder(env, name, seed)) for name in TRAINED for seed in SEEDS[:2])
+    teams = " ".join(str(folder(env, MIXED, seed)) for seed in SEEDS)
     line = f"crossplay {teams} --env {env} --records {RUNS / env / 'crossplay'} --out {out}"
-    return out / "index.html", shlex.split(line)
+    return out / "index.html", [*shlex.split(line), *episodes(env)]
 
 
-def submitting(env: str, name: str, commit: str) -> tuple[Path, list[str]]:
-    """The command line that makes an entry of a row."""
+def submitting(env: str, name: str, commit: str, mixed: bool = False) -> tuple[Path, list[str]]:
+    """The command line that makes an entry of a row, or of the mixed teams of a row."""
     entry = f"tiny-{name.lower()}"
     runs = [folder(env, name, seed) for seed in SEEDS] if name in TRAINED else []
     played = [Path(f"{run}-played") for run in runs] or [RUNS / env / WARM]
+    if mixed:
+        pairings = permutations(range(1, len(SEEDS) + 1), 2)
+        played = [RUNS / env / "crossplay" / f"{first}-{second}" for first, second in pairings]
     repeat = training(env, name, 9) if runs else playing(env, WARM, f"--policy hf:tiny?{tokens(env)}")[1]
     facts = {
         "--name": entry,
@@ -101,8 +109,9 @@ def submitting(env: str, name: str, commit: str) -> tuple[Path, list[str]]:
     }
     flags = [word for pair in facts.items() for word in pair]
     line = ["leaderboard", "submit", *map(str, played), *flags]
-    line += ["--training", *map(str, runs)] * bool(runs)
-    return Path("leaderboard/entries", f"{env}-tiny", entry), line
+    line += ["--training", *map(str, runs)] * bool(runs) + ["--mixed"] * mixed
+    listed = f"{env}-tiny{lists.CROSSPLAY if mixed else ''}"
+    return Path("leaderboard/entries", listed, entry), line
 
 
 def folder(env: str, name: str, seed: int) -> Path:
@@ -156,6 +165,7 @@ def main() -> None:
     for env in envs if settings.submit else ():
         for name in (WARM, *TRAINED):
             run_once(*submitting(env, name, settings.submit))
+        run_once(*submitting(env, MIXED, settings.submit, mixed=True))
     folders = [str(RUNS / env) for env in TASKS if (RUNS / env).is_dir()]
     cli.main(["report", *folders, "--out", str(OUT), "--title", "The embedded model on tasks of two"])
     lines = [line for env in TASKS for line in messages(env)]

@@ -56,6 +56,19 @@ def given(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield flag.replace("_", "-"), value if equals else after
 
 
+def without(args: Sequence[str], flag: str) -> list[str]:
+    """The arguments without `--flag VALUE` or `--flag=VALUE`."""
+    out, skip = [], False
+    for arg in args:
+        if skip:
+            skip = False
+        elif arg.replace("_", "-") == f"--{flag}":
+            skip = True
+        elif not arg.replace("_", "-").startswith(f"--{flag}="):
+            out.append(arg)
+    return out
+
+
 def _check_value(flag: str, annotation: str, value: str | None) -> None:
     """Raise ValueError for a number that is none, and for keywords that are no JSON object."""
     kind, value = annotation.removesuffix(" | None"), value or ""

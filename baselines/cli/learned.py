@@ -69,7 +69,7 @@ def sentence(env: str, name: str, seeds: Sequence[Evaluations]) -> str:
     return f"{earned}; {', '.join(parts)}; {cut}."
 
 
-def texts(samples: Mapping[int, Sequence[Record]], first: Sequence[Record] = (), items: int = 2) -> str:
+def texts(samples: Mapping[int, Sequence[Record]], first: Sequence[Record] = (), items: int = 5) -> str:
     """The same items before the first step and after the last, side by side; "" where there are no two.
 
     `first`: episodes of the untrained model, where the run began with a warm start.

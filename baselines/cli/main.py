@@ -26,6 +26,7 @@ VERBS = {
     "eval": Verb("baselines.cli.evaluate:evaluate", "play many episodes, write records and a table"),
     "crossplay": Verb("baselines.cli.crossplay:main", "mix teams seat by seat: self-play against cross-play"),
     "train": Verb("baselines.cli.train:train", "train agents; go on with an interrupted run"),
+    "plan": Verb("baselines.cli.plan:main", "the memory a run would take, before it is begun"),
     "export": Verb(
         "baselines.cli.export:main", "write worlds as Minecraft functions, or records as conversations"
     ),
@@ -49,6 +50,7 @@ EXTRAS = {
     **dict.fromkeys(("datasets", "pyarrow"), "hub"),
     **dict.fromkeys(("tensorboard", "wandb"), "logging"),
     "matplotlib": "render",
+    "ray": "ray",
 }
 """optional package -> the extra of collm that installs it"""
 OURS = ("collm_envs", "baselines", "leaderboard")
@@ -58,6 +60,7 @@ OURS = ("collm_envs", "baselines", "leaderboard")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that `argv` names; a wrong argument is one line and status 2."""
     args = list(sys.argv[1:] if argv is None else argv)
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):  # LANG=C: a text of others must not end the program
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -72,6 +75,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `collm envs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk behind `collm envs > file`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"collm: {_in_words(error)}", file=sys.stderr)
+        return 2
+
+
+def _open_standard_streams() -> None:
+    """Open the null device for each standard stream that whoever started us has closed (`collm ... >&-`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if vars(sys)[name] is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _run(args: Sequence[str]) -> int:
@@ -89,8 +103,13 @@ def _run(args: Sequence[str]) -> int:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         print(f"collm: no verb {args[0]!r}; there are {', '.join(VERBS)}{hint}", file=sys.stderr)
         return 2
-    if os.getcwd() not in sys.path:  # for environments of one's own, named module:Id
-        sys.path.append(os.getcwd())
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        print("collm: the current folder has been deleted; change to another one", file=sys.stderr)
+        return 2
+    if here not in sys.path:  # for environments of one's own, named module:Id
+        sys.path.append(here)
     try:
         return _load(VERBS[args[0]].function)(args[1:]) or 0
     except KeyboardInterrupt as stop:
@@ -116,6 +135,8 @@ def _in_words(error: Exception) -> str:
         return f"it needs the package {package!r}: pip install 'collm[{EXTRAS[package]}]'"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename2 or error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
     return str(error) or type(error).__name__

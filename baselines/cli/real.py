@@ -1,8 +1,8 @@
 """`collm real`: a language model of 135 million parameters learns to write together, before and after.
 
-MAGRPO and CoLLM-CC on TLDR-v1, whose reward reads the post, and on TLDR-v0, whose reward never does.  On
-TLDR-v1 both begin with one warm start: supervised steps on reference summaries of the posts to train on.  The
-same command goes on where it was stopped.
+MAGRPO on TLDR-v1, whose reward reads the post, MAGRPO and CoLLM-CC on TLDR-v0, whose reward never does.  On
+TLDR-v1 it begins with a warm start: supervised steps on reference summaries of posts that are not met again.
+The same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ from collm_envs.pages.report import chart, code, prose, report, section, spread,
 from collm_envs.record import Record
 from collm_envs.record import read as read_records
 
-POSTS = {"train": (47, 60, 82, 34, 23, 62, 53, 76), "eval": (25, 17, 7, 28)}
-"""short built-in posts of TLDR-v1, by number: a step reads the whole post for every text"""
+POSTS = {
+    "train": (84, 87, 17, 95, 78, 72, 42, 49, 40, 25, 74, 90, 9, 68, 19, 58),
+    "eval": (25, 17, 7, 28, 21, 3, 12, 22),
+}
+"""short built-in posts of TLDR-v1, by number: a step reads the whole post"""
+TAUGHT = (47, 60, 82, 34, 23, 62, 53, 76)
+"""posts of the train split whose references the warm start learns"""
 TOKENS: Mapping[str, int] = {"TLDR-v1": 56, "TLDR-v0": 40}
 """environment -> limit of a text; a lone agent, who writes both, has twice as many.  The headline first"""
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -42,10 +47,18 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
 ALONE = ("GRPO", "AC")
+FACTUAL = (
+    *("--shared", "--credit", "difference", "--episodes", "16"),
+    *("--steps", "6", "--eval-every", "3", "--save-every", "3"),
+)
+"""settings on TLDR-v1, where what is right to write is harder to find than on TLDR-v0: both agents train one
+adapter, each on what its own text adds to the reward, with twice the texts a step"""
+GROUP = 8
+"""texts for a history on TLDR-v1, for MAGRPO"""
 WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
 """folders beside those of the runs, and the warm start's supervised steps"""
-DEMO = ("MAGRPO", "CoLLM-CC")
-"""the rows of `collm real`"""
+DEMO: Mapping[str, Sequence[str]] = {"TLDR-v1": ("MAGRPO",), "TLDR-v0": ("MAGRPO", "CoLLM-CC")}
+"""environment -> the rows of `collm real`; a critic that reads whole posts takes as long as all the others"""
 PAID = {
     "TLDR-v1": "Its reward pays facts of the post, written down by hand, told in own words.",
     "TLDR-v0": "Its reward pays lengths, connectives and words in common, and never reads the post: read the "
@@ -55,7 +68,7 @@ PAID = {
 
 @dataclass
 class Real:
-    """A real language model learns to write together: MAGRPO and CoLLM-CC, before and after, on two tasks."""
+    """A real language model learns to write together, before and after: MAGRPO twice, CoLLM-CC once."""
 
     model: str = "smollm2"
     """a name of `collm models`, a folder, a GGUF file or a hub name"""
@@ -71,10 +84,10 @@ def main(args: Sequence[str]) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     lines = {
         (env, row): line_of(env, row, settings.seed, settings.out, settings.model)
-        for env in TOKENS
-        for row in DEMO
+        for env, rows in DEMO.items()
+        for row in rows
     }
-    if "TLDR-v1" in TOKENS:
+    if "TLDR-v1" in DEMO:
         prepare(settings.out, settings.model)
     for (env, row), line in lines.items():
         print(f"{row} on {env}: {shlex.join(['collm', 'train', *line])}", flush=True)
@@ -97,14 +110,16 @@ def prepare(out: Path, model: str) -> None:
 
 def warm_start_line(out: Path, model: str) -> list[str]:
     """What follows `collm warm-start`; writes the posts that it reads."""
-    line = ["--env", "TLDR-v1", "--env-kwargs", json.dumps({"items": str(posts(out))}), "--model", model]
+    taught = json.dumps({"items": str(posts(out, taught=True))})
+    line = ["--env", "TLDR-v1", "--env-kwargs", taught, "--model", model]
     return [*line, "--from", "expert", "--steps", str(WARM_STEPS), "--out", str(out / WARM_START)]
 
 
 def untrained_line(out: Path, model: str) -> list[str]:
     """What follows `collm eval` for the runs' own evaluation episodes, played by the untrained model."""
     laptop = PRESETS["laptop"].always
-    sampled = f"temperature={laptop['temperature']}&max_new_tokens={TOKENS['TLDR-v1']}"
+    sampled = "&".join(f"{name}={laptop[name]}" for name in ("temperature", "top_p"))
+    sampled += f"&max_new_tokens={TOKENS['TLDR-v1']}"
     line = [
         "TLDR-v1",
         "--env-kwargs",
@@ -130,16 +145,18 @@ def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
     line = [*KINDS[row], "--preset", "laptop"]
     for name, value in flags_given.items():
         line += [f"--{name}", str(value)]
+    if env == "TLDR-v1":
+        line += [*FACTUAL, *(["--group", str(GROUP)] if row == "MAGRPO" else [])]
     return [*line, "--env-kwargs", json.dumps(kwargs), "--out", str(folder(out, env, row, seed))]
 
 
-def posts(out: Path) -> Path:
-    """The file with `POSTS`, written where it is missing."""
-    target = out / "posts.json"
+def posts(out: Path, taught: bool = False) -> Path:
+    """The file with `POSTS`, or with `TAUGHT` in place of those to train on; written where it is missing."""
+    target = out / ("taught.json" if taught else "posts.json")
     if not target.exists():
         task = make_task("TLDR-v1")
         rows = {}
-        for split, chosen in POSTS.items():
+        for split, chosen in {**POSTS, **({"train": TAUGHT} if taught else {})}.items():
             by_id = {item.id: dict(item.data) for item in task.items(split)}
             rows[split] = [by_id[f"{split}/{number}"] for number in chosen]
         write_json(target, rows)

@@ -28,7 +28,12 @@ def kinds(env: TextEnv) -> dict[str, Callable[[str], Policy]]:
 
         return hf.parse(text, env)
 
-    return {**WITHOUT_TORCH, "hf": hf}
+    def vllm(text: str) -> Policy:
+        from baselines.lm import vllm_policy
+
+        return vllm_policy.parse(text)
+
+    return {**WITHOUT_TORCH, "hf": hf, "vllm": vllm}
 
 
 @dataclass
@@ -40,6 +45,7 @@ class Seating:
     agent: AgentPolicies = ()
     """who plays an agent; may be given again: expert, random, noisy, replay:FILE, human,
     hf:FOLDER_OR_NAME (hf:tiny, hf:smollm2, ...: `collm models`), py:package.module:factory (your own),
+    vllm:http://host:8000#MODEL (token ids, as in training),
     openai:http://host:8000/v1#model?temperature=0.7&max_tokens=512 (further: stop, reasoning_effort, ...,
     seed=off, body={"any": "JSON"})"""
     env_kwargs: str = "{}"

@@ -1,4 +1,7 @@
-"""`collm serve`: an environment behind a port, for clients that know no Python of ours."""
+"""`collm serve`: an environment behind a port, for clients that know no Python of ours.
+
+`collm serve vllm MODEL` is another kind of server: it writes a training run's texts (cli/serve_vllm.py).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from collm_envs.adapters.framework import load_framework
 
 @dataclass
 class Serve:
-    """Serve an environment by OpenEnv's protocol until interrupted."""
+    """Serve an environment by OpenEnv's protocol until interrupted.
+
+    `collm serve vllm MODEL --adapters N` starts a vLLM server for training (`collm serve vllm --help`).
+    """
 
     protocol: Annotated[Literal["openenv"], tyro.conf.Positional]
     env: Annotated[str, tyro.conf.Positional]
@@ -33,6 +39,11 @@ class Serve:
 
 def main(args: Sequence[str]) -> int:
     """Serve until interrupted."""
+    if args and args[0] == "vllm":
+        from baselines.cli import serve_vllm
+
+        serve_vllm.main(args[1:])
+        return 0
     asked = flags(Serve, args, "collm serve")
     kwargs = read_object("--env-kwargs", asked.env_kwargs)
     from collm_envs.adapters.openenv import app

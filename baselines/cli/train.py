@@ -41,7 +41,7 @@ and runs/demo/report.html with learning curves and episodes to read.  An earlier
 
 def train(args: Sequence[str]) -> int:
     """Run the command line after `collm train`; prints the run's folder."""
-    _need_torch()
+    need_torch()
     if not args or args[0] in ("-h", "--help"):
         print(USAGE.format(names=", ".join(names())))
         return 0
@@ -65,7 +65,7 @@ def train(args: Sequence[str]) -> int:
 
 def sweep(args: Sequence[str]) -> int:
     """`collm sweep`, its flags checked first."""
-    _need_torch()
+    need_torch()
     flags.check_flags("sweep", fields_of("baselines.cli.sweep", "Sweep") or {}, args)
     from baselines.cli import sweep
 
@@ -74,7 +74,7 @@ def sweep(args: Sequence[str]) -> int:
 
 def demo(args: Sequence[str]) -> None:
     """`collm demo`, which takes no arguments."""
-    _need_torch()
+    need_torch()
     if args and args[0] in ("-h", "--help"):
         print(DEMO_USAGE)
         return
@@ -85,7 +85,7 @@ def demo(args: Sequence[str]) -> None:
     demo.main()
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
     """Raise ModuleNotFoundError where torch is not installed, which is quicker found out than imported."""
     if importlib.util.find_spec("torch") is None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
@@ -128,14 +128,14 @@ def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
     about = f"{config.__doc__}"
     if issubclass(config, Settings):
         about += "".join(
-            f"\n\nWith {how}: {_as_flags(preset(name, 'TLDR-v0', set(), by))}"
+            f"\n\nWith {how}: {as_flags(preset(name, 'TLDR-v0', set(), by))}"
             for by, how in {"tiny": "--model tiny", "laptop": "--preset laptop"}.items()
         )
     settings = tyro.cli(config, args=own, prog=prog, description=about)
     filled: dict[str, Any] = {}
     if chosen == "paper":
         start = _published(name, settings)
-        own = _without(own, "env-kwargs")  # merged there: a flag would replace the published ones
+        own = flags.without(own, "env-kwargs")  # merged there: a flag would replace the published ones
     elif not isinstance(settings, Settings):
         return settings, ""
     elif chosen or is_tiny(settings.model, settings.models):
@@ -145,7 +145,7 @@ def read_filled(name: str, args: Sequence[str]) -> tuple[Any, str]:
         start = config(**filled)
     else:
         return settings, ""
-    return tyro.cli(config, args=own, default=start, prog=prog), _as_flags(filled)
+    return tyro.cli(config, args=own, default=start, prog=prog), as_flags(filled)
 
 
 def _chosen_preset(args: Sequence[str]) -> tuple[str, list[str]]:
@@ -160,7 +160,7 @@ def _chosen_preset(args: Sequence[str]) -> tuple[str, list[str]]:
         names_there = [*(name for name in PRESETS if name != "tiny"), "paper"]
         if chosen not in names_there:
             raise ValueError(f"--preset must be one of {', '.join(names_there)}, got {chosen!r}")
-    return chosen, _without([arg for arg in args if arg != "--paper"], "preset")
+    return chosen, flags.without([arg for arg in args if arg != "--paper"], "preset")
 
 
 def _published(name: str, settings: Any) -> Any:
@@ -184,11 +184,11 @@ def command(name: str, config: Settings) -> str:
         if own == given_names:
             break
         given_names = own
-    differing = _as_flags({key: value for key, value in stored.items() if key in given_names})
+    differing = as_flags({key: value for key, value in stored.items() if key in given_names})
     return f"collm train {name} {differing}".rstrip()
 
 
-def _as_flags(settings: Mapping[str, Any]) -> str:
+def as_flags(settings: Mapping[str, Any]) -> str:
     """Settings as they are written on a command line."""
     parts = []
     for key, value in settings.items():
@@ -202,16 +202,3 @@ def _as_flags(settings: Mapping[str, Any]) -> str:
         else:
             parts.append(f"{flag} '{value}'" if " " in str(value) else f"{flag} {value}")
     return " ".join(parts)
-
-
-def _without(args: Sequence[str], flag: str) -> list[str]:
-    """The arguments without `--flag VALUE` or `--flag=VALUE`."""
-    out, skip = [], False
-    for arg in args:
-        if skip:
-            skip = False
-        elif arg.replace("_", "-") == f"--{flag}":
-            skip = True
-        elif not arg.replace("_", "-").startswith(f"--{flag}="):
-            out.append(arg)
-    return out

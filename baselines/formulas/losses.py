@@ -29,6 +29,10 @@ class Objective:
     """weight of the KL to a frozen reference"""
     entropy: float = 0.0
     """weight of an entropy bonus"""
+    truncate: float | None = None
+    """C of `truncated_ratio`, for texts that another engine wrote; None: they count as written by pi_old"""
+    max_gap: float | None = None
+    """nats a token between that engine's log-probabilities and ours above which a step is refused"""
 
 
 class Terms(NamedTuple):
@@ -50,15 +54,25 @@ def lesson_loss(
     *,
     reference: Tensor | None = None,
     entropy: Tensor | None = None,
+    sampled: Tensor | None = None,
 ) -> Terms:
     """sum_m w_m [ L_m + kl KL(pi || reference) - entropy H(pi) ], with L_m of `policy_loss`
 
-    logp, old, owner, reference, entropy: (T,); advantage, weight: (M,).  Log-probabilities are all it sees of
-    a policy: d loss / d logp is all that a policy whose weights are elsewhere must be sent.  (The entropy of
-    whole distributions is no function of `logp`: that bonus is for policies whose weights are here.)
+    logp, old, owner, reference, entropy, sampled: (T,); advantage, weight: (M,).  Log-probabilities are all
+    it sees of a policy: d loss / d logp is all that a policy whose weights are elsewhere must be sent.  (The
+    entropy of whole distributions is no function of `logp`: that bonus is for policies whose weights are
+    here.)
     """
     per_text = policy_loss(
-        logp, old, advantage, owner, clip=objective.clip, ratio=objective.ratio, length=objective.length
+        logp,
+        old,
+        advantage,
+        owner,
+        clip=objective.clip,
+        ratio=objective.ratio,
+        length=objective.length,
+        sampled=sampled if objective.truncate else None,
+        truncate=objective.truncate or 1.0,
     )
     token_weight = weight[owner]
     loss = surrogate = (weight * per_text).sum()
@@ -97,22 +111,41 @@ def policy_loss(
     clip: float | None = None,
     ratio: Ratio = "turn",
     length: Length = "sum",
+    sampled: Tensor | None = None,
+    truncate: float = 1.0,
 ) -> Tensor:
-    """Loss of each move.   logp, old, owner: (T,); advantage: (M,) -> (M,)
+    """Loss of each move.   logp, old, owner, sampled: (T,); advantage: (M,) -> (M,)
 
     ratio="turn": one rho_{i,t} = pi(a_{i,t} | h_{i,t}) / pi_old(...) for the whole text, the paper's macro
     action; with length="mean" its exponent is divided by the number of tokens (GSPO's ratio).
     ratio="token": PPO's per-token ratio, summed or averaged over the tokens.
+
+    `sampled` are the log-probabilities of the engine that wrote the texts, where they differ from pi_old's:
+    each text (or token) is weighed by `truncated_ratio` of pi_old to that engine, C = `truncate`.
     """
     moves = advantage.shape[0]
     lengths = per_move(torch.ones_like(logp), owner, moves).clamp(min=1)
+
+    def text_ratio(tokens: Tensor) -> Tensor:
+        log_ratio = per_move(tokens, owner, moves)
+        return log_ratio / lengths if length == "mean" else log_ratio
+
     if ratio == "turn":
-        log_ratio = per_move(logp - old, owner, moves)
-        if length == "mean":
-            log_ratio = log_ratio / lengths
-        return surrogate(log_ratio, advantage, clip)
-    loss = per_move(surrogate(logp - old, advantage[owner], clip), owner, moves)
+        if sampled is not None:
+            advantage = advantage * truncated_ratio(text_ratio(old - sampled), truncate)
+        return surrogate(text_ratio(logp - old), advantage, clip)
+    A = advantage[owner]
+    if sampled is not None:
+        A = A * truncated_ratio(old - sampled, truncate)
+    loss = per_move(surrogate(logp - old, A, clip), owner, moves)
     return loss / lengths if length == "mean" else loss
+
+
+def truncated_ratio(log_ratio: Tensor, C: float) -> Tensor:
+    """min(pi_old / mu, C), mu the engine that wrote: truncated importance sampling (Ionides 2008; for engines
+    whose arithmetic differs, Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL
+    Training").   (N,) -> (N,)"""
+    return log_ratio.exp().clamp(max=C)
 
 
 def kl_k3(logp: Tensor, reference: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from collm_envs.files import draft_name
+
 
 def cache_folder() -> Path:
     """`$COLLM_CACHE`, by default ~/.cache/collm, made where it is missing.
@@ -26,9 +28,9 @@ def cache_folder() -> Path:
 def publish(model: Any, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
     """Save both as the folder `target` of the cache, whole or not at all.
 
-    Another process may do the same at the same time: the folder that is there first stays.
+    Another process or thread may do the same at the same time: the folder that is there first stays.
     """
-    draft = target.with_name(f".draft.{os.getpid()}.{target.name}")
+    draft = target.with_name(f"{draft_name()}.{target.name}")
     try:
         draft.mkdir(exist_ok=True)  # what a killed process of this number left is written over
         model.save_pretrained(draft)

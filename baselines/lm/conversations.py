@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from baselines.lm.cache import Memory
-from baselines.lm.history import Message, Move, Segment
+from baselines.lm.history import Move, Segment
+from baselines.lm.reading import appended
 from baselines.lm.sampling import draw_tokens
 
 if TYPE_CHECKING:
     from baselines.lm.policy import LM
-    from baselines.lm.template import Renderer
 
 SHRINK = 0.75
 """finished rows are removed from the batch once at most this share of its rows is unfinished"""
-
-
-def message_after(renderer: Renderer, head: Segment | None, text: str) -> Message:
-    """The segment of a `text` that is read after the history which ends in `head` (None: as the first)."""
-    if head is None:
-        return Message(None, renderer.first(text), text)
-    turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
-    closed = isinstance(head, Move) and renderer.ended(head.ids)
-    return Message(head, renderer.following(text, closed, turn), text)
 
 
 @dataclass
@@ -112,7 +103,7 @@ class Conversations:
             [self.dice[k] for k in indices] if seed is None else [self._stream(seed)] * len(indices),
             [self.heads[k] for k in indices],
             [list(self.unread[k]) for k in indices],
-            self.memory if same else self.memory.pick(rows),
+            self.memory if same else self.memory.pick(rows, share=self.policy.engine.shares),
             None if self.logits is None else self.logits.index_select(0, rows),
             self.streams,
         )
@@ -128,42 +119,14 @@ class Conversations:
             self.memory.put(torch.tensor(rows, device=self.policy.device), memory, start)
 
     def _append_message(self, k: int, message: str) -> None:
-        renderer, context, head = self.policy.renderer, self.policy.context, self.heads[k]
-        ids = message_after(renderer, head, message).ids
-        if not ids:
-            raise ValueError(f"{self.policy.name}: the message {message!r} has no tokens to answer to")
-        limit = self.policy.limit
-        room = limit.tokens - self.policy.sampling.max_new_tokens
-        held = int(self.memory.mask[k].sum()) + len(self.unread[k])
-        if held + len(ids) <= room:
-            self.heads[k] = Message(head, ids, message)
-            self.unread[k] = self.unread[k] + ids
-            return
-        if context.overflow == "raise" or len(renderer.first(message)) > room:
-            raise ValueError(
-                f"{self.policy.name}: a history of {held + len(ids)} tokens and max_new_tokens="
-                f"{self.policy.sampling.max_new_tokens} exceed {limit.setting}={limit.tokens}; "
-                f"{'raise it, ' if limit.setting == 'max_context' else ''}"
-                "write less, or set overflow='drop' to forget the oldest turns"
-            )
-        fresh = self._without_oldest(Message(head, ids, message), room)
-        self.heads[k] = fresh
-        self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
-        self.memory.mask[k] = False  # the row is read again from its new beginning
-
-    def _without_oldest(self, head: Message, room: int) -> Segment:
-        """A fresh history of the newest whole turns that fit into `room` tokens."""
-        past = head.chain()
-        while True:
-            past = past[2:]  # a turn: the oldest message and the reply to it
-            first = past[0]
-            assert isinstance(first, Message)
-            fresh: Segment = Message(None, self.policy.renderer.first(first.text), first.text)
-            size = len(fresh.ids) + sum(len(segment.ids) for segment in past[1:])
-            if size <= room:
-                for segment in past[1:]:
-                    fresh = replace(segment, parent=fresh)
-                return fresh
+        head = self.heads[k]
+        self.heads[k] = fresh = appended(self.policy, head, message)
+        if fresh.parent is head:
+            self.unread[k] = self.unread[k] + fresh.ids
+        else:  # the row is read again from its new beginning
+            self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
+            self.memory = self.memory.unshared()
+            self.memory.mask[k] = False
 
     def _append_move(self, k: int, ids: list[int], logps: list[float]) -> Move:
         eos = self.policy.eos

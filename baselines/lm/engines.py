@@ -24,6 +24,8 @@ class Engine(Protocol):
     """Processes a chunk of new tokens and returns the logits of the next one."""
 
     layers: int
+    shares: bool
+    """whether it reads prompts that rows share (lm/shared.py)"""
 
     def forward(self, ids: Tensor, real: Tensor, memory: Memory, adapter: str | None = None) -> Tensor:
         """Logits after the last column.   ids: (B, T); real: (B, T) False for padding -> (B, V)
@@ -88,6 +90,8 @@ class Masks:
 class ModuleEngine:
     """The model's own modules, for any architecture whose layers are all attention layers."""
 
+    shares = False
+
     def __init__(self, model: Any):
         self.model = model
         self.layers = model.config.get_text_config().num_hidden_layers
@@ -118,6 +122,8 @@ def engine_for(model: Any, adapter: str | None = None) -> Engine:
 
     `adapter` names a LoRA adapter that is switched on; the engine serves its siblings too.
     """
+    if model.device.type == "meta":  # no numbers to compare
+        return LlamaEngine(model) if llama_shaped(model, adapter) else ModuleEngine(model)
     bound = tolerance(model)
     if llama_shaped(model, adapter):
         engine = LlamaEngine(model)

@@ -13,6 +13,17 @@ from typing import Any
 
 LFS = b"version https://git-lfs.github.com/spec/v1"
 TOKENIZERS = {"tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "vocab.txt"}
+SETTINGS = {
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+    "chat_template.jinja",
+    "merges.txt",
+}
+"""small files that loaders read beside weights and tokenizer, where they are there"""
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -22,29 +33,33 @@ WEIGHTS = (
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
-def check(folder: Path) -> None:
-    """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter."""
+def check(folder: Path, weights: bool = True) -> None:
+    """Raise ValueError, one line that names the file, where `folder` holds no complete model or adapter.
+
+    Without `weights` these may be missing: its configuration and tokenizer alone are wanted.  Files that no
+    loader reads (pictures, results, weights in a second format) may be anything.
+    """
     files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()}
     if not files.keys() & {"config.json", "adapter_config.json"}:
         more = "; give the GGUF file itself" if _any(files, ".gguf") else ""
         raise ValueError(f"model folder {folder}: has neither config.json nor adapter_config.json{more}")
-    for file in files.values():
-        _check_pointer(file)
-    for name, file in files.items():
+    for name in sorted(files.keys() & (SETTINGS | TOKENIZERS)):
+        _check_pointer(files[name])
         if name.endswith(".json"):
-            _object(file)
+            _object(files[name])
     if not files.keys() & TOKENIZERS:
         raise ValueError(f"model folder {folder}: has no tokenizer; save one there with save_pretrained")
-    if "adapter_config.json" in files:
-        _check_adapter(folder, files)
-    else:
+    adapter = "adapter_config.json" in files
+    if not adapter:
         _check_config(files["config.json"])
-        _check_weights(folder, files)
-    for name, file in files.items():
+    if not weights:
+        return
+    for name in _adapter_weights(folder, files) if adapter else _model_weights(folder, files):
+        _check_pointer(files[name])
         if name.endswith(".safetensors"):
-            _check_safetensors(file)
-        elif name.endswith(".bin"):
-            _check_zip(file)
+            _check_safetensors(files[name])
+        else:
+            _check_zip(files[name])
 
 
 def _any(files: dict[str, Path], suffix: str) -> bool:
@@ -64,7 +79,7 @@ def _object(file: Path) -> dict[str, Any]:
     """The object in a JSON file."""
     try:
         value = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"model file {file}: is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise ValueError(f"model file {file}: need a JSON object, got {type(value).__name__}")
@@ -76,30 +91,37 @@ def _check_config(file: Path) -> None:
         raise ValueError(f"model file {file}: has no model_type, the name of an architecture")
 
 
-def _check_adapter(folder: Path, files: dict[str, Path]) -> None:
-    if not files.keys() & set(ADAPTERS):
+def _adapter_weights(folder: Path, files: dict[str, Path]) -> list[str]:
+    """Names of the files that hold an adapter's weights."""
+    chosen = next((name for name in ADAPTERS if name in files), None)
+    if chosen is None:
         raise ValueError(f"model folder {folder}: has no weights; need one of {', '.join(ADAPTERS)}")
     file = files["adapter_config.json"]
     for key in ("base_model_name_or_path", "peft_type"):
         if not isinstance(_object(file).get(key), str):
             raise ValueError(f"model file {file}: has no {key}")
+    return [chosen]
 
 
-def _check_weights(folder: Path, files: dict[str, Path]) -> None:
+def _model_weights(folder: Path, files: dict[str, Path]) -> list[str]:
+    """Names of the files that hold a model's weights: those of the format that transformers chooses."""
     chosen = next((name for name in WEIGHTS if name in files), None)
     if chosen is None:
         more = "; give the GGUF file itself" if _any(files, ".gguf") else ""
         raise ValueError(f"model folder {folder}: has no weights; need one of {', '.join(WEIGHTS)}{more}")
-    if chosen.endswith(".index.json"):
-        shards = _object(files[chosen]).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise ValueError(f"model file {files[chosen]}: has no weight_map")
-        missing = sorted({str(shard) for shard in shards.values()} - files.keys())
-        if missing:
-            raise ValueError(
-                f"model folder {folder}: {missing[0]} is not there, {len(missing)} of "
-                f"{len(set(shards.values()))} shards that {chosen} names"
-            )
+    if not chosen.endswith(".index.json"):
+        return [chosen]
+    _check_pointer(files[chosen])
+    weight_map = _object(files[chosen]).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ValueError(f"model file {files[chosen]}: has no weight_map")
+    shards = sorted({str(shard) for shard in weight_map.values()})
+    if missing := [shard for shard in shards if shard not in files]:
+        raise ValueError(
+            f"model folder {folder}: {missing[0]} is not there, {len(missing)} of {len(shards)} shards that "
+            f"{chosen} names"
+        )
+    return shards
 
 
 def _check_safetensors(file: Path) -> None:

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from baselines.lm.digest import model_digest
-from baselines.lm.history import Message, Move, usage_of
+from baselines.lm.history import Message, Move, Segment, usage_of
 from baselines.lm.loading import load_model, pick_device
 from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling
+from baselines.lm.template import Renderer
 from baselines.lm.tiny import model as tiny
 from collm_envs import TextEnv
 from collm_envs.policies.query import read_query
@@ -63,14 +63,7 @@ def parse(text: str, env: TextEnv | None = None) -> HF:
     model, _, query = text.partition("?")
     if not model:
         raise ValueError("hf: need a model folder or name, e.g. hf:runs/x/agent_0 or hf:Qwen/Qwen3-1.7B")
-    settings = _read(query)
-    sampling = Sampling(**{name: settings[name] for name in SAMPLING if name in settings})
-    context = Context(**{name: settings[name] for name in CONTEXT if name in settings})
-    if context.max_context <= sampling.max_new_tokens:
-        raise ValueError(
-            f"hf: max_context={context.max_context} leaves no room to read with "
-            f"max_new_tokens={sampling.max_new_tokens}"
-        )
+    settings, sampling, context = read_settings("hf", query, DEVICE)
     dtype = torch.bfloat16 if settings.get("bf16") else torch.float32
     device = pick_device(settings.get("device", "auto"))  # a missing device is refused before a warm start
     if model == "tiny":
@@ -81,18 +74,47 @@ def parse(text: str, env: TextEnv | None = None) -> HF:
     return HF(LM(f"hf:{text}", network, tokenizer, sampling, context))
 
 
-def _read(query: str) -> dict[str, Any]:
-    settings = read_query("hf", query, {**SAMPLING, **CONTEXT, **DEVICE})
+def read_settings(
+    kind: str, query: str, more: Mapping[str, Callable[[str], Any]]
+) -> tuple[dict[str, Any], Sampling, Context]:
+    """The settings of "setting=value&...", of which `more` are the kind's own, sampling and context.
+
+    Raises ValueError, which begins with `kind`, for settings that cannot be.
+    """
+    settings = read_query(kind, query, {**SAMPLING, **CONTEXT, **more})
     for name, values in CHOICES.items():
         if name in settings and settings[name] not in values:
-            raise ValueError(f"hf: {name} must be one of {values}, got {settings[name]!r}")
-    return settings
+            raise ValueError(f"{kind}: {name} must be one of {values}, got {settings[name]!r}")
+    sampling = Sampling(**{name: settings[name] for name in SAMPLING if name in settings})
+    context = Context(**{name: settings[name] for name in CONTEXT if name in settings})
+    if context.max_context <= sampling.max_new_tokens:
+        raise ValueError(
+            f"{kind}: max_context={context.max_context} leaves no room to read with "
+            f"max_new_tokens={sampling.max_new_tokens}"
+        )
+    return settings, sampling, context
+
+
+class Resuming(Protocol):
+    """What writes an agent's next text, given the tokens of its history: an `LM`, a `Writer` of a server."""
+
+    name: str
+    renderer: Renderer
+    eos: set[int]
+
+    def resume(self, heads: Sequence[Segment | None], seeds: Sequence[int]) -> Any:
+        """Histories that end in these segments, each with a generator of its own seed."""
+        ...
+
+    def digest(self) -> str:
+        """sha256 (hex) of what determines its texts beside its name"""
+        ...
 
 
 class HF:
     """A language model at any number of seats.  It remembers only the tokens of its own replies."""
 
-    def __init__(self, lm: LM):
+    def __init__(self, lm: Resuming):
         self.name = lm.name
         self.lm = lm
         self._written: dict[tuple[str, ...], Move] = {}
@@ -100,7 +122,7 @@ class HF:
     @cached_property
     def digest(self) -> str:
         """Digest of the weights, which changes when they are trained further; the name does not."""
-        return model_digest(self.lm.model, self.lm.tokenizer)
+        return self.lm.digest()
 
     def act(self, seats: Sequence[Seat]) -> list[Reply]:
         """One reply for each seat, in order.  Raises ValueError where a history exceeds max_context."""

@@ -19,6 +19,11 @@ class Segment:
     parent: Segment | None
     ids: list[int]
 
+    @property
+    def length(self) -> int:
+        """Tokens of this history, this segment included."""
+        return sum(len(segment.ids) for segment in self.chain())
+
     def chain(self) -> list[Segment]:
         """The segments of this history, oldest first, this one last."""
         segments: list[Segment] = []
@@ -38,7 +43,11 @@ class Message(Segment):
 
 @dataclass(eq=False)
 class Move(Segment):
-    """A text an agent wrote, with the tokens it was sampled as, end-of-text included where it was sampled."""
+    """A text an agent wrote, with the tokens it was sampled as, end-of-text included where it was sampled.
+
+    A policy may keep its histories to itself: then `parent` is None, and the move is a subclass that names
+    its place among them (train/placement/proxies.py).
+    """
 
     logp: list[float] = field(default_factory=list)
     """log-probability of every token under the distribution it was sampled from"""
@@ -47,23 +56,25 @@ class Move(Segment):
     closed: bool = True
     """False where max_new_tokens cut the text before an end-of-text token"""
 
+    @property
+    def read(self) -> int:
+        """Tokens that stood before this text."""
+        return self.parent.length if self.parent else 0
+
+    def tokens(self) -> list[Move]:
+        """Every token of this text as a `Move` of its own, in order.
+
+        The parent of the first is the message before the text, of every other one the token before it, so the
+        values and probabilities of all of them come out of one row of a forward pass.
+        """
+        tokens: list[Move] = []
+        before = self.parent
+        for token, logp in zip(self.ids, self.logp, strict=True):
+            before = Move(before, [token], [logp], self.text)
+            tokens.append(before)
+        return tokens
+
 
 def usage_of(move: Move) -> dict[str, Any]:
     """The usage entry of a text in records: tokens written, tokens read before it, and how it ended."""
-    assert move.parent is not None
-    read = sum(len(segment.ids) for segment in move.parent.chain())
-    return {READ: read, WRITTEN: len(move.ids), "finish_reason": "stop" if move.closed else "length"}
-
-
-def token_moves(move: Move) -> list[Move]:
-    """Every token of a text as a `Move` of its own, in order.
-
-    The parent of the first is the message before the text, of every other one the token before it, so the
-    values and probabilities of all of them come out of one row of a forward pass.
-    """
-    tokens: list[Move] = []
-    before = move.parent
-    for token, logp in zip(move.ids, move.logp, strict=True):
-        before = Move(before, [token], [logp], move.text)
-        tokens.append(before)
-    return tokens
+    return {READ: move.read, WRITTEN: len(move.ids), "finish_reason": "stop" if move.closed else "length"}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from baselines.formulas import losses
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
-from baselines.lm.scoring import Scorer, Scores, reference_logp
+from baselines.lm.scoring import Scorer, Scores, reference_logp, token_gap, token_logp
 
 Schedule = Literal["constant", "linear", "cosine"]
 
@@ -45,12 +46,12 @@ class Lesson:
 
 
 class Beside(NamedTuple):
-    """An additional loss in the policy's optimizer steps: that of critics which share the policy's trunk."""
+    """Additional losses in the policy's optimizer steps: those of critics which share the policy's trunk."""
 
     passes: int
-    """number of optimizer steps, from the first on, that include this loss"""
-    backward: Callable[[], None]
-    """adds the gradient of this loss"""
+    """number of optimizer steps, from the first on, that include these losses"""
+    losses: Sequence[Callable[[], float]]
+    """each adds the gradient of a value loss and returns it"""
 
 
 class Stepper(Protocol):
@@ -82,7 +83,8 @@ def learn(
     pi_old in the importance ratio comes from the first pass, before any weight has changed, and not from the
     sampler, whose arithmetic may differ (bfloat16, another engine): so the ratio starts at exactly 1.  The
     difference between the two is logged as `sampled_vs_scored`: |log-probability difference| of a whole text
-    in nats, averaged over texts.
+    in nats, averaged over texts.  Where `objective.max_gap` bounds it, `token_gap` is the same for a token.
+    `value_loss`: the mean of the losses of `beside`.
 
     Raises FloatingPointError with the texts of the micro-batch for a loss that is not finite, before the
     policy's optimizer has used it.
@@ -92,15 +94,18 @@ def learn(
     frozen = reference_logp(policy, lesson.moves) if objective.kl else None
     old: list[Tensor] = []  # of each micro-batch; their order is the same in every pass
     logged: dict[str, float] = {}
+    value_losses: list[float] = []
     norm = 0.0
     for k in range(max(objective.epochs, beside.passes if beside else 0)):
         policy.optimizer.zero_grad()
         if k < objective.epochs:
             logged |= _backward(policy, lesson, objective, frozen, old)
         if beside and k < beside.passes:
-            beside.backward()
+            value_losses += [backward() for backward in beside.losses]
         norm = policy.optimizer.step()
-    return {**logged, "grad_norm": norm}
+    policy.optimizer.zero_grad()  # gradients of all policies at once would only take memory
+    values = {"value_loss": fmean(value_losses)} if value_losses else {}
+    return {**logged, **values, "grad_norm": norm}
 
 
 def _backward(
@@ -116,13 +121,14 @@ def _backward(
     """
     moves = lesson.moves
     advantages, weights = (torch.tensor(x, dtype=torch.float32) for x in (lesson.advantages, lesson.weights))
-    first, gap = not old, 0.0
+    first, gaps = not old, torch.zeros(2, dtype=torch.float64)
     sums = torch.zeros(3, dtype=torch.float64)
     for batch, scores in enumerate(policy.logp(moves, entropy=objective.entropy != 0)):
         if first:
             old.append(scores.logp.detach())
-            gap += _gap(moves, scores)
+            gaps += _gaps(moves, scores)
         device = scores.logp.device
+        written = [lp for k in scores.moves for lp in moves[k].logp] if objective.truncate else None
         terms = losses.lesson_loss(
             objective,
             scores.logp,
@@ -132,6 +138,7 @@ def _backward(
             scores.owner,
             reference=None if frozen is None else torch.cat([frozen[k] for k in scores.moves]),
             entropy=scores.entropy,
+            sampled=None if written is None else torch.tensor(written, device=device),
         )
         _check_finite(policy.name, terms.loss, moves, scores.moves)
         terms.loss.backward()
@@ -140,15 +147,40 @@ def _backward(
     for name, value in zip(("policy_loss", "kl", "entropy"), sums.tolist(), strict=True):
         logged[name] = value
     if first:
-        logged["sampled_vs_scored"] = gap / len(moves)
+        logged["sampled_vs_scored"] = float(gaps[0]) / max(1, len(moves))
+    if first and objective.max_gap is not None:
+        logged["token_gap"] = float(gaps[1]) / max(1, sum(len(move.ids) for move in moves))
+        _check_gap(policy, moves, logged["token_gap"], objective.max_gap)
     return logged
 
 
-def _gap(moves: Sequence[Move], scores: Scores) -> float:
-    """|log pi scored - log pi sampled| of every text of a micro-batch, summed."""
+def _gaps(moves: Sequence[Move], scores: Scores) -> Tensor:
+    """|log pi scored - log pi sampled| of a micro-batch's texts, and of its tokens, summed.   -> (2,)"""
     sampled = torch.tensor([lp for k in scores.moves for lp in moves[k].logp], dtype=torch.float64)
     apart = scores.logp.detach().double().cpu() - sampled
-    return float(losses.per_move(apart, scores.owner.cpu(), len(scores.moves)).abs().sum())
+    texts = losses.per_move(apart, scores.owner.cpu(), len(scores.moves))
+    return torch.stack([texts.abs().sum(), apart.abs().sum()])
+
+
+def _check_gap(policy: Scorer, moves: Sequence[Move], gap: float, bound: float) -> None:
+    """Raise ValueError where texts were written by other weights, or another arithmetic, than score them.
+
+    The weights without their adapter are tried, to tell why.
+    """
+    if gap <= bound:
+        return
+    few = moves[:8]
+    bare = token_gap(token_logp(policy, few, reference=True), few)
+    why = (
+        "the server wrote without this policy's adapter"
+        if bare < bound
+        else "the server has other weights (another model, or another run publishes under the same name) "
+        "or computes in much lower precision, which sampler_gap may allow"
+    )
+    raise ValueError(
+        f"{policy.name}: log-probabilities of its texts are {gap:.2g} nats a token from those scored here, "
+        f"more than sampler_gap={bound:g}: {why}; no weight was changed"
+    )
 
 
 def _check_finite(name: str, loss: Tensor, moves: Sequence[Move], index: Sequence[int]) -> None:
@@ -187,6 +219,8 @@ class Optimizer:
         groups = [{"params": [*parameters]}, *([{"params": [*heads]}] if heads else [])]
         self.adam = torch.optim.AdamW(groups, lr=lr, weight_decay=0.0)
         self.taken = 0
+        self.reduce: Callable[[Sequence[nn.Parameter]], None] | None = None
+        """adds up the gradients of all processes that step the same weights; None: there is this one"""
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -194,6 +228,8 @@ class Optimizer:
 
     def step(self) -> float:
         """Clip, step, and return the norm of the gradient before clipping.  Raises where it is not finite."""
+        if self.reduce is not None:
+            self.reduce(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient's norm is {float(norm)}; no weight was changed")

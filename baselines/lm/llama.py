@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.lm import threads
 from baselines.lm.cache import Memory, Slab
 from baselines.lm.products import (
     Adapter,
@@ -19,6 +20,7 @@ from baselines.lm.products import (
     multiply,
     packs,
 )
+from baselines.lm.shared import Shared, attend
 
 
 class LlamaEngine:
@@ -36,6 +38,7 @@ class LlamaEngine:
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = model.model.layers[0].self_attn.head_dim
         self.eps = config.rms_norm_eps
+        self.shares = sum(p.numel() for p in model.parameters()) > threads.SMALL  # else operations count
         self.versions: dict[str | None, tuple[int, ...]] = {}
         """state of the weights that were copied: of the base (None), and of each adapter"""
         self.products: list[Layer] = []
@@ -77,7 +80,7 @@ class LlamaEngine:
         for layer, products, added, slab in zip(
             inner.layers, self.products, adapters, memory.layers, strict=True
         ):
-            x = self._layer(x, layer, products, added, slab, cos, sin, mask)
+            x = self._layer(x, layer, products, added, slab, cos, sin, mask, memory.shared)
         assert self.head is not None
         return multiply(F.rms_norm(x[:, -1], x.shape[-1:], inner.norm.weight, self.eps), self.head)
 
@@ -91,6 +94,7 @@ class LlamaEngine:
         cos: Tensor,
         sin: Tensor,
         mask: Tensor,
+        shared: Shared | None,
     ) -> Tensor:
         B, T, d = x.shape
         added = adapter or (None,) * 4
@@ -102,10 +106,13 @@ class LlamaEngine:
         qk = torch.addcmul(qk * cos, qk.roll(self.head_dim // 2, -1), sin)
         q, k = qk.split([self.heads, self.kv_heads], dim=2)
         keys, values = slab.update(k.transpose(1, 2), v.transpose(1, 2))
-        attended = F.scaled_dot_product_attention(
-            q.transpose(1, 2), keys, values, attn_mask=mask, enable_gqa=self.heads != self.kv_heads
-        )
-        x = x + multiply(attended.transpose(1, 2).reshape(B, T, -1), products.o, added[1])
+        if shared is not None and slab.prompt is not None:
+            attended = attend(q, keys, values, mask, slab.prompt, shared)
+        else:
+            attended = F.scaled_dot_product_attention(
+                q.transpose(1, 2), keys, values, attn_mask=mask, enable_gqa=self.heads != self.kv_heads
+            ).transpose(1, 2)
+        x = x + multiply(attended.reshape(B, T, -1), products.o, added[1])
         h = F.rms_norm(x, (d,), layer.post_attention_layernorm.weight, self.eps)
         gate, up = multiply(h, products.gate_up, added[2]).chunk(2, dim=-1)
         return x + multiply(layer.mlp.act_fn(gate) * up, products.down, added[3])

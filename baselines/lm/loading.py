@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 from transformers.utils.peft_utils import find_adapter_config_file
@@ -24,6 +30,8 @@ from baselines.lm.saving import BASE
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
+LOGITS_ONLY = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
+"""what a forward pass returns, whatever a folder asks for; asked for more, a model cannot be saved again"""
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 """syntax of a hub name; anything else can only be a folder"""
 
@@ -33,15 +41,12 @@ def load_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and tokenizer of a `save_pretrained` folder, hub or short name or GGUF file, without dropout.
 
-    A folder with a peft adapter is loaded onto its base and merged into it.  Raises ValueError naming the
-    folder or file and what is wrong with it.
+    A folder with a peft adapter is loaded onto its base and merged into it.  On the device "meta" the model
+    has shapes and no numbers: only its configuration is read.  Raises ValueError naming the folder or file
+    and what is wrong with it.
     """
-    source = _place(name)
-    with _named(name):
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, local_files_only=_is_local(source)
-        )
-    model = _network(name, dtype, tokenizer)
+    tokenizer = tokenizer_of(name, weights=device != "meta")
+    model = _shape(name, dtype) if device == "meta" else _network(name, dtype, tokenizer)
     rows = model.get_input_embeddings().weight.shape[0]
     largest = max(tokenizer.get_vocab().values())
     if largest >= rows:
@@ -58,6 +63,18 @@ def load_model(
     model.to(device)
     threads.fit(model)
     return model, tokenizer
+
+
+def tokenizer_of(name: str, weights: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, named as for `load_model`, beside its `weights` or without them.
+
+    Raises ValueError where it cannot be loaded.
+    """
+    source = _place(name, weights)
+    with _named(name):
+        return AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, local_files_only=_is_local(source)
+        )
 
 
 def pick_device(device: str, bf16: bool = False) -> str:
@@ -91,14 +108,16 @@ def add_adapters(model: PreTrainedModel, names: Sequence[str], rank: int, alpha:
     return wrapped
 
 
-def _place(name: str) -> str:
+def _place(name: str, weights: bool = True) -> str:
     """A folder's absolute path, so that saved files refer to it from anywhere; a hub name unchanged.
+
+    Without `weights` the folder need have none.
 
     Of a GGUF file and a short name of lm/models.py: the folder or hub name that they stand for.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        folders.check(folder)
+        folders.check(folder, weights)
         return str(folder.resolve())
     if folder.suffix == models.GGUF and folder.is_file():
         return str(models.dequantised(folder))
@@ -136,7 +155,24 @@ def _network(
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"model {name!r}: its weights lack {len(missing)} tensors, e.g. {missing[0]}")
+    for config in (model.config, model.config.get_text_config()):
+        config.update(LOGITS_ONLY)
     return model
+
+
+def _shape(name: str, dtype: torch.dtype) -> Any:
+    """A model without numbers, from its configuration alone, or that of the base below an adapter."""
+    source = _place(name, weights=False)
+    local = _is_local(source)
+    if find_adapter_config_file(source, local_files_only=local) is not None:
+        from peft import PeftConfig
+
+        with _named(source):
+            config = PeftConfig.from_pretrained(source, local_files_only=local)
+        return _shape(str(config.base_model_name_or_path), dtype)
+    with _named(name), torch.device("meta"):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=local)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
 def _merged(
@@ -157,7 +193,11 @@ def _merged(
     beside = Path(source) / BASE
     if not Path(base).is_dir() and beside.is_dir():
         base = str(beside)  # its folder has been moved
-    model = _network(base, dtype, tokenizer, (*above, source))
+    if Path(base).is_absolute() and not Path(base).is_dir():
+        raise ValueError(
+            f"model {base!r}: no such folder; it is the base of the adapter {source}: copy it to {beside}"
+        )
+    model = _network(models.source_of_hub(base), dtype, tokenizer, (*above, source))
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))  # as peft's AutoPeftModel does
     ids = torch.arange(8)[None] % model.get_input_embeddings().weight.shape[0]

@@ -98,6 +98,21 @@ def folder_of(name: str) -> Path:
     return cache_folder() / name
 
 
+def hub_name(source: str) -> str:
+    """The name on the hub of what is loaded from `source`, where that is a named model's folder in the cache.
+
+    Anything else comes back as it is.  An adapter that names its base so is loaded by peft on any machine;
+    the package's weights are the hub's, quantised once, so its texts may differ there in some words.
+    """
+    named = {str(folder_of(name).resolve()): model.hub for name, model in MODELS.items()}
+    return named.get(source, source)
+
+
+def source_of_hub(hub: str) -> str:
+    """Folder or hub name of the named model that the hub calls `hub`; any other name comes back as it is."""
+    return next((source_of(name) for name, model in MODELS.items() if model.hub == hub), hub)
+
+
 def where(name: str) -> str:
     """Where a named model lies on this machine: a folder, "the hub's cache", or "" for nowhere yet."""
     if folder_of(name).is_dir():

@@ -1,25 +1,35 @@
 """A language model as a policy: reads messages, writes texts, scores what was written, learns from it.
 
-Another policy (vLLM, SGLang, a remote server) can replace it by offering the same methods: `converse`,
-whose conversations `read`, `write` and `pick` (lm/conversations.py), and `learn`, which can be that of
-lm/learning.py: it needs no more of a policy than `logp` and an optimizer.
+The verbs of a policy, which another one (texts from a server, weights in another process) replaces:
+
+    converse(n, seed)          histories, which `read`, `write` and `pick` (lm/conversations.py)
+    publish()                  the weights as they are now become those that texts are written with
+    learn(lesson, objective, beside=None)    a step of the run; that of lm/learning.py needs `logp` and an
+                               optimizer alone
+    log_ratios(moves)          log pi / pi_0 of every token (lm/scoring.py)
+    sizes                      parameters, and those that are trained
+    state_dict(), load_state_dict(state), save_pretrained(folder)
+
+What `write`, `learn` and `log_ratios` return may be lazy: whoever calls asks every policy before looking at
+any answer, so that policies in processes of their own work side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from baselines.lm import learning, saving, threads
+from baselines.lm import learning, saving, scoring, threads
 from baselines.lm.cache import Memory
 from baselines.lm.conversations import Conversations
+from baselines.lm.digest import model_digest
 from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
@@ -29,6 +39,7 @@ from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
+from baselines.lm.vllm import Publisher, ServedConversations
 
 History = Literal["full", "last turn"]
 
@@ -45,6 +56,14 @@ class Context:
     """beyond max_context: raise, or drop whole oldest turns"""
     thinking: bool = False
     """let the model think before it answers; the thinking stays in its history, the task never sees it"""
+
+
+class Sizes(NamedTuple):
+    """Numbers of parameters."""
+
+    all: int
+    stepped: int
+    """those that an optimizer steps"""
 
 
 class LM:
@@ -87,18 +106,27 @@ class LM:
         if adapter is not None:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter)
+        if engine is None:
+            self.engine.release()  # critics and references never write; whoever does copies weights then
         self.masks = Masks(self.causal)
-        self.large = sum(p.numel() for p in self.model.parameters()) > threads.SMALL
+        self.large = size_of(self.model.parameters()) > threads.SMALL
         """whether matrix products cost more than the number of operations, and are saved where they can be"""
         self.optimizer: Optimizer | None = None
         """optimizer of `parameters()`; None for a policy that is not trained"""
         self.reference: LM | None = None
         """the frozen policy of the KL term; with LoRA this object itself, scoring with its adapter off"""
+        self.publisher: Publisher | None = None
+        """sends the weights to the server that writes the texts; None: they are written here"""
 
     @property
     def causal(self) -> Any:
         """The transformers model, without peft's wrapping."""
         return self.model.get_base_model() if self.adapter else self.model
+
+    @property
+    def rescored(self) -> bool:
+        """Whether texts are written by another arithmetic than that of `logp`."""
+        return self.autocast is not None or self.publisher is not None
 
     @property
     def device(self) -> torch.device:
@@ -113,9 +141,11 @@ class LM:
 
     def parameters(self) -> list[nn.Parameter]:
         """The trained parameters: all weights, or those of this policy's adapter."""
-        if self.adapter is None:
-            return [p for p in self.model.parameters() if p.requires_grad]
-        return [p for name, p in self.model.named_parameters() if f".{self.adapter}." in name]
+        return [p for _, p in self._named_parameters() if self.adapter or p.requires_grad]
+
+    def _named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        named = self.model.named_parameters()
+        return [(name, p) for name, p in named if self.adapter is None or f".{self.adapter}." in name]
 
     @contextmanager
     def active(self, reference: bool = False) -> Iterator[None]:
@@ -130,21 +160,55 @@ class LM:
                 self.model.set_adapter(self.adapter)
                 yield
 
-    def converse(self, n: int, seed: int) -> Conversations:
+    def converse(self, n: int, seed: int) -> Conversations | ServedConversations:
         """`n` empty histories that draw from one random generator, seeded with `seed`."""
+        if self.publisher is not None:
+            self.publish()
+            return self.publisher.writer.converse(n, seed)
         return self._conversations([None] * n, [torch.Generator(self.device).manual_seed(seed)] * n)
 
     def resume(self, heads: Sequence[Segment | None], seeds: Sequence[int]) -> Conversations:
         """Histories that end in these segments (None: empty), each with a generator of its own seed."""
         return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
 
+    def publish(self) -> None:
+        """Make the weights as they are now those that texts are written with; every `converse` begins so."""
+        if self.publisher is None:
+            self.engine.refresh(self.adapter)
+        else:
+            self.publisher.publish(self)
+
     def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
-        self.engine.refresh(self.adapter)
+        self.publish()
         unread = [[i for segment in head.chain() for i in segment.ids] if head else [] for head in heads]
         memory = Memory.empty(len(heads), self.engine.layers, self.device)
         return Conversations(self, dice, [*heads], unread, memory)
 
     learn = learning.learn
+    log_ratios = scoring.log_ratios
+
+    @property
+    def sizes(self) -> Sizes:
+        """Parameters of the model, and those that the policy's optimizer steps."""
+        stepped = self.optimizer.parameters if self.optimizer else []
+        return Sizes(size_of(self.model.parameters()), size_of(stepped))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of this policy's weights (all of the model, or its adapter's), and its optimizer's state."""
+        weights = {name: p.detach().cpu().clone() for name, p in self._named_parameters()}
+        return {"weights": weights, **({"optimizer": self.optimizer.state_dict()} if self.optimizer else {})}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` of such a policy gave."""
+        with torch.no_grad():
+            for name, parameter in self._named_parameters():
+                parameter.copy_(state["weights"][name])
+        if self.optimizer:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def digest(self) -> str:
+        """sha256 (hex) of all that determines the texts, the same on every device."""
+        return model_digest(self.model, self.tokenizer)
 
     def save_pretrained(self, folder: Path) -> None:
         """A folder that `from_pretrained` (or peft, for an adapter) loads anywhere."""
@@ -175,6 +239,11 @@ class LM:
                         nats = options.logp.masked_fill(options.logp == -torch.inf, 0.0)
                         spread = -(options.logp.exp() * nats).sum(-1)
             yield Scores(taken, targets.owner, targets.segments, spread, batch.tokens)
+
+
+def size_of(parameters: Iterable[nn.Parameter]) -> int:
+    """How many numbers these parameters are."""
+    return sum(p.numel() for p in parameters)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:

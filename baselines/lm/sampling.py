@@ -33,6 +33,14 @@ class Sampling:
             raise ValueError(f"sampling: need 0 < top_p <= 1, got {self.top_p}")
 
 
+def check_honoured(sampling: Sampling, engine: str, **fixed: float) -> None:
+    """Raise ValueError naming the settings that `engine` cannot honour.  fixed: setting -> its only value"""
+    values = {name: (getattr(sampling, name), only) for name, only in fixed.items()}
+    refused = [f"{name}={value:g} (only {only:g})" for name, (value, only) in values.items() if value != only]
+    if refused:
+        raise ValueError(f"{engine} cannot honour {', '.join(refused)}")
+
+
 class Choices(NamedTuple):
     """The tokens that each of N rows may draw, and their log-probabilities."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from baselines.lm.models import hub_name
+from collm_envs.files import write_json
+
+CONFIG = "adapter_config.json"
 BASE = "base"
 """subfolder of an adapter with the base model it was trained on, where no folder or hub name has that base"""
 
@@ -16,8 +21,8 @@ BASE = "base"
 def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """A folder that `from_pretrained` (with `adapter`: peft) loads anywhere.
 
-    An adapter names its base.  A base that no folder holds as it is in memory (an earlier adapter was
-    merged into it) is saved in `folder/base`.
+    An adapter names its base, a named model by its name on the hub.  A base that no folder holds as it is in
+    memory (an earlier adapter was merged into it) is saved in `folder/base`.
     """
     if adapter is None:
         model.save_pretrained(folder)
@@ -31,7 +36,20 @@ def save(model: Any, adapter: str | None, tokenizer: PreTrainedTokenizerBase, fo
         for file in (folder / adapter).iterdir():  # peft puts all but the adapter "default" one level down
             shutil.move(file, folder / file.name)
         (folder / adapter).rmdir()
+        _name_base(folder, base.name_or_path)
     tokenizer.save_pretrained(folder)
+
+
+def _name_base(folder: Path, source: str) -> None:
+    """Put the name on the hub in place of the cache's folder of a named model, where `source` is one.
+
+    After saving: peft looks the base's configuration up when it saves, here in the folder.
+    """
+    if (name := hub_name(source)) == source:
+        return
+    write_json(folder / CONFIG, json.loads((folder / CONFIG).read_text()) | {"base_model_name_or_path": name})
+    card = folder / "README.md"
+    card.write_text(card.read_text().replace(source, name))
 
 
 def _bare_weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:

@@ -37,6 +37,11 @@ class Scorer(Protocol):
         ...
 
     @property
+    def rescored(self) -> bool:
+        """Whether texts are written by another arithmetic than that of `logp`: half precision, a server."""
+        ...
+
+    @property
     def reference(self) -> Scorer | None:
         """The frozen policy of the KL term, or None; the policy itself where its adapter goes off."""
         ...
@@ -67,3 +72,22 @@ def token_logp(policy: Scorer, moves: Sequence[Move], *, reference: bool = False
             for k, logp in zip(scores.moves, scores.logp.split(lengths), strict=True):
                 out[k] = logp
     return out
+
+
+def log_ratios(policy: Scorer, moves: Sequence[Move]) -> list[Tensor]:
+    """log pi / pi_0 of every token of these moves, at the prompt that was read; zeros without a reference.
+
+    Both are computed by the same arithmetic: another one, that texts were written by, would add its rounding
+    error to the KL.   -> for each move a (tokens,) float64 tensor
+    """
+    if policy.reference is None:
+        return [torch.zeros(len(move.ids), dtype=torch.float64) for move in moves]
+    frozen = reference_logp(policy, moves)
+    own = token_logp(policy, moves) if policy.rescored else [torch.tensor(move.logp) for move in moves]
+    return [p.double().cpu() - p_0.double().cpu() for p, p_0 in zip(own, frozen, strict=True)]
+
+
+def token_gap(scored: Sequence[Tensor], moves: Sequence[Move]) -> float:
+    """|log pi scored - log pi sampled| in nats, averaged over all tokens of these moves."""
+    sampled = torch.tensor([logp for move in moves for logp in move.logp], dtype=torch.float64)
+    return float((torch.cat([*scored]).double().cpu() - sampled).abs().mean())

@@ -11,6 +11,7 @@ A control token spelt in the content of a message becomes ordinary tokens (lm/to
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection
 from functools import cache, lru_cache
@@ -20,9 +21,8 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from baselines.lm.tokens import TEXTS_KEPT, Encoder
-from collm_envs.policies.thinking import split
+from collm_envs.policies import thinking as thoughts
 
-OPEN, CLOSE = "<think>", "</think>"
 REFUSALS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
 """what a chat template that cannot render a conversation may raise"""
 
@@ -40,7 +40,7 @@ class Renderer:
     `thinking=False` asks the template for answers without a thinking block.  `ends` are the ids of tokens
     the model ends a text with, beside the tokenizer's own.  `first(message)` opens a history;
     `following(message, closed)` continues it after a reply, which was `closed` if it ended its turn itself.
-    Raises ValueError for a template that cannot write one message of a user.
+    Raises ValueError for a template that cannot write one message of a user, or writes one more than once.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Renderer:
         self._frame, self._reply_frame = cache(self._probe_message), cache(self._probe_reply)
         self._opening, self._content = cache(self._opening_ids), lru_cache(TEXTS_KEPT)(self._write_content)
         self._shape = self._first_shape() if self.chat else 0
-        self.mark, self._ends_turn = self._turn_mark() if self.chat else ("", False)
-        opened = self.chat and self._frame(1).after.rstrip().endswith(OPEN)
+        self.mark, self._ends_turn, self._stops = self._turn_mark() if self.chat else ("", False, False)
+        opened = self.chat and self._frame(1).after.rstrip().endswith(thoughts.OPENS)
         self.opened = opened
         """whether the template opens a thinking block at the beginning of a reply"""
 
     @property
     def end(self) -> int | None:
-        """The token by which the template itself ends a reply; None where it writes none."""
-        return self.encoder.control[self.mark] if self._ends_turn else None
+        """The token by which the template itself ends a reply that is the last; None where it writes none."""
+        return self.encoder.control[self.mark] if self._stops else None
 
     def first(self, message: str) -> list[int]:
         """Ids of the message that opens a history, up to where the reply begins."""
@@ -115,9 +115,10 @@ class Renderer:
 
     def ended(self, ids: list[int]) -> bool:
         """Whether a reply of these tokens has ended its turn: the template's mark is not written again."""
-        if not ids or (ids[-1] not in self.ends and ids[-1] != self.end):
+        mark = self.encoder.control.get(self.mark)
+        if not ids or (ids[-1] not in self.ends and not (self._ends_turn and ids[-1] == mark)):
             return False
-        return self._ends_turn or not self.mark or ids[-1] == self.encoder.control[self.mark]
+        return self._ends_turn or mark is None or ids[-1] == mark
 
     def text(self, ids: list[int], eos: Collection[int]) -> str:
         """The text passed to the environment: without the end-of-text token and without thinking."""
@@ -130,15 +131,16 @@ class Renderer:
     def _parts(self, ids: list[int], eos: Collection[int]) -> tuple[str, str]:
         if ids and ids[-1] in eos:
             ids = ids[:-1]
-        special = self.encoder.special
-        thinks = {self.encoder.control[mark] for mark in (OPEN, CLOSE) if mark in self.encoder.control}
+        special, control = self.encoder.special, self.encoder.control
+        marks = thoughts.MARKS | set(thoughts.HARMONY if thoughts.HARMONY[0] in control else ())
+        thinks = {control[mark] for mark in marks & control.keys()}
         skip = special.isdisjoint(thinks)
         if not skip:  # marks that are special tokens must be seen, or the thought reads as the answer
             ids = [id for id in ids if id not in special - thinks]
         text = self.tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
-        if not (self.thinking or self.opened or text.lstrip().startswith(OPEN)):
+        if not (self.thinking or self.opened or thoughts.begins(text)):
             return "", text  # no thinking was asked for, and none was begun: marks in it are text
-        answer, thought = split(text, self.opened)
+        answer, thought = thoughts.split(text, self.opened)
         return thought, answer
 
     def _opening_ids(self) -> list[int]:
@@ -189,6 +191,11 @@ class Renderer:
             text = ""
         _, reply, behind = text.rpartition(_replied(turn - 1)) if turn > 1 else ("", "-", text)
         before, message, after = behind.partition(_said(turn))
+        if again := _PLACEHOLDER.search(before + after):
+            raise ValueError(
+                f"the chat template of {self.tokenizer.name_or_path!r} repeats the message of turn "
+                f"{again[1]} beside that of turn {turn}, which a history that only grows cannot hold"
+            )
         if reply and message:
             return Surround(before, after)
         warnings.warn(
@@ -240,10 +247,12 @@ class Renderer:
             return prompt, frame.before[len(prompt) :]
         return frame.before, ""
 
-    def _turn_mark(self) -> tuple[str, bool]:
-        """The control token that the template writes first after a reply, and whether it ends the reply.
+    def _turn_mark(self) -> tuple[str, bool, bool]:
+        """The control token that the template writes first after a reply that a message follows.
 
-        One that does not (GLM's `<|user|>`) opens the next message; the model may still end with it.
+        -> the token, whether it ends the reply, and whether it ends the last reply of a conversation too.
+        GLM's `<|user|>` ends none: it opens the next message; the model may still end with it.  gpt-oss ends
+        the last reply by `<|return|>` and those before it by `<|end|>`, after which a model may go on.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said when a second message comes
@@ -251,25 +260,31 @@ class Renderer:
         self._frame.cache_clear()
         match = self.encoder.pattern.search(between)
         if match is None or between[: match.start()].strip():
-            return "", False
-        mark = match.group()
-        if mark == self.tokenizer.eos_token or self._ends_last_reply(mark):
-            return mark, True
-        return (mark, False) if self.encoder.control[mark] in self.ends else ("", False)
+            return "", False, False
+        mark, last = match.group(), self._after_last_reply()
+        if mark == self.tokenizer.eos_token or last.startswith(mark):
+            return mark, True, True
+        ended = any(last.startswith(text) for text, id in self.encoder.control.items() if id in self.ends)
+        if ended and self._frame(1).after.lstrip().startswith(mark):  # it closes a user's message too
+            return mark, True, False
+        return (mark, False, False) if self.encoder.control[mark] in self.ends else ("", False, False)
 
-    def _ends_last_reply(self, mark: str) -> bool:
-        """Whether the template writes this mark after a reply that nothing follows."""
+    def _after_last_reply(self) -> str:
+        """What the template writes after a reply that nothing follows; "" where it refuses."""
         try:
             text = self._template([("user", _said(1)), ("assistant", _replied(1))], False)
         except REFUSALS:
-            return False
-        return text.rpartition(_replied(1))[2].lstrip().startswith(mark)
+            return ""
+        return text.rpartition(_replied(1))[2].lstrip()
 
 
 def _inside(text: str, before: str, after: str, otherwise: str) -> str:
     """The part of `text` between `before` and `after`; `otherwise` where these do not enclose it."""
     framed = text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)
     return text[len(before) : len(text) - len(after)] if framed else otherwise
+
+
+_PLACEHOLDER = re.compile(r"(?:Say|Reply)-7519-(\d+)\.")
 
 
 def _said(turn: int) -> str:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import torch
 
-from baselines.lm.conversations import message_after
 from baselines.lm.history import Move
 from baselines.lm.policy import LM
+from baselines.lm.reading import message_after
 from baselines.lm.scoring import token_logp
 from baselines.play.episode import Node, walk
 from baselines.play.replays import texts_of

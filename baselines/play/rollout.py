@@ -34,6 +34,7 @@ class TextPolicy(Protocol):
         """`n` empty histories that draw from one random generator, seeded with `seed`.
 
         Their methods: read(messages), write() -> a sequence of moves, pick(indices, seed=None) -> histories.
+        `write` may return before the texts are there: whoever looks at them waits.
         """
         ...
 
@@ -158,32 +159,35 @@ def _texts(
     alternatives: int,
 ) -> Texts:
     """The agents that write now read and write `branches` texts at each place, and the alternatives."""
-    texts = Texts(prompts, {}, {})
-    for group in groups:
-        count = len(prompts[group.agents[0]])
+    count = len(prompts[groups[0].agents[0]])
+    aside: list[Sequence[Move]] = []
+    written: list[Sequence[Move]] = []
+    for group in groups:  # all are asked to write before the first one's texts are waited for
         rows = range(len(group.agents) * count)
         writes = group.agents[0] in writing
         if writes:
             group.histories.read([prompt for agent in group.agents for prompt in prompts[agent]])
-        if writes and alternatives:
-            aside = _write_aside(group, len(rows), alternatives)
-            texts.aside.update(zip(group.agents, _chunks(aside, count), strict=True))
+        aside.append(_ask_aside(group, len(rows), alternatives) if writes and alternatives else [])
         if branches > 1:
             group.histories = group.histories.pick([k for k in rows for _ in range(branches)])
-        if writes:
-            moves = _chunks(group.histories.write(), count * branches)
-            texts.moves.update(zip(group.agents, moves, strict=True))
+        written.append(group.histories.write() if writes else [])
+    texts = Texts(prompts, {}, {})
+    for group, others, moves in zip(groups, aside, written, strict=True):
+        if group.agents[0] in writing:
+            texts.moves.update(zip(group.agents, _chunks(moves, count * branches), strict=True))
+            if alternatives:  # the last one belongs to the history that `_ask_aside` adds
+                at_places = _chunks([move.text for move in others][:-1], alternatives)
+                texts.aside.update(zip(group.agents, _chunks([*at_places], count), strict=True))
         elif alternatives:
             texts.aside.update((agent, [[""]] * count) for agent in group.agents)
     return texts
 
 
-def _write_aside(group: Group, n: int, alternatives: int) -> list[list[str]]:
+def _ask_aside(group: Group, n: int, alternatives: int) -> Sequence[Move]:
     """Alternative texts at each of the group's `n` histories, which stay as they are, generators too."""
     # one history more than needed: `pick` of all of them in order would return no copy
     copies = [*(k for k in range(n) for _ in range(alternatives)), 0]
-    moves = group.histories.pick(copies, group.aside).write()[:-1]
-    return list(_chunks([move.text for move in moves], alternatives))
+    return group.histories.pick(copies, group.aside).write()
 
 
 def _joint_turn(

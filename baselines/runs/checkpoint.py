@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -25,13 +25,10 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     target = folder / f"step-{step:08d}"
     draft = folder / f".draft-{step:08d}"
     shutil.rmtree(draft, ignore_errors=True)
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    data = buffer.getbuffer()
     try:
         draft.mkdir(parents=True)
-        _write(draft / STATE, data)
-        _write(draft / DIGEST, hashlib.sha256(data).hexdigest().encode())
+        digest = _write(draft / STATE, lambda file: torch.save(state, file))
+        _write(draft / DIGEST, lambda file: file.write(digest.encode()))
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise OSError(
@@ -56,9 +53,8 @@ def load_last(folder: Path) -> dict[str, Any] | None:
     for step in reversed(steps(folder)):
         path = folder / f"step-{step:08d}"
         try:
-            data = (path / STATE).read_bytes()
-            if hashlib.sha256(data).hexdigest().encode() == (path / DIGEST).read_bytes():
-                return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            if _digest(path / STATE).encode() == (path / DIGEST).read_bytes():
+                return torch.load(path / STATE, map_location="cpu", weights_only=True)
             problem = "its checksum does not match"
         except OSError as error:
             problem = str(error)
@@ -77,11 +73,49 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(path.name[5:]) for path in folder.glob("step-*"))
 
 
-def _write(path: Path, data: bytes | memoryview) -> None:
+class _Digested:
+    """A file that torch.save writes to: it takes the digest of what passes, so that nothing is kept for it.
+
+    What the disk refuses is kept in `error`: raised in `write`, it would have to cross torch's C++.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.digest = file, hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append these bytes, unless an earlier write has failed."""
+        if self.error is None:
+            try:
+                self.file.write(data)
+                self.digest.update(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Left to `_write`."""
+
+
+def _write(path: Path, write: Callable[[Any], object]) -> str:
+    """Flush to the disk what `write` writes to the file that it is given; returns its sha256 (hex)."""
     with path.open("wb") as file:
-        file.write(data)
+        out = _Digested(file)
+        write(out)
+        if out.error is not None:
+            raise out.error
         file.flush()
         os.fsync(file.fileno())
+    return out.digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """The sha256 (hex) of a file, read in parts."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _flush(folder: Path) -> None:

@@ -48,9 +48,14 @@ def check_extras(config: LogSettings) -> None:
     """Raise ModuleNotFoundError, with its `name`, for a package that these settings need and lack."""
     needed = {"tensorboard": config.tensorboard, "wandb": bool(config.wandb)}
     for package in (name for name, used in needed.items() if used):
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:  # without an origin: a mere folder of that name
-            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        check_installed(package)
+
+
+def check_installed(package: str) -> None:
+    """Raise ModuleNotFoundError, with its `name`, for a package that is not there; it is not imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:  # without an origin: a mere folder of that name
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
 
 class Logs:

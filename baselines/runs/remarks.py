@@ -31,7 +31,7 @@ DOMINANT, STAYS = 0.9, 10
 
 def doubts(config: Settings, team: Team) -> list[str]:
     """Lines about settings that are allowed and unlikely to teach the models anything."""
-    size = max(sum(p.numel() for p in policy.model.parameters()) for policy in team.policies.values())
+    size = max(policy.sizes.all for policy in team.policies.values())
     why = _rate(config, size)
     tiny = is_tiny(config.model, config.models)
     if not why and tiny and config.env in ENVS and config.env_kwargs.get("prompts") != "terse":
@@ -65,9 +65,9 @@ def disk(config: Settings, team: Team) -> list[str]:
 
     A checkpoint holds the trained weights and two moments of each; agents' folders are written at the end.
     """
-    modules = [policy.model for policy in {id(p): p for p in team.policies.values()}.values()]
-    trained = sum(p.numel() for used in team.optimizers().values() for p in used.parameters)
-    frozen = 0 if config.lora_rank else sum(p.numel() for module in modules for p in module.parameters())
+    sizes = [policy.sizes for policy in team.by_name().values()]
+    trained = sum(size.stepped for size in sizes) + sum(critic.stepped for critic in team.critics.values())
+    frozen = 0 if config.lora_rank else sum(size.all for size in sizes)
     checkpoint, agents = 3 * 4 * trained, 4 * (frozen or trained)
     if checkpoint < LARGE:
         return []

@@ -8,11 +8,9 @@ models one folder per agent that `from_pretrained` loads anywhere.
 from __future__ import annotations
 
 import json
-import signal
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -32,8 +30,13 @@ from baselines.runs.folder import (
     write_config,
 )
 from baselines.runs.logs import Logs, check_extras
+from baselines.runs.stopping import until_safe
+from baselines.train.placement.proxies import LostProcess
 from baselines.train.settings import Settings
 from collm_envs.files import one_writer
+
+LOSSES = 3
+"""so many processes lost in a row, without a checkpoint between, end a run"""
 
 
 class Trainee(Protocol):
@@ -164,6 +167,29 @@ def _kind(name: str, config: RunSettings) -> ModuleType:
 
 
 def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool) -> Path:
+    """Take a run to its end.  Where a process of its policies is lost, go on from the last checkpoint."""
+    kept, losses = None, 0
+    while True:
+        try:
+            team = team or prepare(name, config, quiet, out)[1]
+            return _to_the_end(name, config, subject, team, out, quiet)
+        except LostProcess as lost:
+            before, kept = kept, checkpoint.steps(out / "checkpoints")[-1:]
+            losses = losses + 1 if kept == before else 1
+            if losses == LOSSES:
+                raise LostProcess(
+                    f"{lost}; {LOSSES} times in a row without a checkpoint between; "
+                    f"`collm train --resume {out}` goes on"
+                ) from lost
+            if not quiet:
+                print(f"{lost}; all agents go on from step {kept[0] if kept else 0}", file=sys.stderr)
+        finally:
+            if team is not None and isinstance(config, Settings):
+                team.close()
+            team = None
+
+
+def _to_the_end(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool) -> Path:
     kind, steps = _kind(name, config), timed(algorithm(name).train(config, subject, team))
     measure = partial(kind.measure, config, subject, team)
     if isinstance(config, Settings):
@@ -193,7 +219,7 @@ def follow(
     with (
         one_writer(out),
         Logs(out, name, config, learner.step, quiet) as log,
-        _until_safe(out) as interrupted,
+        until_safe(out) as interrupted,
     ):
         if learner.step == 0:
             log.evaluation(0, measure())
@@ -219,31 +245,3 @@ def timed(steps: Iterator[dict[str, float]]) -> Iterator[dict[str, float]]:
             return
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
         yield {**metrics, "seconds": seconds, "cpu_s": cpu_s}
-
-
-def _stopped_within(out: Path) -> str:
-    """The message about a run that a second Ctrl-C ended at once: what was kept."""
-    if saved := checkpoint.steps(out / "checkpoints"):
-        return f"stopped within a step; `collm train --resume {out}` goes on from step {saved[-1]}"
-    return "stopped within a step, before the first was saved: nothing was kept but metrics"
-
-
-@contextmanager
-def _until_safe(out: Path) -> Iterator[Callable[[], bool]]:
-    """Holds the first Ctrl-C back until the step is done and saved; the second one stops at once."""
-    hit = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal hit
-        if hit:
-            raise KeyboardInterrupt(_stopped_within(out))
-        hit = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # signals can only be caught in the main thread
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: hit
-    finally:
-        signal.signal(signal.SIGINT, before)

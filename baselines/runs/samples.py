@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from baselines.play.episode import Node
 
 FILE = "samples.jsonl"
-EPISODES = 4
+EPISODES = 8
 """of each evaluation, the first ones"""
 
 

@@ -22,6 +22,7 @@ from baselines.play.influence import text_influence
 from baselines.play.rollout import Start, TextPolicy, eval_starts, play
 from baselines.runs import remarks, samples
 from baselines.runs.folder import going_on, stored_config
+from baselines.runs.logs import check_installed
 from baselines.train.settings import Settings
 from baselines.train.team import ALL, Team
 from collm_envs import Task, make
@@ -38,11 +39,14 @@ def label(config: Settings) -> str:
 
 
 def subject(config: Settings) -> Task:
-    """The task that is trained on.  Raises for a device, keywords and a credit that cannot be.
+    """The task that is trained on.  Raises for a device, a placement, keywords and a credit that cannot be.
 
     All of these are refused before a warm start, which may take minutes.
     """
-    pick_device(config.device, config.bf16)
+    if config.placement == "local":
+        pick_device(config.device, config.bf16)
+    else:
+        check_installed(config.placement)
     threads.ask(config.threads)
     task = make(config.env, **config.env_kwargs).task
     rules.make(config.credit, config.credit_samples, task)

@@ -1,13 +1,14 @@
 """Critics: a value V(h_t) read at the end of what was read before turn t.  They are used in training only.
 
 A critic sees text as one growing history, so the values of all turns of an episode come out of one forward
-pass.  A local critic reads an agent's own history, a joint critic the histories of all agents: per turn
-first what every agent reads, V there, then what every agent wrote.
+pass.  A local critic reads an agent's own history, which stays with the agent's policy; a central critic is
+fed texts, and reads the histories of all agents: per turn first what every agent reads, V there, then what
+every agent wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from baselines.formulas import losses
-from baselines.lm.history import Segment
+from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Optimizer
 from baselines.lm.packing import batches, ends
-from baselines.lm.policy import LM
+from baselines.lm.policy import LM, size_of
 from baselines.play.episode import Node
 
 
@@ -32,6 +33,8 @@ class CriticSettings:
     """folder or hub name of their trunks; empty: the model of the agent each judges, central the first's"""
     on_actor: bool = False
     """heads on the actors themselves, whose trunks their steps change too"""
+    one_loss: bool = False
+    """with on_actor: heads take no steps of their own, their loss is a part of the policy's (`Beside`)"""
     lr: float = 0.0
     epochs: int = 1
     """optimizer steps in every step of the run"""
@@ -39,15 +42,19 @@ class CriticSettings:
     """tokens of one history they read"""
 
 
+NO_CRITICS = CriticSettings()
+
+
 class Critic:
     """A language model's trunk with a linear value head.
 
     `lm` gives trunk, tokenizer and precision: a model of the critic's own, an adapter of its own on a shared
-    base, or the actor itself (then value and policy steps share one trunk).
+    base, or with `on_actor` the actor itself (then value and policy steps share one trunk).
     """
 
-    def __init__(self, lm: LM, max_context: int):
+    def __init__(self, lm: LM, max_context: int, *, on_actor: bool = False):
         self.lm = lm
+        self.on_actor = on_actor
         self.max_context = max_context
         width = lm.causal.get_output_embeddings().weight.shape[1]
         self.head = nn.Linear(width, 1).to(lm.device)
@@ -59,6 +66,24 @@ class Critic:
     def parameters(self) -> list[nn.Parameter]:
         """What fitting changes: the trunk's trainable weights and the head."""
         return [*(p for p in self.lm.parameters() if self._feeds_values(p)), *self.head.parameters()]
+
+    @property
+    def actor(self) -> str:
+        """Name of the policy or trunk that the head stands on."""
+        return self.lm.name
+
+    @property
+    def stepped(self) -> int:
+        """Number of parameters that the critic's own optimizer steps."""
+        return size_of(self.optimizer.parameters) if self.optimizer else 0
+
+    def before(self, moves: Sequence[Move]) -> list[Segment]:
+        """What an agent itself had read and written before each of these moves, in its own tokens."""
+        return [move.parent for move in moves if move.parent is not None]
+
+    def joint(self, episodes: Sequence[Sequence[str]]) -> list[Segment]:
+        """The joint history before every turn of these episodes (`joint_texts`), in the critic's tokens."""
+        return [history for texts in episodes for history in joint_histories(texts, self.lm)]
 
     def values(self, segments: Sequence[Segment]) -> Tensor:
         """V at the end of each of these histories, without gradient.   -> (len(segments),) float64"""
@@ -82,7 +107,9 @@ class Critic:
             raise ValueError(f"{self.lm.name}: its critic has no optimizer of its own")
         self.optimizer.zero_grad()
         total = self.backward(segments, targets, coef=coef, clip=clip, old=old)
-        return {"value_loss": total, "value_grad_norm": self.optimizer.step()}
+        norm = self.optimizer.step()
+        self.optimizer.zero_grad()  # a gradient kept until the next step would only take memory
+        return {"value_loss": total, "value_grad_norm": norm}
 
     def backward(
         self,
@@ -110,6 +137,21 @@ class Critic:
             (coef * loss).backward()
             total += float(loss.detach())
         return total
+
+    def state_dict(self) -> dict[str, Any]:
+        """The head, the trunk where that is no actor's, and the optimizer's state."""
+        trunk = {} if self.on_actor else {"trunk": self.lm.state_dict()}
+        head = {name: value.detach().cpu().clone() for name, value in self.head.state_dict().items()}
+        optimizer = {"optimizer": self.optimizer.state_dict()} if self.optimizer else {}
+        return {"head": head, **trunk, **optimizer}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` of such a critic gave."""
+        self.head.load_state_dict(state["head"])
+        if not self.on_actor:
+            self.lm.load_state_dict(state["trunk"])
+        if self.optimizer:
+            self.optimizer.load_state_dict(state["optimizer"])
 
     def _values(self, segments: Sequence[Segment]) -> Iterator[tuple[list[int], Tensor]]:
         """Indices and values of these histories, a micro-batch at a time."""
@@ -142,20 +184,22 @@ def trunk(model: Any) -> nn.Module:
     return model.base_model
 
 
-def joint_histories(path: Sequence[Node], lm: LM) -> list[Segment]:
-    """The joint history before every turn of an episode, in the critic's tokens.   -> one segment a turn"""
-    out: list[Segment] = []
+def joint_texts(path: Sequence[Node]) -> list[str]:
+    """What a central critic reads at every turn of an episode, after what it has read before."""
+    texts: list[str] = []
     written: dict[str, str] = {}
     for node in path:
         text = "".join(f"[{agent} wrote]\n{words}\n" for agent, words in written.items())
         text += "".join(f"[{agent} reads]\n{node.prompts[agent]}\n" for agent in node.moves)
+        texts.append(text)
+        written = {agent: move.text for agent, move in node.moves.items()}
+    return texts
+
+
+def joint_histories(texts: Sequence[str], lm: LM) -> list[Segment]:
+    """These texts as one growing history in the tokens of a critic's `lm`.   -> one segment a text"""
+    out: list[Segment] = []
+    for text in texts:
         ids = lm.renderer.text_ids(text, first=not out)
         out.append(Segment(out[-1] if out else None, ids))
-        written = {agent: move.text for agent, move in node.moves.items()}
     return out
-
-
-def local_histories(path: Sequence[Node], agent: str) -> list[Segment]:
-    """What `agent` itself had read and written before every turn of an episode, in its own tokens."""
-    histories = [node.moves[agent].parent for node in path]
-    return [history for history in histories if history is not None]

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from baselines.lm.history import Move
 from baselines.lm.policy import LM
-from baselines.lm.scoring import reference_logp, token_logp
 from baselines.play.episode import Node
 from baselines.train.team import Team
 
@@ -78,20 +76,7 @@ def texts(path: Sequence[Node]) -> list[Move]:
     return [move for node in path for move in node.moves.values()]
 
 
-def log_ratios(policy: LM, moves: Sequence[Sequence[Move]]) -> list[list[Tensor]]:
-    """log pi / pi_0 of every token drawn, at the prompt that was read; zeros without a reference.
-
-    Both are computed by the same scoring pass: sampling in lower precision would add its rounding error to
-    the KL.
-
-    moves: episodes of one model's texts -> for each a (tokens,) float64 tensor
-    """
-    flat = [move for episode in moves for move in episode]
-    if policy.reference is None:
-        ratios = [torch.zeros(len(move.ids), dtype=torch.float64) for move in flat]
-    else:
-        frozen = reference_logp(policy, flat)
-        own = token_logp(policy, flat) if policy.autocast else [torch.tensor(move.logp) for move in flat]
-        ratios = [p.double().cpu() - p_0.double().cpu() for p, p_0 in zip(own, frozen, strict=True)]
-    remaining = iter(ratios)
+def by_episode(flat: Sequence[Tensor], moves: Sequence[Sequence[Move]]) -> list[list[Tensor]]:
+    """A tensor for every move, laid end to end, as lists of the episodes they belong to."""
+    remaining = iter(flat)
     return [[next(remaining) for _ in episode] for episode in moves]

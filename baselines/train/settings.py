@@ -42,6 +42,14 @@ class Settings:
     threads: int = 0
     """CPU threads; 0: one for models below 3 million parameters, which more make slower, else all"""
 
+    sampler: tuple[str, ...] = ()
+    """vllm:http://host:8000, a server that writes the texts (`collm serve vllm`), or one for each agent; it
+    must see `out` under the same path"""
+    sampler_ratio: float = 2.0
+    """bound of the importance ratio by which a server's texts are weighed, trainer to server (TIS)"""
+    sampler_gap: float = 0.2
+    """nats a token between a server's log-probabilities and the trainer's above which a step is refused"""
+
     temperature: float = 1.0
     """of sampling, and of the probabilities that are trained"""
     top_p: float = 1.0
@@ -96,6 +104,15 @@ class Settings:
     micro_batch_tokens: int = 0
     """tokens of a forward pass; lower it when memory runs out; 0 is 512 on a CPU and 8192 elsewhere"""
 
+    placement: Literal["local", "ray"] = "local"
+    """where the weights are: in this process, or each policy with its critic in an actor of Ray"""
+    ray_address: str = ""
+    """of the Ray cluster; empty: one is started on this machine"""
+    gpus_per_agent: float = 0.0
+    """GPUs of each actor, a fraction where several share one; 0: actors compute on the CPU"""
+    replicas: int = 1
+    """actors of each policy, which write and learn a part of the episodes each, with the same weights"""
+
     seed: int = 0
     """fixes items, episodes, texts and weights"""
     out: str = ""
@@ -115,7 +132,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         counts = ("steps", "episodes", "max_new_tokens", "epochs", "credit_samples", "eval_episodes", "keep")
-        for name in counts:
+        for name in (*counts, "replicas"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("temperature", "lr"):
@@ -128,11 +145,25 @@ class Settings:
             raise ValueError(
                 f"max_context={self.max_context} must be above max_new_tokens={self.max_new_tokens}"
             )
+        if not (self.sampler_ratio >= 1 and self.sampler_gap > 0):
+            raise ValueError(
+                f"need sampler_ratio >= 1 and sampler_gap > 0, got {self.sampler_ratio}, {self.sampler_gap}"
+            )
         rules.check_name(self.credit)
+        self._check_placement()
         if self.epochs > 1 and self.clip is None:
             raise ValueError(f"epochs={self.epochs} without clip: repeated passes need a clipped ratio")
         if self.shared and self.models:
             raise ValueError("shared and models exclude each other: shared agents are one model")
+
+    def _check_placement(self) -> None:
+        """Raise ValueError for settings of a placement that is not the run's."""
+        if self.gpus_per_agent < 0:
+            raise ValueError(f"gpus_per_agent must be at least 0, got {self.gpus_per_agent}")
+        if self.placement != "ray" and (self.ray_address or self.gpus_per_agent or self.replicas > 1):
+            raise ValueError("ray_address, gpus_per_agent and replicas are for placement='ray'")
+        if self.sampler and self.replicas > 1:
+            raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 
     def check_group(self, group: int) -> None:
         """Raise ValueError where a step's episodes are fewer than one group of them."""
@@ -169,7 +200,13 @@ class Settings:
     @property
     def objective(self) -> Objective:
         """What a step of a policy minimises."""
-        return Objective(self.epochs, self.clip, self.ratio, self.length, self.kl, self.entropy)
+        bounds = (self.sampler_ratio, self.sampler_gap) if self.sampler else (None, None)
+        return Objective(self.epochs, self.clip, self.ratio, self.length, self.kl, self.entropy, *bounds)
+
+    @property
+    def reference_apart(self) -> bool:
+        """Whether the KL's reference is a frozen model: with LoRA it is the base below the adapters."""
+        return bool(self.kl) and not self.lora_rank
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-able values."""

@@ -39,7 +39,10 @@ class Ready(NamedTuple):
 
 
 def settings() -> Iterator[Ready]:
-    """Every setting a warm start is shipped for."""
+    """Every setting a warm start is shipped for.
+
+    CoopHE's two, about five minutes of a core each, are not: they are made at the first run.
+    """
     for name in ("StrBuild", "HouseBuild", "TLDR"):
         for env in (f"{name}-v0", f"{name}-v1"):
             yield Ready(env, ENVS[env].env_kwargs)

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from collm_envs.datasets.formats import split_rows
+from collm_envs.datasets.formats import BOTH, located_rows
 from collm_envs.task import Item
 
 
 def read_rows(
     rows: Any, prefix: str, read: Callable[[str, Any], Mapping[str, Any]]
 ) -> dict[str, tuple[Item, ...]]:
-    """{split: items} of {"train": rows, "eval": rows}, or of one list used for both splits.
+    """{split: items} of rows in any of the formats of `located_rows`; without a split they serve both.
 
     An item's id is its row's "task_id", else `prefix` and the row's number over all rows, from 0001.
     `read(id, row)` returns the data of the item and raises ValueError for a row it cannot use.  Raises
@@ -21,17 +21,18 @@ def read_rows(
     """
     items: dict[str, tuple[Item, ...]] = {}
     count = 0
-    for split, group in split_rows(rows).items():
-        if items and not isinstance(rows, Mapping):
-            return {**items, split: items["train"]}
-        items[split] = tuple(_item(row, f"{prefix}{count + k:04d}", read) for k, row in enumerate(group, 1))
+    for split, group in located_rows(rows).items():
+        items[split] = tuple(
+            _item(row.value, f"{prefix}{count + k:04d}", read) for k, row in enumerate(group, 1)
+        )
         count += len(group)
         name, times = Counter(item.id for item in items[split]).most_common(1)[0]
         if times > 1:
+            where = "train" if split == BOTH else split
             raise ValueError(
-                f"items: task_id {name!r} occurs {times} times in {split!r}; need different ones"
+                f"items: task_id {name!r} occurs {times} times in {where!r}; need different ones"
             )
-    return items
+    return {"train": items[BOTH], "eval": items[BOTH]} if BOTH in items else items
 
 
 def _item(row: Any, number: str, read: Callable[[str, Any], Mapping[str, Any]]) -> Item:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collm_envs.datasets.formats import FILES, SPLITS, GivenRow, given_rows, read_file, split_rows
+from collm_envs.datasets.formats import BOTH, GivenRow, located_rows, read_file
 from collm_envs.keywords import whole_number
 from collm_envs.task import Item
 
@@ -63,11 +63,10 @@ def load(
 ) -> dict[str, tuple[Item, ...]]:
     """The items of "train" and "eval".
 
-    `items` are rows in any of the formats of `split_rows` (those of one list serve both splits) and win over
-    `data`, which is "builtin", "hub", "hub:NAME" (a mirror, or a folder with the same layout) or the path
-    of a .jsonl, .jsonl.gz or .json file, whose rows may have a column "split" ("train" or "eval"; without
-    it all rows serve both).  `hub_revision` replaces the pinned revision, `limit` keeps the first items of
-    each split.
+    `items` are rows in any of the formats of `located_rows` and win over `data`, which is "builtin", "hub",
+    "hub:NAME" (a mirror, or a folder with the same layout) or the path of a .jsonl, .jsonl.gz or .json file.
+    Rows may have a column "split" ("train" or "eval"; without it all rows serve both).  `hub_revision`
+    replaces the pinned revision, `limit` keeps the first items of each split.
 
     Raises ValueError for a malformed row or argument, FileNotFoundError for a missing file, ImportError
     without the package `datasets`, and ConnectionError if the hub's data cannot be loaded.
@@ -82,8 +81,7 @@ def load(
     if items is not None:
         if data != "builtin":
             raise ValueError(f"{source.task}: give items or data, got both (data={data!r})")
-        named = isinstance(items, Path) or (isinstance(items, str) and items.endswith(FILES))
-        rows = _file(source, str(items)) if named else _given(items)
+        rows = located_rows(items)
     elif on_hub:
         rows = _hub(source, data[len("hub:") :], hub_revision or source.revision)
     elif data == "builtin":
@@ -91,13 +89,13 @@ def load(
     else:
         rows = _file(source, data)
     loaded = {split: _items(source, split, group[:limit]) for split, group in rows.items()}
-    return loaded if "eval" in loaded else {"train": loaded["both"], "eval": loaded["both"]}
+    return {"train": loaded[BOTH], "eval": loaded[BOTH]} if BOTH in loaded else loaded
 
 
 def _items(source: Source, split: str, rows: Sequence[GivenRow]) -> tuple[Item, ...]:
-    """The items of the checked rows of a split; "both" if one list serves train and eval."""
+    """The items of the checked rows of a split, or of those that serve both."""
     items = tuple(
-        _item(source, row, f"{'item' if split == 'both' else split}/{k}") for k, row in enumerate(rows)
+        _item(source, row, f"{'item' if split == BOTH else split}/{k}") for k, row in enumerate(rows)
     )
     where_by_id: dict[str, str] = {}
     for item, row in zip(items, rows, strict=True):
@@ -148,17 +146,6 @@ def _checked(source: Source, row: GivenRow, column: str, kinds: tuple[type, ...]
     return value
 
 
-def _given(items: Any) -> dict[str, list[GivenRow]]:
-    items = given_rows(items)
-    rows = split_rows(items)
-    if not isinstance(items, Mapping):
-        return {"both": [GivenRow(row, f"items[{k}]") for k, row in enumerate(rows["train"])]}
-    return {
-        split: [GivenRow(row, f"items[{split!r}][{k}]") for k, row in enumerate(group)]
-        for split, group in rows.items()
-    }
-
-
 def _file(source: Source, name: str) -> dict[str, list[GivenRow]]:
     path = Path(name).expanduser()
     if not path.is_file():
@@ -166,23 +153,7 @@ def _file(source: Source, name: str) -> dict[str, list[GivenRow]]:
             f"{source.task}: data must be 'builtin', 'hub', 'hub:NAME' or the path of a JSONL file; "
             f"there is no file {name!r}"
         )
-    rows = list(read_file(path))
-    if len(rows) == 1 and isinstance(rows[0].value, Mapping) and set(rows[0].value) == SPLITS:
-        return _given(rows[0].value)
-    if not rows:
-        raise ValueError(f"{source.task}: {path} has no rows; need at least one")
-    if not any(isinstance(row.value, Mapping) and "split" in row.value for row in rows):
-        return {"both": rows}
-    splits: dict[str, list[GivenRow]] = {"train": [], "eval": []}
-    for row in rows:
-        split = row.value.get("split") if isinstance(row.value, Mapping) else None
-        if split not in ("train", "eval"):
-            raise ValueError(f"{source.task}: {row.where}: 'split' must be 'train' or 'eval', got {split!r}")
-        splits[split].append(row)
-    for split, group in splits.items():
-        if not group:
-            raise ValueError(f"{source.task}: {path} has no row with the split {split!r}; need at least one")
-    return splits
+    return located_rows(path)
 
 
 def _hub(source: Source, name: str, revision: str) -> dict[str, list[GivenRow]]:

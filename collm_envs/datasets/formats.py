@@ -5,10 +5,12 @@ Nothing of theirs is imported: a table is known by the name of its class.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
+import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,9 +30,13 @@ TABLES: Mapping[tuple[str, str], Callable[[Any], Iterable[Any]]] = {
 """(package, class) -> its rows as mappings"""
 DATASET_DICTS = {("datasets", "DatasetDict"), ("datasets", "IterableDatasetDict")}
 EVAL = ("eval", "validation", "valid", "dev", "test")
-"""what the eval split of a Hugging Face DatasetDict may be called, the first there is"""
-SPLITS = {"train", "eval"}
+"""what the eval split of a mapping may be called, the first there is"""
+SPLITS = {"train", *EVAL}
+BOTH = "both"
+"""in place of a split's name: rows that serve train and eval"""
 FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+GZIP = b"\x1f\x8b"
+LINE_END = re.compile(rb"\r\n|\n|\r")
 GIT_LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -42,35 +48,38 @@ class GivenRow(NamedTuple):
     """for errors: "posts.jsonl, line 3" """
 
 
-def given_rows(rows: Any) -> Any:
-    """A list of rows, or {"train": rows, "eval": rows}, of what a user gives as items.
+def located_rows(rows: Any) -> dict[str, list[GivenRow]]:
+    """The rows that a user gives as items, in any of the formats `ACCEPTED`, and where each was found.
 
-    A file whose rows have a column "split", or that holds {"train": [...], "eval": [...]}, gives both.
-    Raises TypeError for what holds no rows, FileNotFoundError and ValueError for files.
+    By split, "train" and "eval": that of a mapping's keys, or of a column "split"; under "both" where nothing
+    tells them apart.  Raises TypeError for what holds no rows, ValueError for an unknown split or one without
+    rows, FileNotFoundError and ValueError for files.
     """
-    if isinstance(rows, Path) or (isinstance(rows, str) and rows.lower().endswith(FILES)):
-        file_rows = list(read_file(Path(rows).expanduser()))
-        if (
-            len(file_rows) == 1
-            and isinstance(file_rows[0].value, Mapping)
-            and set(file_rows[0].value) == SPLITS
-        ):
-            return dict(file_rows[0].value)
-        return divided([row.value for row in file_rows], [row.where for row in file_rows])
-    classes = _classes(rows)
-    if isinstance(rows, Mapping) and DATASET_DICTS & set(classes):
-        return {split: given_rows(split_data) for split, split_data in _both(rows).items()}
+    if _is_file(rows):
+        path = Path(rows).expanduser()
+        file_rows = list(read_file(path))
+        if len(file_rows) == 1 and _names_splits(file_rows[0].value):
+            return located_rows(file_rows[0].value)
+        if not file_rows:
+            raise ValueError(f"{path} has no rows; need at least one")
+        return _divided(file_rows, str(path))
     if isinstance(rows, Mapping):
-        return {
-            split: split_data if isinstance(split_data, (str, bytes)) else given_rows(split_data)
-            for split, split_data in rows.items()
+        splits = {
+            split: _listed(rows[name], f"items[{name!r}]") for split, name in _split_names(rows).items()
         }
-    if table := next((name for name in classes if name in TABLES), None):
-        return [_without_gaps(row) for row in TABLES[table](rows)]
-    if isinstance(rows, (str, bytes, bytearray)) or not isinstance(rows, Iterable):
-        text = f" {rows[:200]!r}" if isinstance(rows, str) else ""
-        raise TypeError(f"items: need a list of rows, got {type(rows).__name__}{text}; that is {ACCEPTED}")
-    return rows if isinstance(rows, (list, tuple)) else list(rows)
+    else:
+        splits = _divided(_listed(rows, "items"), "items")
+    for split, group in splits.items():
+        if not group:
+            empty = "train" if split == BOTH else split
+            raise ValueError(f"items: the list for {empty!r} is empty; need at least one row")
+    return splits
+
+
+def given_rows(rows: Any) -> Any:
+    """A list of rows, or {"train": rows, "eval": rows}: the values of `located_rows`."""
+    splits = {split: [row.value for row in group] for split, group in located_rows(rows).items()}
+    return splits.get(BOTH, splits)
 
 
 def storable(rows: Any) -> Any:
@@ -79,63 +88,62 @@ def storable(rows: Any) -> Any:
 
 
 def split_rows(rows: Any) -> dict[str, list[Any]]:
-    """The `items=` keyword as {"train": rows, "eval": rows}; one list of rows serves both splits.
+    """The `items=` keyword as {"train": rows, "eval": rows}; rows without a split serve both.
 
-    Rows may come in every format of this file: see `ACCEPTED`.
-    Raises ValueError for an empty list or unknown split names, TypeError for anything that holds no rows.
+    Rows may come in every format of this file: see `ACCEPTED`.  Raises what `located_rows` raises.
     """
-    rows = given_rows(rows)
-    if isinstance(rows, Mapping):
-        if set(rows) != {"train", "eval"}:
-            raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
-        splits = {split: rows[split] for split in ("train", "eval")}
-    else:
-        splits = {"train": rows, "eval": rows}
-    for split, split_data in splits.items():
-        if isinstance(split_data, (str, bytes)) or not isinstance(split_data, Sequence):
-            raise TypeError(f"items: need a list of rows, got {type(split_data).__name__}")
-        if not split_data:
-            raise ValueError(f"items: the list for {split!r} is empty; need at least one row")
-    return {split: list(split_data) for split, split_data in splits.items()}
-
-
-def divided(values: list[Any], where: list[str]) -> Any:
-    """Rows divided by their column "split", or as they are where none has it."""
-    if not any(isinstance(value, Mapping) and "split" in value for value in values):
-        return values
-    splits: dict[str, list[Any]] = {"train": [], "eval": []}
-    for value, location in zip(values, where, strict=True):
-        split = value.get("split") if isinstance(value, Mapping) else None
-        if split not in SPLITS:
-            raise ValueError(f"items: {location}: 'split' must be 'train' or 'eval', got {split!r}")
-        splits[split].append(value)
-    return splits
+    splits = given_rows(rows)
+    return splits if isinstance(splits, dict) else {"train": splits, "eval": [*splits]}
 
 
 def read_file(path: Path) -> Iterator[GivenRow]:
-    """The rows of a .json array or object, or of a file with one object a line (.jsonl), either compressed.
+    """The rows of a file with a JSON array or object, or with one object a line, gzipped or not.
 
-    Blank lines are skipped.  Raises FileNotFoundError, and ValueError that names the line.
+    What a file holds counts, not how its name ends.  Blank lines are skipped.  Raises FileNotFoundError, and
+    ValueError that names the line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"items: there is no file {str(path)!r}; need {ACCEPTED}")
-    data, name = path.read_bytes(), path.name.lower()
-    if data.startswith(GIT_LFS):
-        raise ValueError(f"{path}: a pointer of git-lfs, not the file itself; run `git lfs pull` there")
-    try:
-        data = gzip.decompress(data) if name.endswith(".gz") else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path}: damaged or cut short ({error})") from error
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if name.removesuffix(".gz").endswith(".json"):
+    data = _text(path)
+    if _is_one_value(data, path.name.lower().removesuffix(".gz").endswith(".json")):
         value = _json(data, str(path))
         rows = value if isinstance(value, list) else [value]
         yield from (GivenRow(row, f"{path}, row {k}") for k, row in enumerate(rows, start=1))
         return
-    for number, line in enumerate(data.replace(b"\r\n", b"\n").split(b"\n"), start=1):
+    for number, line in enumerate(LINE_END.split(data), start=1):
         if line.strip():
             where = f"{path}, line {number}"
             yield GivenRow(_json(line, where), where)
+
+
+def _text(path: Path) -> bytes:
+    """A file's bytes, unpacked, in UTF-8 without a byte order mark."""
+    data = path.read_bytes()
+    if data.startswith(GIT_LFS):
+        raise ValueError(f"{path}: a pointer of git-lfs, not the file itself; run `git lfs pull` there")
+    try:
+        data = gzip.decompress(data) if data.startswith(GZIP) else data
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            data = data.decode("utf-16").encode()
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeError) as error:
+        raise ValueError(f"{path}: damaged or cut short ({error})") from error
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _is_one_value(data: bytes, named_json: bool) -> bool:
+    """Whether a file is one JSON value, such as an array; otherwise it has a value a line."""
+    lines = [line for line in map(bytes.strip, LINE_END.split(data)) if line]
+    if not named_json:
+        return len(lines) > 0 and lines[0].startswith(b"[") and lines[-1].endswith(b"]")
+    return len(lines) < 2 or not _is_json(lines[0]) or not _is_json(lines[1])
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _json(data: bytes, where: str) -> Any:
@@ -150,11 +158,52 @@ def _classes(rows: Any) -> list[tuple[str, str]]:
     return [(cls.__module__.partition(".")[0], cls.__name__) for cls in type(rows).__mro__]
 
 
-def _both(rows: Mapping[str, Any]) -> dict[str, Any]:
+def _is_file(rows: Any) -> bool:
+    return isinstance(rows, Path) or (isinstance(rows, str) and rows.lower().endswith(FILES))
+
+
+def _listed(rows: Any, name: str) -> list[GivenRow]:
+    """The rows of a file, a table or an iterable, undivided; `name` is what errors call them."""
+    if _is_file(rows):
+        return list(read_file(Path(rows).expanduser()))
+    table = next((kind for kind in _classes(rows) if kind in TABLES), None)
+    if table is not None:
+        rows = map(_without_gaps, TABLES[table](rows))
+    elif isinstance(rows, (str, bytes, bytearray, Mapping)) or not isinstance(rows, Iterable):
+        text = f" {rows[:200]!r}" if isinstance(rows, str) else ""
+        raise TypeError(f"items: need a list of rows, got {type(rows).__name__}{text}; that is {ACCEPTED}")
+    return [GivenRow(row, f"{name}[{k}]") for k, row in enumerate(rows)]
+
+
+def _divided(rows: list[GivenRow], source: str) -> dict[str, list[GivenRow]]:
+    """Rows by their column "split"; all under "both" where none has it."""
+    if not any(isinstance(row.value, Mapping) and "split" in row.value for row in rows):
+        return {BOTH: rows}
+    splits: dict[str, list[GivenRow]] = {"train": [], "eval": []}
+    for row in rows:
+        split = row.value.get("split") if isinstance(row.value, Mapping) else None
+        if split not in ("train", "eval"):
+            raise ValueError(f"{row.where}: 'split' must be 'train' or 'eval', got {split!r}")
+        splits[split].append(row)
+    for split, group in splits.items():
+        if not group:
+            raise ValueError(f"{source} has no row with the split {split!r}; need at least one")
+    return splits
+
+
+def _names_splits(value: Any) -> bool:
+    """Whether a value maps "train" and names of an eval split to rows, and nothing else."""
+    return isinstance(value, Mapping) and "train" in value and len(value) > 1 and set(value) <= SPLITS
+
+
+def _split_names(rows: Mapping[str, Any]) -> dict[str, str]:
+    """{"train": "train", "eval": the first of `EVAL` that the mapping has}."""
+    if DATASET_DICTS.isdisjoint(_classes(rows)) and not _names_splits(rows):
+        raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
     name = next((name for name in EVAL if name in rows), None)
     if "train" not in rows or name is None:
         raise ValueError(f"items: need a split 'train' and one of {', '.join(EVAL)}, got {sorted(rows)}")
-    return {"train": rows["train"], "eval": rows[name]}
+    return {"train": "train", "eval": name}
 
 
 def _without_gaps(row: Mapping[str, Any]) -> dict[str, Any]:

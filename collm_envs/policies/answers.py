@@ -8,6 +8,7 @@ generated (an error, a page of HTML, half an answer) is `Unread` and worth anoth
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from collm_envs.policies.thinking import split
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """fields of a message in which servers return thinking"""
+STREAM_FIELDS = (b"data:", b"event:", b"id:", b"retry:")
+"""what a stream of server-sent events begins with"""
+BLANK_LINE = re.compile(r"\r?\n\r?\n")
 
 
 class Unread(Exception):
@@ -57,10 +61,11 @@ def read(body: bytes) -> Answer:
 
 def _object(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer; one that was streamed although nobody asked for it is put together."""
+    body = body.lstrip()
+    while body.startswith(b":"):  # comments by which a slow server keeps the connection open
+        body = body.partition(b"\n")[2].lstrip()
     try:
-        if body.lstrip()[:6].startswith((b"data:", b"event:", b":")):
-            return _streamed(body)
-        data = json.loads(body)
+        data = _streamed(body) if body.startswith(STREAM_FIELDS) else json.loads(body)
     except (ValueError, RecursionError):
         raise Unread from None
     if not isinstance(data, dict):
@@ -74,23 +79,41 @@ def _streamed(body: bytes) -> dict[str, Any]:
     reason = None
     for chunk in _chunks(body):
         fields.update({name: chunk[name] for name in ("usage", "model", "error") if chunk.get(name)})
-        for choice in chunk.get("choices") or ():
-            reason = choice.get("finish_reason") or reason
-            for name, part in _message(choice).items():
-                if isinstance(part, str) and name in ("content", "refusal", *THOUGHTS):
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and not choice.get("index"):  # the first of several answers
+                reason = choice.get("finish_reason") or reason
+                for name, part in _delta(_message(choice)).items():
                     texts[name] = texts.get(name, "") + part
     if reason is None and not texts:
         raise Unread
     return {**fields, "choices": [{"message": texts, "finish_reason": reason}]}
 
 
+def _delta(message: Mapping[str, Any]) -> dict[str, str]:
+    """{field: text to append} of a streamed piece of a message."""
+    text, thinking, _ = _parts(message.get("content"))
+    pieces = {
+        "content": text,
+        THOUGHTS[0]: thinking,
+        "tool_calls": "called" * bool(message.get("tool_calls")),
+    }
+    beside = {name: message[name] for name in ("refusal", *THOUGHTS) if isinstance(message.get(name), str)}
+    return {name: piece for name, piece in {**pieces, **beside}.items() if piece}
+
+
 def _chunks(body: bytes) -> Iterator[dict[str, Any]]:
-    for line in body.decode("utf-8", errors="replace").split("\n"):
-        field, _, data = line.partition(":")
-        if field == "data" and data.strip() not in ("", "[DONE]"):
-            chunk = json.loads(data)
-            if isinstance(chunk, dict):
-                yield chunk
+    """The JSON objects of a stream: one an event, over one `data` field or several; or one a line."""
+    for event in BLANK_LINE.split(body.decode("utf-8", errors="replace")):
+        fields = [line.partition(":") for line in event.split("\n")]
+        lines = [value for name, _, value in fields if name == "data" and value.strip() not in ("", "[DONE]")]
+        if not lines:
+            continue
+        try:
+            values = [json.loads("\n".join(lines))]
+        except ValueError:
+            values = [json.loads(line) for line in lines]
+        yield from (value for value in values if isinstance(value, dict))
 
 
 def _generated(usage: Mapping[str, Any]) -> bool:
@@ -117,7 +140,7 @@ def _parts(content: Any) -> tuple[str, str, list[str]]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
-            kind = str(part.get("type", "text"))
+            kind = str(part.get("type") or "text")
             words = _words(part.get(kind, part.get("text")))
             if kind in ("thinking", "reasoning"):
                 thoughts.append(words)

@@ -29,6 +29,11 @@ PAIRS = (
 )
 """(opens, closes), in any case: Qwen, DeepSeek, Claude-like, Seed, LongCat, Mistral, Command, Sky-T1, Kimi"""
 
+HARMONY = ("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>", "<|call|>")
+"""control tokens of gpt-oss, which writes its thinking and its answer into channels"""
+OPENS = tuple(opens for opens, _ in PAIRS)
+MARKS = frozenset(mark for pair in PAIRS for mark in pair)
+
 
 def _any(marks: tuple[str, ...]) -> re.Pattern[str]:
     either = "|".join(map(re.escape, marks))
@@ -47,12 +52,17 @@ _CHANNEL_NAMES = re.compile(
 """the same where a decoder has left the special tokens out"""
 
 
+def begins(text: str) -> bool:
+    """Whether a text begins with a mark that opens thinking."""
+    return text.lstrip().startswith(HARMONY[0]) or _OPENS.match(text.lstrip()) is not None
+
+
 def split(text: str, opened: bool = False) -> tuple[str, str]:
     """(answer, thinking) of what a model wrote; `opened` where the prompt had opened the thinking already.
 
     Without a mark the text is the answer as it stands, or all thinking where it was `opened`.
     """
-    if "<|channel|>" in text:
+    if HARMONY[0] in text:
         return _harmony(text)
     if names := _CHANNEL_NAMES.match(text):
         return names[2].strip("\n"), names[1].strip()

@@ -22,7 +22,7 @@ from collm_envs import in_parallel, make, silence
 from collm_envs.policies.seat import Seat
 
 WORDS = [*Answer.vocabulary(), "read"]
-LONG = {"steps": 100, "entropy": 0.05}  # why the entropy, and wide weights: see test_learning.py
+LONG = {"steps": 100, "entropy": 0.1}  # why the entropy, and wide weights: see test_learning.py
 LEARNING = {
     "ppo": {},
     "group": {"estimator": "group"},

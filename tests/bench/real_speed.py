@@ -1,11 +1,12 @@
-"""One training step of 16 joint samples on a real model, by ours, CoMLRL or TRL, in a process of its own.
+"""Two training steps of 8 joint samples on a real model, by ours, CoMLRL or TRL, in a process of its own.
 
     python real_speed.py SIDE MODEL_FOLDER full|lora THREADS
 
-SIDE is `ours-1`, `ours-2` (agents), `comlrl` (two agents, full weights) or `trl` (one agent).  4 prompts, 4
-texts each of up to 40 tokens at temperature 0.6, top-p 0.6, top-k 50; LoRA of rank 16 on all linear layers.
+SIDE is `ours-1`, `ours-2` (agents), `comlrl` (two agents) or `trl` (one agent).  4 prompts, two a step, 4
+texts each of up to 24 tokens at temperature 0.6, top-p 0.6, top-k 50; LoRA of rank 16 on all linear layers.
+CoMLRL has no LoRA of its own: it is given two models that peft has wrapped.
 All sides read the same token ids: each prompt as the model's own chat template renders it.  Prints one JSON
-line: joint samples and written tokens of a CPU second, seconds of rollout and update (ours), peak memory.
+line: joint samples, written tokens, CPU and wall seconds of writing ("rollout") and in all, peak memory.
 Loading is not counted.
 """
 
@@ -25,7 +26,7 @@ import torch
 import transformers
 from speed_task import PROMPTS, LengthRatio, State
 
-ITEMS, GROUP, NEW = 4, 4, 40
+ITEMS, GROUP, STEPS, NEW = 4, 4, 2, 24
 SAMPLES = ITEMS * GROUP
 SAMPLING = {"temperature": 0.6, "top_p": 0.6, "top_k": 50}
 
@@ -81,16 +82,30 @@ def ours(folder: str, kind: str, agents: int, clock: Clock) -> int:
     task = Task(num_agents=agents)
     rank = 16 if kind == "lora" else 0
     config = magrpo.Config(
-        model=folder, lora_rank=rank, episodes=SAMPLES, group=GROUP, steps=1, max_new_tokens=NEW, **SAMPLING
+        model=folder,
+        lora_rank=rank,
+        episodes=SAMPLES // STEPS,
+        group=GROUP,
+        steps=STEPS,
+        max_new_tokens=NEW,
+        **SAMPLING,
     )
     team = magrpo.team(config, task)
     magrpo.play = clock.timed("rollout", magrpo.play)
     team.learn = clock.timed("update", team.learn)
-    (metrics,) = clock.timed("all", lambda: list(magrpo.train(config, task, team)))()
-    return int(metrics["tokens"])
+    steps = clock.timed("all", lambda: list(magrpo.train(config, task, team)))()
+    return int(sum(step["tokens"] for step in steps))
 
 
-def comlrl(folder: str, clock: Clock) -> int:
+def adapted(folder: str) -> torch.nn.Module:
+    """The model with a LoRA adapter that is trained."""
+    from peft import LoraConfig, get_peft_model
+
+    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(folder), lora)
+
+
+def comlrl(folder: str, kind: str, clock: Clock) -> int:
     from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
     from datasets import Dataset
 
@@ -110,11 +125,14 @@ def comlrl(folder: str, clock: Clock) -> int:
     trainer = MAGRPOTrainer(
         num_agents=2,
         args=config,
-        agent_model=folder,
+        tokenizer=tokenizer,
+        agent_model=folder if kind == "full" else None,
+        agents=None if kind == "full" else [adapted(folder), adapted(folder)],
         reward_func=lambda *texts, batch_items=None, prompts=None: reward(zip(*texts, strict=True)),
         train_dataset=Dataset.from_dict({"prompt": prompts}),
     )
     trainer.verbose = False
+    trainer._generate_completions = clock.timed("rollout", trainer._generate_completions)
     clock.timed("all", trainer.train)()
     assert trainer.env_step == SAMPLES
     return reward.tokens
@@ -132,8 +150,8 @@ def trl(folder: str, kind: str, clock: Clock) -> int:
         config = GRPOConfig(
             output_dir=out,
             use_cpu=True,
-            max_steps=1,
-            per_device_train_batch_size=SAMPLES,
+            max_steps=STEPS,
+            per_device_train_batch_size=SAMPLES // STEPS,
             num_generations=GROUP,
             max_completion_length=NEW,
             beta=0.0,
@@ -152,6 +170,7 @@ def trl(folder: str, kind: str, clock: Clock) -> int:
             train_dataset=Dataset.from_dict({"prompt": prompts}),
             peft_config=lora if kind == "lora" else None,
         )
+        trainer._generate = clock.timed("rollout", trainer._generate)
         clock.timed("all", trainer.train)()
     return reward.tokens
 
@@ -165,7 +184,7 @@ def main(side: str, folder: str, kind: str, threads: str) -> None:
     torch.manual_seed(0)
     clock = Clock()
     if side == "comlrl":
-        tokens = comlrl(folder, clock)
+        tokens = comlrl(folder, kind, clock)
     elif side == "trl":
         tokens = trl(folder, kind, clock)
     else:

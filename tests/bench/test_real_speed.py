@@ -4,7 +4,7 @@
 
 PYTHON has `comlrl==1.4.3`, `trl==1.16.0`, peft and collm; without it only our side is timed.
 Every figure is a process of its own with one thread; the sides take turns, and medians of COLLM_ROUNDS (3)
-are shown.  A round takes about 5 CPU minutes at 135M parameters.
+are shown.  `-k lora` leaves full weights out.
 """
 
 from __future__ import annotations
@@ -17,39 +17,35 @@ from collections.abc import Mapping
 import pytest
 from bench_scripts import timed
 
-OURS = (("ours-2", "lora"), ("ours-2", "full"), ("ours-1", "lora"), ("ours-1", "full"))
-PEERS = {
-    ("ours-2", "full"): ("comlrl", "full"),
-    ("ours-2", "lora"): ("comlrl", "full"),  # CoMLRL has no LoRA
-    ("ours-1", "lora"): ("trl", "lora"),
-    ("ours-1", "full"): ("trl", "full"),
-}
+PEERS = {"ours-2": "comlrl", "ours-1": "trl"}
+"""our side, by its number of agents -> the peer beside it"""
 
 
-def row(lines: list[Mapping], clock: str) -> tuple[float, float, float]:
-    """Medians of joint samples and of written tokens a second, and the largest peak memory in MB."""
-    samples = statistics.median(line["samples"] / line[clock]["all"] for line in lines)
-    tokens = statistics.median(line["tokens"] / line[clock]["all"] for line in lines)
-    return samples, tokens, max(line["peak_mb"] for line in lines)
+def row(lines: list[Mapping]) -> tuple[float, float, float, float, float]:
+    """Medians of joint samples and tokens of a CPU second, of CPU seconds writing and in all; peak MB."""
+    samples, tokens = (
+        statistics.median(line[name] / line["cpu"]["all"] for line in lines) for name in ("samples", "tokens")
+    )
+    rollout, total = (statistics.median(line["cpu"][name] for line in lines) for name in ("rollout", "all"))
+    return samples, tokens, rollout, total, max(line["mb"] for line in lines)
 
 
 @pytest.mark.bench
-def test_a_step_on_a_real_model_beside_the_peers():
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_steps_on_a_real_model_beside_the_peers(kind):
     folder, peer = os.environ.get("COLLM_TEST_MODEL", ""), os.environ.get("COLLM_PEER_PYTHON", "")
     if not folder:
         pytest.skip("COLLM_TEST_MODEL does not name the folder of a model")
-    runs: dict[tuple[str, str], list[dict]] = {}
+    runs: dict[str, list[dict]] = {}
     for _ in range(int(os.environ.get("COLLM_ROUNDS", "3"))):
-        for side, kind in OURS:
-            line = timed(sys.executable, "real_speed.py", side, folder, kind, 1)
-            runs.setdefault((side, kind), []).append(line)
-        for side, kind in dict.fromkeys(PEERS.values()) if peer else ():
-            line = timed(peer, "real_speed.py", side, folder, kind, 1)
-            runs.setdefault((side, kind), []).append(line)
-    rows = {key: row(lines, "cpu") for key, lines in runs.items()}
-    print("\nof a CPU second: joint samples, written tokens; peak memory")
-    for (side, kind), (samples, tokens, peak) in rows.items():
-        beside = rows.get(PEERS.get((side, kind), ("", "")))
-        ratio = f"{samples / beside[0]:5.2f} x {PEERS[side, kind][0]}" if beside else ""
-        print(f"{side:7} {kind:5} {samples:6.2f} {tokens:7.1f} {peak:6.0f} MB  {ratio}")
-    assert all(samples > 0 for samples, _, _ in rows.values())
+        for ours, theirs in PEERS.items():
+            for python, side in ((sys.executable, ours), (peer, theirs)):
+                if python:
+                    line = timed(python, "real_speed.py", side, folder, kind, 1)
+                    runs.setdefault(side, []).append(line)
+    rows = {side: row(lines) for side, lines in runs.items()}
+    print(f"\n{kind}: joint samples, tokens of a CPU second; CPU seconds writing, in all; peak memory")
+    for side, (samples, tokens, rollout, total, peak) in rows.items():
+        ratio = f"{samples / rows[PEERS[side]][0]:5.2f} x {PEERS[side]}" if PEERS.get(side) in rows else ""
+        print(f"{side:7} {samples:6.2f} {tokens:7.1f} {rollout:6.1f} {total:6.1f} {peak:6.0f} MB  {ratio}")
+    assert all(samples > 0 for samples, *_ in rows.values())

@@ -49,8 +49,9 @@ ONLY_IN = {
     "pettingzoo": ("collm_envs.env", "collm_envs.registry", "collm_envs.adapters", "baselines"),
     "datasets": ("collm_envs.datasets", "collm_envs.adapters", "baselines"),
     **dict.fromkeys(
-        ("trl", "comlrl", "verifiers", "openenv", "torchrl", "tensordict", "ray"), ("collm_envs.adapters",)
+        ("trl", "comlrl", "verifiers", "openenv", "torchrl", "tensordict"), ("collm_envs.adapters",)
     ),
+    "ray": ("collm_envs.adapters", "baselines.train.placement"),
     "subprocess": ("collm_envs.sandbox", "baselines", "leaderboard"),
     "multiprocessing": ("collm_envs.sandbox", "baselines"),
     "socket": ("collm_envs.sandbox",),

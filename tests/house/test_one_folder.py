@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import collm_envs
 from collm_envs import files
 from collm_envs.evaluation.episodes import evaluate, jobs, kept, set_aside
 from collm_envs.evaluation.measures import empty_replies, measure_table
-from collm_envs.files import one_writer, saving, write_whole
+from collm_envs.files import drafted, one_writer, saving, write_whole
 from collm_envs.policies.seat import Reply
 from collm_envs.policies.specs import seat_all
 from collm_envs.record import read, unique, write
@@ -204,6 +205,18 @@ def test_a_cut_gzip_file_is_named(tmp_path):
 
 def full(*args, **kwargs):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_two_threads_that_write_one_file_do_not_write_to_one_draft(tmp_path):
+    target = tmp_path / "file.json"
+    with drafted(target) as draft:
+        draft.write_text("the first thread's")
+        thread = threading.Thread(target=write_whole, args=(target, "the second thread's"))
+        thread.start()
+        thread.join()
+        assert target.read_text() == "the second thread's"
+    assert target.read_text() == "the first thread's"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_full_disk_leaves_the_old_file_and_says_how_to_go_on(tmp_path, monkeypatch):

@@ -65,6 +65,17 @@ def test_how_many_items_were_played_is_said(row):
     assert over(trained(row, 2).entry) == "2 seeds, 32 items"
 
 
+def test_a_row_of_mixed_teams_shows_the_same_teams_self_play(row):
+    listed = {"env": "TLDR-v1", "kwargs": {}, "runs": {f"run-{k}.jsonl.gz": str(k) for k in range(6)}}
+    alone = trained(row, 3, list="TLDR-v1", **{**listed, **scored(0.4, 0.6)})
+    mixed = trained(row, 3, list="TLDR-v1-crossplay", **{**listed, **scored(0.1, 0.3, 0.2)})
+    assert over(mixed.entry) == "6 pairings, 32 items"
+    (page,) = index([alone, mixed], "").split('id="TLDR-v1-crossplay"')[1:]
+    assert ">self-play<" in page
+    assert "0.500" in page
+    assert ">self-play<" not in index([alone], "")
+
+
 def test_warnings_of_verify_stand_beside_a_ranked_row(row):
     note = "256 episodes; 71% of the episodes read like those of the task's expert"
     warned = trained(row, 1)._replace(status="replay-verified", note=note)

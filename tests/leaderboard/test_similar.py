@@ -9,7 +9,8 @@ import pytest
 import collm_envs
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.specs import seat_all
-from leaderboard.similar import ALIKE, by_expert, pairs, share, similarity, statements, written
+from collm_envs.record import record as record_of
+from leaderboard.similar import ALIKE, by_expert, like_expert, pairs, share, similarity, statements, written
 
 
 def episodes(id, player, count=3):
@@ -68,11 +69,50 @@ def test_a_house_that_stands_the_same_by_single_blocks_is_found():
     assert similarity(written(copy), by_expert(task, records[0])) >= 0.7  # stock may end earlier
 
 
+def other_kinds(text):
+    """Every kind of block replaced by the next one that this agent holds."""
+    kinds = sorted(set(re.findall(r"\S+$", text, re.MULTILINE)))
+    following = dict(zip(kinds, kinds[1:] + kinds[:1], strict=True))
+    return re.sub(r"\S+$", lambda kind: following[kind[0]], text, flags=re.MULTILINE)
+
+
+def played_anew(record, change):
+    """The episode that these changed texts really earn."""
+    env = collm_envs.make(record.env, **record.kwargs)
+    env.reset(seed=record.seed, options={"item": record.item, "split": record.split})
+    for turn in record.turns:
+        env.step({agent: change(text) for agent, text in turn["texts"].items()})
+    return record_of(env, record.agents)
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        other_kinds,
+        lambda text: other_kinds(shuffled(text)),
+        lambda text: other_kinds("\n".join(text.split("\n")[1:])),
+    ],
+)
+def test_the_experts_wall_of_other_kinds_of_blocks_reads_like_the_expert(disguise):
+    task, records = episodes("StrBuild-v0", "expert", 2)
+    copies = [played_anew(record, disguise) for record in records]
+    assert [copy.turns[-1]["reward"] > 1.9 for copy in copies] == [True, True]
+    assert all(like_expert(task, copy) for copy in copies)
+    task, records = episodes("StrBuild-v0", "noisy", 8)
+    assert sum(like_expert(task, record) for record in records) < 4
+
+
 PROSE = {
     "case": str.upper,
     "blanks": lambda text: text.replace(" ", "  \n"),
     "marks": lambda text: text.replace(".", " ;;"),
     "a word more": lambda text: "indeed " + text,
+    "underscores": lambda text: re.sub(r"(\w+) (\w+)", r"\1_\2", text),
+    "invisible": lambda text: re.sub(r"(\w)(\w)", "\\1\u200b\\2", text),
+    "soft hyphens": lambda text: re.sub(r"(\w\w)(\w)", "\\1\u00ad\\2", text),
+    "accents": lambda text: text.replace("a", "\u00e1").replace("e", "e\u0301"),
+    "wide letters": lambda text: text.translate({c: c + 0xFEE0 for c in range(ord("a"), ord("z") + 1)}),
+    "Cyrillic letters": lambda text: text.translate(str.maketrans("aeo", "\u0430\u0435\u043e")),
     "a word between": lambda text: re.sub(r"^((?:\S+\s+){3})", r"\1really ", text),
 }
 

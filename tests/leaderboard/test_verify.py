@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 from leaderboard_entries import (
+    ABOUT,
     change,
     change_record,
     make_entry,
@@ -105,12 +106,17 @@ class Hostile:
         return [Reply(self.text) for _ in seats]
 
 
+def shorten(name, tmp_path, monkeypatch):
+    """Make of a list three pairs, each played once."""
+    lines = lists.SPLITS.joinpath(f"{name}.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / f"{name}.jsonl").write_text("".join(lines[:3]))
+    for setting, value in {"SPLITS": tmp_path, "PAIRS": 3, "TRIALS": 1}.items():
+        monkeypatch.setattr(lists, setting, value)
+
+
 def short_list_of_coophe(tmp_path, monkeypatch, policy):
     """An entry for a list of three pairs, each played once."""
-    lines = lists.SPLITS.joinpath("CoopHE-v0.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "CoopHE-v0.jsonl").write_text("".join(lines[:3]))
-    for name, value in (("SPLITS", tmp_path), ("PAIRS", 3), ("TRIALS", 1)):
-        monkeypatch.setattr(lists, name, value)
+    shorten("CoopHE-v0", tmp_path, monkeypatch)
     env = collm_envs.make("CoopHE-v0")
     evaluate(env, policy or seat_all(env.task, "expert", {}), lists.jobs("CoopHE-v0"), tmp_path / "run")
     about = About(name="a", kind="scripted", method="m", licence="MIT", contact="c", command="x")
@@ -145,6 +151,30 @@ def test_a_trained_entry_brings_the_seeds_tokens_and_curves_of_its_runs(tmp_path
     (run / "metrics.jsonl").write_text('{"step": 1, "tokens": 10.0}\n')
     with pytest.raises(ValueError, match="stopped at step 1 of 2"):
         make_entry(tmp_path, "TLDR-v0", "noisy", training=[run], name="again", **about)
+
+
+def test_mixed_teams_have_a_list_of_their_own_with_a_run_for_every_pairing(tmp_path, monkeypatch):
+    shorten("StrBuild-v1-tiny", tmp_path, monkeypatch)
+    listing = lists.find("StrBuild-v1-tiny-crossplay")
+    env = collm_envs.make(listing.env, **listing.kwargs)
+    players = {name: seat_all(env.task, name, {}) for name in ("expert", "noisy")}
+    folders = []
+    for first, second in (("expert", "noisy"), ("noisy", "expert")):
+        folders.append(tmp_path / f"{first}-{second}")
+        seated = {"agent_0": players[first]["agent_0"], "agent_1": players[second]["agent_1"]}
+        evaluate(env, seated, lists.jobs("StrBuild-v1-tiny-crossplay"), folders[-1])
+    trained = {"kind": "trained", "models": ["tiny"], "hardware": "CPU", "commit": "abc", "seeds": (0, 1)}
+    about = About(name="pair", **{**ABOUT, **trained})
+    entry = submit(folders, about, tmp_path / "entries", mixed=True)
+    verdict = verify.verify(entry)
+    assert verdict.entry.list == "StrBuild-v1-tiny-crossplay"
+    assert verdict.episodes == 2 * 3
+    for fields in ({"seeds": [0, 1, 2]}, {"seeds": [0]}, {"kind": "scripted", "seeds": []}):
+        copied = shutil.copytree(entry, tmp_path / f"copied-{len(fields['seeds'])}")
+        change(copied, **fields)
+        assert "field 'runs'" in refused(copied)
+    with pytest.raises(ValueError, match="no cross-play list for TLDR-v0"):
+        lists.list_of("TLDR-v0", {}, mixed=True)
 
 
 TAMPERINGS = {

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from lm_fixtures import bytes_tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from collm_envs.policies.thinking import HARMONY
+
 ALTERNATE = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
@@ -127,6 +129,30 @@ TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
     "content in parts": lambda: bytes_tokenizer(IN_PARTS, CHATML, eos_token="<|im_end|>"),
 }
 """those whose replies end with a mark"""
+
+
+HARMONY_TEMPLATE = (
+    "<|start|>system<|message|>Today.<|end|>{% for m in messages %}{% if m.role == 'user' %}"
+    "<|start|>user<|message|>{{ m.content }}<|end|>{% else %}"
+    "<|start|>assistant<|channel|>final<|message|>{{ m.content }}"
+    "{{ '<|return|>' if loop.last and not add_generation_prompt else '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+CLOSED_AT_THE_END = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{% if loop.last and m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def harmony() -> PreTrainedTokenizerFast:
+    """gpt-oss: the last reply ends with another mark than those before it."""
+    return bytes_tokenizer(HARMONY_TEMPLATE, HARMONY, eos_token="<|return|>")
+
+
+def closed_at_the_end() -> PreTrainedTokenizerFast:
+    """Only the last reply ends with a mark, the next message begins with another one."""
+    return bytes_tokenizer(CLOSED_AT_THE_END, ("</s>", "<|user|>", "<|assistant|>"), eos_token="</s>")
 
 
 def glm() -> PreTrainedTokenizerFast:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import signal
@@ -51,8 +52,10 @@ def nth(when: int, owner: Any, name: str, last: Callable[..., None]) -> None:
     setattr(owner, name, trapped)
 
 
-def half_a_file(path: Path, data: Any) -> None:
-    path.write_bytes(bytes(data)[: len(data) // 2])
+def half_a_file(path: Path, write: Callable[[Any], object]) -> None:
+    buffer = io.BytesIO()
+    write(buffer)
+    path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
     die()
 
 
@@ -65,9 +68,9 @@ def half_a_line(lines: Any, line: Any) -> None:
 def no_more_room(when: int) -> None:
     """From the `when`-th checkpoint on no file may grow beyond 20 kB: a full disk, as the process sees it."""
 
-    def limit(*args: Any) -> None:
+    def limit(*args: Any) -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-        write(*args)
+        return write(*args)
 
     write = checkpoint._write
     nth(when, checkpoint, "_write", limit)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from toy_games import Game
 
 from baselines.formulas import losses
-from baselines.lm import learning
+from baselines.lm import learning, scoring
 from baselines.lm.history import Message, Move, Segment
 from baselines.lm.scoring import Scores
+from baselines.train.critic import Critic
 from baselines.train.team import Team
 
 
@@ -28,7 +29,7 @@ class Tabular:
     """
 
     adapter = None
-    autocast = None
+    rescored = False
     device = torch.device("cpu")
 
     def __init__(
@@ -71,6 +72,7 @@ class Tabular:
         return Talk(self, torch.Generator().manual_seed(seed), [None] * n)
 
     learn = learning.learn
+    log_ratios = scoring.log_ratios
 
     def logp(
         self, moves: Sequence[Move], *, entropy: bool = False, reference: bool = False
@@ -135,6 +137,8 @@ class TabularCritic:
 
     def text_ids(self, text: str, *, first: bool) -> list[int]:
         return [self.texts.setdefault(text, len(self.texts))]
+
+    before, joint = Critic.before, Critic.joint
 
     def parameters(self) -> list[nn.Parameter]:
         return [self.table]

@@ -86,6 +86,7 @@ def test_envs_lists_every_environment_with_its_agents_turns_and_items(capsys, mo
 def test_a_page_shows_the_docstring_the_keywords_and_the_first_prompt(capsys, tmp_path):
     _, out, _ = collm(capsys, "envs", ADDING)
     assert toy_task.Adding.__doc__.splitlines()[0] in out
+    assert f"collm_envs.make('{ADDING}')" in out
     for name in ("page.md", "page.html"):
         collm(capsys, "envs", ADDING, "--page", str(tmp_path / name))
         text = (tmp_path / name).read_text()
@@ -216,6 +217,45 @@ def test_a_wrong_argument_is_one_line_and_status_2(args, said, capsys):
     assert status == 2
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("closed", "args", "status", "line"),
+    [
+        ("stdin", ("play", ADDING), 2, "collm play: human: the input ended before agent_0 wrote a line"),
+        ("stdout", ("envs",), 0, ""),
+        ("stderr", ("nosuch",), 2, ""),
+        ("stdout", ("eval", ADDING, "--out", "played"), 0, "Adding-v0 "),
+    ],
+)
+def test_a_standard_stream_that_is_closed_is_the_null_device(
+    closed, args, status, line, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, closed, None)
+    assert main.main(args) == status
+    vars(sys)[closed].close()
+    monkeypatch.undo()
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_a_deleted_current_folder_is_named(capsys, monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    status, _, err = collm(capsys, "envs")
+    assert (status, err) == (2, "collm: the current folder has been deleted; change to another one\n")
+
+
+def test_a_full_disk_behind_the_output_is_one_line(capsys, monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    for args in (["--version"], ["--help"], ["envs"]):
+        with open("/dev/full", "w") as full:
+            monkeypatch.setattr(sys, "stdout", full)
+            assert main.main(args) == 2
+            monkeypatch.undo()
+        assert capsys.readouterr().err.endswith(": No space left on device\n")
 
 
 @pytest.mark.parametrize(

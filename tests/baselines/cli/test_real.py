@@ -6,11 +6,14 @@ import sys
 import pytest
 from folders import ROOT
 from lm_fixtures import save, words_tokenizer
+from scenes import record, turn
 
 from baselines.cli import learned, main, real
 from baselines.cli.train import read
 from baselines.runs import run, samples
 from baselines.train.presets import PRESETS
+from collm_envs import make_task
+from collm_envs.record import Record
 from collm_envs.replay import replay
 
 sys.path.append(str(ROOT / "studies"))
@@ -29,6 +32,9 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(real, "TOKENS", {"TLDR-v1": 12, "TLDR-v0": 12})
     monkeypatch.setattr(real, "POSTS", {"train": (47, 60), "eval": (25, 17)})
     monkeypatch.setattr(real, "WARM_STEPS", 1)
+    monkeypatch.setattr(real, "TAUGHT", (82,))
+    monkeypatch.setattr(real, "FACTUAL", (*real.FACTUAL[:4], "4"))
+    monkeypatch.setattr(real, "GROUP", 4)
     words = words_tokenizer(["the", "post", "says", "that", "it", "is", "long", "."], chat=CHAT)
     return save(tmp_path / "model", "llama", words)
 
@@ -49,14 +55,13 @@ def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(
     assert "step 0: reward" in page
     assert "step 1: reward" in page
     assert "cut at the limit" in page
-    assert "collm train magrpo --preset laptop --env TLDR-v1" in page
+    assert "collm train magrpo --preset laptop --shared --credit difference" in page
     lines = capsys.readouterr().out.splitlines()
-    assert sum("TLDR-v1\t" in line for line in lines) == 2
+    assert [sum(f"{env}\t" in line for line in lines) for env in ("TLDR-v1", "TLDR-v0")] == [1, 2]
 
 
 def test_a_report_of_runs_on_a_writing_task_shows_what_texts_hold_and_texts(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(real, "DEMO", ("MAGRPO",))
-    monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 12})
+    monkeypatch.setattr(real, "DEMO", {"TLDR-v0": ("MAGRPO",)})
     assert main.main(["real", "--model", small]) == 0
     assert main.main(["report", "runs/real", "--out", "page"]) == 0
     page = (tmp_path / "page/index.html").read_text()
@@ -65,8 +70,7 @@ def test_a_report_of_runs_on_a_writing_task_shows_what_texts_hold_and_texts(smal
 
 
 def test_a_second_call_trains_nothing_and_one_with_other_settings_is_refused(small, monkeypatch):
-    monkeypatch.setattr(real, "DEMO", ("MAGRPO",))
-    monkeypatch.setattr(real, "TOKENS", {"TLDR-v0": 12})
+    monkeypatch.setattr(real, "DEMO", {"TLDR-v0": ("MAGRPO",)})
     assert main.main(["real", "--model", small]) == 0
     with monkeypatch.context() as patch:
         patch.setattr(run, "train", None)
@@ -130,3 +134,19 @@ def test_the_study_keeps_numbers_and_texts_of_a_finished_run_and_makes_no_run_tw
     monkeypatch.setattr(run, "train", None)
     study.main(cells)
     assert (tmp_path / "results/rows.csv").read_text().splitlines() == rows
+
+
+def test_posts_are_met_in_one_place_alone_and_references_earn_there():
+    assert not set(real.TAUGHT) & set(real.POSTS["train"])
+    task = make_task("TLDR-v1")
+    by_id = {item.id: item.data for item in task.items("eval")}
+    texts = []
+    for k, number in enumerate(real.POSTS["eval"][:3]):
+        written = {
+            "agent_0": by_id[f"eval/{number}"]["brief"],
+            "agent_1": by_id[f"eval/{number}"]["detailed"],
+        }
+        line = record(turn(texts=written), env="TLDR-v1", item=f"eval/{k}")
+        texts.append(Record(**{"seconds": 0.0, "trial": 0, **line}))
+    assert study.factual("TLDR-v1", texts) > 2.5
+    assert study.factual("TLDR-v1", texts, shift=1) == 0.0

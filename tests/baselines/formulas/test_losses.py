@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from baselines.formulas.losses import kl_k3, per_move, policy_loss, surrogate, value_loss
+from baselines.formulas.losses import (
+    Objective,
+    kl_k3,
+    lesson_loss,
+    per_move,
+    policy_loss,
+    surrogate,
+    value_loss,
+)
 
 LOGP = torch.tensor([-0.5, -1.0, -2.0, -0.1, -0.3])
 OLD = torch.tensor([-0.6, -1.2, -1.5, -0.1, -0.9])
@@ -84,6 +92,28 @@ def test_the_gradient_of_sampled_k3_is_that_of_the_divergence_from_the_reference
     logp = logits.log_softmax(-1)
     (wanted,) = torch.autograd.grad((ref.exp() * (ref - logp)).sum(), logits)
     assert torch.allclose(got, wanted, atol=1e-12)
+
+
+def test_texts_of_another_engine_are_weighed_by_a_ratio_that_is_cut_at_its_bound():
+    old, owner = torch.tensor([-1.0, -2.0, -0.5]), torch.tensor([0, 0, 1])
+    mu = old - torch.tensor([0.3, 0.2, 5.0])  # pi_old / mu: e^0.5 of the first text, e^5 of the second
+    A = torch.tensor([1.0, -2.0])
+    engine = {"sampled": mu, "truncate": 2.0}
+    assert close(policy_loss(old, old, A, owner, **engine), [-math.exp(0.5), 2.0 * 2.0])
+    assert close(
+        policy_loss(old, old, A, owner, ratio="token", **engine), [-math.exp(0.3) - math.exp(0.2), 2.0 * 2.0]
+    )
+    assert close(policy_loss(old, old, A, owner, length="mean", **engine), [-math.exp(0.25), 2.0 * 2.0])
+    assert close(policy_loss(old, old, A, owner, sampled=old, truncate=2.0), [-1.0, 2.0])
+
+
+def test_an_objective_without_a_bound_does_not_look_at_the_engine_that_wrote():
+    old, owner, A = torch.tensor([-1.0, -2.0]), torch.tensor([0, 0]), torch.tensor([1.0])
+    terms = [
+        lesson_loss(objective, old, old, A, torch.ones(1), owner, sampled=old - 1.0).loss
+        for objective in (Objective(), Objective(truncate=5.0))
+    ]
+    assert close(torch.stack(terms), [-1.0, -5.0])
 
 
 def test_the_value_loss_is_the_squared_error():

@@ -1,7 +1,7 @@
 """Whatever manner a chat template has: its own text between turns, one mark a turn, content stays text."""
 
 import pytest
-from chat_templates import TOKENIZERS, glm
+from chat_templates import TOKENIZERS, closed_at_the_end, glm, harmony
 from lm_fixtures import bytes_tokenizer, tiny_lm, words_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
@@ -85,6 +85,62 @@ def test_a_reply_that_ends_with_the_mark_of_the_next_message_leaves_one_mark():
     assert not renderer.ended([*said, eos])  # the text has ended, the turn's mark is still to come
 
 
+HARMONY_THOUGHT = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>"
+
+
+def test_gpt_oss_goes_on_after_a_channels_end_and_its_last_mark_is_not_doubled():
+    tokenizer = harmony()
+    renderer = Renderer(tokenizer)
+    between, returned = tokenizer.convert_tokens_to_ids(["<|end|>", "<|return|>"])
+    assert renderer.end is None, "texts go on after <|end|>"
+    said = tokenizer(HARMONY_THOUGHT + "4 a.b<|return|>", add_special_tokens=False)["input_ids"]
+    assert (renderer.text(said, {returned}), renderer.thought(said, {returned})) == ("4 a.b", "hm")
+    ids = [*renderer.first(MESSAGES[0]), *said]
+    ids += renderer.following(MESSAGES[1], renderer.ended(said), 2)
+    opening = rendered(renderer, MESSAGES[:1], [])
+    after = f"<|start|>user<|message|>{MESSAGES[1]}<|end|><|start|>assistant"
+    assert tokenizer.decode(ids) == f"{opening}{HARMONY_THOUGHT}4 a.b<|return|>{after}"
+    given = renderer.reply("4 a.b", 1)
+    assert renderer.ended(given)
+    assert given.count(between) == 1
+    ids = [*renderer.answered(MESSAGES[0], False, 1), *given, *renderer.following(MESSAGES[1], True, 2)]
+    assert tokenizer.decode(ids) == rendered(renderer, MESSAGES[:2], REPLIES[:1])
+
+
+def test_a_mark_that_opens_the_next_message_stays_where_the_reply_has_ended_with_another():
+    tokenizer = closed_at_the_end()
+    renderer = Renderer(tokenizer)
+    said = tokenizer("4 a.b</s>", add_special_tokens=False)["input_ids"]
+    ids = [*renderer.first("Hello."), *said, *renderer.following("Next.", renderer.ended(said), 2)]
+    assert tokenizer.decode(ids) == "<|user|>Hello.<|assistant|>4 a.b</s><|user|>Next.<|assistant|>"
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize(
+    ("opens", "closes"), [("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷")]
+)
+def test_thinking_between_marks_of_any_kind_is_not_passed_on(opens, closes, special):
+    marks = (opens, closes)
+    template = TOKENIZERS["zephyr"]().chat_template
+    tokenizer = bytes_tokenizer(
+        template, ("</s>", *marks) if special else ("</s>",), () if special else marks, eos_token="</s>"
+    )
+    renderer = Renderer(tokenizer)
+    for said, answer, thought in (
+        (f"{opens}a.b{closes}\n4", "4", "a.b"),
+        (f"{opens}a.b", "", "a.b"),
+        ("4", "4", ""),
+    ):
+        ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+        assert (renderer.text(ids, set()), renderer.thought(ids, set())) == (answer, thought)
+    opened = bytes_tokenizer(
+        template.replace("<|assistant|>\n{% endif %}", f"<|assistant|>\n{opens}{{% endif %}}"),
+        ("</s>", *marks),
+        eos_token="</s>",
+    )
+    assert Renderer(opened).text(opened("a.b", add_special_tokens=False)["input_ids"], set()) == ""
+
+
 @pytest.mark.parametrize("kind", ["gemma", "phi3", "llama3", "qwen2, marks not special", "mistral"])
 def test_a_policy_ends_its_text_with_the_templates_mark_and_with_every_end_the_model_names(kind):
     tokenizer = TOKENIZERS[kind]()
@@ -128,6 +184,23 @@ def test_a_tokenizer_that_adds_an_end_of_text_does_not_end_what_is_read():
     assert renderer.first("") == [bos]
     assert tokenizer.decode(renderer.following("ab", True)) == "\nab\n"
     assert tokenizer.decode(renderer.reply("ab")) == "ab</s>"
+
+
+@pytest.mark.parametrize(
+    ("template", "turns"),
+    [
+        ("{% for m in messages %}{{ m.content }}</s>{% endfor %}Last: {{ messages[-1].content }}", "2 .* 2"),
+        ("{% for m in messages %}{{ m.content }} {{ m.content }}</s>{% endfor %}", "2 .* 2"),
+        (
+            "{% for m in messages %}{{ m.content }}</s>{% endfor %}"
+            "{% if messages | length > 1 %}First: {{ messages[0].content }}{% endif %}",
+            "1 .* 2",
+        ),
+    ],
+)
+def test_a_template_that_repeats_a_message_is_refused_since_its_placeholder_would_be_read(template, turns):
+    with pytest.raises(ValueError, match=f"repeats the message of turn {turns}"):
+        Renderer(bytes_tokenizer(template, ("</s>",), eos_token="</s>"))
 
 
 ONE_TURN = "### Q: {{ messages[-1].content }}\n### A:"

@@ -12,6 +12,7 @@ from lm_fixtures import tiny_model, words_tokenizer
 from transformers import AutoModelForCausalLM
 
 from baselines.lm import saving
+from baselines.lm.engines import engine_for
 from baselines.lm.loading import add_adapters, load_model
 from baselines.lm.saving import save
 
@@ -157,6 +158,41 @@ def test_a_broken_folder_is_refused_in_one_line_that_names_the_file(kind, folder
     damage(folder)
 
     assert re.search(why, refusal(folder))
+
+
+UNREAD = {
+    "a picture is a pointer": ("figure.png", POINTER),
+    "weights of a second format are a pointer": ("pytorch_model.bin", POINTER),
+    "weights of a second format are cut": ("pytorch_model.bin", "PK cut"),
+    "an index of a second format is cut": ("pytorch_model.bin.index.json", "{"),
+    "results are a list": ("results.json", "[]"),
+    "a trainer's state is cut": ("trainer_state.json", '{"step": '),
+    "a trainer's arguments are a pointer": ("training_args.bin", POINTER),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_files_that_no_loader_reads_may_be_broken(kind, folder):
+    name, text = UNREAD[kind]
+    (folder / name).write_text(text)
+    assert load_model(str(folder), "cpu")[0](input_ids=IDS).logits.shape == (1, 5, 23)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"return_dict": False}, {"output_attentions": True}, {"output_hidden_states": True}]
+)
+def test_what_a_configuration_makes_a_model_return_stops_neither_its_logits_nor_its_saving(
+    asked, folder, tmp_path
+):
+    wanted = load_model(str(folder), "cpu")[0](input_ids=IDS).logits
+    edit(folder / "config.json", **asked)
+    model, tokenizer = load_model(str(folder), "cpu")
+    assert torch.equal(model(input_ids=IDS).logits, wanted)
+    assert engine_for(model)
+    save(model, None, tokenizer, tmp_path / "out")
+    save(add_adapters(model, ["agent_0"], 2, 8), "agent_0", tokenizer, tmp_path / "adapter")
+    assert torch.equal(load_model(str(tmp_path / "out"), "cpu")[0](input_ids=IDS).logits, wanted)
+    assert torch.allclose(load_model(str(tmp_path / "adapter"), "cpu")[0](input_ids=IDS).logits, wanted)
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(folder):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
+from lm_fixtures import keeping, learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
 from tabular import SGD, Tabular, tabular_team
 from toy_games import Answer, any_text_game, matrix_game
 
@@ -45,7 +45,7 @@ def test_the_gradient_is_that_of_weighted_log_probabilities():
     lm = tiny_lm("llama", TOKENIZER, micro_batch_tokens=12)
     lesson = lesson_of(lm, [2.0, -0.5, 0.3])
     lesson.weights = [0.5, 0.2, 0.3]
-    learn(lm, optimizer_of(lm, lr=0.0, max_grad_norm=1e9), lesson, Settings())
+    learn(lm, keeping(optimizer_of(lm, lr=0.0, max_grad_norm=1e9)), lesson, Settings())
     got = torch.cat([p.grad.flatten() for p in lm.parameters()])
     other = tiny_lm("llama", TOKENIZER)
     sums = [logp.sum() for logp in scores_of(other, lesson.moves)]
@@ -192,7 +192,7 @@ def test_repeated_passes_without_a_clip_are_refused():
 
 def test_gradients_are_shortened_to_their_limit():
     lm = tiny_lm("qwen3", TOKENIZER)
-    optimizer = optimizer_of(lm, max_grad_norm=0.01)
+    optimizer = keeping(optimizer_of(lm, max_grad_norm=0.01))
     norm = learn(lm, optimizer, lesson_of(lm, [5.0, -5.0]), Settings())["grad_norm"]
     after = torch.cat([p.grad.flatten() for p in lm.parameters()]).norm()
     assert norm > 1  # what is logged is the norm before
@@ -202,6 +202,8 @@ def test_gradients_are_shortened_to_their_limit():
 def test_advantages_are_normalised_for_each_agent_by_itself():
     task = matrix_game(((0, 0), (0, 0)))
     team = tabular_team(task)
+    for policy in team.policies.values():
+        keeping(policy.optimizer)
     lessons = {agent: Lesson() for agent in task.agents}
     for agent, scale in zip(task.agents, (1.0, 1000.0), strict=True):
         talk = team.policies[agent].converse(2, 0)
@@ -248,7 +250,7 @@ def test_agents_that_share_weights_have_no_gradients_of_their_own():
 def test_agents_that_share_weights_take_one_step_on_the_mean_of_their_losses():
     task = matrix_game(((0, 0), (0, 0)))
     shared = Tabular("shared", task.words, script=[[0]])
-    shared.optimizer = SGD(shared.parameters(), 0.0)
+    shared.optimizer = keeping(SGD(shared.parameters(), 0.0))
     team = Team(dict.fromkeys(task.agents, shared))
     lessons = {agent: Lesson() for agent in task.agents}
     for agent, advantage in zip(task.agents, (1.0, 5.0), strict=True):

@@ -1,6 +1,7 @@
 """Models by a short name, and GGUF files."""
 
 import hashlib
+import json
 import subprocess
 import threading
 import zipfile
@@ -10,8 +11,9 @@ import torch
 
 from baselines.lm import models
 from baselines.lm.hf import parse
-from baselines.lm.loading import load_model
+from baselines.lm.loading import add_adapters, load_model
 from baselines.lm.models import MODELS, NamedModel, Wheel
+from baselines.lm.saving import save
 
 pytest.importorskip("gguf", reason="GGUF files need the package gguf: pip install 'collm[baselines]'")
 from gguf_files import CHAT, write_gguf
@@ -134,6 +136,26 @@ def test_without_network_and_cache_one_line_says_so(offered, cache, monkeypatch)
 def test_where_the_hub_answers_the_model_is_its(offered, cache, monkeypatch):
     monkeypatch.setattr(models, "hub_answers", lambda: True)
     assert models.source_of("small") == "nobody/small"
+
+
+def test_an_adapter_on_a_named_model_names_the_hub_and_is_loaded_onto_the_weights_it_was_trained_on(
+    offered, cache, tmp_path, monkeypatch
+):
+    base, tokenizer = load_model("small", "cpu")
+    wrapped = add_adapters(base, ["agent_0"], 2, 8).eval()
+    with torch.no_grad():
+        for name, weight in wrapped.named_parameters():
+            if ".lora_" in name:
+                weight.add_(0.3)
+    wanted = wrapped(input_ids=IDS).logits.detach()
+    save(wrapped, "agent_0", tokenizer, tmp_path / "agent_0")
+    named = json.loads((tmp_path / "agent_0" / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert named == "nobody/small"
+    assert str(cache) not in (tmp_path / "agent_0" / "README.md").read_text()
+    (tmp_path / "small").mkdir()  # a folder of this name here is not meant
+    monkeypatch.chdir(tmp_path)
+    loaded = load_model("agent_0", "cpu")[0]
+    assert torch.allclose(loaded(input_ids=IDS).logits, wanted, atol=1e-4)
 
 
 def test_every_model_of_the_table_names_its_licence_and_a_digest():

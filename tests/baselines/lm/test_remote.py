@@ -38,7 +38,7 @@ class Server:
 class Remote:
     """A policy without weights, its own optimizer: a step sends what `backward` left on its scores."""
 
-    adapter = None
+    adapter, rescored = None, False
     device = torch.device("cpu")
 
     def __init__(self, server):

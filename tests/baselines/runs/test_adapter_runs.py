@@ -33,7 +33,7 @@ def settings(base, out, **more):
 def test_checkpoints_and_agents_hold_adapters_only(base, tmp_path):
     out = run.train("magrpo", settings(base, tmp_path / "run"), quiet=True)
     state = checkpoint.load_last(out / "checkpoints")
-    names = [name for module in state["weights"].values() for name in module]
+    names = [name for policy in state["policies"].values() for name in policy["weights"]]
     assert names
     assert all(".lora_" in name for name in names)
     for agent in ("agent_0", "agent_1"):

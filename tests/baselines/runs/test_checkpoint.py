@@ -2,11 +2,11 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from baselines.runs import checkpoint
 from baselines.runs.checkpoint import DIGEST, STATE, load_last, save, steps
 
 
@@ -72,15 +72,34 @@ def test_after_a_fall_back_the_damaged_one_gives_way_and_not_the_good_ones(tmp_p
 @pytest.mark.parametrize("file", [STATE, DIGEST])
 def test_a_full_disk_is_reported_with_the_step_and_leaves_older_ones_alone(tmp_path, monkeypatch, file):
     save(tmp_path, 1, state(1), keep=1)
-    write = checkpoint._write
+    opened = Path.open
 
-    def full(path, data):
-        if path.name == file:
-            write(path, data[: len(data) // 2])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
+    class Full:
+        """A file on a disk with room for a hundred bytes more, or none."""
 
-    monkeypatch.setattr(checkpoint, "_write", full)
+        def __init__(self, inner):
+            self.inner, self.room = inner, 100 if file == STATE else 0
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.inner.close()
+
+        def write(self, data):
+            self.room -= len(data)
+            if self.room < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.inner.write(data)
+
+    def full(path, *args, **kwargs):
+        answer = opened(path, *args, **kwargs)
+        return Full(answer) if path.name == file and args == ("wb",) else answer
+
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(OSError, match=r"checkpoint of step 2 could not be written .No space left"):
         save(tmp_path, 2, state(2), keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]

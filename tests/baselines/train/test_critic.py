@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import CONFIGS, tiny_lm, words_tokenizer
+from lm_fixtures import CONFIGS, keeping, tiny_lm, words_tokenizer
 from toy_games import Answer, Game
 
 from baselines.lm.cache import Memory
@@ -10,7 +10,7 @@ from baselines.lm.history import Segment
 from baselines.lm.learning import Optimizer
 from baselines.play.episode import episodes
 from baselines.play.rollout import play, starts
-from baselines.train.critic import Critic, joint_histories, local_histories, trunk
+from baselines.train.critic import Critic, joint_histories, joint_texts, trunk
 from collm_envs import Item
 
 TOKENIZER = words_tokenizer(Answer.vocabulary())
@@ -44,8 +44,8 @@ def test_the_values_of_a_packed_conversation_are_those_of_each_history_alone(kin
     critic = critic_of(kind, micro_batch_tokens=100)
     _, paths = paths_of()
     for histories in (
-        [h for path in paths for h in joint_histories(path, critic.lm)],
-        [h for path in paths for h in local_histories(path, "agent_1")],
+        [h for path in paths for h in joint_histories(joint_texts(path), critic.lm)],
+        critic.before([node.moves["agent_1"] for path in paths for node in path]),
     ):
         values = critic.values(histories)
         assert values.tolist() == pytest.approx([alone(critic, h) for h in histories], abs=2e-5)
@@ -60,7 +60,7 @@ def test_all_turns_of_an_episode_come_out_of_one_forward_pass(monkeypatch):
     monkeypatch.setattr(
         critic.lm.causal.model, "forward", lambda **k: widths.append(k["input_ids"].shape) or forward(**k)
     )
-    values = critic.values([h for path in paths for h in joint_histories(path, critic.lm)])
+    values = critic.values([h for path in paths for h in joint_histories(joint_texts(path), critic.lm)])
     assert len(values) == 6
     assert len(widths) == 1
     assert widths[0][0] == 2
@@ -69,13 +69,13 @@ def test_all_turns_of_an_episode_come_out_of_one_forward_pass(monkeypatch):
 def test_a_fresh_critic_says_zero():
     _, paths = paths_of()
     fresh = Critic(tiny_lm("qwen3", TOKENIZER), 1000)
-    assert fresh.values(joint_histories(paths[0], fresh.lm)).tolist() == [0.0] * 3
+    assert fresh.values(joint_histories(joint_texts(paths[0]), fresh.lm)).tolist() == [0.0] * 3
 
 
 def test_fitting_reaches_its_targets(training_seed):
     critic = Critic(tiny_lm("qwen3", TOKENIZER, training_seed, micro_batch_tokens=60), 1000)
     _, paths = paths_of(turns=2, n=3)
-    histories = [h for path in paths for h in joint_histories(path, critic.lm)]
+    histories = [h for path in paths for h in joint_histories(joint_texts(path), critic.lm)]
     known: dict = {}  # equal histories have equal targets
     keys = [tuple(i for part in h.chain() for i in part.ids) for h in histories]
     targets = torch.tensor([float(known.setdefault(key, len(known)) % 4) for key in keys])
@@ -91,8 +91,8 @@ def test_the_size_of_micro_batches_does_not_change_the_gradient():
     gradients = []
     for limit in (1, 10_000):
         critic = critic_of(micro_batch_tokens=limit)
-        histories = [h for path in paths for h in joint_histories(path, critic.lm)]
-        critic.optimizer = Optimizer(critic.parameters(), 0.0, steps=1, max_grad_norm=1e9)
+        histories = [h for path in paths for h in joint_histories(joint_texts(path), critic.lm)]
+        critic.optimizer = keeping(Optimizer(critic.parameters(), 0.0, steps=1, max_grad_norm=1e9))
         critic.fit(histories, torch.arange(len(histories)))
         gradients.append(torch.cat([p.grad.flatten() for p in critic.parameters()]))
     scale = float(gradients[0].abs().max())
@@ -108,7 +108,7 @@ def test_an_output_layer_of_its_own_is_no_part_of_a_critic():
 def test_a_target_that_is_not_finite_raises_and_changes_nothing():
     critic = critic_of()
     _, paths = paths_of()
-    histories = joint_histories(paths[0], critic.lm)
+    histories = joint_histories(joint_texts(paths[0]), critic.lm)
     before = [p.detach().clone() for p in critic.parameters()]
     critic.optimizer = Optimizer(critic.parameters(), 0.1, steps=1)
     with pytest.raises(FloatingPointError, match="value loss is nan; nothing was changed"):
@@ -120,7 +120,7 @@ def test_a_history_beyond_the_critics_context_is_refused_by_name():
     critic = critic_of(max_context=20)
     _, paths = paths_of()
     with pytest.raises(ValueError, match="exceeds critic_max_context=20"):
-        critic.values(joint_histories(paths[0], critic.lm))
+        critic.values(joint_histories(joint_texts(paths[0]), critic.lm))
 
 
 # what a critic may know
@@ -143,7 +143,10 @@ def test_the_joint_history_holds_what_all_read_and_wrote_before_the_turn_and_not
     task = Words()
     policies = {a: tiny_lm("llama", TOKENIZER, k) for k, a in enumerate(task.agents)}
     (path,) = episodes(play(task, [(task.rows[0], 0)], policies, "s"))
-    found = [lm.tokenizer.decode([i for p in h.chain() for i in p.ids]) for h in joint_histories(path, lm)]
+    found = [
+        lm.tokenizer.decode([i for p in h.chain() for i in p.ids])
+        for h in joint_histories(joint_texts(path), lm)
+    ]
     said = [[node.moves[a].text for a in task.agents] for node in path]
     wanted = "[agent_0 reads] q0 t0 [agent_1 reads] q1 t0"
     assert found[0] == wanted
@@ -159,8 +162,10 @@ def test_a_central_critic_sees_the_others_earlier_words_and_a_local_one_does_not
     for other in (5, 6):
         policies = {"agent_0": tiny_lm("llama", TOKENIZER, 0), "agent_1": tiny_lm("llama", TOKENIZER, other)}
         (path,) = episodes(play(task, [(task.rows[0], 0)], policies, "s"))
-        values["central"].append(critic.values(joint_histories(path, critic.lm)).tolist())
-        values["local"].append(critic.values(local_histories(path, "agent_0")).tolist())
+        values["central"].append(critic.values(joint_histories(joint_texts(path), critic.lm)).tolist())
+        values["local"].append(
+            critic.values(critic.before([node.moves["agent_0"] for node in path])).tolist()
+        )
     assert values["local"][0] == values["local"][1]
     first, second = values["central"]
     assert first[0] == second[0]  # turn 1: nothing has been said yet
@@ -168,10 +173,11 @@ def test_a_central_critic_sees_the_others_earlier_words_and_a_local_one_does_not
 
 
 def test_values_end_where_an_agent_is_about_to_write():
-    _, paths = paths_of()
+    critic, paths = critic_of("llama"), paths_of()[1]
     for path in paths:
-        for node, history in zip(path, local_histories(path, "agent_0"), strict=True):
-            assert history is node.moves["agent_0"].parent
+        moves = [node.moves["agent_0"] for node in path]
+        for move, history in zip(moves, critic.before(moves), strict=True):
+            assert history is move.parent
 
 
 def test_a_critic_reads_right_padding_and_no_memory():

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from lm_fixtures import learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
+from lm_fixtures import keeping, learn, save, scores_of, tiny_lm, words_tokenizer, write_talk
 from toy_games import Answer, any_text_game
 
 from baselines import cory, maac, magrpo, reinforce
 from baselines.lm.learning import Lesson, Optimizer, learning_rate
 from baselines.lm.sampling import Sampling
-from baselines.train.pair import log_ratios
 from baselines.train.settings import Settings
 
 TOKENIZER = words_tokenizer([f"w{k}" for k in range(12)])
@@ -130,7 +129,7 @@ def test_a_sampler_of_other_arithmetic_leaves_no_mark_on_the_gradient(ratio, cli
     said = torch.tensor([sum(move.logp) for move in moves])
     gaps = torch.stack([logp.detach().sum() for logp in scores_of(lm, moves)]) - said
     assert gaps.abs().max() > 1e-2  # else the test shows nothing
-    still = Optimizer(lm.parameters(), 0.0, steps=1, max_grad_norm=1e9)
+    still = keeping(Optimizer(lm.parameters(), 0.0, steps=1, max_grad_norm=1e9))
     logged = learn(lm, still, lesson(moves), Settings(ratio=ratio, clip=clip))
     got = torch.cat([p.grad.flatten() for p in lm.parameters()])
     lm.model.zero_grad()
@@ -151,7 +150,7 @@ def test_rounding_of_the_sampler_is_no_distance_from_the_reference():
     lm, moves = sampled_in_bf16()
     lm.autocast = torch.bfloat16
     lm.reference = tiny_lm("qwen3", TOKENIZER, sampling=lm.sampling, autocast=torch.bfloat16)
-    for ratio in log_ratios(lm, [moves])[0]:
+    for ratio in lm.log_ratios(moves):
         assert ratio.abs().max() < 1e-6
 
 

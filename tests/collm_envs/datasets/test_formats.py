@@ -43,7 +43,13 @@ def written(path, text):
     return path
 
 
+def encoded(path, data):
+    path.write_bytes(data)
+    return path
+
+
 LINES = "\n".join(map(json.dumps, ROWS))
+DIVIDED = [{"string": "AB", "split": "train"}, {"string": "EF", "split": "eval"}]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +69,14 @@ LINES = "\n".join(map(json.dumps, ROWS))
         lambda folder: written(folder / "r.json", json.dumps(ROWS)),
         lambda folder: written(folder / "r.json.gz", "\ufeff" + json.dumps(ROWS)),
         lambda folder: written(folder / "r.jsonl", "\ufeff" + LINES.replace("\n", "\r\n\r\n")),
+        lambda folder: written(folder / "r.jsonl", LINES.replace("\n", "\r")),
+        lambda folder: written(folder / "r.jsonl", json.dumps(ROWS)),
+        lambda folder: written(folder / "r.jsonl", json.dumps(ROWS, indent=2)),
+        lambda folder: written(folder / "r.json", LINES),
+        lambda folder: encoded(folder / "r.jsonl", LINES.encode("utf-16")),
+        lambda folder: encoded(folder / "r.json", json.dumps(ROWS).encode("utf-16")),
+        lambda folder: encoded(folder / "r.jsonl.gz", LINES.encode()),
+        lambda folder: encoded(folder / "r.jsonl", gzip.compress(LINES.encode("utf-16"))),
     ],
 )
 def test_rows_are_the_same_whatever_they_came_in(given, tmp_path):
@@ -86,6 +100,32 @@ def test_a_dataset_dict_gives_both_splits(names):
     assert env.items("eval")[0].data["prompt"] == f"{names[1]} dog day"
     with pytest.raises(ValueError, match="need a split 'train' and one of eval, validation"):
         collm_envs.make("TLDR-v0", items=datasets.DatasetDict({"test": parts["train"]}))
+
+
+@pytest.mark.parametrize(
+    "make_rows", [list, iter, lambda rows: pytest.importorskip("pandas").DataFrame(rows)]
+)
+def test_a_column_split_divides_rows_in_memory_as_it_divides_a_file(make_rows, tmp_path):
+    path = written(tmp_path / "words.jsonl", "\n".join(map(json.dumps, DIVIDED)))
+    for items in (make_rows(DIVIDED), str(path)):
+        env = collm_envs.make("StrBuild-v0", items=items)
+        strings = [item.data["string"] for split in ("train", "eval") for item in env.items(split)]
+        assert strings == ["AB", "EF"]
+    with pytest.raises(ValueError, match=r"items\[1\]: 'split' must be 'train' or 'eval', got 'trian'"):
+        collm_envs.make("StrBuild-v0", items=make_rows([DIVIDED[0], {"string": "EF", "split": "trian"}]))
+
+
+@pytest.mark.parametrize("eval_name", ["eval", "validation", "test"])
+def test_a_mapping_of_files_gives_both_splits(eval_name, tmp_path):
+    parts = {
+        name: str(written(tmp_path / f"{name}.jsonl", json.dumps(ROWS[k])))
+        for k, name in enumerate(("train", eval_name))
+    }
+    whole = written(tmp_path / "both.json", json.dumps({"train": ROWS[:1], eval_name: ROWS[1:2]}))
+    for items in (parts, whole):
+        env = collm_envs.make("TLDR-v0", items=items)
+        prompts = [env.items(split)[0].data["prompt"] for split in ("train", "eval")]
+        assert prompts == [row["prompt"] for row in ROWS[:2]]
 
 
 def test_words_to_build_may_come_from_a_table():

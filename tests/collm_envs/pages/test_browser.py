@@ -55,6 +55,12 @@ def test_an_episode_opens_and_fits_the_screen(browser, tmp_path, width, dark):
     assert colours(browser.screenshot()) > 50
 
 
+def test_the_turns_of_a_long_episode_fit_a_narrow_screen(browser, tmp_path):
+    browser.open(written(tmp_path, page(record(*[turn()] * 24), [HUT] * 25)), 400)
+    assert browser.run("document.querySelectorAll('.steps button').length") == 25
+    assert browser.run("document.documentElement.scrollWidth") == 400
+
+
 def test_the_3d_view_turns_by_key_and_by_pointer(browser, tmp_path):
     browser.open(written(tmp_path, page(record(), [HUT] * 3)))
     first = browser.run(CANVAS)

@@ -26,6 +26,7 @@ TEXTS = {
     "part with a value": (choice({"content": [{"type": "text", "text": {"value": "yes"}}]}), "yes"),
     "output_text": (choice({"content": [part("output_text", "yes")]}), "yes"),
     "an image beside": (choice({"content": [part("text", "yes"), {"type": "image_url"}]}), "yes"),
+    "a type of nothing": (choice({"content": [{"type": None, "text": "yes"}]}), "yes"),
     "no type": (choice({"content": [{"text": "yes"}]}), "yes"),
     "completion": ({"choices": [{"text": "yes", "finish_reason": "stop"}]}, "yes"),
     "delta": ({"choices": [{"delta": {"content": "yes"}}]}, "yes"),
@@ -86,11 +87,23 @@ def stream(*chunks):
         stream({"choices": [{"delta": {"content": "y"}}]}, {"choices": [{"delta": {"content": "es"}}]}),
         ": ping\n\n" + stream({"choices": [{"delta": {"content": "yes"}, "finish_reason": "stop"}]}),
         "event: message\n" + stream({"choices": [{"delta": {"content": "<think>hm</think>yes"}}]}),
+        "id: 1\nretry: 9\n" + stream({"choices": [{"delta": {"content": "yes"}}]}),
+        ": ping\n\n: ping\n" + json.dumps(choice({"content": "yes"})),
+        stream({"choices": [{"delta": {"content": [part("text", "yes")]}}]}),
+        stream({"choices": [{"delta": {"content": "yes"}}, {"index": 1, "delta": {"content": "no"}}]}),
+        'data: {"choices":\r\ndata:   [{"delta": {"content": "yes"}}]}\r\n\r\n',
+        'data: {"choices": [{"delta": {"content": "y"}}]}\ndata: {"choices": [{"text": "es"}]}\n',
     ],
 )
 def test_an_answer_that_was_streamed_unasked_is_put_together(body):
     reply, calls = ask(body)
     assert (reply.text, calls) == ("yes", 1)
+
+
+def test_a_streamed_tool_call_is_an_empty_text_that_says_so():
+    ended = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+    reply, calls = ask(stream({"choices": [{"delta": {"tool_calls": [{"id": "1"}]}}]}, ended))
+    assert (reply.text, reply.usage["empty"], calls) == ("", "tool call", 1)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +120,9 @@ def test_an_answer_that_was_streamed_unasked_is_put_together(body):
         json.dumps(choice({"content": ""}, "error")),
         'data: {"error": "overloaded"}\n\ndata: [DONE]\n\n',
         'data: {"choices": [{"delta": {"con',
+        'data: {"choices": ["yes"]}\n\n',
+        'data: {"choices": {"0": {"delta": {"content": "yes"}}}}\n\n',
+        'data: {"choices": 7}\n\n',
     ],
 )
 def test_what_was_never_generated_is_tried_again(body):

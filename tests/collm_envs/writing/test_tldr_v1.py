@@ -15,6 +15,7 @@ from collm_envs.replay import replay
 from collm_envs.writing.facts import read_post, read_text
 from collm_envs.writing.fluency import FUNCTION_WORDS, body, sentences, words
 from collm_envs.writing.lexicon import TRANSITIONS
+from collm_envs.writing.tldr_v1_items import check_facts, references
 
 SISTER = TASK.items("eval")[1]
 BRIEF, DETAILED = SISTER.data["brief"], SISTER.data["detailed"]
@@ -44,6 +45,31 @@ def test_every_post_states_the_facts_that_are_asked_for():
         named = {word for fact in item.data["facts"] for group in fact for word in group}
         stated = [word for word in named if read_post(word.lstrip("!")).stems <= stems]
         assert len(stated) >= 0.5 * len(named), item.id
+
+
+def test_every_word_of_a_built_in_fact_can_be_matched():
+    """`can't` and `3rd` are two words to the reward; in revision 2 sixteen such words never matched."""
+    for id, row in references().items():
+        check_facts(row["facts"], id)
+
+
+WORDINGS = {  # item -> (sentence, facts from 0 that it holds); the second reading proposed the wordings
+    "train/4": ("Since a wedding my left ear has had a tinnitus, three weeks now.", {0, 1}),
+    "train/31": ("About forty uninvited guests have said that they come.", {0}),
+    "train/36": ("The company asked me in the interview to fix a real bug of theirs.", {0}),
+    "train/40": ("My caramel turns gold at its edge.", set()),
+    "eval/20": ("He plagiarized me, and there is nothing that I could do.", {0}),
+    "eval/21": ("How much weight can it bear, and is there a gym for me?", set()),
+    "eval/24": ("My wife is against it, as she has seen what comes in.", {1}),
+}
+
+
+@pytest.mark.parametrize("id", WORDINGS)
+def test_a_fact_is_held_by_other_words_that_say_it_and_by_no_other(id):
+    sentence, held = WORDINGS[id]
+    (item,) = (item for item in ITEMS if item.id == id)
+    reading = read_text(sentence, read_post(item.data["prompt"]), TASK.start(item, 0).facts)
+    assert {k for k, hit in enumerate(reading.hit) if hit} == held
 
 
 FIRST = BRIEF.split(". ")[0] + "."

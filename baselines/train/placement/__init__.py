@@ -1,0 +1,1 @@
+"""Policies and critics whose weights are in other processes."""
