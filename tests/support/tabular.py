@@ -164,6 +164,8 @@ class SGD:
 
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float):
         self.parameters, self.lr = list(parameters), lr
+        self.newest: list[Tensor | None] = []
+        """gradients of the last step, which a policy forgets once it has learned"""
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -171,6 +173,7 @@ class SGD:
 
     def step(self) -> float:
         norm = 0.0
+        self.newest = [parameter.grad for parameter in self.parameters]
         with torch.no_grad():
             for parameter in self.parameters:
                 if parameter.grad is not None:
@@ -203,5 +206,5 @@ def tabular_team(
 
 def gradient(policy: Tabular, *context: str) -> list[float]:
     """d objective / d logits in a context after the last step: the loss's gradient, its sign turned."""
-    assert policy.table.grad is not None
-    return (-policy.table.grad[policy.rows[context]]).tolist()
+    (grad,) = policy.optimizer.newest
+    return (-grad[policy.rows[context]]).tolist()
