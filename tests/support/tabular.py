@@ -47,8 +47,15 @@ class Tabular:
         self.texts: dict[str, int] = {}
         self.rows: dict[Any, int] = {}
         self.table = nn.Parameter(torch.zeros(64, len(words)))
+        self.newest = torch.zeros_like(self.table)
+        """the loss's gradient at the last step, which `learn` forgets once it is taken"""
+        self.table.register_post_accumulate_grad_hook(self._keep)
         self.optimizer: Any = None
         self.reference: Tabular | None = None
+
+    def _keep(self, table: Tensor) -> None:
+        assert table.grad is not None
+        self.newest = table.grad.clone()
 
     def parameters(self) -> list[nn.Parameter]:
         return [self.table]
@@ -164,8 +171,6 @@ class SGD:
 
     def __init__(self, parameters: Sequence[nn.Parameter], lr: float):
         self.parameters, self.lr = list(parameters), lr
-        self.newest: list[Tensor | None] = []
-        """gradients of the last step, which a policy forgets once it has learned"""
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -173,7 +178,6 @@ class SGD:
 
     def step(self) -> float:
         norm = 0.0
-        self.newest = [parameter.grad for parameter in self.parameters]
         with torch.no_grad():
             for parameter in self.parameters:
                 if parameter.grad is not None:
@@ -206,5 +210,4 @@ def tabular_team(
 
 def gradient(policy: Tabular, *context: str) -> list[float]:
     """d objective / d logits in a context after the last step: the loss's gradient, its sign turned."""
-    (grad,) = policy.optimizer.newest
-    return (-grad[policy.rows[context]]).tolist()
+    return (-policy.newest[policy.rows[context]]).tolist()

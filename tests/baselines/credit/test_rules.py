@@ -140,7 +140,7 @@ def test_a_baseline_that_is_blind_to_the_own_text_leaves_the_expected_gradient_a
         team.credit = with_all_words(some, task)
         config = reinforce.Config(steps=1, episodes=n, group=1, gamma=0.5)
         next(reinforce.train(config, task, team))
-        gradients.append(torch.cat([policy.table.grad for policy in team.policies.values()]))
+        gradients.append(torch.cat([policy.newest for policy in team.policies.values()]))
     assert gradients[0].abs().max() > 0.01
     assert torch.allclose(gradients[1], gradients[0], rtol=0, atol=1e-6)
 
