@@ -29,7 +29,8 @@ class LlamaEngine:
     Small models are bound by the number of operations, so projections that read the same input are joined;
     larger ones by their matrix products, so on a CPU these are packed (lm/products.py).  With `dtype` all
     copies are in that precision, for decoding under autocast: float32 weights would be read and cast anew for
-    every token.  `refresh` makes the copies anew where weights have changed since the last time.
+    every token.  `refresh` makes the copies, and anew where weights have changed since the last time; `forward`
+    needs them.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype | None = None):
@@ -46,7 +47,6 @@ class LlamaEngine:
         self.products: list[Layer] = []
         self.head: Product | None = None
         self.adapters: dict[str, list[Adapter]] = {}
-        self.refresh()
 
     @torch.no_grad()
     def refresh(self, adapter: str | None = None) -> None:
