@@ -43,9 +43,10 @@ class LlamaEngine:
         self.shares = sum(p.numel() for p in model.parameters()) > threads.SMALL  # else operations count
         self.versions: dict[str | None, tuple[int, ...]] = {}
         """state of the weights that were copied: of the base (None), and of each adapter"""
-        self.products: list[Layer] = []
-        self.head: Product | None = None
+        self.products: list[Layer]
+        self.head: Product | None
         self.adapters: dict[str, list[Adapter]] = {}
+        self.release()  # nothing is copied yet
         self.refresh()
 
     @torch.no_grad()
