@@ -43,10 +43,10 @@ def subject(config: Settings) -> Task:
 
     All of these are refused before a warm start, which may take minutes.
     """
-    if config.placement == "local":
-        pick_device(config.device, config.bf16)
-    else:
+    if config.placement != "local":
         check_installed(config.placement)
+    if config.placement != "ray":  # whose actors may be on machines with other devices
+        pick_device(config.device, config.bf16)
     threads.ask(config.threads)
     task = make(config.env, **config.env_kwargs).task
     rules.make(config.credit, config.credit_samples, task)

@@ -89,10 +89,9 @@ def open_networks(
     names = dict.fromkeys(policy_of(settings, agent) for agent in agents)
     here = [name for name in names if actors and (only is None or name in only)]
     judging = [name for name in critics.names if only is None or live_with[name] in only]
-    wanted = sources(settings, agents, critics, here, judging)
+    wanted, servers = sources(settings, agents, critics, here, judging), servers_of(settings, [*names])
     opened = open_all(wanted, settings.setup)
     policies = {name: opened[name] for name in here}
-    servers = servers_of(settings, [*names])
     for name, policy in policies.items():
         if servers:
             policy.publisher = served(policy, servers[name], Path(settings.out))

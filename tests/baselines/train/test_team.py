@@ -126,6 +126,13 @@ def test_a_team_goes_on_from_its_state_to_the_same_bits(folders, name):
     assert changed(weights(first), weights(second))
 
 
+def test_a_state_of_an_early_version_is_refused_in_a_line(folders):
+    *_, team = made(folders, "own")
+    with pytest.raises(ValueError, match="this checkpoint is of an early version; begin the run anew"):
+        team.load_state_dict({"step": 3, "weights": {}, "optimizers": {}})
+    assert team.step == 0
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_state_holds_no_frozen_weights(folders, name):
     _, config, team = made(folders, name)
