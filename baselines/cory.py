@@ -52,6 +52,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from baselines.formulas.advantages import gae, group_baseline, normalized, returns_to_go
+from baselines.formulas.diagnostics import explained_variance, mean_variance
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
 from baselines.lm.learning import Lesson
@@ -257,7 +258,9 @@ def by_token(
     logs = step(config, team, name, tokens, advantages)
     for _ in range(config.epochs):
         logs.append(critic.fit(histories, advantages + old, clip=config.value_clip, old=old))
-    return [*logs, {"value": float(old.mean())}]
+    returns = torch.cat([returns_to_go(torch.cat([*turns]), 1.0) for turns in r])
+    explained = explained_variance(old, returns)
+    return [*logs, {"value": float(old.mean()), "explained_variance": explained}]
 
 
 def by_text(
@@ -284,10 +287,12 @@ def step(
     config: Config, team: Pair, name: str, moves: Sequence[Sequence[Move]], advantages: Tensor
 ) -> list[Mapping[str, float]]:
     """PPO's passes over episodes of moves, whose advantages are laid end to end; the KL is among these."""
+    variance = mean_variance([advantages.tolist()])
     if config.normalize:
         advantages = normalized(advantages)
     lesson = Lesson()
     flat = (move for episode in moves for move in episode)
     for move, advantage in zip(flat, advantages.tolist(), strict=True):
         lesson.add(move, advantage, 1 / len(moves))
-    return [team.policies[name].learn(lesson, config.objective)]
+    learned = team.policies[name].learn(lesson, config.objective)
+    return [learned, {"advantage_variance": variance}]

@@ -41,7 +41,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from baselines.credit import rules
-from baselines.formulas.advantages import gae
+from baselines.formulas.advantages import gae, returns_to_go
+from baselines.formulas.diagnostics import explained_variance
 from baselines.lm.history import Segment
 from baselines.lm.learning import Beside, Lesson
 from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
@@ -102,7 +103,7 @@ def team(config: Config, task: Task) -> Team:
             "critic='decentral' values every step by what the agent has just read, and in this task "
             "(order='sequential') some read nothing; use critic='central'"
         )
-    divided = rules.make(config.credit, config.credit_samples, task)
+    divided = rules.make(config.credit, config.credit_samples, task, config.checked_turns)
     if config.value_coef != VALUE_COEF and not config.critic_on_actor:
         raise ValueError(
             f"value_coef={config.value_coef:g} changes nothing here: AdamW steps of a critic with weights of "
@@ -141,7 +142,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         for name, critic in team.critics.items():
             judgement = judge(config, critic, histories[name], values[name], paths)
             judgements.append(judgement)
-            logs.append({"value": float(judgement.old.mean())})
+            logs.append({"value": float(judgement.old.mean()), "explained_variance": judgement.explained})
             if not config.critic_on_actor:
                 logs += fit(config, judgement)
             for agent in task.agents if name == "central" else [name]:
@@ -170,6 +171,8 @@ class Judgement(NamedTuple):
     """(E, H) the team's advantages"""
     targets: Tensor
     """(turns,) A + V: what it is fitted to"""
+    explained: float
+    """share of the variance of the returns from each turn on that V explains"""
 
 
 def histories_of(critic: Critic, name: str, paths: Sequence[list[Node]]) -> Sequence[Segment]:
@@ -190,9 +193,11 @@ def judge(
     lengths = [len(path) for path in paths]
     old = torch.as_tensor(values, dtype=torch.float64)
     V = pad_sequence(list(old.split(lengths)), batch_first=True)
-    A = gae(by_turn(paths, lambda node: node.reward), V, config.gamma, config.lam)
-    targets = torch.cat([A[e, :n] + V[e, :n] for e, n in enumerate(lengths)])
-    return Judgement(critic, histories, old, V, A, targets)
+    rewards = by_turn(paths, lambda node: node.reward)
+    A = gae(rewards, V, config.gamma, config.lam)
+    R = returns_to_go(rewards, config.gamma)
+    targets, returns = (torch.cat([x[e, :n] for e, n in enumerate(lengths)]) for x in (A + V, R))
+    return Judgement(critic, histories, old, V, A, targets, explained_variance(old, returns))
 
 
 def fit(config: Config, judgement: Judgement) -> list[Mapping[str, float]]:

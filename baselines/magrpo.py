@@ -81,7 +81,7 @@ def team(config: Config, task: Task) -> Team:
         raise ValueError(
             "joint='cross' crosses texts of one step, and in this task (order='sequential') one is written"
         )
-    divided = rules.make(config.credit, config.credit_samples, task)
+    divided = rules.make(config.credit, config.credit_samples, task, config.checked_turns)
     if config.joint == "cross" and divided.blind:
         raise ValueError(IDLE.format(config.credit))
     grown = width(config, task) ** task.max_turns

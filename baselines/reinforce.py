@@ -63,7 +63,7 @@ class Config(Settings):
 
 def team(config: Config, task: Task) -> Team:
     """Actors alone."""
-    divided = rules.make(config.credit, config.credit_samples, task)
+    divided = rules.make(config.credit, config.credit_samples, task, config.checked_turns)
     return replace(build_team(config, task.agents), credit=divided)
 
 

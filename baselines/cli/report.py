@@ -21,6 +21,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from baselines.cli import learned
+from baselines.cli.report_diagnostics import diagnostics
 from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.report_tables import BY_METHOD, reported, together, wide
 from baselines.cli.terminal import flags
@@ -149,8 +150,9 @@ def page(rows: Sequence[ReportRow], title: str) -> str:
         shown = table(columns, [[_kept_whole(cell) for cell in line] for line in cells])
         keyword_texts = {row.keywords for row in env_rows}
         note = keyword_texts.pop() if len(keyword_texts) == 1 else ""
-        repeat = (folded("the commands that repeat these rows", code(commands)),)
-        parts.append(section(env, shown, *_charts(env_rows), *_learned(env, env_rows), *repeat, note=note))
+        repeat = folded("the commands that repeat these rows", code(commands))
+        trained = [*_charts(env_rows), *diagnostics(env_rows), *_learned(env, env_rows)]
+        parts.append(section(env, shown, *trained, repeat, note=note))
     parts.insert(0, prose(NOTE))
     columns, cells = together(rows)
     if cells:

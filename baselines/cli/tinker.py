@@ -27,9 +27,9 @@ def main(args: Sequence[str]) -> int:
     if not args or args[0] != "check":
         raise ValueError("usage: collm tinker check URL --model NAME")
     settings = tyro.cli(TinkerCheck, args=args[1:], prog="collm tinker check")
-    from baselines.train.placement import tinker, tinker_probe
+    from baselines.train.placement import tinker_networks, tinker_probe
 
-    findings = tinker_probe.probe(tinker.connect(settings.url), settings.model, settings.lora_rank)
+    findings = tinker_probe.probe(tinker_networks.connect(settings.url), settings.model, settings.lora_rank)
     table = Table("what", "how it is", "good")
     for what, how, is_right in findings.rows():
         table.add_row(what, how, "yes" if is_right else "NO")

@@ -38,7 +38,8 @@ Credit exists in training alone; no policy that acts reads any of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import torch
@@ -51,10 +52,13 @@ from baselines.credit.language import Refused
 from baselines.credit.learned import Learned
 from baselines.credit.written import Written, load_written
 from baselines.formulas.advantages import left_out_residual
+from baselines.formulas.diagnostics import agreement
 from baselines.play.episode import Node, by_turn, walk
 from baselines.play.replays import Replays
-from collm_envs import Task
+from collm_envs import Task, in_parallel
 
+FEW_AGENTS = 4
+"""largest team whose credit is checked: 2^4 coalitions of a turn"""
 Rule = Callable[[Replays, Sequence[Node]], tuple[Tensor, Tensor]]
 """joint turns -> p and m, (B, N) float64 each"""
 
@@ -102,6 +106,8 @@ class Credit:
     """whether p_i depends on the other agents' texts alone, so that it cancels when groups are crossed"""
     sha256: str = ""
     """of the written function's source; a resumed run must use the same one"""
+    checked: int = 0
+    """turns of a step at which it is compared with exact Shapley values"""
 
     def state_dict(self) -> dict[str, Any]:
         """The state of learned credit, or the hash of a written function; empty for all other credits."""
@@ -119,30 +125,50 @@ class Credit:
             self.learner.load_state_dict(state["learned"])
 
     def divide(self, task: Task, roots: Sequence[Node]) -> Shares:
-        """p and m of all joint turns of these trees; `credit_replays`: replays for each."""
+        """p and m of all joint turns of these trees.
+
+        Logged are `credit_replays`, replays for each turn, and `credit_agreement`, the rank correlation of
+        m (r + p), what each agent learns from of the turn's reward, with exact Shapley values at `checked`
+        turns; neither changes p, m or what is sampled later.
+        """
         nodes = list(walk(roots))
         rows = {id(node): b for b, node in enumerate(nodes)}
         columns = {agent: i for i, agent in enumerate(task.agents)}
+        replays, metrics = Replays(task, nodes), {}
         if self.rule is None:
             shape = len(nodes), len(columns)
-            return Shares(torch.zeros(shape).double(), torch.ones(shape).double(), rows, columns)
-        replays = Replays(task, nodes)
-        plus, times = self.rule(replays, nodes)
-        return Shares(plus, times, rows, columns, {"credit_replays": replays.played / len(nodes)})
+            plus, times = torch.zeros(shape).double(), torch.ones(shape).double()
+        else:
+            plus, times = self.rule(replays, nodes)
+            metrics["credit_replays"] = replays.played / len(nodes)
+        if self.checked:
+            own = times * (team_rewards(nodes)[:, None] + plus)
+            metrics |= agreement_with_shapley(replays, nodes, own, self.checked)
+        return Shares(plus, times, rows, columns, metrics)
 
 
-def make(credit: str, samples: int, task: Task) -> Credit:
+def make(credit: str, samples: int, task: Task, checked: int = 0) -> Credit:
     """The credit of this name (`NAMES`, or "qllm:FILE") for a task.
 
-    `samples`: alternative texts for each agent, for counterfactual.  Raises ValueError for a team of
-    one and for more agents than `shapley` can take, FileNotFoundError for a function that is not there,
-    `Refused` for one that may not be used.
+    `samples`: alternative texts for each agent, for counterfactual.  `checked`: turns of a step to compare
+    with exact Shapley values; none of a lone agent, of more than `shapley` can take, or of a task whose
+    replays wait for a sandbox.  Raises ValueError for a team of one and for more agents than `shapley` can
+    take, FileNotFoundError for a function that is not there, `Refused` for one that may not be used.
     """
+    n = len(task.agents)
+    return replace(_named(credit, samples, n), checked=checked if cheap_to_check(task) else 0)
+
+
+def cheap_to_check(task: Task) -> bool:
+    """Whether exact Shapley values of a few turns a step cost next to nothing."""
+    return 1 < len(task.agents) <= FEW_AGENTS and not in_parallel(task)
+
+
+def _named(credit: str, samples: int, n: int) -> Credit:
     check_name(credit)
     name, _, file = credit.partition(":")
     if name == "shared":
         return Credit()
-    n = len(task.agents)
     if n < 2:
         raise ValueError(f"credit={credit!r} divides a reward among agents and there is one: leave it")
     if name == "shapley" and n > MOST_AGENTS:
@@ -155,6 +181,19 @@ def make(credit: str, samples: int, task: Task) -> Credit:
         return Credit(written(function), blind=function.mode == "baseline", sha256=function.sha256)
     alternatives = samples if name == "counterfactual" else 0
     return Credit(RULES[name], alternatives, blind=name != "shapley")
+
+
+def agreement_with_shapley(
+    replays: Replays, nodes: Sequence[Node], own: Tensor, turns: int
+) -> dict[str, float]:
+    """`credit_agreement` at so many of these turns, the same in every run; {} where Shapley says nothing.
+
+    own: (B, N) what each agent has of the reward of each turn
+    """
+    drawn = Random(0).sample(range(len(nodes)), min(turns, len(nodes)))
+    phi = coalitions.shapley_values(replays, [nodes[b] for b in drawn])
+    rank = agreement(own[drawn], phi)
+    return {} if rank is None else {"credit_agreement": rank}
 
 
 def added(p: Tensor) -> tuple[Tensor, Tensor]:

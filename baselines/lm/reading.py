@@ -35,16 +35,12 @@ def appended(reader: Reader, head: Segment | None, message: str) -> Message:
     ValueError where nothing fits, or nothing may be dropped.
     """
     renderer, limit = reader.renderer, reader.limit
-    if head is None:
-        ids = renderer.first(message)
-    else:
-        turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
-        ids = renderer.following(message, isinstance(head, Move) and renderer.ended(head.ids), turn)
+    fresh = message_after(renderer, head, message)
+    ids = fresh.ids
     if not ids:
         raise ValueError(f"{reader.name}: the message {message!r} has no tokens to answer to")
     room = limit.tokens - reader.sampling.max_new_tokens
     held = head.length if head else 0
-    fresh = Message(head, ids, message)
     if held + len(ids) <= room:
         return fresh
     if reader.context.overflow == "raise" or len(renderer.first(message)) > room:
@@ -55,6 +51,15 @@ def appended(reader: Reader, head: Segment | None, message: str) -> Message:
             "write less, or set overflow='drop' to forget the oldest turns"
         )
     return _without_oldest(renderer, fresh, room)
+
+
+def message_after(renderer: Renderer, head: Segment | None, text: str) -> Message:
+    """The segment of a `text` that is read after the history which ends in `head` (None: as the first)."""
+    if head is None:
+        return Message(None, renderer.first(text), text)
+    turn = 1 + sum(isinstance(segment, Message) for segment in head.chain())
+    closed = isinstance(head, Move) and renderer.ended(head.ids)
+    return Message(head, renderer.following(text, closed, turn), text)
 
 
 def _without_oldest(renderer: Renderer, head: Message, room: int) -> Message:

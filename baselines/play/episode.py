@@ -72,15 +72,21 @@ def episodes(roots: Sequence[Node]) -> list[list[Node]]:
 
 
 def rollout_metrics(roots: Sequence[Node]) -> dict[str, float]:
-    """Mean return, metrics of the last turn, and counts of texts and tokens of these episodes."""
+    """Mean return, metrics of the last turn, and counts of texts and tokens of these episodes.
+
+    `token_entropy`: the mean of -log pi over the tokens that were sampled, which estimates the entropy of a
+    token, in nats.
+    """
     paths = episodes(roots)
     moves = {id(move): move for node in walk(roots) for move in node.moves.values()}
+    written = sum(len(move.ids) for move in moves.values())
     out = {
         "return": sum(node.reward for path in paths for node in path) / len(paths),
         "turns": sum(len(path) for path in paths) / len(paths),
-        "text_tokens": sum(len(move.ids) for move in moves.values()) / len(moves),
+        "text_tokens": written / len(moves),
         "closed": sum(move.closed for move in moves.values()) / len(moves),
-        "tokens": float(sum(len(move.ids) for move in moves.values())),
+        "token_entropy": -sum(sum(move.logp) for move in moves.values()) / max(1, written),
+        "tokens": float(written),
     }
     for name in paths[0][-1].score.metrics:
         out[f"metric/{name}"] = sum(path[-1].score.metrics[name] for path in paths) / len(paths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,12 @@ LARGE = 1e8
 """bytes of a checkpoint above which its size is told before the run"""
 SHORT = 500
 """steps of a run that is short: with the papers' rates only thousands of steps move a model"""
+
+
+SHARES = {"gradient_share/": "gradient's length", "credit_share/": "credit"}
+"""prefix of a metric, an agent's name behind it -> what it is a share of"""
+DOMINANT, STAYS = 0.9, 10
+"""a share that is too large once it lasts for so many steps"""
 
 
 def doubts(config: Settings, team: Team) -> list[str]:
@@ -87,9 +93,24 @@ def of_step(metrics: Mapping[str, Any]) -> dict[str, str]:
     return lines
 
 
+def dominance(steps: Collection[Mapping[str, Any]]) -> dict[str, str]:
+    """{kind: line} where one agent's share stays above DOMINANT in all of these steps, at least STAYS."""
+    if len(steps) < STAYS:
+        return {}
+    lines = {}
+    for kind, name in SHARES.items():
+        for agent in (key for key in next(iter(steps)) if key.startswith(kind)):
+            if all(step.get(agent, 0.0) > DOMINANT for step in steps):
+                lines[kind] = (
+                    f"{agent.partition('/')[2]} has more than {DOMINANT:.0%} of the {name} for {len(steps)} "
+                    "steps: the others hardly learn; look at what they write, and at --credit"
+                )
+    return lines
+
+
 def of_run(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The lines of `of_step` for the last quarter of a run's steps, which a page shows beside its curve."""
+    """The lines of a run's last quarter of steps, which a page shows beside its curve."""
     last = steps[-max(1, len(steps) // 4) :]
     names = {name for step in last for name in ("closed", "pushed") if name in step}
     means = {name: fmean(step[name] for step in last if name in step) for name in names}
-    return list(of_step(means).values())
+    return [*of_step(means).values(), *dominance(steps[-max(STAYS, len(last)) :]).values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,15 @@ import torch
 from baselines.credit import rules
 from baselines.lm import threads
 from baselines.lm.loading import pick_device
+from baselines.lm.policy import LM
 from baselines.play.episode import rollout_metrics
+from baselines.play.influence import text_influence
 from baselines.play.rollout import Start, TextPolicy, eval_starts, play
 from baselines.runs import remarks, samples
 from baselines.runs.folder import going_on, stored_config
 from baselines.runs.logs import check_installed
 from baselines.train.settings import Settings
-from baselines.train.team import Team
+from baselines.train.team import ALL, Team
 from collm_envs import Task, make
 
 TINY = "tiny"
@@ -53,14 +56,19 @@ def subject(config: Settings) -> Task:
 def measure(config: Settings, task: Task, team: Team, out: Path) -> dict[str, float]:
     """Mean return and metrics on the eval split: the same items, seeds and dice at every evaluation.
 
-    The texts of the first episodes are kept in `out` (`runs/samples.py`).
+    The texts of the first episodes are kept in `out` (`runs/samples.py`).  With `checked_turns` teams of
+    language models are also asked how far their texts reach (play/influence.py).
     """
     starts, seed = eval_starts(task, config.eval_episodes), f"eval/{config.seed}"
-    played = {
-        name: play(task, starts, policies, seed) for name, policies in team.lineups(task.agents).items()
-    }
+    lineups = team.lineups(task.agents)
+    played = {name: play(task, starts, policies, seed) for name, policies in lineups.items()}
     samples.keep(out, make(config.env, **config.env_kwargs), team.step, played)
-    return means({name: rollout_metrics(roots) for name, roots in played.items()})
+    numbers = means({name: rollout_metrics(roots) for name, roots in played.items()})
+    if ALL in played and config.checked_turns and rules.cheap_to_check(task):
+        policies = lineups[ALL]
+        if all(isinstance(policy, LM) for policy in policies.values()):  # another engine may not score
+            numbers |= text_influence(task, played[ALL], policies, config.checked_turns)
+    return numbers
 
 
 def measure_lineups(
@@ -175,9 +183,11 @@ def watched(
     Out of memory: names what to lower.
     """
     kinds: set[str] = set()
+    newest: deque[Mapping[str, float]] = deque(maxlen=remarks.STAYS)
     try:
         for metrics in steps:
-            for kind, line in remarks.of_step(metrics).items():
+            newest.append(metrics)
+            for kind, line in {**remarks.of_step(metrics), **remarks.dominance(newest)}.items():
                 if not quiet and kind not in kinds:
                     print(line, file=sys.stderr, flush=True)
                 kinds.add(kind)

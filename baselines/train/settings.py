@@ -98,6 +98,9 @@ class Settings:
     counterfactual, learned, or qllm:FILE, a function in baselines/credit/functions (credit/rules.py)"""
     credit_samples: int = 4
     """texts that are written at every history and not played, for credit=counterfactual alone"""
+    checked_turns: int = 8
+    """turns of a step and of an evaluation at which credit is compared with exact Shapley values, and texts
+    with silence (`collm report` shows both); 0: none, and none in tasks whose replays wait for a sandbox"""
     micro_batch_tokens: int = 0
     """tokens of a forward pass; lower it when memory runs out; 0 is 512 on a CPU and 8192 elsewhere"""
 
@@ -138,7 +141,7 @@ class Settings:
         for name in ("temperature", "lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("lora_rank", "warmup"):
+        for name in ("lora_rank", "warmup", "checked_turns"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.max_context <= self.sampling.max_new_tokens:

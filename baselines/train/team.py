@@ -12,14 +12,17 @@ import torch
 
 from baselines.credit.rules import Credit
 from baselines.formulas.advantages import normalized
+from baselines.formulas.diagnostics import mean_variance, proportions
 from baselines.lm.learning import Beside, Lesson
 from baselines.lm.policy import LM
 from baselines.train.critic import NO_CRITICS, Critic, CriticSettings
 from baselines.train.networks import open_networks, policy_of
 from baselines.train.placement.actors import open_on_ray
-from baselines.train.placement.tinker import open_on_tinker
+from baselines.train.placement.tinker_networks import open_on_tinker
 from baselines.train.settings import Settings
 
+ALL = ""
+"""name of the line-up of a team that plays together"""
 PLACEMENTS = {"local": open_networks, "ray": open_on_ray, "tinker": open_on_tinker}
 """where networks are opened (`--placement`): in this process, a process for each policy, on a server"""
 
@@ -56,9 +59,10 @@ class Team:
         """One step of every policy, on the lessons of its agents (lm/learning.py).   -> averages to log
 
         `beside`: policy name -> additional loss of its steps.  `pushed` is the share of texts with an
-        advantage other than 0: none where every group earned alike.
+        advantage other than 0: none where every group earned alike.  What else says how the step went is in
+        `_portions` and, of advantages before `normalize`, in `advantage_variance`.
         """
-        logs: list[Mapping[str, float]] = []
+        logs: dict[str, Mapping[str, float]] = {}
         for name, agents in self.members().items():
             joined = Lesson()
             for agent in agents:
@@ -69,18 +73,41 @@ class Team:
                 joined.moves += lesson.moves
                 joined.advantages += advantages.tolist()
                 joined.weights += [weight / len(agents) for weight in lesson.weights]
-            logs.append(self.policies[agents[0]].learn(joined, settings.objective, beside.get(name)))
+            logs[name] = self.policies[agents[0]].learn(joined, settings.objective, beside.get(name))
         metrics: dict[str, list[float]] = {}
-        for logged in logs:  # once all policies are at work: where they are elsewhere, looking waits
+        for logged in logs.values():  # once all policies are at work: where they are elsewhere, looking waits
             for key, value in logged.items():
                 metrics.setdefault(key, []).append(value)
         texts = [advantage for lesson in lessons.values() for advantage in lesson.advantages]
-        pushed = sum(advantage != 0 for advantage in texts) / max(1, len(texts))
-        return {key: sum(values) / len(values) for key, values in metrics.items()} | {"pushed": pushed}
+        return {
+            **{key: sum(values) / len(values) for key, values in metrics.items()},
+            "pushed": sum(advantage != 0 for advantage in texts) / max(1, len(texts)),
+            "advantage_variance": mean_variance([lesson.advantages for lesson in lessons.values()]),
+            **self._portions(lessons, {name: logged["grad_norm"] for name, logged in logs.items()}),
+        }
+
+    def _portions(self, lessons: Mapping[str, Lesson], norms: Mapping[str, float]) -> dict[str, float]:
+        """`credit_share/AGENT` and `gradient_share/AGENT` of teams of two and more agents.
+
+        Shares of the sum of |weighted advantage| over all texts, and of the sum of the policies' gradient
+        `norms`, by name, which are the agents' own only where no weights are shared.
+        """
+        if len(lessons) < 2:
+            return {}
+        pushes = {
+            agent: sum(abs(a) * w for a, w in zip(lesson.advantages, lesson.weights, strict=True))
+            for agent, lesson in lessons.items()
+        }
+        out = {f"credit_share/{agent}": share for agent, share in proportions(pushes).items()}
+        members = self.members()
+        if len(members) == len(lessons):
+            own = {members[name][0]: norm for name, norm in norms.items()}
+            out |= {f"gradient_share/{agent}": share for agent, share in proportions(own).items()}
+        return out
 
     def lineups(self, agents: Sequence[str]) -> dict[str, dict[str, LM]]:
-        """{name: {agent: policy}} of evaluations: one line-up, named "", of all agents."""
-        return {"": {agent: self.policies[agent] for agent in agents}}
+        """{name: {agent: policy}} of evaluations: one line-up, named ALL, of all agents."""
+        return {ALL: {agent: self.policies[agent] for agent in agents}}
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and optimizer states of every policy and critic, the state of its credit, and the step."""

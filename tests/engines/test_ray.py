@@ -144,3 +144,18 @@ def test_a_cluster_that_is_too_small_is_refused_in_a_line(toy, tmp_path):
     assert process.returncode == 2
     assert "the actors of agent_0, agent_1 need 198 GPUs, the Ray cluster has" in log.splitlines()[-1]
     assert not (tmp_path / "run").exists() or not json.loads((tmp_path / "run/config.json").read_text())
+
+
+def test_a_run_with_replicas_goes_on_without_one_that_was_killed(toy, tmp_path):
+    out = tmp_path / "run"
+    process = start(["magrpo", "--group", "2", *toy, "--placement", "ray", "--replicas", "2"], out)
+    while process.poll() is None and logged(out) < 2:
+        time.sleep(0.01)
+    actors = [*actors_of(process.pid)]
+    assert len(actors) == 4
+    os.kill(actors[0], signal.SIGKILL)
+    _, log = process.communicate(timeout=LONG_S)
+    assert process.returncode == 0, log
+    assert "was lost" in log
+    assert "all agents go on from step" in log
+    assert logged(out) == 12

@@ -118,7 +118,7 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 
 def test_an_unknown_algorithm_names_those_there_are():
-    with pytest.raises(ValueError, match=r"maac, magrpo, mixing, reinforce, or a module.*, got 'ppo'"):
+    with pytest.raises(ValueError, match=r"maac, magrpo, mixing, reinforce, ridge, or a module.*, got 'ppo'"):
         train(["ppo"])
 
 

@@ -12,6 +12,8 @@ from leaderboard import lists
 from leaderboard.reported import METHODS
 
 sys.path.append(str(ROOT / "studies"))
+import claim
+import claim_page
 import table
 
 
@@ -64,3 +66,25 @@ def test_a_row_is_of_the_commits_its_runs_were_made_at(tmp_path, monkeypatch):
     assert table.commits(runs, "bbb") == "aaa, bbb"
     with pytest.raises(ValueError, match="--commit says of which"):
         table.commits(runs, "")
+
+
+def test_every_cell_of_the_claim_has_settings_and_all_methods_of_a_horizon_nearly_the_same_joint_turns():
+    for cell in claim.cells():
+        kind, _ = claim.METHODS[cell.method]
+        for rates in claim.TRIALS[kind]:
+            assert claim.config_of(cell, 0, rates).normalize
+        steps = claim.STEPS * claim.JOINT_TURNS / claim.joint_turns(kind, cell.turns)
+        assert steps >= 3
+
+
+def test_a_sentence_of_the_claim_holds_only_where_the_whole_interval_is_on_its_side():
+    assert claim_page.verdict([0.19, 0.2, 0.21], "a beats b") == "holds"
+    assert claim_page.verdict([-0.19, -0.2, -0.21], "a beats b") == "does not: the other is better"
+    assert claim_page.verdict([-0.1, 0.2, 0.3], "a beats b") == "cannot be told"
+    assert claim_page.verdict([0.3], "a beats b") == "not measured"
+    assert claim_page.verdict([-0.1, 0.2, 0.3], "alike") == "no difference beyond the interval"
+
+
+def test_the_area_under_a_curve_is_its_mean_height_whatever_the_distances_of_its_points():
+    rows = [{"joint_turns": x, "return": y} for x, y in ((0, 0.0), (10, 1.0), (40, 1.0))]
+    assert claim.area(rows) == pytest.approx((5 + 30) / 40)

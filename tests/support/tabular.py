@@ -47,8 +47,15 @@ class Tabular:
         self.texts: dict[str, int] = {}
         self.rows: dict[Any, int] = {}
         self.table = nn.Parameter(torch.zeros(64, len(words)))
+        self.newest = torch.zeros_like(self.table)
+        """the loss's gradient at the last step, which `learn` forgets once it is taken"""
+        self.table.register_post_accumulate_grad_hook(self._keep)
         self.optimizer: Any = None
         self.reference: Tabular | None = None
+
+    def _keep(self, table: Tensor) -> None:
+        assert table.grad is not None
+        self.newest = table.grad.clone()
 
     def parameters(self) -> list[nn.Parameter]:
         return [self.table]
@@ -203,5 +210,4 @@ def tabular_team(
 
 def gradient(policy: Tabular, *context: str) -> list[float]:
     """d objective / d logits in a context after the last step: the loss's gradient, its sign turned."""
-    assert policy.table.grad is not None
-    return (-policy.table.grad[policy.rows[context]]).tolist()
+    return (-policy.newest[policy.rows[context]]).tolist()

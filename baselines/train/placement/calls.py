@@ -42,7 +42,7 @@ class Process:
         self.dropped: deque[int] = deque()
         self._numbers = count()
 
-    def ask(self, target: int | str, verb: str, *args: Any, **kwargs: Any) -> Wait:
+    def ask(self, target: int | str, verb: str, *args: Any, **kwargs: Any) -> Callable[[], Any]:
         """Call a verb there.   -> waits for its result"""
         wait = self._send(Call(target, verb, args, kwargs, None, True, self._drop()))
         return lambda: pickle.loads(wait())

@@ -57,7 +57,8 @@ class TinkerPolicy:
         self.sampling, self.context = settings.sampling, settings.context
         self.tokenizer = tokenizer_of(base)
         self.renderer = Renderer(self.tokenizer, self.context.thinking)
-        self.eos = {*self.renderer.ends} | ({self.renderer.end} - {None})
+        end = self.renderer.end
+        self.eos = self.renderer.ends if end is None else self.renderer.ends | {end}
         seed = Random(f"{settings.seed}/{name}").getrandbits(31)
         self.trainer = service.create_lora_training_client(
             base_model=base, rank=settings.lora_rank, seed=seed
@@ -92,7 +93,7 @@ class TinkerPolicy:
 
     def text(self, head: Segment, seed: int) -> Move:
         """One text after a history."""
-        from tinker import types
+        from tinker import types  # pyright: ignore[reportMissingImports]
 
         used = types.SamplingParams(
             max_tokens=self.sampling.max_new_tokens,
@@ -145,7 +146,7 @@ class TinkerPolicy:
         ]
 
     def _bare_logp(self, moves: Sequence[Move]) -> list[list[float]]:
-        from tinker import types
+        from tinker import types  # pyright: ignore[reportMissingImports]
 
         if self.bare is None:
             self.bare = self.service.create_sampling_client(base_model=self.base)
@@ -171,7 +172,7 @@ class Derivatives:
 
     def step(self) -> float:
         """Send the derivatives; returns their norm, since a server does not say the gradient's."""
-        from tinker import types
+        from tinker import types  # pyright: ignore[reportMissingImports]
 
         scored = [
             (move, logp, c)
@@ -212,7 +213,7 @@ class Derivatives:
 
 def row(move: Move, logp: Sequence[float], advantages: Sequence[float]) -> Any:
     """A text after its history as the server reads it.   logp, advantages: of its tokens"""
-    from tinker import types
+    from tinker import types  # pyright: ignore[reportMissingImports]
 
     ids = tokens_of(move)
     lead = [0.0] * (len(ids) - len(move.ids) - 1)

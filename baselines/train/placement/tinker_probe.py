@@ -114,7 +114,7 @@ def change(
     trainer: Any, texts: Sequence[Text], rate: float, watched: Move | None = None, clip: float = 0.0
 ) -> float:
     """Nats by which a step on these texts moves the first of them, or `watched`."""
-    from tinker import types
+    from tinker import types  # pyright: ignore[reportMissingImports]
 
     watched = watched or texts[0].move
     before = score(trainer, watched)
@@ -141,7 +141,7 @@ def visible_rate(trainer: Any, text: Move) -> tuple[float, float]:
 
 def gap_of_sampler(trainer: Any, text: Move) -> float:
     """Nats a token between a text's log-probabilities as they were sampled and as they are scored."""
-    from tinker import types
+    from tinker import types  # pyright: ignore[reportMissingImports]
 
     sampler = trainer.save_weights_and_get_sampling_client()
     prompt = types.ModelInput.from_ints([*text.chain()[0].ids])

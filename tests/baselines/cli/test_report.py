@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from browser import CHROMIUM, Browser
 
 import collm_envs
 from baselines import magrpo
-from baselines.cli import main, report
+from baselines.cli import main, report, report_diagnostics
 from baselines.cli.report_rows import ReportRow, collect
 from baselines.cli.train import command
 from baselines.maac import Config
@@ -291,3 +292,18 @@ def test_runs_that_differ_in_threads_alone_are_one_row(tmp_path):
         )
     (row,) = collect([tmp_path])
     assert row.units == "2 seeds"
+
+
+def test_the_page_shows_how_the_trained_rows_learned_and_leaves_out_what_was_never_logged():
+    steps = [
+        {"token_entropy": 2.0 - k / 10, "gradient_share/agent_0": 0.4, "gradient_share/agent_1": 0.6}
+        for k in range(20)
+    ]
+    evals = [{"influence/agent_0": 0.5, "influence/agent_1": 0.0}]
+    trained = replace(row_of("A", "cc", 1.0), curves={"training": [steps], "evaluation": [evals]})
+    (shown,) = report_diagnostics.diagnostics([row_of("A", "expert", 2.0), trained])
+    for text in ("1.80 → 0.30", "0.60 agent_1", "0.50 agent_0, 0.00 agent_1"):
+        assert text in shown
+    assert "explained variance</th>" not in shown
+    assert ">expert<" not in shown
+    assert report_diagnostics.diagnostics([row_of("A", "expert", 2.0)]) == []

@@ -140,7 +140,7 @@ def test_a_baseline_that_is_blind_to_the_own_text_leaves_the_expected_gradient_a
         team.credit = with_all_words(some, task)
         config = reinforce.Config(steps=1, episodes=n, group=1, gamma=0.5)
         next(reinforce.train(config, task, team))
-        gradients.append(torch.cat([policy.table.grad for policy in team.policies.values()]))
+        gradients.append(torch.cat([policy.newest for policy in team.policies.values()]))
     assert gradients[0].abs().max() > 0.01
     assert torch.allclose(gradients[1], gradients[0], rtol=0, atol=1e-6)
 
@@ -376,3 +376,34 @@ def test_a_credit_that_cannot_be_is_refused_before_a_model_is_made(monkeypatch):
 def test_shapley_for_too_many_agents_says_how_many_it_can_take():
     with pytest.raises(ValueError, match="at most 10 agents, got 11"):
         make("shapley", 4, additive_bandit(11))
+
+
+# how near a credit comes to exact Shapley values, logged at a sample of turns
+
+
+def test_the_agreement_with_shapley_is_whole_where_credit_is_exact_and_less_where_it_is_shared():
+    """In the additive bandit of three the last agent earns nothing and is paid all the same."""
+    task = additive_bandit(3)
+    nodes = everything(task)
+    logged = {
+        name: Credit(RULES.get(name), checked=8).divide(task, nodes).metrics["credit_agreement"]
+        for name in ("shared", "difference", "shapley")
+    }
+    assert (logged["difference"], logged["shapley"]) == pytest.approx((1.0, 1.0))
+    assert 0 < logged["shared"] < 0.9
+
+
+def test_a_check_of_credit_changes_nothing_that_is_learned_and_counts_no_replays():
+    task = additive_bandit(3)
+    nodes = everything(task)
+    plain, checked = (Credit(RULES["difference"], checked=turns).divide(task, nodes) for turns in (0, 8))
+    assert torch.equal(plain.plus, checked.plus)
+    assert plain.metrics["credit_replays"] == checked.metrics["credit_replays"]
+
+
+def test_credit_is_not_checked_where_a_replay_waits_for_a_sandbox_or_nobody_shares():
+    assert make("shared", 0, additive_bandit(3), 8).checked == 8
+    assert make("shared", 0, additive_bandit(1), 8).checked == 0
+    waiting = additive_bandit(3)
+    object.__setattr__(waiting, "parallel_play", True)
+    assert make("shared", 0, waiting, 8).checked == 0

@@ -217,6 +217,36 @@ def test_advantages_are_normalised_for_each_agent_by_itself():
     assert grads[1] == pytest.approx(grads[0], abs=1e-4)
 
 
+def pushed(team, agent, *advantages):
+    """A lesson of an agent of two words and these advantages, equally weighted."""
+    talk, lesson = team.policies[agent].converse(2, 0), Lesson()
+    talk.read(["x", "x"])
+    for move, advantage in zip(talk.write(), advantages, strict=True):
+        lesson.add(move, advantage, 0.5)
+    return lesson
+
+
+def test_a_step_tells_each_agents_share_of_the_gradient_and_of_the_credit():
+    """A push of A and -A on two words leaves |A| in each logit's gradient, whatever the sign of A."""
+    task = matrix_game(((0, 0), (0, 0)))
+    team = tabular_team(task, scripts={agent: [[0, 1]] for agent in task.agents})
+    lessons = {"agent_0": pushed(team, "agent_0", 3.0, -3.0), "agent_1": pushed(team, "agent_1", -1.0, 1.0)}
+    logged = team.learn(lessons, reinforce.Config())
+    for kind in ("gradient_share", "credit_share"):
+        assert logged[f"{kind}/agent_0"] == pytest.approx(0.75)
+        assert logged[f"{kind}/agent_1"] == pytest.approx(0.25)
+    assert logged["advantage_variance"] == pytest.approx((9.0 + 1.0) / 2)
+
+
+def test_agents_that_share_weights_have_no_gradients_of_their_own():
+    task = matrix_game(((0, 0), (0, 0)))
+    shared = Tabular("shared", task.words, script=[[0, 1]])
+    shared.optimizer = SGD(shared.parameters(), 0.0)
+    team = Team(dict.fromkeys(task.agents, shared))
+    logged = team.learn({agent: pushed(team, agent, 1.0, -1.0) for agent in task.agents}, reinforce.Config())
+    assert (logged["credit_share/agent_0"], "gradient_share/agent_0" in logged) == (0.5, False)
+
+
 def test_agents_that_share_weights_take_one_step_on_the_mean_of_their_losses():
     task = matrix_game(((0, 0), (0, 0)))
     shared = Tabular("shared", task.words, script=[[0]])

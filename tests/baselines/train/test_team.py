@@ -7,7 +7,7 @@ from peft import AutoPeftModelForCausalLM
 from toy_games import Answer, any_text_game
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from baselines import maac, magrpo, reinforce
+from baselines import maac, magrpo, reinforce, ridge
 from baselines.lm import loading
 from baselines.lm.learning import Lesson
 from baselines.play.rollout import play, starts
@@ -45,6 +45,7 @@ KINDS = {
     "adapters on two models": (magrpo, {"lora_rank": 4, "models": ("one", "third"), "group": 2}),
     "kl": (reinforce, {"kl": 0.1}),
     "kl and adapters": (reinforce, {"kl": 0.1, "lora_rank": 4}),
+    "ridge": (ridge, {}),
     "central": (maac, {"critic_lr": 0.01}),
     "decentral": (maac, {"critic": "decentral", "critic_lr": 0.01}),
     "central adapters": (maac, {"lora_rank": 4, "critic_lr": 0.01}),

@@ -15,7 +15,7 @@ from toy_games import Answer, any_text_game
 from baselines import maac, magrpo, reinforce
 from baselines.cli.tinker import main
 from baselines.lm.learning import Lesson
-from baselines.train.placement import tinker
+from baselines.train.placement import tinker_networks
 from baselines.train.placement.tinker_policy import Habits, TinkerPolicy
 from baselines.train.placement.tinker_probe import probe, refuse
 
@@ -51,7 +51,7 @@ def settings(model, **changes):
 
 def serve(monkeypatch, model, **how):
     service = tinker_stub.Service(model, **how)
-    monkeypatch.setattr(tinker, "connect", lambda url: service)
+    monkeypatch.setattr(tinker_networks, "connect", lambda url: service)
     return service
 
 

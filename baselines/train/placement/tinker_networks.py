@@ -35,7 +35,7 @@ def check_settings(settings: Settings, critics: CriticSettings) -> None:
 
 def connect(url: str) -> Any:
     """A client of the SDK; ModuleNotFoundError without it."""
-    import tinker
+    import tinker  # pyright: ignore[reportMissingImports]
 
     return tinker.ServiceClient(**({"base_url": url} if url else {}))
 

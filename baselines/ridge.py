@@ -1,0 +1,200 @@
+"""A ridge critic and replayed counterfactuals: a central critic that costs next to nothing.  Ours.
+
+A task measures its states itself (`Score.metrics`).  In training these numbers x(s) are known, and so is what
+a turn would have come to without agent i, since a task is pure and plays any turn again:
+
+    V_t(s)   = mean R_t + w_t . (x(s) - mean x)    ridge regression of returns on x, turn by turn
+    delta_t  = r_t + gamma V(s_{t+1}) - V(s_t)                          V = 0 after the task's last turn
+    A_t      = sum_k (gamma lambda)^k delta_{t+k}
+    c_{i,t}  = r(s_t, a_{-i}) + gamma V(s'(s_t, a_{-i}))        agent i silent, the others as they were
+    grad J_i = E[ sum_t (A_t - c_{i,t} - its prediction) grad log pi_i(a_{i,t} | h_{i,t}) ]
+
+A - c is what the team can expect beyond what it could without i's text: CoLLM-CC's advantage (maac.py) less
+the others' part of it, with silence where COMA (Foerster et al.  2018, arXiv:1705.08926) averages.
+
+**What stays right.** w is fitted to earlier steps alone.  c_i reads s_t and the others' texts of the turn,
+which are written unseen by each other.  The prediction of A - c is a line in V(s_t) fitted to the step's
+other episodes (advantages.left_out_residual).  None of them depends on a_{i,t}, so whatever w is, what is
+subtracted has no expectation under grad log pi_i.  With lambda = 1 the gradient is the team's, exactly;
+below 1 an error of V biases it, as in any GAE.
+
+**What it assumes.** That a task's metrics say much of what a state is worth, and that playing a turn once
+more for each agent is cheap.  No policy reads any of it, and there is nothing to keep for execution.
+
+To read on, in order: play/rollout.py (episodes), formulas/regression.py (V), formulas/advantages.py (A),
+train/team.py (lessons to policies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.formulas.advantages import gae, left_out_residual, returns_to_go
+from baselines.formulas.diagnostics import explained_variance
+from baselines.formulas.regression import Sums, added, no_samples, predicted
+from baselines.lm.learning import Lesson
+from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
+from baselines.play.replays import texts_of
+from baselines.play.rollout import play, play_turns, starts
+from baselines.train.settings import Settings
+from baselines.train.team import Team, build_team
+from collm_envs import Task, silence
+
+Measures = Mapping[str, float]
+"""what a task has measured of a state: the newest value of each metric"""
+
+
+@dataclass
+class Config(Settings):
+    """Settings of the ridge critic."""
+
+    gamma: float = 1.0
+    """discount between turns"""
+    lam: float = 0.9
+    """lambda of GAE: 0 for TD(0), 1 for Monte Carlo"""
+    memory: float = 0.8
+    """share of the regression's old samples that every step keeps"""
+    counterfactual: bool = True
+    """subtract what a turn would have come to without the agent; off: the critic alone, one A for all"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.memory < 1:
+            raise ValueError(f"memory must be at least 0 and below 1, got {self.memory}")
+        if self.credit != "shared":
+            raise ValueError(f"ridge divides what a turn earns itself: leave credit, got {self.credit!r}")
+
+
+@dataclass
+class Ridged(Team):
+    """A team and the regressions of its critic, which are kept in its checkpoints."""
+
+    names: list[str] = field(default_factory=list)
+    """the metrics that are regressed on, in the order of the columns; empty before the first step"""
+    sums: list[Sums] = field(default_factory=list)
+    """of every turn"""
+
+    def V(self, t: int, measures: Sequence[Measures]) -> Tensor:
+        """V_t of states with these measures.   -> (len(measures),); 0 where nothing was fitted yet"""
+        if t >= len(self.sums):
+            return torch.zeros(len(measures), dtype=torch.float64)
+        return predicted(self.sums[t], self.columns(measures))
+
+    def columns(self, measures: Sequence[Measures]) -> Tensor:
+        """x(s), a row for each state; a metric without a value yet counts as 0.   -> (len(measures), D)"""
+        rows = [[m.get(name, 0.0) for name in self.names] for m in measures]
+        return torch.tensor(rows, dtype=torch.float64).reshape(len(measures), len(self.names))
+
+    def fit(
+        self, paths: Sequence[Sequence[Node]], before: Mapping[int, Measures], R: Tensor, keep: float
+    ) -> None:
+        """Regress returns on what was measured before each turn of these episodes.   R: (E, H)"""
+        if not self.names:
+            self.names = sorted({name for measures in before.values() for name in measures})
+        for t in range(R.shape[1]):
+            if t == len(self.sums):
+                self.sums.append(no_samples(len(self.names)))
+            live = [e for e, path in enumerate(paths) if t < len(path)]
+            x = self.columns([before[id(paths[e][t])] for e in live])
+            self.sums[t] = added(self.sums[t], x, R[live, t], keep)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "names": [*self.names], "sums": [tuple(sums) for sums in self.sums]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.names, self.sums = list(state["names"]), [Sums(*sums) for sums in state["sums"]]
+
+
+def team(config: Config, task: Task) -> Ridged:
+    """Actors alone."""
+    return Ridged(**vars(build_team(config, task.agents)))
+
+
+def train(config: Config, task: Task, team: Ridged) -> Iterator[dict[str, float]]:
+    """Take `config.steps` steps; yields what to log after each."""
+    while team.step < config.steps:
+        drawn = starts(task, config.seed, team.step, config.episodes)
+        nodes = play(task, drawn, team.policies, f"{config.seed}/{team.step}")
+        paths, before = episodes(nodes), measured(episodes(nodes))
+        V = values(team, paths, before)
+        rewards = by_turn(paths, lambda node: node.reward)
+        A, R = gae(rewards, V, config.gamma, config.lam), returns_to_go(rewards, config.gamma)
+        lessons = {agent: Lesson() for agent in task.agents}
+        for agent, lesson in lessons.items():
+            c = without(agent, config, task, team, paths, before) if config.counterfactual else 0.0
+            own = centred(A - c, V, paths)
+            for e, path in enumerate(paths):
+                for t, node in enumerate(path):
+                    if agent in node.moves:
+                        lesson.add(node.moves[agent], float(own[e, t]), 1 / len(paths))
+        live = by_turn(paths, lambda node: 1.0) > 0
+        logged = {"explained_variance": explained_variance(V[live], R[live])}
+        team.fit(paths, before, R, config.memory)
+        logged |= team.learn(lessons, config)
+        team.step += 1
+        yield {**rollout_metrics(nodes), **logged}
+
+
+def measured(paths: Sequence[Sequence[Node]]) -> dict[int, Measures]:
+    """id of a node -> what was measured before it, the newest value of each metric; {} at turn 1."""
+    before: dict[int, Measures] = {}
+    for path in paths:
+        newest: Measures = {}
+        for node in path:
+            before[id(node)] = newest
+            newest = {**newest, **node.score.metrics}
+    return before
+
+
+def values(team: Ridged, paths: Sequence[Sequence[Node]], before: Mapping[int, Measures]) -> Tensor:
+    """V_t(s_t) of every turn, zero after an episode's end.   -> (E, H)"""
+    V = torch.zeros(len(paths), max(map(len, paths)), dtype=torch.float64)
+    for t in range(V.shape[1]):
+        live = [e for e, path in enumerate(paths) if t < len(path)]
+        V[live, t] = team.V(t, [before[id(paths[e][t])] for e in live])
+    return V
+
+
+def without(
+    agent: str,
+    config: Config,
+    task: Task,
+    team: Ridged,
+    paths: Sequence[Sequence[Node]],
+    before: Mapping[int, Measures],
+) -> Tensor:
+    """c_{i,t}: what each turn would have come to with the agent silent, by replay.   -> (E, H)"""
+    turns = [(e, t, node) for e, path in enumerate(paths) for t, node in enumerate(path)]
+    states = play_turns(task, [(node.before, silenced(task, node, agent)) for _, _, node in turns])
+    c = torch.zeros(len(paths), max(map(len, paths)), dtype=torch.float64)
+    follow: dict[int, list[tuple[int, Measures]]] = {}
+    for (e, t, node), state in zip(turns, states, strict=True):
+        score = task.score(state)
+        c[e, t] = score.reward
+        if not task.done(state):
+            follow.setdefault(t, []).append((e, {**before[id(node)], **score.metrics}))
+    for t, states_after in follow.items():
+        rows = [e for e, _ in states_after]
+        c[rows, t] += config.gamma * team.V(t + 1, [measures for _, measures in states_after])
+    return c
+
+
+def centred(x: Tensor, V: Tensor, paths: Sequence[Sequence[Node]]) -> Tensor:
+    """x less what V(s) predicts of it by a line through the other episodes of its turn.   (E, H) -> (E, H)"""
+    out = torch.zeros_like(x)
+    for t in range(x.shape[1]):
+        live = [e for e, path in enumerate(paths) if t < len(path)]
+        out[live, t] = left_out_residual(x[live, t], V[live, t])
+    return out
+
+
+def silenced(task: Task, node: Node, agent: str) -> dict[str, str]:
+    """The texts of a turn with one agent silent."""
+    texts = {**dict.fromkeys(task.agents, ""), **texts_of(node)}
+    return {**texts, agent: silence(task, node.before, agent)}

@@ -1,0 +1,268 @@
+"""The page of studies/claim.py: what the rows of the games and of the text runs say about each sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import claim
+import claim_games
+import claim_small
+import numpy as np
+
+from baselines.runs.budget import read_results
+from collm_envs.evaluation.stats import T_975, bootstrap, student
+from collm_envs.pages.report import Curve, chart, code, folded, prose, report, section, side_by_side, table
+
+Row = Mapping[str, Any]
+Runs = Mapping[str, Mapping[int, Sequence[Row]]]
+"""method -> seed -> the rows of the run, in order"""
+GAMES, SMALL = "Relay in tables, one-word texts", "Relay in small models, one-word texts"
+WORDS = "StrBuild-v1, the embedded model"
+TASKS = {GAMES: claim_games.ROWS, SMALL: claim_small.ROWS, WORDS: claim.ROWS}
+SENTENCES = (
+    ("long, sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "final"),
+    ("the same with TD(0): CC beats it", "CC, TD(0)", "leave-one-out", (8, 4), "final"),
+    ("long, sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "final"),
+    ("long, sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "final"),
+    ("short: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (1,), "final"),
+    ("dense: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8,), "dense"),
+)
+"""(sentence, method, the one it is set beside, horizons, reward)"""
+CLAIMED = "beats"
+REASONS = (
+    ("GAE 0.9 in place of TD(0): its bias while V is wrong", "CC, GAE 0.9", "CC, TD(0)"),
+    ("Monte Carlo in place of GAE 0.9", "CC, Monte Carlo", "CC, GAE 0.9"),
+    ("advantages normalised: V lags behind returns that rise", "CC, GAE 0.9, normalised", "CC, GAE 0.9"),
+    ("V of the state in place of V of the whole text", "CC, TD(0)", "CC of texts, TD(0)"),
+    ("ridge regression in place of a table of V", "ridge", "CC, GAE 0.9"),
+    ("and the turn replayed without each agent", "ridge, replayed", "ridge"),
+    ("both beside leave-one-out, which has no critic", "ridge, replayed", "leave-one-out"),
+)
+"""(what is changed, method with it, method without)"""
+
+
+def runs_of(task: str, turns: int, reward: str) -> Runs:
+    """The runs of a cell."""
+    runs: dict[str, dict[int, list[Row]]] = {}
+    for row in read_results(TASKS[task]):
+        if (row["turns"], row["reward"]) == (str(turns), reward):
+            runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(row)
+    return runs
+
+
+def column(rows: Sequence[Row], name: str) -> list[float]:
+    return [float(row[name]) for row in rows]
+
+
+def last(rows: Sequence[Row]) -> float:
+    """The return after the run."""
+    return float(rows[-1]["return"])
+
+
+def area(rows: Sequence[Row]) -> float:
+    return claim.area([dict(row) for row in rows])
+
+
+def at(cost: str, limit: float) -> Callable[[Sequence[Row]], float]:
+    """The return where so many tokens or CPU seconds were spent, by a straight line between two measures."""
+    return lambda rows: float(np.interp(limit, column(rows, cost), column(rows, "return")))
+
+
+def fewest(runs: Runs, cost: str) -> float:
+    """What the cheapest run of the cell spent in all."""
+    return min(column(rows, cost)[-1] for seeds in runs.values() for rows in seeds.values())
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the mean: Student's t to five values, a bootstrap beyond; None for a single value."""
+    if len(values) < 2:
+        return None
+    array = np.array(values)
+    return student(array) if len(values) in T_975 else bootstrap([array])
+
+
+def shown(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and interval."""
+    ends = interval(values)
+    mean = f"{fmean(values):.{digits}f}"
+    return mean if ends is None else f"{mean} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+
+
+def apart(runs: Runs, method: str, other: str, measure: Callable[[Sequence[Row]], float]) -> list[float]:
+    """Differences of two methods on the seeds that both have."""
+    mine, theirs = runs.get(method, {}), runs.get(other, {})
+    return [measure(mine[seed]) - measure(theirs[seed]) for seed in sorted(set(mine) & set(theirs))]
+
+
+def better(runs: Runs, method: str, other: str) -> float | None:
+    """P(better): the share of all pairs of seeds in which the method ends above the other; ties by half."""
+    pairs = [(last(a), last(b)) for a in runs.get(method, {}).values() for b in runs.get(other, {}).values()]
+    return fmean((x > y) + (x == y) / 2 for x, y in pairs) if pairs else None
+
+
+def verdict(differences: Sequence[float], sentence: str) -> str:
+    """What an interval says about a sentence."""
+    ends = interval(differences)
+    if ends is None:
+        return "not measured"
+    if CLAIMED not in sentence:
+        return "no difference beyond the interval" if ends[0] <= 0 <= ends[1] else "not alike"
+    return "holds" if ends[0] > 0 else "does not: the other is better" if ends[1] < 0 else "cannot be told"
+
+
+def verdicts() -> list[list[str]]:
+    """A line for every sentence, task and horizon that was measured."""
+    lines = []
+    for sentence, method, other, horizons, reward in SENTENCES:
+        for task in TASKS:
+            for turns in horizons:
+                differences = apart(runs_of(task, turns, reward), method, other, last)
+                if len(differences) > 1:
+                    where = f"{task.partition(',')[0]}, {turns} turn{'s' * (turns > 1)}"
+                    result = shown(differences)
+                    lines.append(
+                        [sentence, where, verdict(differences, sentence), result, str(len(differences))]
+                    )
+    return lines
+
+
+def curves(runs: Runs, by: str, methods: Sequence[str]) -> list[Curve]:
+    """Mean returns with Student's band over seeds."""
+    drawn = []
+    for method in (method for method in methods if method in runs):
+        seeds = [column(rows, "return") for rows in runs[method].values()]
+        x = [
+            fmean(values)
+            for values in zip(*(column(rows, by) for rows in runs[method].values()), strict=True)
+        ]
+        columns = [*zip(*seeds, strict=True)]
+        ends = [interval(values) or (fmean(values),) * 2 for values in columns]
+        means = [fmean(values) for values in columns]
+        drawn.append(Curve(method, x, means, [low for low, _ in ends], [high for _, high in ends]))
+    return drawn
+
+
+def cell_table(task: str, turns: int, reward: str) -> str:
+    """One line a method: where it ends, its area, what it has at equal tokens and CPU seconds, P(better)."""
+    runs = runs_of(task, turns, reward)
+    costs = [
+        cost for cost in ("tokens", "cpu_s") if cost in next(iter(next(iter(runs.values())).values()))[0]
+    ]
+    limits = {cost: fewest(runs, cost) for cost in costs}
+    columns = ["", "seeds", "before", "after", "area"]
+    columns += [f"at {limits[cost]:.3g} {'tokens' if cost == 'tokens' else 'CPU s'}" for cost in costs]
+    columns += ["CPU s", "explained variance", "less CC TD(0), after", "P(better)"]
+    lines = []
+    for method, seeds in runs.items():
+        values = list(seeds.values())
+        line = [method, str(len(values)), f"{fmean(float(rows[0]['return']) for rows in values):.2f}"]
+        line += [shown([last(rows) for rows in values]), shown([area(rows) for rows in values])]
+        line += [shown([at(cost, limits[cost])(rows) for rows in values]) for cost in costs]
+        line += [f"{fmean(column(rows, 'cpu_s')[-1] for rows in values):.3g}"]
+        explained = [float(rows[-1].get("explained_variance") or 0) for rows in values]
+        line += [f"{fmean(explained):.2f}" if any(explained) else "–"]
+        differences = apart(runs, method, "CC, TD(0)", last) if method != "CC, TD(0)" else []
+        chance = better(runs, method, "CC, TD(0)") if differences else None
+        lines.append(
+            [*line, shown(differences) if differences else "–", "–" if chance is None else f"{chance:.2f}"]
+        )
+    return table(columns, lines)
+
+
+def cell_section(task: str, turns: int, reward: str, methods: Sequence[str]) -> str:
+    """Charts by joint turns and by CPU seconds, and the table, of one cell; "" where nothing is there."""
+    runs = runs_of(task, turns, reward)
+    if not runs:
+        return ""
+    pair = side_by_side(
+        chart(curves(runs, "joint_turns", methods), "joint turns", "return"),
+        chart(curves(runs, "cpu_s", methods), "CPU seconds", "return"),
+    )
+    length = f"{turns} turn{'s' * (turns > 1)}, {reward} reward"
+    return section(f"{task.partition(',')[0]}, {length}", pair, cell_table(task, turns, reward))
+
+
+def reasons() -> str:
+    """What each change of a critic does in the tables: differences of the area, and of the return after."""
+    lines = []
+    for reward, turns in claim_games.CELLS:
+        runs = runs_of(GAMES, turns, reward)
+        for change, method, other in REASONS:
+            if len(areas := apart(runs, method, other, area)) > 1:
+                ends = apart(runs, method, other, last)
+                lines.append([change, f"{turns} turns, {reward}", shown(areas), shown(ends), str(len(areas))])
+    columns = ["change", "cell", "area, 95 %", "after, 95 %", "seeds"]
+    return (
+        section("Where a critic is behind, and what helps, in tables", table(columns, lines)) if lines else ""
+    )
+
+
+def finding() -> str:
+    """What the verdicts come to, and what a method of ours does, in a sentence or two for every task."""
+    parts = []
+    for task in TASKS:
+        name = task.partition(",")[0]
+        lines = [line for line in verdicts() if CLAIMED in line[0] and line[1].startswith(name)]
+        if not lines:
+            continue
+        counts = [sum(line[2].startswith(word) for line in lines) for word in ("holds", "does not", "cannot")]
+        parts.append(
+            f"{name}: of {len(lines)} comparisons that the claim decides for a central critic {counts[0]} "
+            f"hold beyond their interval, {counts[1]} go the other way and {counts[2]} cannot be told."
+        )
+        runs = runs_of(task, 8, "final") or runs_of(task, 4, "final")
+        if len(ours := apart(runs, claim.RIDGE, "CC, GAE 0.9", area)) > 1:
+            parts.append(
+                f"There the area of a ridge critic of ours is {shown(ours)} above CC's with GAE 0.9."
+            )
+    return " ".join(parts)
+
+
+def headline() -> str:
+    """The chart on top: the longest sparse cell in which three methods have two seeds."""
+    for task, turns in ((WORDS, 8), (WORDS, 4), (SMALL, 8), (GAMES, 8)):
+        runs = runs_of(task, turns, "final")
+        if sum(len(seeds) > 1 for seeds in runs.values()) > 2:
+            caption = f"{task}: {turns} turns, reward at the end; mean and 95 % interval over seeds"
+            return chart(curves(runs, "joint_turns", METHODS[task]), "joint turns", "return", caption=caption)
+    return ""
+
+
+def page() -> str:
+    """studies/results/claim/index.html"""
+    protocol = (claim.__doc__ or "").split("\n\n", 2)[2]
+    rewards = ("final", "final, each", "dense")
+    cells = [(task, turns, reward) for reward in rewards for turns in (8, 4, 1) for task in TASKS]
+    anchor = "\n\n".join((claim_games.__doc__ or "", claim_small.__doc__ or "")).replace("*", "")
+    spent = sum(float(rows[-1]["cpu_s"]) for rows in all_runs())
+    sections = [
+        prose(finding()),
+        headline(),
+        section(
+            "Sentence by sentence",
+            table(["the claim", "task", "here", "difference, 95 %", "seeds"], verdicts()),
+        ),
+        reasons(),
+        *(cell_section(*cell, methods=METHODS[cell[0]]) for cell in cells),
+        prose(f"Reported runs took {spent / 3600:.2f} CPU hours of one thread, evaluations not counted."),
+        folded("protocol, written before the runs", prose(protocol.replace("**", "").replace("*", ""))),
+        folded("the anchor, in tables and in small models", prose(anchor)),
+        folded("the commands that repeat the runs with models", code(claim.commands())),
+    ]
+    title = "Does a central critic pay where episodes are long and rewards sparse?"
+    return report(title, [part for part in sections if part], about="collm · studies/claim.py")
+
+
+METHODS = {GAMES: list(claim_games.METHODS)[:6], SMALL: list(claim_small.METHODS), WORDS: list(claim.METHODS)}
+"""what is drawn; all are in the tables"""
+
+
+def all_runs() -> list[list[Row]]:
+    """The rows of every reported run."""
+    runs: dict[tuple[str, ...], list[Row]] = {}
+    for file in TASKS.values():
+        for row in read_results(file):
+            runs.setdefault((str(file), *(row[name] for name in claim.KEY)), []).append(row)
+    return list(runs.values())
