@@ -162,7 +162,7 @@ METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages
     "DC, GAE 0.9": (maac, {"lam": 0.9, "critic": "decentral"}, decentral),
     "MAGRPO": (magrpo, {}, no_critics),
     "leave-one-out": (reinforce, {"baseline": "leave-one-out", "group": 8}, no_critics),
-    "ridge, replayed": (ridge, {"lam": 0.9}, no_critics),
+    "ridge, replayed": (ridge, {"lam": 0.9, "counterfactual": True}, no_critics),
     "CC, GAE 0.9, normalised": (maac, {"lam": 0.9, "normalize": True}, central),
     "CC, Monte Carlo": (maac, {"lam": 1.0}, central),
     "CC of texts, TD(0)": (maac, {"lam": 0.0}, central_of_texts),

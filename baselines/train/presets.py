@@ -62,6 +62,7 @@ ALGORITHMS: Mapping[str, dict[str, Any]] = {
     "maac": {"critic_lr": 1e-3, "critic_epochs": 4, "normalize": True},
     "magrpo": {"group": 8},
     "reinforce": {"group": 8, "baseline": "leave-one-out"},
+    "ridge": {"normalize": True},
     "cory": {"critic_lr": 1e-3, "kl": 0.02},
 }
 """algorithm -> further settings"""

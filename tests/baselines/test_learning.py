@@ -69,7 +69,7 @@ CASES = {
     "DC, Monte Carlo": ("maac", {"critic": "decentral", "lam": 1.0, **TWO_TURNS}),
     "DC on the actors": ("maac", {"critic": "decentral", "critic_on_actor": True, **SLOW}),
     "CC on the shared actor": ("maac", {"critic_on_actor": True, "shared": True, **SLOW}),
-    "ridge and replay": ("ridge", TWO_TURNS),
+    "ridge and replay": ("ridge", {"counterfactual": True, **TWO_TURNS}),
     "shared": ("reinforce", {**REINFORCE, "shared": True}),
     "two models": ("reinforce", {**REINFORCE, "models": ("one", "other")}),
     "adapters": ("reinforce", {**REINFORCE, **ADAPTERS}),

@@ -73,7 +73,7 @@ def test_what_the_others_did_depends_on_nothing_that_the_agent_writes_in_the_tur
 
 def test_a_dummy_is_not_pushed_and_a_worker_as_its_own_word_earns():
     task = additive_bandit(4)
-    team, n = after_steps(task, 3)
+    team, n = after_steps(task, 3, counterfactual=True)
     dummy, worker = gradient(team.policies["agent_3"], "choose"), gradient(team.policies["agent_0"], "choose")
     assert max(map(abs, dummy)) < 1e-6
     assert worker[1] == pytest.approx(enumerated(0.25, n), abs=1e-6)

@@ -15,6 +15,7 @@ OTHERS = {
     "maac": ["--critic", "decentral", "--critic-lr", "1e-4", "--no-normalize"],
     "magrpo": ["--group", "4", "--steps", "7"],
     "reinforce": ["--group", "1"],
+    "ridge": ["--lam", "0.5"],
     "cory": ["--kl", "0.3"],
 }
 TURNS = {"HouseBuild-v1": 2}
