@@ -119,7 +119,8 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
             collect(nodes[k : k + siblings], config, shares, lessons, 1 / roots)
         metrics = team.learn(lessons, config)
         team.step += 1
-        yield {**rollout_metrics(nodes), **shares.metrics, **metrics}
+        checked = team.credit.agreement(task, nodes, shares)
+        yield {**rollout_metrics(nodes), **shares.metrics, **checked, **metrics}
 
 
 def collect(

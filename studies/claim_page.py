@@ -208,8 +208,8 @@ def finding() -> str:
             continue
         counts = [sum(line[2].startswith(word) for line in lines) for word in ("holds", "does not", "cannot")]
         parts.append(
-            f"{name}: of {len(lines)} comparisons in which the claim has a central critic ahead, {counts[0]} hold "
-            f"beyond the interval, {counts[1]} go the other way and {counts[2]} cannot be told."
+            f"{name}: of {len(lines)} comparisons in which the claim has a central critic ahead, "
+            f"{counts[0]} hold, {counts[1]} go the other way and {counts[2]} cannot be told."
         )
         runs = runs_of(task, 8, "final") or runs_of(task, 4, "final")
         if len(ours := apart(runs, claim.RIDGE, "CC, GAE 0.9", area)) > 1:

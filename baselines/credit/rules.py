@@ -125,26 +125,31 @@ class Credit:
             self.learner.load_state_dict(state["learned"])
 
     def divide(self, task: Task, roots: Sequence[Node]) -> Shares:
-        """p and m of all joint turns of these trees.
-
-        Logged are `credit_replays`, replays for each turn, and `credit_agreement`, the rank correlation of
-        m (r + p), what each agent learns from of the turn's reward, with exact Shapley values at `checked`
-        turns; neither changes p, m or what is sampled later.
-        """
+        """p and m of all joint turns of these trees; `credit_replays`: replays for each."""
         nodes = list(walk(roots))
         rows = {id(node): b for b, node in enumerate(nodes)}
         columns = {agent: i for i, agent in enumerate(task.agents)}
-        replays, metrics = Replays(task, nodes), {}
         if self.rule is None:
             shape = len(nodes), len(columns)
-            plus, times = torch.zeros(shape).double(), torch.ones(shape).double()
-        else:
-            plus, times = self.rule(replays, nodes)
-            metrics["credit_replays"] = replays.played / len(nodes)
-        if self.checked:
-            own = times * (team_rewards(nodes)[:, None] + plus)
-            metrics |= agreement_with_shapley(replays, nodes, own, self.checked)
-        return Shares(plus, times, rows, columns, metrics)
+            return Shares(torch.zeros(shape).double(), torch.ones(shape).double(), rows, columns)
+        replays = Replays(task, nodes)
+        plus, times = self.rule(replays, nodes)
+        return Shares(plus, times, rows, columns, {"credit_replays": replays.played / len(nodes)})
+
+    def agreement(self, task: Task, roots: Sequence[Node], shares: Shares) -> dict[str, float]:
+        """`credit_agreement`: rank correlation of m (r + p), what each agent learns from of a turn's reward,
+        with exact Shapley values, at `checked` turns of these trees; {} where Shapley says nothing.
+
+        They are the same turns in every run, and nothing that is learned depends on it.
+        """
+        if not self.checked:
+            return {}
+        nodes = list(walk(roots))
+        nodes = Random(0).sample(nodes, min(self.checked, len(nodes)))
+        drawn = [shares.rows[id(node)] for node in nodes]
+        own = shares.times[drawn] * (team_rewards(nodes)[:, None] + shares.plus[drawn])
+        rank = agreement(own, coalitions.shapley_values(Replays(task, nodes), nodes))
+        return {} if rank is None else {"credit_agreement": rank}
 
 
 def make(credit: str, samples: int, task: Task, checked: int = 0) -> Credit:
@@ -181,19 +186,6 @@ def _named(credit: str, samples: int, n: int) -> Credit:
         return Credit(written(function), blind=function.mode == "baseline", sha256=function.sha256)
     alternatives = samples if name == "counterfactual" else 0
     return Credit(RULES[name], alternatives, blind=name != "shapley")
-
-
-def agreement_with_shapley(
-    replays: Replays, nodes: Sequence[Node], own: Tensor, turns: int
-) -> dict[str, float]:
-    """`credit_agreement` at so many of these turns, the same in every run; {} where Shapley says nothing.
-
-    own: (B, N) what each agent has of the reward of each turn
-    """
-    drawn = Random(0).sample(range(len(nodes)), min(turns, len(nodes)))
-    phi = coalitions.shapley_values(replays, [nodes[b] for b in drawn])
-    rank = agreement(own[drawn], phi)
-    return {} if rank is None else {"credit_agreement": rank}
 
 
 def added(p: Tensor) -> tuple[Tensor, Tensor]:
