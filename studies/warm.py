@@ -67,7 +67,7 @@ SETTINGS = {
         {"prompts": "terse", "max_turns": 1},
         64,
         "expert",
-        {"steps": 16, "batch": 4, "lr": 1e-3},
+        {"steps": 12, "batch": 4, "lr": 1e-3},
         {"steps": 4, "eval_every": 4, "eval_episodes": 8},
         "One agent writes the helper, the other the function that is tested.",
     ),

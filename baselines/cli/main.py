@@ -42,6 +42,7 @@ VERBS = {
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"
     ),
     "serve": Verb("baselines.cli.serve:main", "serve an environment to OpenEnv's clients"),
+    "tinker": Verb("baselines.cli.tinker:main", "check that a Tinker server trains adapters as it should"),
     "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }
 EXTRAS = {
@@ -51,6 +52,7 @@ EXTRAS = {
     **dict.fromkeys(("tensorboard", "wandb"), "logging"),
     "matplotlib": "render",
     "ray": "ray",
+    "tinker": "tinker",
 }
 """optional package -> the extra of collm that installs it"""
 OURS = ("collm_envs", "baselines", "leaderboard")

@@ -39,7 +39,7 @@ def main(args: Sequence[str]) -> None:
     if not isinstance(config, Settings):
         raise ValueError(f"{name} trains no language models: there is little to plan")
     device = _kind(config.device, config.bf16)
-    made = planning.plan(name, config, device)
+    made = planning.footprint_of(name, config, device)
     _show_needs(made, device, config.keep)
     _show_cards(list(cards.fits(name, config)))
 

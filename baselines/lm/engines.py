@@ -117,16 +117,23 @@ class ModuleEngine:
         return out.logits[:, -1]
 
 
-def engine_for(model: Any, adapter: str | None = None) -> Engine:
+def engine_for(model: Any, adapter: str | None = None, autocast: torch.dtype | None = None) -> Engine:
     """The fastest engine that computes this model's logits.  Raises ValueError where none does.
 
-    `adapter` names a LoRA adapter that is switched on; the engine serves its siblings too.
+    `adapter` names a LoRA adapter that is switched on; the engine serves its siblings too.  It is compared
+    under `autocast`, the precision it will be run in.
     """
+    cast = None if model.dtype == autocast else autocast
     if model.device.type == "meta":  # no numbers to compare
-        return LlamaEngine(model) if llama_shaped(model, adapter) else ModuleEngine(model)
-    bound = tolerance(model)
+        return LlamaEngine(model, cast) if llama_shaped(model, adapter) else ModuleEngine(model)
+    with torch.autocast(model.device.type, autocast, enabled=autocast is not None):
+        return _checked(model, adapter, cast)
+
+
+def _checked(model: Any, adapter: str | None, cast: torch.dtype | None) -> Engine:
+    bound = tolerance(model.dtype if cast is None else cast)
     if llama_shaped(model, adapter):
-        engine = LlamaEngine(model)
+        engine = LlamaEngine(model, cast)
         engine.refresh(adapter)
         if difference(engine, model, adapter) <= bound:
             return engine
@@ -144,9 +151,9 @@ def engine_for(model: Any, adapter: str | None = None) -> Engine:
     return engine
 
 
-def tolerance(model: Any) -> float:
+def tolerance(dtype: torch.dtype) -> float:
     """How far logits may differ by rounding, as a share of the largest one."""
-    return 1e-4 if model.dtype in (torch.float32, torch.float64) else 0.05
+    return 1e-4 if dtype in (torch.float32, torch.float64) else 0.05
 
 
 def difference(engine: Engine, model: Any, adapter: str | None = None) -> float:

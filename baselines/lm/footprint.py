@@ -14,6 +14,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from baselines.lm.cache import Memory, Slab
+from baselines.lm.engines import ModuleEngine
 from baselines.lm.head import plain_head
 from baselines.lm.llama import LlamaEngine
 from baselines.lm.policy import LM
@@ -30,25 +31,23 @@ def weight_bytes(module: nn.Module) -> int:
 
 
 def copied_bytes(lm: LM, packed: bool) -> int:
-    """Of the copies of weights that decoding reads; `packed`: all matrices, else those that are joined."""
+    """Of the copies of weights that decoding reads; `packed`: all matrices, else what is joined or cast."""
     if not isinstance(lm.engine, LlamaEngine):
         return 0
     lm.engine.refresh()
-    products = [product for layer in lm.engine.products for product in layer[:4]]
-    if packed:
-        assert lm.engine.head is not None
-        products.append(lm.engine.head)
-    own = set() if packed else {id(p) for p in lm.model.parameters()}
-    return sum(p.weight.numel() * p.weight.element_size() for p in products if id(p.weight) not in own)
+    assert lm.engine.head is not None
+    products = [lm.engine.head, *(product for layer in lm.engine.products for product in layer[:4])]
+    weights = [product.weight for product in products]
+    own = set() if packed else {id(p) for p in lm.model.parameters()}  # a copy is another object
+    return sum(weight.numel() * weight.element_size() for weight in weights if id(weight) not in own)
 
 
 def column_bytes(lm: LM) -> int:
     """Of the keys and values of one token in all layers."""
     memory = Memory.empty(1, lm.engine.layers, META)
     ids = torch.zeros(1, PROBE, dtype=torch.long, device=META)
-    lm.engine.refresh()
     with torch.no_grad():
-        lm.engine.forward(ids, torch.ones_like(ids, dtype=torch.bool), memory)
+        ModuleEngine(lm.causal).forward(ids, torch.ones_like(ids, dtype=torch.bool), memory)
     slabs = [tensor for layer in memory.layers for tensor in (layer.keys, layer.values)]
     return sum(tensor.numel() * tensor.element_size() // tensor.shape[-2] for tensor in slabs)
 

@@ -46,7 +46,7 @@ class Move(Segment):
     """A text an agent wrote, with the tokens it was sampled as, end-of-text included where it was sampled.
 
     A policy may keep its histories to itself: then `parent` is None, and the move is a subclass that names
-    its place among them (train/placement/proxies.py).
+    its place among them (train/placement/calls.py).
     """
 
     logp: list[float] = field(default_factory=list)

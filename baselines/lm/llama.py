@@ -27,13 +27,15 @@ class LlamaEngine:
     """The forward pass of Llama-shaped models, with and without LoRA adapters.
 
     Small models are bound by the number of operations, so projections that read the same input are joined;
-    larger ones by their matrix products, so on a CPU these are packed (lm/products.py).  `refresh` makes
-    joined and packed copies anew where weights have changed since the last time.
+    larger ones by their matrix products, so on a CPU these are packed (lm/products.py).  With `dtype` all
+    copies are in that precision, for decoding under autocast: float32 weights would be read and cast anew for
+    every token.  `refresh` makes the copies anew where weights have changed since the last time.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, dtype: torch.dtype | None = None):
         config = model.config
         self.model = model
+        self.dtype = dtype
         self.layers = config.num_hidden_layers
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = model.model.layers[0].self_attn.head_dim
@@ -51,9 +53,10 @@ class LlamaEngine:
         """Copy the weights again, those of the base and of `adapter`, where any has changed."""
         named = list(self.model.named_parameters())
         if self._changed(None, [p for name, p in named if ".lora_" not in name]):
-            packed = packs(self.model)
-            self.products = [layer_products(layer, packed) for layer in self.model.model.layers]
-            self.head = joined(self.model.lm_head, packed=packed)
+            packed = self.dtype is None and packs(self.model)
+            layers = self.model.model.layers
+            self.products = [layer_products(layer, packed, self.dtype) for layer in layers]
+            self.head = joined(self.model.lm_head, packed=packed, dtype=self.dtype)
         if adapter is not None and self._changed(adapter, [p for name, p in named if f".{adapter}." in name]):
             self.adapters[adapter] = [layer_adapter(layer, adapter) for layer in self.model.model.layers]
 

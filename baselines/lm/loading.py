@@ -27,6 +27,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from baselines.lm import folders, models, threads
 from baselines.lm.models import first_line, hub_answers
 from baselines.lm.saving import BASE
+from collm_envs.files import read_json
 
 transformers_logging.disable_progress_bar()  # a bar for each shard of each agent would drown the run's own
 transformers_logging.set_verbosity_error()  # what is wrong with a model is raised here, in one line
@@ -72,9 +73,13 @@ def tokenizer_of(name: str, weights: bool = False) -> PreTrainedTokenizerBase:
     """
     source = _place(name, weights)
     with _named(name):
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             source, trust_remote_code=False, local_files_only=_is_local(source)
         )
+    template = Path(source) / "chat_template.json"  # of a processor: tokenizers are not told of it
+    if tokenizer.chat_template is None and template.is_file():
+        tokenizer.chat_template = read_json(template).get("chat_template")
+    return tokenizer
 
 
 def pick_device(device: str, bf16: bool = False) -> str:

@@ -39,6 +39,7 @@ from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
 from baselines.lm.served import Reach, reach
 from baselines.lm.template import Renderer
+from baselines.lm.tokens import end_tokens
 from baselines.lm.vllm import Publisher, ServedConversations
 
 History = Literal["full", "last turn"]
@@ -105,7 +106,7 @@ class LM:
             )
         if adapter is not None:
             self.model.set_adapter(adapter)
-        self.engine = engine or engine_for(self.causal, adapter)
+        self.engine = engine or engine_for(self.causal, adapter, autocast)
         if engine is None:
             self.engine.release()  # critics and references never write; whoever does copies weights then
         self.masks = Masks(self.causal)
@@ -244,12 +245,3 @@ class LM:
 def size_of(parameters: Iterable[nn.Parameter]) -> int:
     """How many numbers these parameters are."""
     return sum(p.numel() for p in parameters)
-
-
-def end_tokens(model: Any, tokenizer: Any) -> set[int]:
-    """Every token that ends a text, from the tokenizer and from the model's generation settings."""
-    ends = {tokenizer.eos_token_id}
-    if model.generation_config is not None:
-        configured = model.generation_config.eos_token_id
-        ends |= set(configured) if isinstance(configured, list) else {configured}
-    return {end for end in ends if end is not None}

@@ -68,11 +68,15 @@ def packs(model: Any) -> bool:
     return cpu and large and torch.backends.mkldnn.is_available()
 
 
-def joined(*projections: Any, packed: bool) -> Product:
-    """One product that computes these projections side by side, without their adapters."""
+def joined(*projections: Any, packed: bool, dtype: torch.dtype | None = None) -> Product:
+    """One product that computes these projections side by side, without their adapters.
+
+    `dtype`: of the copy; None keeps that of the weights.
+    """
     biases: list[Tensor] = [projection.bias for projection in projections if projection.bias is not None]
     weights: list[Tensor] = [projection.weight for projection in projections]
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+    weight = weight if dtype is None else weight.detach().to(dtype)
     bias = torch.cat(biases) if biases else None
     return Product(pack(weight), bias, True) if packed else Product(weight, bias, False)
 
@@ -121,7 +125,7 @@ def projections(layer: Any) -> tuple[Any, ...]:
     return a.q_proj, a.k_proj, a.v_proj, a.o_proj, m.gate_proj, m.up_proj, m.down_proj
 
 
-def layer_products(layer: Any, packed: bool) -> Layer:
+def layer_products(layer: Any, packed: bool, dtype: torch.dtype | None = None) -> Layer:
     """A copy of a layer's weights."""
     q, k, v, o, gate, up, down = projections(layer)
     norm = None
@@ -134,10 +138,10 @@ def layer_products(layer: Any, packed: bool) -> Layer:
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
         norm = torch.cat([q_norm.expand(heads, -1), k_norm.expand(kv_heads, -1)])
     return Layer(
-        joined(q, k, v, packed=packed),
-        joined(o, packed=packed),
-        joined(gate, up, packed=packed),
-        joined(down, packed=packed),
+        joined(q, k, v, packed=packed, dtype=dtype),
+        joined(o, packed=packed, dtype=dtype),
+        joined(gate, up, packed=packed, dtype=dtype),
+        joined(down, packed=packed, dtype=dtype),
         norm,
     )
 

@@ -31,6 +31,15 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     return out
 
 
+def end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Every token that ends a text, from the tokenizer and from the model's generation settings."""
+    ends = {tokenizer.eos_token_id}
+    if model.generation_config is not None:
+        configured = model.generation_config.eos_token_id
+        ends |= set(configured) if isinstance(configured, list) else {configured}
+    return {end for end in ends if end is not None}
+
+
 TEXTS_KEPT = 1024
 """texts whose ids are kept: the episodes of a group, and every agent's critic, read the same prompts"""
 

@@ -137,9 +137,11 @@ class ServedConversations:
 
     def write(self) -> Awaited:
         """One text for each history; returns before they are there."""
+        heads = [head for head in self.heads if isinstance(head, Message)]
+        assert len(heads) == len(self.heads), "write() needs a read() before it"
         seeds = [dice.getrandbits(31) for dice in self.dice]
         self.pending = Awaited(
-            [_POOL.submit(self.writer.text, *pair) for pair in zip(self.heads, seeds, strict=True)]
+            [_POOL.submit(self.writer.text, *pair) for pair in zip(heads, seeds, strict=True)]
         )
         return self.pending
 

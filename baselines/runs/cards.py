@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from baselines.runs.planning import Footprint, plan
+from baselines.runs.planning import Footprint, footprint_of
 from baselines.train.settings import Settings
 
 CARDS = (24, 48, 80, 141)
@@ -44,7 +44,7 @@ def fits(name: str, config: Settings) -> Iterator[Fit | None]:
     for changes in LESS:
         differing = {key: value for key, value in changes.items() if not stored[key]}
         if all(differing != earlier for earlier, _ in plans):
-            plans.append((differing, plan(name, replace(config, **differing), "cuda")))
+            plans.append((differing, footprint_of(name, replace(config, **differing), "cuda")))
     for card in CARDS:
         room = card * 1e9 * MARGIN
         together = (Fit(card, changes, False, made.peak) for changes, made in plans if made.peak <= room)

@@ -104,7 +104,7 @@ class Network:
     """of logits and what is made of them, for the same micro-batch"""
 
 
-def plan(name: str, config: Settings, device: str) -> Footprint:
+def footprint_of(name: str, config: Settings, device: str) -> Footprint:
     """What a run of the algorithm `name` takes on a device of this kind, cpu or cuda.
 
     Raises what opening the team does.

@@ -31,7 +31,7 @@ from baselines.runs.folder import (
 )
 from baselines.runs.logs import Logs, check_extras
 from baselines.runs.stopping import until_safe
-from baselines.train.placement.proxies import LostProcess
+from baselines.train.placement.calls import LostProcess
 from baselines.train.settings import Settings
 from collm_envs.files import one_writer
 

@@ -9,7 +9,7 @@ from random import Random
 from baselines.lm.policy import LM
 from baselines.train.settings import Settings
 from baselines.train.team import Team
-from collm_envs import Task, writers
+from collm_envs import Task, in_parallel, writers
 
 EPISODES = 8
 """of a scripted player, whose prompts are measured"""
@@ -73,9 +73,9 @@ def workload(config: Settings, task: Task, team: Team) -> Workload:
 def message_tokens(task: Task, policy: LM) -> Iterator[int]:
     """Tokens of the longest message of each turn, over some episodes of the task's first scripted player.
 
-    A task without players shows its first message alone, and is taken to repeat it.
+    A task without players, or with programs to run, shows its first message alone, and is taken to repeat it.
     """
-    player = next(iter(task.players.values()), None)
+    player = None if in_parallel(task) else next(iter(task.players.values()), None)
     longest = [0] * task.max_turns
     for k, item in enumerate(task.items("train")[:EPISODES]):
         state, rng = task.start(item, k), Random(k)

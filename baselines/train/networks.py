@@ -75,15 +75,19 @@ def open_networks(
     agents: Sequence[str],
     critics: CriticSettings = NO_CRITICS,
     only: Collection[str] | None = None,
+    *,
+    actors: bool = True,
 ) -> Networks:
     """The policies and critics of a fresh run, or those that live with the policies named in `only`.
+
+    Without `actors` critics alone.
 
     Raises ValueError naming the model or the device and what is wrong with it.
     """
     torch.manual_seed(settings.seed)  # adapters and value heads are the only random weights
     live_with = homes(settings, agents, critics)
     names = dict.fromkeys(policy_of(settings, agent) for agent in agents)
-    here = [name for name in names if only is None or name in only]
+    here = [name for name in names if actors and (only is None or name in only)]
     judging = [name for name in critics.names if only is None or live_with[name] in only]
     wanted = sources(settings, agents, critics, here, judging)
     opened = open_all(wanted, settings.setup)

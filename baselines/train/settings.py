@@ -104,12 +104,15 @@ class Settings:
     micro_batch_tokens: int = 0
     """tokens of a forward pass; lower it when memory runs out; 0 is 512 on a CPU and 8192 elsewhere"""
 
-    placement: Literal["local", "ray"] = "local"
-    """where the weights are: in this process, or each policy with its critic in an actor of Ray"""
+    placement: Literal["local", "ray", "tinker"] = "local"
+    """where the weights are: in this process, each policy with its critic in an actor of Ray, or adapters on
+    a server with the Tinker API"""
     ray_address: str = ""
     """of the Ray cluster; empty: one is started on this machine"""
     gpus_per_agent: float = 0.0
     """GPUs of each actor, a fraction where several share one; 0: actors compute on the CPU"""
+    tinker_url: str = ""
+    """of the Tinker server; empty: the SDK's own"""
     replicas: int = 1
     """actors of each policy, which write and learn a part of the episodes each, with the same weights"""
 
@@ -162,6 +165,8 @@ class Settings:
             raise ValueError(f"gpus_per_agent must be at least 0, got {self.gpus_per_agent}")
         if self.placement != "ray" and (self.ray_address or self.gpus_per_agent or self.replicas > 1):
             raise ValueError("ray_address, gpus_per_agent and replicas are for placement='ray'")
+        if self.placement != "tinker" and self.tinker_url:
+            raise ValueError("tinker_url is for placement='tinker'")
         if self.sampler and self.replicas > 1:
             raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 

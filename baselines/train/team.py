@@ -18,12 +18,13 @@ from baselines.lm.policy import LM
 from baselines.train.critic import NO_CRITICS, Critic, CriticSettings
 from baselines.train.networks import open_networks, policy_of
 from baselines.train.placement.actors import open_on_ray
+from baselines.train.placement.tinker_networks import open_on_tinker
 from baselines.train.settings import Settings
 
 ALL = ""
 """name of the line-up of a team that plays together"""
-PLACEMENTS = {"local": open_networks, "ray": open_on_ray}
-"""where networks are opened: in this process, or one process for each policy (`--placement`)"""
+PLACEMENTS = {"local": open_networks, "ray": open_on_ray, "tinker": open_on_tinker}
+"""where networks are opened (`--placement`): in this process, a process for each policy, on a server"""
 
 
 @dataclass

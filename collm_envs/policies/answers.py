@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """fields of a message in which servers return thinking"""
 STREAM_FIELDS = (b"data:", b"event:", b"id:", b"retry:")
 """what a stream of server-sent events begins with"""
+GZIP, MAX_UNPACKED = b"\x1f\x8b", 64 * 2**20
 BLANK_LINE = re.compile(r"\r?\n\r?\n")
 
 
@@ -61,12 +63,14 @@ def read(body: bytes) -> Answer:
 
 def _object(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer; one that was streamed although nobody asked for it is put together."""
-    body = body.lstrip()
-    while body.startswith(b":"):  # comments by which a slow server keeps the connection open
-        body = body.partition(b"\n")[2].lstrip()
     try:
+        if body.startswith(GZIP):  # some proxies compress whatever was asked for
+            body = zlib.decompressobj(31).decompress(body, MAX_UNPACKED)
+        body = body.lstrip()
+        while body.startswith(b":"):  # comments by which a slow server keeps the connection open
+            body = body.partition(b"\n")[2].lstrip()
         data = _streamed(body) if body.startswith(STREAM_FIELDS) else json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, zlib.error):
         raise Unread from None
     if not isinstance(data, dict):
         raise Unread

@@ -29,7 +29,7 @@ def main(out: str, name: str, *flags: str) -> None:
 
     torch.set_num_threads(1)
     config = read(name, with_agents([*flags, "--out", out, "--threads", "1"]))
-    predicted = planning.plan(name, config, "cpu")
+    predicted = planning.footprint_of(name, config, "cpu")
     base = status("VmRSS")
     run.train(name, config, quiet=True)
     needs = [need._asdict() for need in predicted.needs]

@@ -52,8 +52,11 @@ class Clock:
 
 
 def rendered(folder: str) -> tuple[list[str], transformers.PreTrainedTokenizerBase]:
-    """The prompts as the model's chat template writes them."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    """The prompts as the model's chat template writes them.
+
+    Its padding is a token that no prompt holds: CoMLRL cuts a prompt at the first one.
+    """
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, pad_token="<|endoftext|>")
     chats = [[{"role": "user", "content": prompt}] for prompt in PROMPTS[:ITEMS]]
     return [
         tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats
@@ -135,6 +138,7 @@ def comlrl(folder: str, kind: str, clock: Clock) -> int:
     trainer._generate_completions = clock.timed("rollout", trainer._generate_completions)
     clock.timed("all", trainer.train)()
     assert trainer.env_step == SAMPLES
+    assert reward.tokens > 0
     return reward.tokens
 
 

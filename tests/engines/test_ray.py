@@ -17,7 +17,9 @@ from lm_fixtures import save, words_tokenizer
 from run_folders import leaves, lines
 from toy_games import Answer
 
+from baselines.lm.tiny import model as tiny
 from baselines.runs.checkpoint import load_last
+from baselines.train.presets import ENVS
 
 need("ray", "2.40")
 
@@ -35,7 +37,7 @@ KINDS = {
     "MAGRPO": ["magrpo"],
     "CoLLM-CC": ["maac"],
     "CoLLM-DC": ["maac", "--critic", "decentral"],
-    "CORY": ["cory"],
+    "CORY": ["cory", "--max-new-tokens", "100", "--lr", "3e-4"],
 }
 
 
@@ -76,8 +78,13 @@ def toy(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_a_run_on_ray_is_the_local_run_bit_by_bit(name, tmp_path):
-    train([*KINDS[name], *TINY], tmp_path / "here")
-    train([*KINDS[name], *TINY, "--placement", "ray"], tmp_path / "away")
+    arguments = [*KINDS[name], *TINY]
+    if name == "CORY":  # one agent, with the warm start that two have: there is none of its own
+        kwargs = ENVS["StrBuild-v0"].env_kwargs
+        arguments += ["--env-kwargs", json.dumps({**kwargs, "num_agents": 1})]
+        arguments += ["--model", str(tiny.folder("StrBuild-v0", kwargs))]
+    train(arguments, tmp_path / "here")
+    train([*arguments, "--placement", "ray"], tmp_path / "away")
     assert_same_end(tmp_path / "away", tmp_path / "here")
 
 
@@ -137,3 +144,18 @@ def test_a_cluster_that_is_too_small_is_refused_in_a_line(toy, tmp_path):
     assert process.returncode == 2
     assert "the actors of agent_0, agent_1 need 198 GPUs, the Ray cluster has" in log.splitlines()[-1]
     assert not (tmp_path / "run").exists() or not json.loads((tmp_path / "run/config.json").read_text())
+
+
+def test_a_run_with_replicas_goes_on_without_one_that_was_killed(toy, tmp_path):
+    out = tmp_path / "run"
+    process = start(["magrpo", "--group", "2", *toy, "--placement", "ray", "--replicas", "2"], out)
+    while process.poll() is None and logged(out) < 2:
+        time.sleep(0.01)
+    actors = [*actors_of(process.pid)]
+    assert len(actors) == 4
+    os.kill(actors[0], signal.SIGKILL)
+    _, log = process.communicate(timeout=LONG_S)
+    assert process.returncode == 0, log
+    assert "was lost" in log
+    assert "all agents go on from step" in log
+    assert logged(out) == 12

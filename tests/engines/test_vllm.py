@@ -14,7 +14,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-import torch
 
 from baselines import magrpo
 from baselines.cli.serve_vllm import ServeVLLM, command
@@ -89,8 +88,10 @@ def test_three_steps_of_two_agents_whose_adapters_meet_in_one_batch(sampler, tmp
 
 def test_a_published_adapter_writes_other_texts_by_the_same_seed(sampler, tmp_path):
     """The prompt is longer than a block of the server's prefix cache, which must not outlive the weights."""
-    policy = build_team(settings(tmp_path / "place", sampler, lr=5e-3), AGENTS).policies["agent_0"]
-    prompts = ["Summarise in a few words: " + "the cat sat on the mat and looked at the dog. " * 20] * 2
+    unfiltered = {"lr": 5e-3, "temperature": 1.0, "top_p": 1.0}
+    policy = build_team(settings(tmp_path / "place", sampler, **unfiltered), AGENTS).policies["agent_0"]
+    task = make("TLDR-v0").task
+    prompts = [task.prompt(task.start(item, 0), "agent_0") for item in task.items("train")[:2]]
     before, again = (texts(policy, 7, prompts) for _ in range(2))
     assert [move.ids for move in before] == [move.ids for move in again]
     assert len(before[0].parent.ids) > 128
@@ -98,7 +99,7 @@ def test_a_published_adapter_writes_other_texts_by_the_same_seed(sampler, tmp_pa
     after = [*texts(policy, 7, prompts)]
     assert [move.ids for move in after] != [move.ids for move in before]
     assert token_gap(token_logp(policy, after), after) < 1e-4
-    assert torch.cat(token_logp(policy, [*before])).isfinite().all()
+    assert token_gap(token_logp(policy, [*before]), [*before]) > 0.01  # the adapter has moved
 
 
 def test_all_weights_are_reloaded_in_place(tmp_path):

@@ -8,8 +8,8 @@ from typing import Any
 from baselines.train.critic import NO_CRITICS, CriticSettings
 from baselines.train.networks import Networks, homes, policy_of
 from baselines.train.placement.actors import proxies
+from baselines.train.placement.calls import LostProcess, Process
 from baselines.train.placement.host import Host
-from baselines.train.placement.proxies import LostProcess, Process
 from baselines.train.settings import Settings
 
 

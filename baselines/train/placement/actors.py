@@ -15,8 +15,9 @@ from typing import Any
 
 from baselines.train.critic import NO_CRITICS, CriticSettings
 from baselines.train.networks import Networks, homes, policy_of
+from baselines.train.placement.calls import LostProcess, Process, Wait
 from baselines.train.placement.host import Facts, Host
-from baselines.train.placement.proxies import FarCritic, FarPolicy, LostProcess, Process, Wait
+from baselines.train.placement.proxies import FarCritic, FarPolicy
 from baselines.train.placement.replicas import Replicas
 from baselines.train.settings import Settings
 
@@ -31,11 +32,12 @@ class ActorCourier:
         self.name, self.actor = name, actor
 
     def send(self, data: bytes) -> Wait:
+        """Have the actor do a call, after those that were sent before."""
         answer = self.actor.call.remote(data)
         return lambda: self._wait(answer)
 
     def _wait(self, answer: Any) -> bytes:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         try:
             return ray.get(answer)
@@ -54,7 +56,7 @@ def open_on_ray(settings: Settings, agents: Sequence[str], critics: CriticSettin
     Raises ModuleNotFoundError without ray, ValueError where the cluster has too few CPUs or GPUs, and what
     `open_networks` raises in an actor.
     """
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     live_with = homes(settings, agents, critics)
     together = [name for name, home in live_with.items() if home != "central"]
@@ -114,7 +116,7 @@ def _labels(name: str, replicas: int) -> list[str]:
 
 def _introduce(labels: Sequence[str], actors: Mapping[str, Any], processes: Mapping[str, Process]) -> None:
     """Connect the replicas of a policy with each other."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     if len(labels) < 2:
         return
@@ -130,12 +132,12 @@ def _introduce(labels: Sequence[str], actors: Mapping[str, Any], processes: Mapp
 
 def _connect(settings: Settings, names: Sequence[str], needs: Mapping[str, float]) -> None:
     """Join the cluster, or start one here; ValueError where it is too small for actors of these names."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     if not ray.is_initialized():
         cpus = max(os.cpu_count() or 1, int(needs["num_cpus"]) * len(names))
         here = {} if settings.ray_address else {"num_cpus": cpus, "include_dashboard": False}
-        ray.init(settings.ray_address or "local", logging_level="ERROR", **here)
+        ray.init(settings.ray_address or "local", logging_level="ERROR", log_to_driver=False, **here)
     there = ray.cluster_resources()
     for resource, key in (("CPU", "num_cpus"), ("GPU", "num_gpus")):
         wanted, count = needs[key] * len(names), there.get(resource, 0)
@@ -147,7 +149,7 @@ def _connect(settings: Settings, names: Sequence[str], needs: Mapping[str, float
 
 def _tell_who_waits(actors: Mapping[str, Any]) -> None:
     """Say which actors the cluster has not started after a while."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     ready = {name: actor.__ray_ready__.remote() for name, actor in actors.items()}
     _, waiting = ray.wait([*ready.values()], num_returns=len(ready), timeout=PATIENCE_S)

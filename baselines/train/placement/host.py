@@ -1,7 +1,7 @@
 """The process where weights are: opens some policies and critics of a run, and does what the driver asks.
 
 Calls arrive as bytes, one after the other, and name their objects by keys: policies and critics by name, what
-earlier calls left here (histories, texts) by the numbers that the driver gave them (placement/proxies.py).
+earlier calls left here (histories, texts) by the numbers that the driver gave them (placement/calls.py).
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Host:
     def __init__(self) -> None:
         self.held: dict[Key, Any] = {"host": self}
         self.failure: Exception | None = None
-        self.store: dist.TCPStore | None = None
+        self.store: Any = None
+        """where replicas meet, in the first of them"""
 
     def call(self, data: bytes) -> bytes | None:
         """Do what these bytes ask.  After an error every later call raises it: the state is in doubt."""
@@ -122,14 +123,16 @@ class Host:
 
     def meet(self) -> int:
         """Open a port of this machine for replicas to meet at, and return its number."""
-        self.store = dist.TCPStore("0.0.0.0", 0, is_master=True, wait_for_workers=False)
-        return self.store.port
+        self.store = store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+            "0.0.0.0", 0, is_master=True, wait_for_workers=False
+        )
+        return store.port
 
     def join(self, address: str, port: int, rank: int, size: int) -> None:
         """Become one of `size` replicas: from now on gradients are summed over all of them."""
         policies = [value for value in self.held.values() if isinstance(value, LM)]
         backend = "nccl" if policies[0].device.type == "cuda" else "gloo"
-        store = self.store or dist.TCPStore(address, port)
+        store = self.store or dist.TCPStore(address, port)  # pyright: ignore[reportPrivateImportUsage]
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         for policy in policies:
             if policy.optimizer:

@@ -8,15 +8,9 @@ weights do so for checkpoints and saved agents alone.
 
 from __future__ import annotations
 
-import io
-import pickle
-import weakref
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -24,139 +18,7 @@ from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
 from baselines.lm.learning import Beside, Lesson
 from baselines.lm.policy import Sizes
-from baselines.train.placement.host import Call, Outline
-
-Wait = Callable[[], bytes]
-"""waits for a call's answer and returns it; raises what the call raised, `LostProcess` without a process"""
-
-
-class LostProcess(RuntimeError):
-    """A process with weights has ended, and with it all that it has learned since the last checkpoint."""
-
-
-class Courier(Protocol):
-    """Carries calls to a process: it gets every call, in the order in which they were sent."""
-
-    def send(self, data: bytes) -> Wait:
-        """Send a call and do not wait."""
-        ...
-
-
-class Process:
-    """A process behind a courier: numbers what is left there, and tells it what nobody needs any more."""
-
-    def __init__(self, courier: Courier):
-        self.courier = courier
-        self.dropped: deque[int] = deque()
-        self._numbers = count()
-
-    def ask(self, target: int | str, verb: str, *args: Any, **kwargs: Any) -> Wait:
-        """Call a verb there.   -> waits for its result"""
-        wait = self._send(Call(target, verb, args, kwargs, None, True, self._drop()))
-        return lambda: pickle.loads(wait())
-
-    def tell(self, target: int | str, verb: str, *args: Any) -> None:
-        """Call a verb there that has no result; the next answer raises what it raises."""
-        self._send(Call(target, verb, args, {}, None, False, self._drop()))
-
-    def leave(self, target: int | str, verb: str, *args: Any) -> Left:
-        """Call a verb there whose result stays there."""
-        left = Left(self, next(self._numbers))
-        self._send(Call(target, verb, args, {}, left.key, False, self._drop()))
-        return left
-
-    def write(self, target: int | str) -> Sequence[Move]:
-        """Texts, whose histories stay there."""
-        batch = Left(self, next(self._numbers))
-        wait = self._send(Call(target, "write", (), {}, batch.key, True, self._drop()))
-        return Later(lambda: [_move(batch, k, outline) for k, outline in enumerate(pickle.loads(wait()))])
-
-    def _send(self, call: Call) -> Wait:
-        data = io.BytesIO()
-        _Pickler(data, self).dump(call)
-        return self.courier.send(data.getvalue())
-
-    def _drop(self) -> list[int]:
-        return [self.dropped.popleft() for _ in range(len(self.dropped))]
-
-
-class Left:
-    """An object that stays in its process, by its number there; forgotten there once it is here."""
-
-    def __init__(self, process: Process, key: int):
-        self.process, self.key = process, key
-        weakref.finalize(self, process.dropped.append, key)
-
-
-@dataclass(eq=False)
-class FarMove(Move):
-    """A text whose history is in another process, or one token of it."""
-
-    batch: Left | None = None
-    index: int = 0
-    """position in its batch"""
-    token: int | None = None
-    """position in the text, of a token; None for a whole text"""
-    past: int = 0
-    """tokens that stood before this one's first"""
-
-    @property
-    def read(self) -> int:
-        return self.past
-
-    def tokens(self) -> list[Move]:
-        return [
-            FarMove(
-                None, [self.ids[k]], [self.logp[k]], self.text, True, self.batch, self.index, k, self.past + k
-            )
-            for k in range(len(self.ids))
-        ]
-
-
-def _move(batch: Left, index: int, outline: Outline) -> FarMove:
-    ids, logp, text, closed, read = outline
-    return FarMove(None, ids, logp, text, closed, batch, index, None, read)
-
-
-class Later(Sequence[Any]):
-    """A sequence that is waited for when it is looked at."""
-
-    def __init__(self, wait: Callable[[], Sequence[Any]]):
-        self._wait = wait
-        self._values: Sequence[Any] | None = None
-
-    def _all(self) -> Sequence[Any]:
-        if self._values is None:
-            self._values = self._wait()
-        return self._values
-
-    def __getitem__(self, k: Any) -> Any:
-        return self._all()[k]
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-
-class LaterLog(Mapping[str, float]):
-    """Numbers to log that are waited for when they are looked at."""
-
-    def __init__(self, wait: Callable[[], Mapping[str, float]]):
-        self._wait = wait
-        self._values: Mapping[str, float] | None = None
-
-    def _all(self) -> Mapping[str, float]:
-        if self._values is None:
-            self._values = self._wait()
-        return self._values
-
-    def __getitem__(self, key: str) -> float:
-        return self._all()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
+from baselines.train.placement.calls import Later, LaterLog, Left, Process
 
 
 class FarConversations:
@@ -166,12 +28,15 @@ class FarConversations:
         self.process, self.left = histories.process, histories
 
     def read(self, messages: Sequence[str]) -> None:
+        """Append one message to each history."""
         self.process.tell(self.left.key, "read", [*messages])
 
     def write(self) -> Sequence[Move]:
+        """One text for each history."""
         return self.process.write(self.left.key)
 
     def pick(self, indices: Sequence[int], seed: int | None = None) -> FarConversations:
+        """The histories at `indices`; with a `seed` they draw from the generator of that seed."""
         return FarConversations(self.process.leave(self.left.key, "pick", [*indices], seed))
 
 
@@ -183,26 +48,33 @@ class FarPolicy:
         self.key = f"policy/{name}"
 
     def converse(self, n: int, seed: int) -> FarConversations:
+        """`n` empty histories that draw from one generator, seeded with `seed`."""
         return FarConversations(self.process.leave(self.key, "converse", n, seed))
 
     def publish(self) -> None:
+        """Make the weights as they are now those that texts are written with."""
         self.process.tell(self.key, "publish")
 
     def learn(
         self, lesson: Lesson, objective: Objective, beside: Beside | None = None
     ) -> Mapping[str, float]:
+        """A step of the policy.   -> numbers to log"""
         return LaterLog(self.process.ask(self.key, "learn", lesson, objective, beside))
 
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
+        """log pi / pi_0 of every token of these moves."""
         return Later(self.process.ask(self.key, "log_ratios", [*moves]))
 
     def state_dict(self) -> dict[str, Any]:
+        """Copies of weights and optimizer state."""
         return self.process.ask(self.key, "state_dict")()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
         self.process.tell(self.key, "load_state_dict", state)
 
     def save_pretrained(self, folder: Path) -> None:
+        """Write here what the policy saves there."""
         for name, contents in self.process.ask("host", "saved", self.name)().items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -216,47 +88,39 @@ class FarCritic:
         self.process, self.actor, self.stepped = process, actor, stepped
         self.key = f"critic/{name}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return itself, (Left(self.process, self.key),)  # in its process: the critic
+
     def before(self, moves: Sequence[Move]) -> Left:
+        """What an agent had read and written before each of these moves."""
         return self.process.leave(self.key, "before", [*moves])
 
     def joint(self, episodes: Sequence[Sequence[str]]) -> Left:
+        """The joint history before every turn of these episodes."""
         return self.process.leave(self.key, "joint", [*episodes])
 
     def values(self, histories: Left) -> Sequence[float]:
+        """V at the end of each of these histories."""
         wait = self.process.ask(self.key, "values", histories)
         return Later(lambda: wait().tolist())
 
     def fit(self, histories: Left, targets: Tensor, **how: Any) -> Mapping[str, float]:
+        """A step towards these targets.   -> numbers to log"""
         return LaterLog(self.process.ask(self.key, "fit", histories, targets, **how))
 
     def backward(self, histories: Left, targets: Tensor, **how: Any) -> float:
+        """Add the gradient of the value loss; returns that loss."""
         return self.process.ask(self.key, "backward", histories, targets, **how)()
 
     def state_dict(self) -> dict[str, Any]:
+        """Copies of weights and optimizer state."""
         return self.process.ask(self.key, "state_dict")()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
         self.process.tell(self.key, "load_state_dict", state)
 
 
-class _Pickler(pickle.Pickler):
-    """Writes a call; what stands for an object of the process that it goes to is written as a key."""
-
-    def __init__(self, file: io.BytesIO, process: Process):
-        super().__init__(file)
-        self.process = process
-
-    def persistent_id(self, obj: Any) -> Any:
-        if isinstance(obj, FarMove) and obj.batch is not None:
-            self._check_home(obj.batch.process)
-            return obj.batch.key, obj.index, obj.token
-        if isinstance(obj, (Left, FarPolicy, FarCritic)):
-            self._check_home(obj.process)
-            return obj.key
-        return None
-
-    def _check_home(self, process: Process) -> None:
-        if process is not self.process:
-            raise ValueError(
-                "a history of one process was handed to another: histories stay with their policy"
-            )
+def itself(target: Any) -> Any:
+    """What a proxy is unpickled as in its process, where `Left` has become the object."""
+    return target

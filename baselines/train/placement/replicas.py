@@ -17,14 +17,8 @@ from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
 from baselines.lm.learning import Beside, Lesson
 from baselines.lm.policy import Sizes
-from baselines.train.placement.proxies import (
-    FarConversations,
-    FarMove,
-    FarPolicy,
-    Later,
-    LaterLog,
-    LostProcess,
-)
+from baselines.train.placement.calls import FarMove, Later, LaterLog, LostProcess
+from baselines.train.placement.proxies import FarConversations, FarPolicy
 
 
 class Replicas:
@@ -47,6 +41,7 @@ class Replicas:
         return Histories(parts, [(r, k) for r, share in enumerate(shares) for k in range(len(share))])
 
     def publish(self) -> None:
+        """Make the weights as they are now those that texts are written with."""
         for part in self.parts:
             part.publish()
 
@@ -60,10 +55,10 @@ class Replicas:
         for move, advantage, weight in zip(lesson.moves, lesson.advantages, lesson.weights, strict=True):
             shares[self._home(move)].add(move, advantage, weight)
         logs = [part.learn(share, objective) for part, share in zip(self.parts, shares, strict=True)]
-        counts = [len(share.moves) for share in shares]
-        return LaterLog(lambda: joined(all_of([lambda log=log: {**log} for log in logs]), counts))
+        return LaterLog(lambda: joined(all_of([lambda log=log: {**log} for log in logs]), shares))
 
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
+        """log pi / pi_0 of every token of these moves, each where it was written."""
         homes = [self._home(move) for move in moves]
         asked_of = [[k for k, home in enumerate(homes) if home == r] for r in range(len(self.parts))]
         ratios = [
@@ -82,13 +77,16 @@ class Replicas:
         return Later(in_order)
 
     def state_dict(self) -> dict[str, Any]:
+        """That of the first replica, which is that of all."""
         return self.parts[0].state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave, in all replicas."""
         for part in self.parts:
             part.load_state_dict(state)
 
     def save_pretrained(self, folder: Path) -> None:
+        """What the first replica saves."""
         self.parts[0].save_pretrained(folder)
 
     def _home(self, move: Move) -> int:
@@ -107,14 +105,17 @@ class Histories:
         """replica and position there of each history; the positions of a replica ascend"""
 
     def read(self, messages: Sequence[str]) -> None:
+        """Append one message to each history."""
         for r, part in self.parts.items():
             part.read([message for message, (home, _) in zip(messages, self.rows, strict=True) if home == r])
 
     def write(self) -> Sequence[Move]:
+        """One text for each history."""
         texts = {r: part.write() for r, part in self.parts.items()}
         return Later(lambda: [texts[r][k] for r, k in self.rows])
 
     def pick(self, indices: Sequence[int], seed: int | None = None) -> Histories:
+        """The histories at `indices`, each where it was; with a `seed` they draw from generators of it."""
         chosen: dict[int, list[int]] = {}
         rows = []
         for r, k in (self.rows[index] for index in indices):
@@ -125,12 +126,17 @@ class Histories:
         return Histories({r: self.parts[r].pick(own, seeds[r]) for r, own in chosen.items()}, rows)
 
 
-def joined(logs: Sequence[Mapping[str, float]], counts: Sequence[int]) -> dict[str, float]:
-    """The numbers of one process with all moves, from those of replicas with so many moves each."""
-    total = max(1, sum(counts))
+def joined(logs: Sequence[Mapping[str, float]], shares: Sequence[Lesson]) -> dict[str, float]:
+    """The numbers of one process with all moves, from those of replicas with a share of them each."""
     out = {key: sum(log[key] for log in logs) for key in ("policy_loss", "kl", "entropy")}
-    gap = sum(log["sampled_vs_scored"] * count for log, count in zip(logs, counts, strict=True)) / total
-    return {**out, "sampled_vs_scored": gap, "grad_norm": logs[0]["grad_norm"]}
+    counts = {
+        "sampled_vs_scored": [len(share.moves) for share in shares],
+        "token_gap": [sum(len(move.ids) for move in share.moves) for share in shares],
+    }
+    for key in counts.keys() & logs[0].keys():  # means over texts, and over tokens
+        total = sum(log[key] * count for log, count in zip(logs, counts[key], strict=True))
+        out[key] = total / max(1, sum(counts[key]))
+    return {**out, "grad_norm": logs[0]["grad_norm"]}
 
 
 def all_of(waits: Sequence[Callable[[], Any]]) -> list[Any]:

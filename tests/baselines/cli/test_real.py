@@ -55,7 +55,8 @@ def test_the_report_has_curves_and_texts_of_the_same_posts_before_and_after(
     assert "step 0: reward" in page
     assert "step 1: reward" in page
     assert "cut at the limit" in page
-    assert "collm train magrpo --preset laptop --shared --credit difference" in page
+    assert "collm train magrpo --preset laptop --env TLDR-v1" in page
+    assert "--shared --credit difference" in page
     lines = capsys.readouterr().out.splitlines()
     assert [sum(f"{env}\t" in line for line in lines) for env in ("TLDR-v1", "TLDR-v0")] == [1, 2]
 

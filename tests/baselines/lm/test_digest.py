@@ -37,7 +37,11 @@ def setting(network, tokenizer):
     network.config.rms_norm_eps = 0.5
 
 
-@pytest.mark.parametrize("change", [bias, template, word, setting])
+def ends(network, tokenizer):
+    network.generation_config.eos_token_id = [tokenizer.eos_token_id, 5]
+
+
+@pytest.mark.parametrize("change", [bias, template, word, setting, ends])
 def test_what_changes_its_texts_changes_its_digest(model, change):
     other = tiny.fresh(0)
     change(*other)

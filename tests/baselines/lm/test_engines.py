@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lm_fixtures import CONFIGS, feed, reference, tiny_model, words_tokenizer
+from lm_fixtures import CONFIGS, feed, reference, tiny_lm, tiny_model, words_tokenizer, write_talk
 
 from baselines.lm.cache import Memory
 from baselines.lm.engines import LlamaEngine, ModuleEngine, engine_for
@@ -106,3 +106,13 @@ def test_layers_without_key_value_memory_are_refused():
     model.config.layer_types = ["linear_attention", "full_attention"]
     with pytest.raises(ValueError, match="keep no key-value memory"):
         ModuleEngine(model)
+
+
+def test_under_autocast_weights_are_copied_once_in_that_precision_and_texts_stay_the_same():
+    """float32 masters would be cast anew for every token; a copy in bfloat16 has the same bits."""
+    lms = [tiny_lm("qwen2", TOKENIZER, autocast=torch.bfloat16) for _ in range(2)]
+    lms[1].engine.dtype = None
+    texts = [write_talk(lm, [["w1 w2 w3", "w4"]])[0] for lm in lms]
+    kinds = [{product.weight.dtype for layer in lm.engine.products for product in layer[:4]} for lm in lms]
+    assert kinds == [{torch.bfloat16}, {torch.float32}]
+    assert [(m.ids, m.logp) for m in texts[0]] == [(m.ids, m.logp) for m in texts[1]]

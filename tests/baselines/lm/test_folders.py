@@ -195,6 +195,13 @@ def test_what_a_configuration_makes_a_model_return_stops_neither_its_logits_nor_
     assert torch.allclose(load_model(str(tmp_path / "adapter"), "cpu")[0](input_ids=IDS).logits, wanted)
 
 
+def test_a_chat_template_in_a_processors_file_is_read(folder):
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "{{ messages[0].content }}!"}))
+    assert load_model(str(folder), "cpu")[1].chat_template == "{{ messages[0].content }}!"
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    assert load_model(str(folder), "cpu")[1].chat_template == "{{ messages[0].content }}"
+
+
 def test_a_tokenizer_larger_than_the_model_is_refused(folder):
     words_tokenizer([f"w{k}" for k in range(40)]).save_pretrained(folder)
     assert "its tokenizer writes token 42, its embedding has 23 rows (LlamaForCausalLM)" in refusal(folder)

@@ -6,8 +6,9 @@ from lm_fixtures import CONFIGS, END, alone, scores_of, tiny_lm, words_tokenizer
 
 from baselines.lm import conversations
 from baselines.lm.history import Message, Move
-from baselines.lm.policy import LM, Context, end_tokens
+from baselines.lm.policy import LM, Context
 from baselines.lm.sampling import Sampling, choices
+from baselines.lm.tokens import end_tokens
 
 WORDS = [f"w{k}" for k in range(20)]
 TOKENIZER = words_tokenizer(WORDS)

@@ -12,7 +12,7 @@ from toy_games import Answer
 from baselines import maac
 from baselines.runs import run, texts
 from baselines.runs.checkpoint import load_last
-from baselines.train.placement.proxies import LostProcess
+from baselines.train.placement.calls import LostProcess
 from baselines.train.team import PLACEMENTS
 
 
@@ -59,7 +59,9 @@ def config(model, out, **changes):
     )
 
 
-@pytest.mark.parametrize("fates", [(15, 40), (1 + 12 * 3,), (3, 20, None)])
+@pytest.mark.parametrize(
+    "fates", [(15, 40), *(pytest.param(fates, marks=pytest.mark.slow) for fates in ((37,), (3, 20, None)))]
+)
 def test_a_run_that_loses_processes_ends_in_the_same_bits(model, losing, tmp_path, capsys, fates):
     wanted = run.train("maac", config(model, tmp_path / "wanted"), quiet=True)
     losing(fates)

@@ -15,7 +15,7 @@ from baselines.lm.policy import Context
 from baselines.lm.sampling import Sampling
 from baselines.runs import cards, planning
 from baselines.runs.cards import fits
-from baselines.runs.planning import plan
+from baselines.runs.planning import footprint_of
 from baselines.train.team import build_team
 from collm_envs import make
 
@@ -100,7 +100,7 @@ def test_what_autograd_keeps_is_counted_without_numbers(model):
 
 def test_the_plan_counts_what_the_team_of_a_run_holds(model):
     config = magrpo.Config(**ENV, model=model, **SMALL)
-    by_kind = {need.kind: need for need in plan("magrpo", config, "cpu").needs}
+    by_kind = {need.kind: need for need in footprint_of("magrpo", config, "cpu").needs}
     team = build_team(config, AGENTS)
     weights = sum(weight_bytes(policy.model) for policy in team.policies.values())
     assert by_kind["weights"].update == weights
@@ -113,7 +113,9 @@ def peak_kinds(model, algorithm=magrpo, name="magrpo", device="cuda", **more):
     small = SMALL if algorithm is magrpo else {k: v for k, v in SMALL.items() if k != "group"}
     return {
         need.kind: need
-        for need in plan(name, algorithm.Config(**ENV, model=model, **{**small, **more}), device).needs
+        for need in footprint_of(
+            name, algorithm.Config(**ENV, model=model, **{**small, **more}), device
+        ).needs
     }
 
 
@@ -142,7 +144,7 @@ def test_a_card_is_given_the_least_change_with_which_a_run_fits(model, monkeypat
     config = magrpo.Config(**ENV, model=model, **SMALL)
     assert [(fit.changes, fit.apart) for fit in fits("magrpo", config)] == [({}, False)] * 4
     monkeypatch.setitem(planning.PROGRAM, "cuda", 0)
-    need = plan("magrpo", config, "cuda").peak
+    need = footprint_of("magrpo", config, "cuda").peak
     monkeypatch.setattr(cards, "CARDS", (need * 0.99 / cards.MARGIN / 1e9, 1e-9))
     changed, none = fits("magrpo", config)
     assert changed.changes
@@ -173,7 +175,7 @@ def test_collm_plan_prints_needs_and_cards_for_any_algorithm(model, capsys):
 
 
 def test_the_prompts_of_an_environment_are_measured(model):
-    made = plan("magrpo", magrpo.Config(**ENV, model=model, **SMALL), "cpu")
+    made = footprint_of("magrpo", magrpo.Config(**ENV, model=model, **SMALL), "cpu")
     task = make(ENV["env"], **ENV["env_kwargs"]).task
     assert len(made.work.messages) == task.max_turns
     assert made.written == 8 * 8 * 2 * task.max_turns

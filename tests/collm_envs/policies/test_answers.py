@@ -1,5 +1,6 @@
 """Every shape of an endpoint's answer: one call where something was generated, and why where no text came."""
 
+import gzip
 import json
 
 import pytest
@@ -98,6 +99,15 @@ def stream(*chunks):
 def test_an_answer_that_was_streamed_unasked_is_put_together(body):
     reply, calls = ask(body)
     assert (reply.text, calls) == ("yes", 1)
+
+
+def test_an_answer_that_was_compressed_unasked_is_unpacked():
+    body = gzip.compress(json.dumps(choice({"content": "yes"})).encode())
+    assert answers.read(body).text == "yes"
+    with pytest.raises(answers.Unread):
+        answers.read(body[:20])
+    with pytest.raises(answers.Unread):
+        answers.read(b"\x1f\x8b is no archive")
 
 
 def test_a_streamed_tool_call_is_an_empty_text_that_says_so():

@@ -31,6 +31,8 @@ KINDS = {
     "CORY by groups": (cory, {"estimator": "group", "group": 2, "epochs": 1}),
 }
 
+QUICK = ("adapters and a KL", "CoLLM-DC", "CC on the actor")
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
@@ -70,7 +72,9 @@ def same(state, other):
     )
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in KINDS]
+)
 def test_a_team_in_other_processes_learns_to_the_same_bits(folders, name):
     algorithm, config, task, here = make(folders, name, "local", steps=2)
     *_, away = make(folders, name, "ray", steps=2)

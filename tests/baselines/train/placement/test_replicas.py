@@ -10,11 +10,14 @@ from lm_fixtures import save, words_tokenizer
 from replica import learn_part
 from toy_games import Answer, any_text_game
 
+from baselines.lm.history import Move
+from baselines.lm.learning import Lesson
 from baselines.lm.policy import Sizes
 from baselines.play.episode import episodes, walk
 from baselines.play.rollout import play, starts
 from baselines.train.critic import NO_CRITICS
-from baselines.train.placement.proxies import FarPolicy, LostProcess, Process
+from baselines.train.placement.calls import LostProcess, Process
+from baselines.train.placement.proxies import FarPolicy
 from baselines.train.placement.replicas import Replicas, all_of, joined
 from baselines.train.settings import Settings
 
@@ -88,7 +91,9 @@ def test_two_processes_step_like_one(model, tmp_path, changes):
         assert torch.equal(parts[0][0][name], parts[1][0][name])
         assert (parts[0][0][name] - wanted).abs().max() < 1e-5
     for step, log in enumerate(logs):
-        both = joined([part[1][step] for part in parts], [part[2] for part in parts])
+        both = joined(
+            [part[1][step] for part in parts], [Lesson([Move(None, [])] * part[2]) for part in parts]
+        )
         assert both == pytest.approx(log, rel=1e-3, abs=1e-4)
 
 
