@@ -154,7 +154,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         heads = beside(config, judgements) if config.critic_on_actor else {}
         updated = team.learn(lessons, config, heads)
         team.step += 1
-        checked = team.credit.check(task, nodes, shares)
+        checked = team.credit.agreement(task, nodes, shares)
         yield {**rollout_metrics(nodes), **shares.metrics, **checked, **mean_of(logs), **updated}
 
 

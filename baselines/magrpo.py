@@ -119,7 +119,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
             collect(nodes[k : k + siblings], config, shares, lessons, 1 / roots)
         metrics = team.learn(lessons, config)
         team.step += 1
-        checked = team.credit.check(task, nodes, shares)
+        checked = team.credit.agreement(task, nodes, shares)
         yield {**rollout_metrics(nodes), **shares.metrics, **checked, **metrics}
 
 

@@ -85,7 +85,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
             collect(paths[k : k + config.group], config, shares, lessons, 1 / len(paths))
         metrics = team.learn(lessons, config)
         team.step += 1
-        checked = team.credit.check(task, nodes, shares)
+        checked = team.credit.agreement(task, nodes, shares)
         yield {**rollout_metrics(nodes), **shares.metrics, **checked, **metrics}
 
 

@@ -18,10 +18,10 @@ other episodes (advantages.left_out_residual).  None of them depends on a_{i,t},
 subtracted has no expectation under grad log pi_i.  With lambda = 1 the gradient is the team's, exactly;
 below 1 an error of V biases it, as in any GAE.
 
-**What it assumes.** That a task's metrics say much of what a state is worth, and, with `counterfactual`, that
-playing a turn once more for each agent is cheap.  No policy reads any of it, and there is nothing to keep for
-execution.  In tables (studies/claim.py) the critic learns faster than CoLLM-CC's and than leave-one-out; c has
-added nothing there.
+**What it assumes.** That a task's metrics say much of what a state is worth, and, with `counterfactual`,
+that playing a turn once more for each agent is cheap.  No policy reads any of it, and there is nothing to
+keep for execution.  In tables (studies/claim.py) it learns faster than CoLLM-CC and than leave-one-out; there
+c has added nothing.
 
 To read on, in order: play/rollout.py (episodes), formulas/regression.py (V), formulas/advantages.py (A),
 train/team.py (lessons to policies).
@@ -123,7 +123,8 @@ def train(config: Config, task: Task, team: Ridged) -> Iterator[dict[str, float]
     while team.step < config.steps:
         drawn = starts(task, config.seed, team.step, config.episodes)
         nodes = play(task, drawn, team.policies, f"{config.seed}/{team.step}")
-        paths, before = episodes(nodes), measured(episodes(nodes))
+        paths = episodes(nodes)
+        before = measured(paths)
         V = values(team, paths, before)
         rewards = by_turn(paths, lambda node: node.reward)
         A, R = gae(rewards, V, config.gamma, config.lam), returns_to_go(rewards, config.gamma)

@@ -146,13 +146,12 @@ def curves(runs: Runs, by: str, methods: Sequence[str]) -> list[Curve]:
 def cell_table(task: str, turns: int, reward: str) -> str:
     """One line a method: where it ends, its area, what it has at equal tokens and CPU seconds, P(better)."""
     runs = runs_of(task, turns, reward)
-    costs = [
-        cost for cost in ("tokens", "cpu_s") if cost in next(iter(next(iter(runs.values())).values()))[0]
-    ]
+    first = next(iter(next(iter(runs.values())).values()))[0]
+    costs, judged = [cost for cost in ("tokens", "cpu_s") if cost in first], "explained_variance" in first
     limits = {cost: fewest(runs, cost) for cost in costs}
     columns = ["", "seeds", "before", "after", "area"]
     columns += [f"at {limits[cost]:.3g} {'tokens' if cost == 'tokens' else 'CPU s'}" for cost in costs]
-    columns += ["CPU s", "explained variance", "less CC TD(0), after", "P(better)"]
+    columns += ["CPU s", *["explained variance"] * judged, "less CC TD(0), after", "P(better)"]
     lines = []
     for method, seeds in runs.items():
         values = list(seeds.values())
@@ -160,8 +159,8 @@ def cell_table(task: str, turns: int, reward: str) -> str:
         line += [shown([last(rows) for rows in values]), shown([area(rows) for rows in values])]
         line += [shown([at(cost, limits[cost])(rows) for rows in values]) for cost in costs]
         line += [f"{fmean(column(rows, 'cpu_s')[-1] for rows in values):.3g}"]
-        explained = [float(rows[-1].get("explained_variance") or 0) for rows in values]
-        line += [f"{fmean(explained):.2f}" if any(explained) else "–"]
+        if judged:
+            line += [f"{fmean(float(rows[-1]['explained_variance']) for rows in values):.2f}"]
         differences = apart(runs, method, "CC, TD(0)", last) if method != "CC, TD(0)" else []
         chance = better(runs, method, "CC, TD(0)") if differences else None
         lines.append(
@@ -191,7 +190,15 @@ def reasons() -> str:
         for change, method, other in REASONS:
             if len(areas := apart(runs, method, other, area)) > 1:
                 ends = apart(runs, method, other, last)
-                lines.append([change, f"{turns} turns, {reward}", shown(areas), shown(ends), str(len(areas))])
+                lines.append(
+                    [
+                        change,
+                        f"{turns} turn{'s' * (turns > 1)}, {reward}",
+                        shown(areas),
+                        shown(ends),
+                        str(len(areas)),
+                    ]
+                )
     columns = ["change", "cell", "area, 95 %", "after, 95 %", "seeds"]
     return (
         section("Where a critic is behind, and what helps, in tables", table(columns, lines)) if lines else ""
@@ -208,8 +215,8 @@ def finding() -> str:
             continue
         counts = [sum(line[2].startswith(word) for line in lines) for word in ("holds", "does not", "cannot")]
         parts.append(
-            f"{name}: of {len(lines)} comparisons in which the claim has a central critic ahead, {counts[0]} hold "
-            f"beyond the interval, {counts[1]} go the other way and {counts[2]} cannot be told."
+            f"{name}: of {len(lines)} comparisons in which the claim has a central critic ahead, "
+            f"it holds in {counts[0]}, the other is better in {counts[1]}, and {counts[2]} cannot be told."
         )
         runs = runs_of(task, 8, "final") or runs_of(task, 4, "final")
         if len(ours := apart(runs, claim.RIDGE, "CC, GAE 0.9", area)) > 1:
@@ -253,7 +260,7 @@ def page() -> str:
     return report(title, [part for part in sections if part], about="collm · studies/claim.py")
 
 
-METHODS = {GAMES: list(claim_games.METHODS)[:6], WORDS: list(claim.METHODS)}
+METHODS = {GAMES: claim.MAIN, WORDS: list(claim.METHODS)}
 """what is drawn; all are in the tables"""
 
 

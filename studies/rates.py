@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -50,7 +50,7 @@ SWEEPS = {
 def row_of(model: str, lr: float, seed: int) -> dict[str, str | float]:
     """Train once; returns before and after, and the CPU seconds of the steps."""
     sweep = SWEEPS[model]
-    given = {"model": model, "lr": lr, "seed": seed, "steps": sweep.steps}
+    given: dict[str, Any] = {"model": model, "lr": lr, "seed": seed, "steps": sweep.steps}
     filled = preset("magrpo", sweep.env, given.keys(), sweep.preset)
     config = magrpo.Config(env=sweep.env, **given, **filled)
     task, team = run.prepare("magrpo", config)

@@ -6,10 +6,11 @@ It is a list of `collm` command lines, each printed as it is run: train every ru
 fills in (terse prompts, difficulty 1, one message round before each turn), play the evaluation list
 `leaderboard/splits/<ENV>-tiny.jsonl` with the warm start, scripted players and every run, and mix the teams
 of MAGRPO with each other. `collm report` makes the page with learning curves, and what agents say to each
-other is taken from the records: studies/results/v1_tiny, of what is there. Nothing is made twice;
-`--commands N` runs N of the lines. With `--submit COMMIT` the warm start, the trained rows and the mixed
-teams become entries of the leaderboard. A run is about 60 CPU seconds of one thread. Rates are the
-preset's; that of HouseBuild-v1 was lowered after one run at 1e-3 had fallen below its warm start.
+other is taken from the records: studies/results/v1_tiny, of what is there (of one ENV alone in a folder of
+its name). Nothing is made twice; `--commands N` runs N of the lines. With `--submit COMMIT` the warm start,
+the trained rows and the mixed teams become entries of the leaderboard. A run is about 60 CPU seconds of one
+thread. Rates are the preset's; that of HouseBuild-v1 was lowered after one run at 1e-3 had fallen below its
+warm start.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -166,10 +167,15 @@ def main() -> None:
         for name in (WARM, *TRAINED):
             run_once(*submitting(env, name, settings.submit))
         run_once(*submitting(env, MIXED, settings.submit, mixed=True))
-    folders = [str(RUNS / env) for env in TASKS if (RUNS / env).is_dir()]
-    cli.main(["report", *folders, "--out", str(OUT), "--title", "The embedded model on tasks of two"])
-    lines = [line for env in TASKS for line in messages(env)]
-    (OUT / "messages.md").write_text(
+    write_page(envs, OUT / envs[0] if len(envs) == 1 else OUT)
+
+
+def write_page(envs: Sequence[str], out: Path) -> None:
+    """The page of these environments, and what agents say there, of the runs that are there."""
+    folders = [str(RUNS / env) for env in envs if (RUNS / env).is_dir()]
+    cli.main(["report", *folders, "--out", str(out), "--title", "The embedded model on tasks of two"])
+    lines = [line for env in envs for line in messages(env)]
+    (out / "messages.md").write_text(
         "\n".join(["# What the agents say to each other\n", *lines]), encoding="utf-8"
     )
 

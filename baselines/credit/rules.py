@@ -136,19 +136,19 @@ class Credit:
         plus, times = self.rule(replays, nodes)
         return Shares(plus, times, rows, columns, {"credit_replays": replays.played / len(nodes)})
 
-    def check(self, task: Task, roots: Sequence[Node], shares: Shares) -> dict[str, float]:
-        """`credit_agreement` at `checked` turns; empty where none is checked or Shapley says nothing.
+    def agreement(self, task: Task, roots: Sequence[Node], shares: Shares) -> dict[str, float]:
+        """`credit_agreement`: rank correlation of m (r + p), what each agent learns from of a turn's reward,
+        with exact Shapley values, at `checked` turns of these trees; {} where Shapley says nothing.
 
-        It is the rank correlation of m (r + p), what each agent learns from of a turn's reward, with exact
-        Shapley values, at the same turns in every run.
+        They are the same turns in every run, and nothing that is learned depends on it.
         """
         if not self.checked:
             return {}
         nodes = list(walk(roots))
-        drawn = Random(0).sample(range(len(nodes)), min(self.checked, len(nodes)))
-        phi = coalitions.shapley_values(Replays(task, nodes), [nodes[b] for b in drawn])
-        own = shares.times * (team_rewards(nodes)[:, None] + shares.plus)
-        rank = agreement(own[drawn], phi)
+        nodes = Random(0).sample(nodes, min(self.checked, len(nodes)))
+        drawn = [shares.rows[id(node)] for node in nodes]
+        own = shares.times[drawn] * (team_rewards(nodes)[:, None] + shares.plus[drawn])
+        rank = agreement(own, coalitions.shapley_values(Replays(task, nodes), nodes))
         return {} if rank is None else {"credit_agreement": rank}
 
 

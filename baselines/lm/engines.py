@@ -36,7 +36,7 @@ class Engine(Protocol):
         ...
 
     def refresh(self, adapter: str | None = None) -> None:
-        """Read weights that have changed, before a rollout."""
+        """Read the weights, where they have changed: before the first `forward`, and before every rollout."""
         ...
 
     def release(self) -> None:
@@ -133,10 +133,10 @@ def engine_for(model: Any, adapter: str | None = None, autocast: torch.dtype | N
 def _checked(model: Any, adapter: str | None, cast: torch.dtype | None) -> Engine:
     bound = tolerance(model.dtype if cast is None else cast)
     if llama_shaped(model, adapter):
-        engine = LlamaEngine(model, cast)
-        engine.refresh(adapter)
-        if difference(engine, model, adapter) <= bound:
-            return engine
+        compared = LlamaEngine(model, cast)
+        compared.refresh(adapter)
+        if difference(compared, model, adapter) <= bound:
+            return LlamaEngine(model, cast)  # without copies: critics and references never write
     engine, name = ModuleEngine(model), type(model).__name__
     try:
         far = difference(engine, model, adapter)

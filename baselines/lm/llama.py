@@ -29,7 +29,8 @@ class LlamaEngine:
     Small models are bound by the number of operations, so projections that read the same input are joined;
     larger ones by their matrix products, so on a CPU these are packed (lm/products.py).  With `dtype` all
     copies are in that precision, for decoding under autocast: float32 weights would be read and cast anew for
-    every token.  `refresh` makes the copies anew where weights have changed since the last time.
+    every token.  `refresh` makes the copies, and anew where weights have changed since the last time; `forward`
+    needs them.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype | None = None):
@@ -43,11 +44,9 @@ class LlamaEngine:
         self.shares = sum(p.numel() for p in model.parameters()) > threads.SMALL  # else operations count
         self.versions: dict[str | None, tuple[int, ...]] = {}
         """state of the weights that were copied: of the base (None), and of each adapter"""
-        self.products: list[Layer]
-        self.head: Product | None
+        self.products: list[Layer] = []
+        self.head: Product | None = None
         self.adapters: dict[str, list[Adapter]] = {}
-        self.release()  # nothing is copied yet
-        self.refresh()
 
     @torch.no_grad()
     def refresh(self, adapter: str | None = None) -> None:

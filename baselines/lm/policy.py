@@ -107,8 +107,6 @@ class LM:
         if adapter is not None:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter, autocast)
-        if engine is None:
-            self.engine.release()  # critics and references never write; whoever does copies weights then
         self.masks = Masks(self.causal)
         self.large = size_of(self.model.parameters()) > threads.SMALL
         """whether matrix products cost more than the number of operations, and are saved where they can be"""

@@ -20,7 +20,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
+
+from safetensors.torch import save_file
 
 from baselines.lm import vllm_http
 from baselines.lm.history import Message, Move, Segment
@@ -37,6 +39,7 @@ AT_ONCE = 256
 """requests under way; the server makes batches of them"""
 PUBLISHED = "published"
 """folder of a run with the weights that servers have loaded"""
+HEAD = "head.safetensors"
 _POOL = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="vllm")
 PLAIN = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "min_p": 0.0}
 """sent with every request: else the server takes those of the model's generation_config.json"""
@@ -207,6 +210,7 @@ class Publisher:
         target = (self.folder / f"{lm.name}-{secrets.token_hex(8)}").resolve()
         lm.save_pretrained(target)
         if lm.adapter is None:
+            _save_tied_head(lm.causal, target)
             self.writer.server.reload_weights(target)
         else:
             self.writer.server.load_adapter(self.writer.model, target)
@@ -217,6 +221,23 @@ class Publisher:
         if not self.versions and (lm.sampling.temperature, lm.sampling.top_p, lm.sampling.top_k) != (1, 1, 0):
             check_processed(lm, self.writer)
         self.versions = versions
+
+
+def _save_tied_head(model: Any, folder: Path) -> None:
+    """Write an output layer that shares the embedding's weights into a file of its own.
+
+    `save_pretrained` leaves it out, and a server that reloads weights keeps the old one then.
+    """
+    head = model.get_output_embeddings()
+    if head.weight is not model.get_input_embeddings().weight:
+        return
+    (name,) = (f"{name}.weight" for name, module in model.named_modules() if module is head)
+    save_file({name: head.weight.detach().cpu().clone()}, folder / HEAD, metadata={"format": "pt"})
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        content = json.loads(index.read_text())
+        content["weight_map"][name] = HEAD
+        index.write_text(json.dumps(content))
 
 
 def check_processed(lm: LM, writer: Writer) -> None:

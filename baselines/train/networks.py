@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -140,30 +140,23 @@ def give_optimizers(
         if critics.one_loss:
             heads = [p for c in built.values() if c.lm is policy for p in c.head.parameters()]
             passes = max(passes, critics.epochs)
-        policy.optimizer = optimizer(policy.parameters(), settings, settings.lr, passes, heads, critics.lr)
+        pace = pace_of(settings, passes)
+        policy.optimizer = Optimizer(
+            policy.parameters(), settings.lr, heads=heads, head_lr=critics.lr, **pace
+        )
     for critic in () if critics.one_loss else built.values():
+        pace = pace_of(settings, critics.epochs)
         weights = critic.parameters()
         if critics.on_actor:
             weights = [*critic.lm.parameters(), *critic.head.parameters()]
-        critic.optimizer = optimizer(weights, settings, critics.lr, critics.epochs)
+        critic.optimizer = Optimizer(weights, critics.lr, **pace)
 
 
-def optimizer(
-    parameters: Sequence[nn.Parameter],
-    settings: Settings,
-    lr: float,
-    passes: int,
-    heads: Sequence[nn.Parameter] = (),
-    head_lr: float = 0.0,
-) -> Optimizer:
-    """An optimizer with `passes` steps in each step of the run, which warm-up and schedule count."""
-    return Optimizer(
-        parameters,
-        lr,
-        steps=settings.steps * passes,
-        schedule=settings.schedule,
-        warmup=settings.warmup * passes,
-        max_grad_norm=settings.max_grad_norm,
-        heads=heads,
-        head_lr=head_lr,
-    )
+def pace_of(settings: Settings, passes: int) -> dict[str, Any]:
+    """Keywords of an optimizer with `passes` steps in each of the run, which warm-up and schedule count."""
+    return {
+        "steps": settings.steps * passes,
+        "schedule": settings.schedule,
+        "warmup": settings.warmup * passes,
+        "max_grad_norm": settings.max_grad_norm,
+    }

@@ -52,6 +52,7 @@ def bound(folder: str, turns: int, critic: str) -> dict[str, float]:
     """64 texts of 64 tokens a turn for each of two agents: decoded, then one forward and backward pass."""
     model, _ = load_model(folder, "cpu")
     engine = engines.engine_for(model)
+    engine.refresh()
 
     def pass_over(length: int, keep: int) -> None:
         rows = torch.randint(4, 2000, (EPISODES, length))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from bench_scripts import timed
@@ -21,7 +21,7 @@ PEERS = {"ours-2": "comlrl", "ours-1": "trl"}
 """our side, by its number of agents -> the peer beside it"""
 
 
-def row(lines: list[Mapping]) -> tuple[float, float, float, float, float]:
+def row(lines: Sequence[Mapping]) -> tuple[float, float, float, float, float]:
     """Medians of joint samples and tokens of a CPU second, of CPU seconds writing and in all; peak MB."""
     samples, tokens = (
         statistics.median(line[name] / line["cpu"]["all"] for line in lines) for name in ("samples", "tokens")

@@ -387,17 +387,11 @@ def test_the_agreement_with_shapley_is_whole_where_credit_is_exact_and_less_wher
     nodes = everything(task)
     credits = {name: Credit(RULES.get(name), checked=8) for name in ("shared", "difference", "shapley")}
     logged = {
-        name: credit.check(task, nodes, credit.divide(task, nodes))["credit_agreement"]
+        name: credit.agreement(task, nodes, credit.divide(task, nodes))["credit_agreement"]
         for name, credit in credits.items()
     }
     assert (logged["difference"], logged["shapley"]) == pytest.approx((1.0, 1.0))
     assert 0 < logged["shared"] < 0.9
-
-
-def test_credit_that_is_not_checked_says_nothing_of_it():
-    task = additive_bandit(3)
-    nodes, credit = everything(task), Credit(RULES["difference"])
-    assert credit.check(task, nodes, credit.divide(task, nodes)) == {}
 
 
 def test_credit_is_not_checked_where_a_replay_waits_for_a_sandbox_or_nobody_shares():

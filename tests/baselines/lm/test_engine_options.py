@@ -141,6 +141,7 @@ def test_logits_over_turns_of_padded_rows_are_transformers_own(kind):
     model = model_of(kind)
     engine = engine_for(model)
     assert isinstance(engine, LlamaEngine if kind in OWN else ModuleEngine)
+    engine.refresh()
     memory = Memory.empty(2, engine.layers, torch.device("cpu"))
     held = [[], []]
     for chunks in TURNS:
@@ -175,7 +176,7 @@ def test_other_architectures_are_refused_by_name(kind):
 def test_a_forward_pass_that_differs_is_not_chosen(monkeypatch):
     model = model_of("llama, biases everywhere")
     joined = products.joined
-    without_bias = lambda *maps, packed: joined(*maps, packed=packed)._replace(bias=None)  # noqa: E731
+    without_bias = lambda *maps, **more: joined(*maps, **more)._replace(bias=None)  # noqa: E731
     monkeypatch.setattr(products, "joined", without_bias)
     assert isinstance(engine_for(model), ModuleEngine)
 
@@ -260,6 +261,7 @@ def test_a_real_model_reads_as_transformers_reads_it():
         pytest.skip("COLLM_TEST_MODEL does not name the folder of a model")
     model, tokenizer = loading.load_model(folder, "cpu")
     engine = engine_for(model)
+    engine.refresh()
     memory = Memory.empty(2, engine.layers, torch.device("cpu"))
     held = [[], []]
     for texts in (

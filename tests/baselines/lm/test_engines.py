@@ -14,7 +14,10 @@ CPU = torch.device("cpu")
 
 def engines(kind, seed=0):
     model = tiny_model(kind, TOKENIZER, seed)
-    return model, [ModuleEngine(model), *([LlamaEngine(model)] if kind in PLAIN else [])]
+    both = [ModuleEngine(model), *([LlamaEngine(model)] if kind in PLAIN else [])]
+    for engine in both:
+        engine.refresh()
+    return model, both
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -78,6 +81,7 @@ def test_joined_weights_follow_an_update(kind):
     model = tiny_model(kind, TOKENIZER)
     engine = engine_for(model)
     assert isinstance(engine, LlamaEngine)
+    engine.refresh()
     adam = torch.optim.AdamW(model.parameters(), lr=0.1)
     before = feed(engine, Memory.empty(1, engine.layers, CPU), [[5, 6]])
     model(input_ids=torch.tensor([[5, 6]])).logits.square().sum().backward()

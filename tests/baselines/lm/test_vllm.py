@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch
 from lm_fixtures import save, words_tokenizer
+from safetensors.torch import load_file
 from toy_games import Answer, any_text_game
 from vllm_stub import VLLM, serving
 
@@ -144,6 +145,18 @@ def test_all_weights_are_reloaded_by_a_server_for_each_agent(base, server, url, 
         assert [step["token_gap"] for step in magrpo_steps(config)] == [pytest.approx(0, abs=1e-5)] * 2
     for each in (server, other):
         assert [path for path, _ in each.requests].count("/collective_rpc") == 2
+
+
+def test_a_tied_output_layer_is_published_too(tmp_path):
+    """`save_pretrained` leaves it out; a server that finds none in the files keeps the old one."""
+    base = save(tmp_path / "tied", "qwen3", words_tokenizer(Answer.vocabulary(), chat=CHAT))
+    with serving(VLLM(base)) as address:
+        config = settings(base, tmp_path / "run", f"vllm:{address}", lora_rank=0, shared=True)
+        policy = build_team(config, AGENTS).policies["agent_0"]
+        texts(policy, seed=1)
+    (folder,) = (tmp_path / "run/published").iterdir()
+    stored = {k: v for file in folder.glob("*.safetensors") for k, v in load_file(file).items()}
+    assert torch.equal(stored["lm_head.weight"], stored["model.embed_tokens.weight"])
 
 
 def test_a_critic_is_trained_beside_texts_of_a_server(base, url, tmp_path):
