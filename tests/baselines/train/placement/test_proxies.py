@@ -31,7 +31,7 @@ KINDS = {
     "CORY by groups": (cory, {"estimator": "group", "group": 2, "epochs": 1}),
 }
 
-QUICK = ("adapters and a KL", "CoLLM-DC", "CC on the actor")
+QUICK = ("adapters and a KL", "CC on the actor")
 
 
 @pytest.fixture(scope="module")

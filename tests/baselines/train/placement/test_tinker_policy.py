@@ -63,7 +63,6 @@ def weights(lm):
     ("name", "mean"),
     [
         ("clip, two epochs, a KL", True),
-        ("CoLLM-CC", False),
         *(pytest.param(name, mean, marks=pytest.mark.slow) for name in KINDS for mean in (False, True)),
     ],
 )
@@ -93,7 +92,9 @@ def test_a_run_on_a_server_takes_the_steps_of_a_local_one(model, monkeypatch, na
     assert logged_away == [pytest.approx(line, abs=1e-5) for line in logged]
 
 
-@pytest.mark.parametrize(("mean", "clips"), [(False, True), (True, False)])
+@pytest.mark.parametrize(
+    ("mean", "clips"), [(True, False), pytest.param(False, True, marks=pytest.mark.slow)]
+)
 def test_the_probe_finds_out_how_a_server_treats_a_loss(model, mean, clips):
     findings = probe(tinker_stub.Service(model, mean=mean, clips=clips), model, 2)
     assert findings.habits == Habits(by_rows=mean, by_tokens=mean, clips=clips)
@@ -161,6 +162,7 @@ def test_what_a_server_cannot_do_is_refused_by_name(model, changes, why):
         reinforce.team(config, TASK)
 
 
+@pytest.mark.slow
 def test_the_check_prints_what_it_found_and_fails_where_nothing_is_learned(model, monkeypatch, capsys):
     serve(monkeypatch, model, mean=True)
     assert main(["check", "http://localhost:1", "--model", model, "--lora-rank", "2"]) == 0
