@@ -58,7 +58,7 @@ def refused(capsys, *args):
     [
         (
             ["ppo"],
-            "algorithm must be one of cory, maac, magrpo, mixing, reinforce, or a module of your own, "
+            "algorithm must be one of cory, maac, magrpo, mixing, reinforce, ridge, or a module of your own, "
             "as package.module, got 'ppo'",
         ),
         (["maca"], "did you mean 'maac'?"),
