@@ -29,8 +29,7 @@ class LlamaEngine:
     Small models are bound by the number of operations, so projections that read the same input are joined;
     larger ones by their matrix products, so on a CPU these are packed (lm/products.py).  With `dtype` all
     copies are in that precision, for decoding under autocast: float32 weights would be read and cast anew for
-    every token.  `refresh` makes the copies, and anew where weights have changed since the last time; `forward`
-    needs them.
+    every token.  `refresh` makes the copies that `forward` needs, anew where weights have changed since.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype | None = None):
