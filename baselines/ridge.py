@@ -97,7 +97,7 @@ class Ridged(Team):
     ) -> None:
         """Regress returns on what was measured before each turn of these episodes.   R: (E, H)"""
         if not self.names:
-            self.names = sorted({name for measures in before.values() for name in measures})
+            self.names = sorted({name for path in paths for node in path for name in node.score.metrics})
         for t in range(R.shape[1]):
             if t == len(self.sums):
                 self.sums.append(no_samples(len(self.names)))

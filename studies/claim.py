@@ -172,7 +172,8 @@ def one_run(cell: Cell, seed: int, rates: dict[str, float], share: float = 1.0) 
     config = config_of(cell, seed, rates, warm_started())
     module = algorithm(kind)
     team, budget = module.team(config, task), Budget(float("inf"))
-    all_turns, size = share * JOINT_TURNS * STEPS, joint_turns(kind, cell.turns)
+    size = joint_turns(kind, cell.turns)
+    all_turns = size * max(1, round(share * JOINT_TURNS * STEPS / size))
     rows: list[dict[str, Any]] = []
     tokens, newest = 0.0, [{"explained_variance": 0.0, "advantage_variance": 0.0}]
 
@@ -245,7 +246,7 @@ def commands() -> str:
             trial for trial in TRIALS[kind] if "/".join(f"{rate:g}" for rate in trial.values()) == label
         )
         config = config_of(cell, 0, rates)
-        config.steps = -(-JOINT_TURNS * STEPS // joint_turns(kind, cell.turns))
+        config.steps = round(JOINT_TURNS * STEPS / joint_turns(kind, cell.turns))
         line = command(kind, config)
         lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}\n{line} --seed SEED")
     return "\n".join(lines)

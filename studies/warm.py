@@ -87,7 +87,10 @@ def untrained(env: str) -> Path:
     setting, out = SETTINGS[env], RESULTS / f"{env}-untrained"
     if not (out / "table.json").exists():
         episodes = {**PRESETS["laptop"].always, **setting.train}["eval_episodes"]
-        sampled = f"temperature={PRESETS['laptop'].always['temperature']}&max_new_tokens={setting.tokens}"
+        laptop = PRESETS["laptop"].always
+        sampled = (
+            f"temperature={laptop['temperature']}&top_p={laptop['top_p']}&max_new_tokens={setting.tokens}"
+        )
         line = [env, "--env-kwargs", json.dumps(setting.env_kwargs), "--policy", f"hf:{MODEL}?{sampled}"]
         evaluate.evaluate([*line, "--episodes", str(episodes), "--out", str(out)])
     return out

@@ -41,7 +41,7 @@ VERBS = {
     "report": Verb(
         "baselines.cli.report:main", "runs and evaluations side by side, with the paper's numbers"
     ),
-    "serve": Verb("baselines.cli.serve:main", "serve an environment to OpenEnv's clients"),
+    "serve": Verb("baselines.cli.serve:main", "serve an environment to OpenEnv's clients, or texts by vLLM"),
     "tinker": Verb("baselines.cli.tinker:main", "check that a Tinker server trains adapters as it should"),
     "leaderboard": Verb("leaderboard.cli:main", "make, check and show entries of the leaderboard"),
 }

@@ -111,7 +111,10 @@ def _show_cards(found_fits: Sequence[Fit | None]) -> None:
 def _advice(fit: Fit | None) -> str:
     if fit is None:
         return "no: a smaller model, fewer episodes or shorter texts"
-    changes: dict[str, Any] = {**fit.changes, **({"placement": "ray"} if fit.apart else {})}
+    changes: dict[str, Any] = {
+        **fit.changes,
+        **({"placement": "ray", "gpus_per_agent": 1.0} if fit.apart else {}),
+    }
     each = ", a card for each model" if fit.apart else ""
     return (f"with {as_flags(changes)}" if changes else "as it is") + each
 

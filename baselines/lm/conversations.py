@@ -97,7 +97,8 @@ class Conversations:
         that seed left it; the histories' own generators do not advance.
         """
         rows = torch.tensor(list(indices), dtype=torch.long, device=self.policy.device)
-        same = len(indices) == len(self.heads) and list(indices) == list(range(len(indices)))
+        # with a seed they are written beside these histories, which must stay as they are
+        same = seed is None and list(indices) == list(range(len(self.heads)))
         return Conversations(
             self.policy,
             [self.dice[k] for k in indices] if seed is None else [self._stream(seed)] * len(indices),

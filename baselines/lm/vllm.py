@@ -215,7 +215,7 @@ class Publisher:
         else:
             self.writer.server.load_adapter(self.writer.model, target)
         self.writer.salt = target.name
-        for old in self.folder.glob(f"{lm.name}-*"):
+        for old in self.folder.glob(f"{lm.name}-{'?' * 16}"):
             if old.resolve() != target:
                 shutil.rmtree(old)
         if not self.versions and (lm.sampling.temperature, lm.sampling.top_p, lm.sampling.top_k) != (1, 1, 0):

@@ -114,8 +114,9 @@ def footprint_of(name: str, config: Settings, device: str) -> Footprint:
     tokens = config.micro_batch_tokens or TOKENS[device]
     with _shapes_of_tiny(config) as source, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a tree is larger than `episodes`: the workload says it
-        apart = {"device": "meta", "micro_batch_tokens": tokens, "placement": "local", "sampler": ()}
-        team = algorithm(name).team(replace(source, **apart), task)
+        shapes = {"device": "meta", "micro_batch_tokens": tokens, "sampler": ()}
+        here = {"placement": "local", "ray_address": "", "gpus_per_agent": 0.0, "replicas": 1}
+        team = algorithm(name).team(replace(source, **shapes, **here, tinker_url=""), task)
     work = workload(config, task, team)
     networks = tuple(_networks(config, team, work, device))
     trained = sum(network.trained for network in networks)
@@ -126,11 +127,20 @@ def footprint_of(name: str, config: Settings, device: str) -> Footprint:
         3 * trained,
         agents,
         0.0 if device == "cpu" else 2 * trained,
-        max(_peak(tuple(needs([network], device))) for network in networks),
+        _fullest_actor(config, team, networks, device),
         work,
         sum(work.messages) * texts // work.group,
         work.written * len(work.messages) * texts,
     )
+
+
+def _fullest_actor(config: Settings, team: Team, networks: Sequence[Network], device: str) -> float:
+    """Bytes of the largest process with a model for each; of all models where one would hold several."""
+    living_together = config.reference_apart or any(
+        name != "central" and not critic.on_actor for name, critic in team.critics.items()
+    )
+    parts = [networks] if living_together else [[network] for network in networks]
+    return max(_peak(tuple(needs(part, device))) for part in parts)
 
 
 def needs(networks: Sequence[Network], device: str) -> Iterator[Need]:

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -92,7 +93,7 @@ def train(name: str, config: Any, *, quiet: bool = False) -> Path:
     config = replace(config, out=str(out))
     # what is wrong with the settings is said before anything is written
     subject, team = prepare(name, config, quiet)
-    with one_writer(out):
+    with closed_after_errors(team, config), one_writer(out):
         check_free(out)  # somebody may have begun meanwhile
         if isinstance(config, Settings):
             texts.begin(config, team, out, quiet)
@@ -101,6 +102,17 @@ def train(name: str, config: Any, *, quiet: bool = False) -> Path:
             return _go(name, config, subject, team, out, quiet)
         finally:
             forget_unbegun(out)
+
+
+@contextmanager
+def closed_after_errors(team: Any, config: Any) -> Iterator[None]:
+    """Ends the processes of a team's policies after an exception."""
+    try:
+        yield
+    except BaseException:
+        if isinstance(config, Settings):
+            team.close()
+        raise
 
 
 def default_folder(name: str, config: RunSettings) -> str:
@@ -171,7 +183,7 @@ def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool)
     kept, losses = None, 0
     while True:
         try:
-            team = team or prepare(name, config, quiet, out)[1]
+            team = team or _again(name, config, quiet, out)
             return _to_the_end(name, config, subject, team, out, quiet)
         except LostProcess as lost:
             before, kept = kept, checkpoint.steps(out / "checkpoints")[-1:]
@@ -187,6 +199,14 @@ def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool)
             if team is not None and isinstance(config, Settings):
                 team.close()
             team = None
+
+
+def _again(name: str, config: Any, quiet: bool, out: Path) -> Any:
+    """A team with processes of its own again; ValueError that says how to go on where that cannot be."""
+    try:
+        return prepare(name, config, quiet, out)[1]
+    except ValueError as error:  # such as a cluster that is smaller now
+        raise ValueError(f"{error}; `collm train --resume {out}` goes on") from error
 
 
 def _to_the_end(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool) -> Path:

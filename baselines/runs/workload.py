@@ -52,8 +52,9 @@ class Workload:
 def workload(config: Settings, task: Task, team: Team) -> Workload:
     """The workload of a run."""
     stored = config.to_dict()
-    group = stored.get("group", 1)
-    grown = group**task.max_turns if "joint" in stored else 1  # a tree is played whole
+    group = 1 if stored.get("estimator") == "ppo" else stored.get("group", 1)
+    siblings = group ** len(task.agents) if stored.get("joint") == "cross" else group
+    grown = siblings**task.max_turns if "joint" in stored else 1  # a tree is played whole
     episodes = max(config.episodes, grown)
     rows = max(episodes, config.eval_episodes)
     messages = tuple(message_tokens(task, next(iter(team.policies.values()))))

@@ -20,7 +20,7 @@ import reference
 import repository
 
 BY_HAND = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "use-with.md"]
-WRITTEN = ("index", "models", "real", "placement", "credit", "sandbox", "studies")
+WRITTEN = ("index", "models", "real", "placement", "memory-and-vllm", "credit", "sandbox", "studies")
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in BY_HAND if path.stem in WRITTEN}
 
 

@@ -134,6 +134,8 @@ def _connect(settings: Settings, names: Sequence[str], needs: Mapping[str, float
     """Join the cluster, or start one here; ValueError where it is too small for actors of these names."""
     import ray  # pyright: ignore[reportMissingImports]
 
+    if ray.is_initialized() and not settings.ray_address:
+        ray.shutdown()  # it was sized for another run
     if not ray.is_initialized():
         cpus = max(os.cpu_count() or 1, int(needs["num_cpus"]) * len(names))
         here = {} if settings.ray_address else {"num_cpus": cpus, "include_dashboard": False}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import pickle
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,7 +105,9 @@ class Host:
             self.held[call.keep] = result
         if not call.answer:
             return None
-        return pickle.dumps(outlines(result.moves) if isinstance(result, KeptTexts) else result)
+        answer = io.BytesIO()
+        _Pickler(answer).dump(outlines(result.moves) if isinstance(result, KeptTexts) else result)
+        return answer.getvalue()
 
     def open(
         self, settings: Settings, agents: Sequence[str], critics: CriticSettings, only: Sequence[str]
@@ -145,10 +146,6 @@ class Host:
             files = [file for file in Path(folder).rglob("*") if file.is_file()]
             return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
-    def cpu_s(self) -> float:
-        """CPU seconds of this process so far."""
-        return time.process_time()
-
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Add up the gradients of all replicas, in each of them; one without texts has a gradient of 0."""
@@ -161,6 +158,15 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
 def outlines(moves: Sequence[Move]) -> list[Outline]:
     """What the driver is told of these texts."""
     return [Outline(move.ids, move.logp, move.text, move.closed, move.read) for move in moves]
+
+
+class _Pickler(pickle.Pickler):
+    """Writes an answer; tensors leave their device, which the driver may not have."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, torch.Tensor) and obj.device.type != "cpu":
+            return obj.detach().cpu().__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        return NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from baselines.formulas.losses import Objective
@@ -60,16 +61,16 @@ class Replicas:
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
         """log pi / pi_0 of every token of these moves, each where it was written."""
         homes = [self._home(move) for move in moves]
-        asked_of = [[k for k, home in enumerate(homes) if home == r] for r in range(len(self.parts))]
+        indices_of = [[k for k, home in enumerate(homes) if home == r] for r in range(len(self.parts))]
         ratios = [
             part.log_ratios([moves[k] for k in indices])
-            for part, indices in zip(self.parts, asked_of, strict=True)
+            for part, indices in zip(self.parts, indices_of, strict=True)
         ]
 
         def in_order() -> Sequence[Tensor]:
             by_index = {
                 k: ratio
-                for indices, own in zip(asked_of, ratios, strict=True)
+                for indices, own in zip(indices_of, ratios, strict=True)
                 for k, ratio in zip(indices, own, strict=True)
             }
             return [by_index[k] for k in range(len(moves))]
@@ -147,7 +148,7 @@ def all_of(waits: Sequence[Callable[[], Any]]) -> list[Any]:
             answers.append(wait())
         except (LostProcess, ArithmeticError, ValueError, RuntimeError) as error:
             failures.append(error)
-    for kind in (LostProcess, ArithmeticError, ValueError, RuntimeError):
+    for kind in (ArithmeticError, ValueError, torch.OutOfMemoryError, LostProcess, RuntimeError):
         for failure in failures:
             if isinstance(failure, kind):
                 raise failure

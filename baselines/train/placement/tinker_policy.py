@@ -50,7 +50,8 @@ class Habits(NamedTuple):
 class TinkerPolicy:
     """A policy whose adapter, optimizer and sampler are on a server."""
 
-    autocast = None
+    rescored = True
+    """the server's sampler writes, its trainer scores"""
 
     def __init__(self, name: str, base: str, service: Any, settings: Settings, habits: Habits):
         self.name, self.base, self.service = name, base, service

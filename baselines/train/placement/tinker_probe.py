@@ -36,10 +36,11 @@ class Behaviour(NamedTuple):
     def rows(self) -> list[tuple[str, str, bool]]:
         """(what, how it is, whether training is possible) for a table."""
         by_rows, by_tokens, clips = self.habits
+        rounding = max(self.repeated, abs(self.moved) / 10)  # a text is scored in batches of other shapes
         divided = " and ".join(how for how, is_so in (("rows", by_rows), ("tokens", by_tokens)) if is_so)
         return [
             ("a step with advantage 1 makes its text", f"likelier by {self.moved:.2g} nats", self.moved > 0),
-            ("that step moves another adapter by", f"{self.strayed:.2g} nats", self.strayed <= self.repeated),
+            ("that step moves another adapter by", f"{self.strayed:.2g} nats", self.strayed <= rounding),
             ("the same text scored twice differs by", f"{self.repeated:.2g} nats", self.repeated < 0.01),
             ("sampled against scored, a token", f"{self.sampled:.2g} nats", self.sampled < 0.2),
             ("the loss is divided by", divided or "nothing", True),

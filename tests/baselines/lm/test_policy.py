@@ -195,6 +195,17 @@ def test_branches_before_writing_differ_by_their_draws_alone():
         assert torch.allclose(torch.tensor(move.logp), alone(lm, move), **CLOSE)
 
 
+def test_texts_written_aside_at_every_history_in_order_change_nothing_of_what_is_written_there():
+    def texts(aside):
+        talk = tiny_lm("qwen3", TOKENIZER).converse(2, 0)
+        talk.read(["w1 w2 w3", "w4"])
+        if aside:
+            talk.pick([0, 1], 5).write()
+        return [(move.ids, move.logp) for move in talk.write()]
+
+    assert texts(aside=True) == texts(aside=False)
+
+
 def test_reading_the_last_turn_alone_forgets_the_past():
     lm = tiny_lm("qwen3", TOKENIZER, context=Context(history="last turn"))
     moves = talk_of(lm)

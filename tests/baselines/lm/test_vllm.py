@@ -95,7 +95,7 @@ def test_both_agents_are_asked_before_either_has_answered(base, url, server, tmp
     talks = [policy.converse(2, 0) for policy in team.policies.values()]
     for talk in talks:
         talk.read(["q0 t0 p0", "q1 t0 p0"])
-    gate = threading.Barrier(4, timeout=10)
+    gate = threading.Barrier(4, timeout=600)
     complete = server.complete
     server.complete, server.lock = lambda body: (gate.wait(), complete(body))[1], threading.Semaphore(4)
     written = [talk.write() for talk in talks]  # four requests meet at the gate, or nobody passes it

@@ -103,7 +103,7 @@ def test_what_the_driver_drops_is_forgotten_in_the_process(folders):
     list(algorithm.train(config, task, team))
     gc.collect()
     process = team.policies["agent_0"].process
-    process.ask("host", "cpu_s")()
+    process.ask("policy/agent_0", "digest")()
     assert not [key for key in process.courier.host.held if isinstance(key, int)]
 
 

@@ -12,7 +12,7 @@ import torch
 from lm_fixtures import save, words_tokenizer, write_talk
 from toy_games import Answer, any_text_game
 
-from baselines import maac, magrpo, reinforce
+from baselines import cory, maac, magrpo, reinforce
 from baselines.cli.tinker import main
 from baselines.lm.learning import Lesson
 from baselines.train.placement import tinker_networks
@@ -171,3 +171,12 @@ def test_the_check_prints_what_it_found_and_fails_where_nothing_is_learned(model
     monkeypatch.setattr(tinker_stub.Training, "optim_step", lambda self, adam: tinker_stub.Done(None))
     assert main(["check", "http://localhost:1", "--model", model, "--lora-rank", "2"]) == 1
     assert service.free[0] == "agent_0"
+
+
+def test_cory_takes_a_step_on_a_server(model, monkeypatch):
+    serve(monkeypatch, model)
+    task = Answer(num_agents=1)
+    how = settings(model, placement="tinker", steps=1, estimator="group", kl=0.3)
+    config = cory.Config(**how, observer_prompt="{query} read {text}")
+    (logged,) = cory.train(config, task, cory.team(config, task))
+    assert logged["kl"] == pytest.approx(0.0, abs=1e-4)
