@@ -83,8 +83,18 @@ def given_rows(rows: Any) -> Any:
 
 
 def storable(rows: Any) -> Any:
-    """`rows` as they may stand in records: a path as a text, everything else as plain lists."""
-    return str(rows) if isinstance(rows, (str, Path)) else given_rows(rows)
+    """`rows` as they may stand in records: a path as a text, everything else as plain lists.
+
+    Lists that cannot be items stay as they are: their task refuses them, and says what it wants.
+    """
+    if isinstance(rows, (str, Path)):
+        return str(rows)
+    try:
+        return given_rows(rows)
+    except ValueError:
+        if isinstance(rows, (list, dict)):
+            return rows
+        raise
 
 
 def split_rows(rows: Any) -> dict[str, list[Any]]:
