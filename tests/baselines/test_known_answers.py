@@ -252,7 +252,7 @@ def test_the_trainers_reach_the_better_branch_unless_they_divide_by_the_deviatio
 
 def test_the_central_critic_of_the_two_step_game_converges_to_8_7_and_8(training_seed):
     # slowly, and from uniform at first: branch A is seen often before B, which is played well, is preferred
-    team, _ = learn_two_steps(maac, training_seed, 480, {"branch B": [0.0, 5.0]}, lr=0.2, gamma=1.0)
+    team, _ = learn_two_steps(maac, training_seed, 700, {"branch B": [0.0, 5.0]}, lr=0.2, gamma=1.0)
     critic = team.critics["central"]
     texts = {number: text for text, number in critic.texts.items()}
     values = {"".join(texts[i] for (i,) in key): critic.table[row].item() for key, row in critic.rows.items()}

@@ -136,16 +136,16 @@ def test_two_step_values_hold_for_three_more_seeds(mixer, training_seed):
 
 
 @pytest.mark.parametrize(
-    ("game", "mixer", "value"),
+    ("game", "mixer", "value", "steps"),
     [
-        ("climbing", "vdn", 5),
-        ("climbing", "qmix", 5),
-        ("penalty-100", "vdn", 2),
-        ("qtran", "vdn", 0),
+        ("climbing", "vdn", 5, 150),
+        ("climbing", "qmix", 5, 150),
+        ("penalty-100", "vdn", 2, 150),
+        ("qtran", "vdn", 0, 300),
     ],
 )
-def test_one_shot_games_end_at_their_known_value_on_uniform_data(game, mixer, value, training_seed):
-    config = dataclasses.replace(UNIFORM, mixer=mixer, steps=150, reward_scale=0.1, seed=training_seed)
+def test_one_shot_games_end_at_their_known_value_on_uniform_data(game, mixer, value, steps, training_seed):
+    config = dataclasses.replace(UNIFORM, mixer=mixer, steps=steps, reward_scale=0.1, seed=training_seed)
     learner, _ = trained(game, config, AT_ONCE)
     assert evaluate(learner.agents, [games.make(game)], 1, seed=0) == [value]
 
