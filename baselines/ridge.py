@@ -40,12 +40,12 @@ from baselines.formulas.advantages import gae, left_out_residual, returns_to_go
 from baselines.formulas.diagnostics import explained_variance
 from baselines.formulas.regression import Sums, added, no_samples, predicted
 from baselines.lm.learning import Lesson
-from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
-from baselines.play.replays import texts_of
+from baselines.play.episode import Node, by_turn, episodes, lasting, rollout_metrics
+from baselines.play.replays import silenced
 from baselines.play.rollout import play, play_turns, starts
 from baselines.train.settings import Settings
 from baselines.train.team import Team, build_team
-from collm_envs import Task, silence
+from collm_envs import Task
 
 Measures = Mapping[str, float]
 """what a task has measured of a state: the newest value of each metric"""
@@ -101,7 +101,7 @@ class Ridged(Team):
         for t in range(R.shape[1]):
             if t == len(self.sums):
                 self.sums.append(no_samples(len(self.names)))
-            live = [e for e, path in enumerate(paths) if t < len(path)]
+            live = lasting(paths, t)
             x = self.columns([before[id(paths[e][t])] for e in live])
             self.sums[t] = added(self.sums[t], x, R[live, t], keep)
 
@@ -159,7 +159,7 @@ def values(team: Ridged, paths: Sequence[Sequence[Node]], before: Mapping[int, M
     """V_t(s_t) of every turn, zero after an episode's end.   -> (E, H)"""
     V = torch.zeros(len(paths), max(map(len, paths)), dtype=torch.float64)
     for t in range(V.shape[1]):
-        live = [e for e, path in enumerate(paths) if t < len(path)]
+        live = lasting(paths, t)
         V[live, t] = team.V(t, [before[id(paths[e][t])] for e in live])
     return V
 
@@ -192,12 +192,6 @@ def centred(x: Tensor, V: Tensor, paths: Sequence[Sequence[Node]]) -> Tensor:
     """x less what V(s) predicts of it by a line through the other episodes of its turn.   (E, H) -> (E, H)"""
     out = torch.zeros_like(x)
     for t in range(x.shape[1]):
-        live = [e for e, path in enumerate(paths) if t < len(path)]
+        live = lasting(paths, t)
         out[live, t] = left_out_residual(x[live, t], V[live, t])
     return out
-
-
-def silenced(task: Task, node: Node, agent: str) -> dict[str, str]:
-    """The texts of a turn with one agent silent."""
-    texts = {**dict.fromkeys(task.agents, ""), **texts_of(node)}
-    return {**texts, agent: silence(task, node.before, agent)}

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -153,17 +153,12 @@ def sizes(kind: str, turns: int) -> dict[str, int]:
     """Episodes of a step, of a tree its groups too."""
     if kind != "magrpo":
         return {"episodes": max(8, JOINT_TURNS // turns)}
-    group = 8 if turns == 1 else 2
-    roots = max(1, round(JOINT_TURNS / claim_games.nodes(group, turns)))
-    return {"group": group, "episodes": roots * group**turns}
+    return claim_games.tree_sizes(turns, JOINT_TURNS)
 
 
 def joint_turns(kind: str, turns: int) -> int:
     """Joint turns of a step."""
-    size = sizes(kind, turns)
-    if kind != "magrpo":
-        return size["episodes"] * turns
-    return size["episodes"] // size["group"] ** turns * claim_games.nodes(size["group"], turns)
+    return claim_games.joint_turns(sizes(kind, turns), turns)
 
 
 def one_run(cell: Cell, seed: int, rates: dict[str, float], share: float = 1.0) -> list[dict[str, Any]]:
@@ -198,7 +193,7 @@ def one_run(cell: Cell, seed: int, rates: dict[str, float], share: float = 1.0) 
     return rows
 
 
-def area(rows: Sequence[dict[str, Any]]) -> float:
+def area(rows: Sequence[Mapping[str, Any]]) -> float:
     """The mean return over a run's joint turns: the area under its curve, by trapezoids."""
     at, earned = ([float(row[name]) for row in rows] for name in ("joint_turns", "return"))
     pieces = zip(itertools.pairwise(at), itertools.pairwise(earned), strict=True)

@@ -118,20 +118,22 @@ def text_of_all(critic: Averages, history: Segment) -> Any:
     return tuple(part.ids[0] for part in history.chain())
 
 
+def words_so_far(critic: Averages, history: Segment) -> list[list[str]]:
+    """Both words of every turn so far, read off a joint history."""
+    names = {number: text for text, number in critic.texts.items()}
+    return [names[part.ids[0]].split("\n")[1:4:2] for part in history.chain()[1:]]
+
+
 def state(critic: Averages, history: Segment) -> Any:
     """(turn, right turns so far), read off a joint history."""
-    names = {number: text for text, number in critic.texts.items()}
-    turns = [names[part.ids[0]] for part in history.chain()]
-    pairs = [text.split("\n")[1:4:2] for text in turns[1:]]
-    return len(turns), sum(set(pair) == {WORDS[t % K]} for t, pair in enumerate(pairs))
+    pairs = words_so_far(critic, history)
+    return 1 + len(pairs), sum(set(pair) == {WORDS[t % K]} for t, pair in enumerate(pairs))
 
 
 def state_of_each(critic: Averages, history: Segment) -> Any:
     """(turn, right words so far), read off a joint history."""
-    names = {number: text for text, number in critic.texts.items()}
-    turns = [names[part.ids[0]] for part in history.chain()]
-    pairs = [text.split("\n")[1:4:2] for text in turns[1:]]
-    return len(turns), sum(word == WORDS[t % K] for t, pair in enumerate(pairs) for word in pair)
+    pairs = words_so_far(critic, history)
+    return 1 + len(pairs), sum(word == WORDS[t % K] for t, pair in enumerate(pairs) for word in pair)
 
 
 def own_words(critic: Averages, history: Segment) -> Any:
@@ -184,7 +186,7 @@ FIELDS = ("reward", "turns", "method", "seed", "rate", "step", "joint_turns", "c
 def one_run(reward: str, turns: int, method: str, seed: int, rate: float) -> list[dict[str, Any]]:
     """The expected returns of a run's policies, at equal shares of its steps."""
     algorithm, own, critics = METHODS[method]
-    size = joint_turns(algorithm, turns)
+    size = joint_turns(sizes(algorithm, turns), turns)
     steps = max(1, TEXTS * STEPS // size)
     task: Any = Relay(turns, reward)
     team = tabular(algorithm, critics(reward), rate * turns * (0.1 if "normalize" in own else 1.0))
@@ -208,9 +210,14 @@ def sizes(algorithm: Any, turns: int) -> dict[str, Any]:
     """Episodes of a step, and the branching of a tree: the same number of joint turns for all."""
     if algorithm is not magrpo:
         return {"episodes": TEXTS // turns, "gamma": 1.0}
+    return {**tree_sizes(turns, TEXTS), "gamma": 1.0}
+
+
+def tree_sizes(turns: int, texts: int) -> dict[str, int]:
+    """MAGRPO's branching, and the episodes of a step of about so many joint turns."""
     group = 8 if turns == 1 else 2
-    roots = max(1, round(TEXTS / nodes(group, turns)))
-    return {"group": group, "episodes": roots * group**turns, "gamma": 1.0}
+    roots = max(1, round(texts / nodes(group, turns)))
+    return {"group": group, "episodes": roots * group**turns}
 
 
 def nodes(group: int, turns: int) -> int:
@@ -218,12 +225,11 @@ def nodes(group: int, turns: int) -> int:
     return sum(group**t for t in range(1, turns + 1))
 
 
-def joint_turns(algorithm: Any, turns: int) -> int:
-    """Joint turns of a step."""
-    chosen = sizes(algorithm, turns)
-    if algorithm is not magrpo:
-        return chosen["episodes"] * turns
-    return chosen["episodes"] // chosen["group"] ** turns * nodes(chosen["group"], turns)
+def joint_turns(size: Mapping[str, Any], turns: int) -> int:
+    """Joint turns of a step of this size: with a group, of trees."""
+    if "group" not in size:
+        return size["episodes"] * turns
+    return size["episodes"] // size["group"] ** turns * nodes(size["group"], turns)
 
 
 def tabular(algorithm: Any, critics: Mapping[str, Averages], rate: float) -> Any:
@@ -248,8 +254,8 @@ def expected(team: Any, task: Any) -> float:
     return fmean(chances)
 
 
-def area(rows: Sequence[dict[str, Any]]) -> float:
-    """Mean return over a run's measures: the area under its curve, over joint turns."""
+def mean_return(rows: Sequence[dict[str, Any]]) -> float:
+    """Mean over a run's measures, by which rates are chosen; what is shown is `claim.area`."""
     return fmean(float(row["return"]) for row in rows)
 
 
@@ -266,7 +272,7 @@ def chosen_rate(reward: str, turns: int, method: str) -> float:
         if (reward, str(turns), method, str(rate), str(seed)) not in {
             tuple(row[name] for name in key) for row in rows
         }:
-            value = area(one_run(reward, turns, method, seed, rate))
+            value = mean_return(one_run(reward, turns, method, seed, rate))
             line = {"reward": reward, "turns": turns, "method": method, "rate": rate, "seed": seed}
             append_rows(TRIALS, [{**line, "area": round(value, 5)}])
     tried = [

@@ -60,10 +60,6 @@ def last(rows: Sequence[Row]) -> float:
     return float(rows[-1]["return"])
 
 
-def area(rows: Sequence[Row]) -> float:
-    return claim.area([dict(row) for row in rows])
-
-
 def at(cost: str, limit: float) -> Callable[[Sequence[Row]], float]:
     """The return where so many tokens or CPU seconds were spent, by a straight line between two measures."""
     return lambda rows: float(np.interp(limit, column(rows, cost), column(rows, "return")))
@@ -156,7 +152,7 @@ def cell_table(task: str, turns: int, reward: str) -> str:
     for method, seeds in runs.items():
         values = list(seeds.values())
         line = [method, str(len(values)), f"{fmean(float(rows[0]['return']) for rows in values):.2f}"]
-        line += [shown([last(rows) for rows in values]), shown([area(rows) for rows in values])]
+        line += [shown([last(rows) for rows in values]), shown([claim.area(rows) for rows in values])]
         line += [shown([at(cost, limits[cost])(rows) for rows in values]) for cost in costs]
         line += [f"{fmean(column(rows, 'cpu_s')[-1] for rows in values):.3g}"]
         if judged:
@@ -188,7 +184,7 @@ def reasons() -> str:
     for reward, turns in claim_games.CELLS:
         runs = runs_of(GAMES, turns, reward)
         for change, method, other in REASONS:
-            if len(areas := apart(runs, method, other, area)) > 1:
+            if len(areas := apart(runs, method, other, claim.area)) > 1:
                 ends = apart(runs, method, other, last)
                 lines.append(
                     [
@@ -219,7 +215,7 @@ def finding() -> str:
             f"it holds in {counts[0]}, the other is better in {counts[1]}, and {counts[2]} cannot be told."
         )
         runs = runs_of(task, 8, "final") or runs_of(task, 4, "final")
-        if len(ours := apart(runs, claim.RIDGE, "CC, GAE 0.9", area)) > 1:
+        if len(ours := apart(runs, claim.RIDGE, "CC, GAE 0.9", claim.area)) > 1:
             parts.append(
                 f"There the area of a ridge critic of ours is {shown(ours)} above CC's with GAE 0.9."
             )

@@ -25,6 +25,7 @@ import torch
 from real import MODEL, SEEDS, keep
 
 from baselines.cli import evaluate, learned
+from baselines.cli.real import sampled_as_in_runs
 from baselines.cli.warm_start import warm_start
 from baselines.runs import samples
 from baselines.runs.logs import read_log
@@ -87,11 +88,8 @@ def untrained(env: str) -> Path:
     setting, out = SETTINGS[env], RESULTS / f"{env}-untrained"
     if not (out / "table.json").exists():
         episodes = {**PRESETS["laptop"].always, **setting.train}["eval_episodes"]
-        laptop = PRESETS["laptop"].always
-        sampled = (
-            f"temperature={laptop['temperature']}&top_p={laptop['top_p']}&max_new_tokens={setting.tokens}"
-        )
-        line = [env, "--env-kwargs", json.dumps(setting.env_kwargs), "--policy", f"hf:{MODEL}?{sampled}"]
+        policy = f"hf:{MODEL}?{sampled_as_in_runs(setting.tokens)}"
+        line = [env, "--env-kwargs", json.dumps(setting.env_kwargs), "--policy", policy]
         evaluate.evaluate([*line, "--episodes", str(episodes), "--out", str(out)])
     return out
 

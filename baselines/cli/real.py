@@ -115,17 +115,21 @@ def warm_start_line(out: Path, model: str) -> list[str]:
     return [*line, "--from", "expert", "--steps", str(WARM_STEPS), "--out", str(out / WARM_START)]
 
 
+def sampled_as_in_runs(tokens: int) -> str:
+    """Settings of an `hf:` policy that samples as runs of `--preset laptop` do, texts of at most `tokens`."""
+    laptop = PRESETS["laptop"].always
+    return f"temperature={laptop['temperature']}&top_p={laptop['top_p']}&max_new_tokens={tokens}"
+
+
 def untrained_line(out: Path, model: str) -> list[str]:
     """What follows `collm eval` for the runs' own evaluation episodes, played by the untrained model."""
     laptop = PRESETS["laptop"].always
-    sampled = "&".join(f"{name}={laptop[name]}" for name in ("temperature", "top_p"))
-    sampled += f"&max_new_tokens={TOKENS['TLDR-v1']}"
     line = [
         "TLDR-v1",
         "--env-kwargs",
         json.dumps({"items": str(posts(out))}),
         "--policy",
-        f"hf:{model}?{sampled}",
+        f"hf:{model}?{sampled_as_in_runs(TOKENS['TLDR-v1'])}",
     ]
     return [*line, "--episodes", str(laptop["eval_episodes"]), "--out", str(out / UNTRAINED)]
 

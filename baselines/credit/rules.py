@@ -53,7 +53,7 @@ from baselines.credit.learned import Learned
 from baselines.credit.written import Written, load_written
 from baselines.formulas.advantages import left_out_residual
 from baselines.formulas.diagnostics import agreement
-from baselines.play.episode import Node, by_turn, walk
+from baselines.play.episode import Node, by_turn, lasting, walk
 from baselines.play.replays import Replays
 from collm_envs import Task, in_parallel
 
@@ -89,7 +89,7 @@ class Shares:
         m = by_turn(paths, lambda node: float(self.m([node], agent)))
         out = torch.zeros_like(A)
         for t in range(A.shape[1]):
-            live = [e for e, path in enumerate(paths) if t < len(path)]
+            live = lasting(paths, t)
             out[live, t] = m[live, t] * (A[live, t] + left_out_residual(p[live, t], V[live, t]))
         return out
 

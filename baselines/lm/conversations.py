@@ -125,7 +125,7 @@ class Conversations:
         if fresh.parent is head:
             self.unread[k] = self.unread[k] + fresh.ids
         else:  # the row is read again from its new beginning
-            self.unread[k] = [i for segment in fresh.chain() for i in segment.ids]
+            self.unread[k] = fresh.all_ids()
             self.memory = self.memory.unshared()
             self.memory.mask[k] = False
 

@@ -21,7 +21,8 @@ def model_digest(model: nn.Module, tokenizer: Any) -> str:
     config: dict[str, Any] = model.config.to_dict()  # type: ignore[union-attr, operator]
     facts = {name: value for name, value in config.items() if name not in APART}
     words = [facts, tokenizer.get_vocab(), tokenizer.chat_template, tokenizer.eos_token]
-    if more_ends := end_tokens(model, tokenizer) - {tokenizer.eos_token_id}:
+    generation: Any = model.generation_config
+    if more_ends := end_tokens(generation, tokenizer) - {tokenizer.eos_token_id}:
         words.append(sorted(more_ends, key=str))
     total.update(json.dumps(words, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):

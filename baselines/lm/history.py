@@ -24,6 +24,10 @@ class Segment:
         """Tokens of this history, this segment included."""
         return sum(len(segment.ids) for segment in self.chain())
 
+    def all_ids(self) -> list[int]:
+        """The tokens of this history, this segment's last."""
+        return [i for segment in self.chain() for i in segment.ids]
+
     def chain(self) -> list[Segment]:
         """The segments of this history, oldest first, this one last."""
         segments: list[Segment] = []

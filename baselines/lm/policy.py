@@ -95,9 +95,9 @@ class LM:
         self.adapter = adapter
         self.micro_batch_tokens = micro_batch_tokens
         self.autocast = autocast
-        ends = end_tokens(self.causal, tokenizer)
+        ends = end_tokens(self.causal.generation_config, tokenizer)
         self.renderer = Renderer(tokenizer, context.thinking, ends)
-        self.eos = ends if self.renderer.end is None else ends | {self.renderer.end}
+        self.eos = self.renderer.stops
         self.reach = reach(self.causal.config)
         if self.reach.tokens <= sampling.max_new_tokens:
             raise ValueError(
@@ -179,7 +179,7 @@ class LM:
 
     def _conversations(self, heads: Sequence[Segment | None], dice: list[torch.Generator]) -> Conversations:
         self.publish()
-        unread = [[i for segment in head.chain() for i in segment.ids] if head else [] for head in heads]
+        unread = [head.all_ids() if head else [] for head in heads]
         memory = Memory.empty(len(heads), self.engine.layers, self.device)
         return Conversations(self, dice, [*heads], unread, memory)
 

@@ -66,6 +66,11 @@ class Renderer:
         """The token by which the template itself ends a reply that is the last; None where it writes none."""
         return self.encoder.control[self.mark] if self._stops else None
 
+    @property
+    def stops(self) -> set[int]:
+        """Every token at which sampling ends: `ends`, and the template's own."""
+        return self.ends if self.end is None else self.ends | {self.end}
+
     def first(self, message: str) -> list[int]:
         """Ids of the message that opens a history, up to where the reply begins."""
         if not self.chat:

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from tokenizers.pre_tokenizers import Metaspace
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
@@ -31,12 +31,10 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     return out
 
 
-def end_tokens(model: Any, tokenizer: Any) -> set[int]:
-    """Every token that ends a text, from the tokenizer and from the model's generation settings."""
-    ends = {tokenizer.eos_token_id}
-    if model.generation_config is not None:
-        configured = model.generation_config.eos_token_id
-        ends |= set(configured) if isinstance(configured, list) else {configured}
+def end_tokens(generation: GenerationConfig | None, tokenizer: Any) -> set[int]:
+    """Every token that ends a text, from the tokenizer and from the model's generation settings, if any."""
+    configured = None if generation is None else generation.eos_token_id
+    ends = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
     return {end for end in ends if end is not None}
 
 

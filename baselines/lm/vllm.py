@@ -82,7 +82,7 @@ class Writer:
         answer = self.server.post(
             "/v1/completions",
             model=self.model,
-            prompt=[i for segment in head.chain() for i in segment.ids],
+            prompt=head.all_ids(),
             max_tokens=used.max_new_tokens,
             temperature=used.temperature,
             top_p=used.top_p,

@@ -55,31 +55,29 @@ class Server:
         Raises ValueError with the server's words for a request it refuses, ConnectionError where none of
         several attempts came to an answer.
         """
-        return self._call(path, json.dumps(body).encode())
+        return self._call(path, body)
 
     def load_adapter(self, name: str, folder: Path) -> None:
         """Load a LoRA adapter in place of the one of this name, if there is one."""
         lacking = f"{self.url} loads no adapters; {HINT}"
-        self._call(
-            "/v1/load_lora_adapter",
-            json.dumps({"lora_name": name, "lora_path": str(folder), "load_inplace": True}).encode(),
-            lacking,
-        )
+        body = {"lora_name": name, "lora_path": str(folder), "load_inplace": True}
+        self._call("/v1/load_lora_adapter", body, lacking)
 
     def reload_weights(self, folder: Path) -> None:
         """Replace all weights by those of a `save_pretrained` folder."""
         lacking = f"{self.url} reloads no weights; `collm serve vllm MODEL` starts one that does"
         body = {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}}
-        self._call("/collective_rpc", json.dumps(body).encode(), lacking)
+        self._call("/collective_rpc", body, lacking)
 
-    def _call(self, path: str, body: bytes | None, lacking: str = "") -> Any:
+    def _call(self, path: str, body: dict[str, Any] | None, lacking: str = "") -> Any:
         """GET, or POST with a body.  `lacking` is what is wrong with a server that has no such route."""
         headers = {"Content-Type": "application/json"}
         if os.environ.get(KEY):
             headers["Authorization"] = f"Bearer {os.environ[KEY]}"
+        data = None if body is None else json.dumps(body).encode()
         for pause in (*PAUSES_S, None):
             try:
-                with open_url(Request(self.url + path, body, headers), TIMEOUT_S) as answer:
+                with open_url(Request(self.url + path, data, headers), TIMEOUT_S) as answer:
                     return _decoded(answer.read())
             except HTTPError as error:
                 words = _words(error)

@@ -9,12 +9,13 @@ Unlike `openai:` it sends token ids, by the chat template as trainers write it.
 
 from __future__ import annotations
 
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig
 
 from baselines.lm.hf import HF, read_settings
 from baselines.lm.loading import tokenizer_of
 from baselines.lm.served import Reach
 from baselines.lm.template import Renderer
+from baselines.lm.tokens import end_tokens
 from baselines.lm.vllm import Writer
 from baselines.lm.vllm_http import Server
 
@@ -34,18 +35,10 @@ def parse(text: str) -> HF:
         raise ValueError(f"vllm: {address} serves no {model!r}; it serves {', '.join(served_names)}")
     source = settings.get("tokenizer", server.root)
     tokenizer = tokenizer_of(source)
-    ends = _end_tokens(source, tokenizer)
-    renderer = Renderer(tokenizer, context.thinking, ends)
-    eos = ends if renderer.end is None else ends | {renderer.end}
-    limit = Reach(context.max_context, "max_context")
-    return HF(Writer(f"vllm:{text}", server, model or server.base, renderer, eos, sampling, context, limit))
-
-
-def _end_tokens(source: str, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Every token that ends a text, by the tokenizer and the model's generation settings, if it has any."""
     try:
-        configured = GenerationConfig.from_pretrained(source).eos_token_id
-    except OSError:
-        configured = None
-    ends = [tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
-    return {end for end in ends if end is not None}
+        generation = GenerationConfig.from_pretrained(source)
+    except OSError:  # the model has no generation settings
+        generation = None
+    renderer = Renderer(tokenizer, context.thinking, end_tokens(generation, tokenizer))
+    limit, name = Reach(context.max_context, "max_context"), f"vllm:{text}"
+    return HF(Writer(name, server, model or server.base, renderer, renderer.stops, sampling, context, limit))

@@ -66,6 +66,11 @@ def by_turn(paths: Sequence[Sequence[Node]], number: Callable[[Node], float]) ->
     return out
 
 
+def lasting(paths: Sequence[Sequence[Node]], t: int) -> list[int]:
+    """The indices of the episodes that have a turn t, counted from 0."""
+    return [e for e, path in enumerate(paths) if t < len(path)]
+
+
 def episodes(roots: Sequence[Node]) -> list[list[Node]]:
     """Every root-to-leaf path, in order."""
     return [node.path() for node in walk(roots) if not node.children]

@@ -19,8 +19,8 @@ from baselines.lm.policy import LM
 from baselines.lm.reading import message_after
 from baselines.lm.scoring import token_logp
 from baselines.play.episode import Node, walk
-from baselines.play.replays import texts_of
-from collm_envs import Task, silence, writers
+from baselines.play.replays import silenced
+from collm_envs import Task, writers
 
 
 class Rereading(NamedTuple):
@@ -58,7 +58,7 @@ def _readings(task: Task, node: Node, policies: Mapping[str, LM]) -> list[Reread
     """The texts after this turn, each beside what its agent would have read had another one been silent."""
     out = []
     for agent in node.moves:
-        after = task.play(node.before, {**_all_texts(task, node), agent: silence(task, node.before, agent)})
+        after = task.play(node.before, silenced(task, node, agent))
         if task.done(after):
             continue
         for reader, move in node.children[0].moves.items():
@@ -70,10 +70,6 @@ def _readings(task: Task, node: Node, policies: Mapping[str, LM]) -> list[Reread
             if same or other:
                 out.append(Rereading(agent, reader, move, other))
     return out
-
-
-def _all_texts(task: Task, node: Node) -> dict[str, str]:
-    return {**dict.fromkeys(task.agents, ""), **texts_of(node)}
 
 
 def _moved(move: Move, prompt: str, policy: LM) -> Move | None:

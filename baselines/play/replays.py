@@ -49,6 +49,12 @@ class Replays:
         return id(state), *(texts.get(agent, "") for agent in self.task.agents)
 
 
+def silenced(task: Task, node: Node, agent: str) -> dict[str, str]:
+    """The texts of a turn of all agents, with one of them silent."""
+    texts = {**dict.fromkeys(task.agents, ""), **texts_of(node)}
+    return {**texts, agent: silence(task, node.before, agent)}
+
+
 def texts_of(node: Node) -> dict[str, str]:
     """agent -> the text it wrote at this turn; agents that did not write are left out."""
     return {agent: move.text for agent, move in node.moves.items()}

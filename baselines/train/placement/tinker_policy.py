@@ -58,8 +58,7 @@ class TinkerPolicy:
         self.sampling, self.context = settings.sampling, settings.context
         self.tokenizer = tokenizer_of(base)
         self.renderer = Renderer(self.tokenizer, self.context.thinking)
-        end = self.renderer.end
-        self.eos = self.renderer.ends if end is None else self.renderer.ends | {end}
+        self.eos = self.renderer.stops
         seed = Random(f"{settings.seed}/{name}").getrandbits(31)
         self.trainer = service.create_lora_training_client(
             base_model=base, rank=settings.lora_rank, seed=seed
@@ -102,7 +101,7 @@ class TinkerPolicy:
             seed=seed,
             stop=sorted(self.eos),
         )
-        prompt = types.ModelInput.from_ints(tokens_of(head))
+        prompt = types.ModelInput.from_ints(head.all_ids())
         answer = self.sampler.sample(prompt=prompt, num_samples=1, sampling_params=used).result().sequences[0]
         ids = list(answer.tokens)
         if not ids or answer.logprobs is None:
@@ -151,9 +150,7 @@ class TinkerPolicy:
 
         if self.bare is None:
             self.bare = self.service.create_sampling_client(base_model=self.base)
-        under_way = [
-            self.bare.compute_logprobs(types.ModelInput.from_ints(tokens_of(move))) for move in moves
-        ]
+        under_way = [self.bare.compute_logprobs(types.ModelInput.from_ints(move.all_ids())) for move in moves]
         return [answer.result()[-len(move.ids) :] for answer, move in zip(under_way, moves, strict=True)]
 
 
@@ -208,7 +205,7 @@ class Derivatives:
 
     def _undone(self, rows: int, move: Move) -> int:
         """What the server will divide a row's loss by."""
-        tokens = len(tokens_of(move)) - 1
+        tokens = len(move.all_ids()) - 1
         return (rows if self.habits.by_rows else 1) * (tokens if self.habits.by_tokens else 1)
 
 
@@ -216,7 +213,7 @@ def row(move: Move, logp: Sequence[float], advantages: Sequence[float]) -> Any:
     """A text after its history as the server reads it.   logp, advantages: of its tokens"""
     from tinker import types  # pyright: ignore[reportMissingImports]
 
-    ids = tokens_of(move)
+    ids = move.all_ids()
     lead = [0.0] * (len(ids) - len(move.ids) - 1)
     return types.Datum(
         model_input=types.ModelInput.from_ints(ids[:-1]),
@@ -226,11 +223,6 @@ def row(move: Move, logp: Sequence[float], advantages: Sequence[float]) -> Any:
             "advantages": [*lead, *advantages],
         },
     )
-
-
-def tokens_of(head: Segment) -> list[int]:
-    """All tokens of a history."""
-    return [i for segment in head.chain() for i in segment.ids]
 
 
 def _by_move(moves: Sequence[Move], numbers: Tensor | None) -> list[list[float]]:

@@ -281,7 +281,7 @@ def test_a_model_may_have_several_end_tokens():
     lm = tiny_lm("llama", TOKENIZER, sampling=Sampling(max_new_tokens=60))
     other = TOKENIZER.convert_tokens_to_ids("w3")
     lm.causal.generation_config.eos_token_id = [TOKENIZER.eos_token_id, other]
-    assert end_tokens(lm.causal, TOKENIZER) == {TOKENIZER.eos_token_id, other}
+    assert end_tokens(lm.causal.generation_config, TOKENIZER) == {TOKENIZER.eos_token_id, other}
     lm = LM("two ends", lm.model, TOKENIZER, Sampling(max_new_tokens=60), Context())
     moves = talk_of(lm)
     assert {move.ids[-1] for move in moves if move.closed} == {TOKENIZER.eos_token_id, other}

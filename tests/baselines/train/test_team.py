@@ -311,7 +311,11 @@ def test_a_trained_agent_can_be_trained_on(folders, tmp_path):
         team.save_pretrained(tmp_path / name)
         again = settings(folders, steps=1) | {"models": tuple(str(tmp_path / name / a) for a in TASK.agents)}
         config = reinforce.Config(**again)
-        next(reinforce.train(config, TASK, reinforce.team(config, TASK)))
+        again = reinforce.team(config, TASK)
+        before = [p.detach().clone() for lm in again.policies.values() for p in lm.parameters()]
+        next(reinforce.train(config, TASK, again))
+        after = [p for lm in again.policies.values() for p in lm.parameters()]
+        assert any(not torch.equal(x, y) for x, y in zip(before, after, strict=True))
 
 
 def test_recomputing_activations_gives_the_same_gradient_and_runs_layers_twice(folders):
