@@ -14,11 +14,12 @@ PACKAGES_openenv := 'openenv>=0.10,<0.11'
 PACKAGES_comlrl := 'comlrl>=1.4.3,<1.5'
 PACKAGES_torchrl := 'torchrl>=0.14,<0.15' 'tensordict>=0.14,<0.15'
 PACKAGES_ray := 'ray>=2.60,<3'
+PACKAGES_tinker := 'tinker>=0.38,<0.39'
 PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 PACKAGES_aec := pettingzoo
 PACKAGES_recipes := inspect-ai skyrl-gym textarena
 
-.PHONY: demo real test slow bench lint docs engines engine-vllm engine-ray adapters $(ADAPTERS:%=adapter-%)
+.PHONY: demo real test slow bench lint docs engines engine-vllm engine-ray engine-tinker adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
@@ -42,10 +43,13 @@ $(ADAPTERS:%=adapter-%): adapter-%: .venv-%/ready  ## one of them, e.g. adapter-
 	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py --junitxml=.venv-$*/tests.xml
 	.venv-$*/bin/python tests/support/use_with.py $* $$(cat .venv-$*/seconds) .venv-$*/tests.xml
 
-engines: engine-vllm engine-ray  ## other people's engines, each in an environment of its own
+engines: engine-vllm engine-ray engine-tinker  ## other people's engines, each in an environment of its own
 
 engine-ray: .venv-ray/ready  ## actors of Ray take the steps of local runs, whatever is killed
 	.venv-ray/bin/python -m pytest -m 'slow or not slow' tests/engines/test_ray.py
+
+engine-tinker: .venv-tinker/ready  ## the SDK drives a server on loopback, whose steps are those of local runs
+	.venv-tinker/bin/python -m pytest tests/engines/test_tinker.py
 
 engine-vllm: $(READY) .venv-vllm/ready  ## a real vLLM server on this CPU writes for two agents of the model COLLM_TEST_MODEL
 	COLLM_VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -m slow tests/engines/test_vllm.py

@@ -26,6 +26,10 @@ ALONE = threading.Lock()
 """the SDK is called by many threads at once, and a model samples for one"""
 
 
+class TinkerError(Exception):
+    """What the SDK raises."""
+
+
 @dataclass
 class Done:
     """A future that is done."""
@@ -174,6 +178,7 @@ class Service:
 
     def __init__(self, base: str, *, mean: bool = False, clips: bool = True, rank: int = 2, seed: int = 0):
         torch.manual_seed(seed)
+        self.base = base
         setup = Setup(Sampling(), Context(), lora_rank=rank)
         self.adapters = open_all(dict.fromkeys(SLOTS, base), setup)
         self.mean, self.clips = mean, clips
