@@ -82,7 +82,7 @@ def test_the_check_prints_how_the_server_behaves(model, url, capsys):
 
 
 def test_a_server_that_does_not_answer_and_a_missing_key_are_said_in_a_line(model, monkeypatch):
-    with pytest.raises(ConnectionError, match="no Tinker server answers at http://127.0.0.1:9: "):
+    with pytest.raises(ConnectionError, match="no Tinker server answers at"):
         main(["check", "http://127.0.0.1:9", "--model", model])
     for name in ("TINKER_API_KEY", "TINKER_CREDENTIAL_CMD"):
         monkeypatch.delenv(name, raising=False)

@@ -55,8 +55,8 @@ class Server:
         names = {"model_name": self.service.base, "arch": "qwen3", "tokenizer_id": self.service.base}
         return {"type": "get_info", "model_data": names, "model_id": body["model_id"], "is_lora": True}
 
-    def forward_backward(self, data: bytes) -> dict[str, Any]:
-        request = wire.ForwardBackwardRequest.FromString(data)
+    def forward_backward(self, content: bytes) -> dict[str, Any]:
+        request = wire.ForwardBackwardRequest.FromString(content)
         trainer = self.trainers[request.model_id]
         rows = [
             Datum(
