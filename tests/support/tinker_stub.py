@@ -123,6 +123,7 @@ class Training:
 
     def save_state(self, name: str) -> Done:
         path = f"tinker://{self.lm.name}/{name}"
+        assert path not in self.server.states, f"{path} already exists"
         weights = [p.detach().clone() for p in self.lm.parameters()]
         self.server.states[path] = copy.deepcopy((weights, self.moments, self.taken))
         return Done(SimpleNamespace(path=path))

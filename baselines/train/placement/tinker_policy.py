@@ -69,6 +69,8 @@ class TinkerPolicy:
         """of the weights as they were at the last `publish`; None: they have changed since"""
         self.bare: Any = None
         """samples and scores without any adapter, for a KL term"""
+        self.saved: str | None = None
+        """where the server keeps the weights as they are now; a server refuses a name that it has"""
 
     @property
     def limit(self) -> Reach:
@@ -122,13 +124,14 @@ class TinkerPolicy:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the server keeps this adapter and its optimizer, and the steps taken."""
-        name = f"{self.name}-{self.optimizer.taken}"
-        return {"path": self.trainer.save_state(name).result().path, "taken": self.optimizer.taken}
+        if self.saved is None:
+            self.saved = self.trainer.save_state(f"{self.name}-{self.optimizer.taken}").result().path
+        return {"path": self.saved, "taken": self.optimizer.taken}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what the server kept, in a training client of its own: one in use takes no state."""
         self.trainer = client(self.service.create_training_client_from_state_with_optimizer(state["path"]))
-        self.optimizer.taken, self.sampler = state["taken"], None
+        self.optimizer.taken, self.sampler, self.saved = state["taken"], None, state["path"]
 
     def save_pretrained(self, folder: Path) -> None:
         """The server keeps the weights: the folder says where, in `tinker_path`, and has the tokenizer."""
@@ -200,7 +203,7 @@ class Derivatives:
         done.result()
         stepped.result()
         self.taken += 1
-        self.policy.sampler = None
+        self.policy.sampler = self.policy.saved = None
         return sum(number * number for _, _, c in scored for number in c) ** 0.5
 
     def _undone(self, rows: int, move: Move) -> int:

@@ -96,6 +96,7 @@ def test_a_team_goes_on_from_what_the_server_kept(model, monkeypatch):
     run = reinforce.train(config, TASK, team)
     next(run)
     state = team.state_dict()
+    assert team.state_dict() == state  # a server keeps a name once
     straight = [*run]
     team.load_state_dict(state)
     again = [*reinforce.train(config, TASK, team)]
