@@ -26,7 +26,8 @@ T = TypeVar("T")
 HOME = Path(__file__).parent
 HERE = Path("leaderboard/entries")
 """folder of the entries, relative to the root of a checkout"""
-SUSPICIOUS = 0.5
+SUSPICIOUS = 0.75
+"""share of near-duplicates that is pointed out; where there are two right answers, half are alike by chance"""
 """share of near-duplicates from which `verify` warns"""
 
 

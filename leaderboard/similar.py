@@ -46,7 +46,7 @@ class Sketches(NamedTuple):
     effects: Sketch
     """of the world, the programs or the prose"""
     recoloured: Sketch
-    """of the world with each kind of block exchanged for another; as `effects` where kinds are prescribed"""
+    """of the world whatever its kinds of blocks are called; as `effects` where that is no choice of the team"""
     commands: Sketch = frozenset()
     """of what each command does, and who gives it; empty where kinds are free or there is no world"""
 
@@ -124,6 +124,8 @@ def _of_effects(task: Task, played: Sequence[Any], turns: Sequence[Texts], block
         return Sketches(effects, effects)
     if all(task.scene(played[0]).target.values()):  # kinds are prescribed
         return Sketches(effects, effects, _sketch(_commands(task, played, turns)))
+    if len(set(blocks.values())) <= 2:  # two good walls of two kinds are one, but for the kinds' names
+        return Sketches(effects, effects)
     return Sketches(effects, _sketch(_without_names(blocks)))
 
 

@@ -205,6 +205,15 @@ def test_a_good_house_that_a_team_builds_in_its_own_way_is_not_the_experts():
     assert finished >= 4
 
 
+def test_a_wall_of_two_kinds_with_the_kinds_exchanged_is_not_the_experts():
+    """Every good wall of two kinds is one of two, so that a likeness but for names would tell nothing."""
+    env = collm_envs.make("StrBuild-v0", num_agents=1)
+    seated = seat_all(env.task, "expert", {})
+    for record in evaluate(env, seated, jobs(env, episodes=2)).records:
+        assert like_expert(env.task, record)
+        assert not like_expert(env.task, played_anew(record, other_kinds))
+
+
 @pytest.mark.parametrize("name", ["tiny-warm-start", "noisy"])
 def test_a_team_that_leaves_a_house_unfinished_is_not_the_expert_who_guards_what_stands(name):
     """At the last turn of this list the expert mostly stands guard, and its world is the one it found."""
