@@ -27,8 +27,7 @@ HOME = Path(__file__).parent
 HERE = Path("leaderboard/entries")
 """folder of the entries, relative to the root of a checkout"""
 SUSPICIOUS = 0.75
-"""share of near-duplicates that is pointed out; where there are two right answers, half are alike by chance"""
-"""share of near-duplicates from which `verify` warns"""
+"""share of near-duplicates from which `verify` warns; of two right answers half are alike by chance"""
 
 
 Needed = Annotated[str, arg(help_behavior_hint="(required)")]

@@ -46,7 +46,7 @@ class Sketches(NamedTuple):
     effects: Sketch
     """of the world, the programs or the prose"""
     recoloured: Sketch
-    """of the world whatever its kinds of blocks are called; as `effects` where that is no choice of the team"""
+    """of the world whatever its kinds of blocks are called; as `effects` where they are prescribed"""
     commands: Sketch = frozenset()
     """of what each command does, and who gives it; empty where kinds are free or there is no world"""
 
