@@ -26,7 +26,6 @@ FUNCTIONS = {
     "jobs": "the episodes to play: of an environment, of a list of the leaderboard",
     "read": "what a file holds: the records of an evaluation, the parts of an entry",
     "standing": "{cell: block} of what stands in a world, each kind of world its own",
-    "words": "a text's words as a measure counts them: those of the papers' reward, those of TLDR-v1's",
 }
 """function -> what all that are imported by this name have in common"""
 
