@@ -6,6 +6,7 @@ One that is imported by its name is read alone: no other module's function may b
 
 import ast
 from collections import defaultdict
+from functools import cache
 
 from folders import ROOT
 
@@ -30,6 +31,7 @@ FUNCTIONS = {
 """function -> what all that are imported by this name have in common"""
 
 
+@cache
 def trees():
     """{module: syntax tree} of our packages; a package's own module ends in `.__init__`."""
     return {
