@@ -51,7 +51,8 @@ def main(args: Sequence[str]) -> None:
     for name, write in files.items():
         (settings.out / name).write_text(write(rows), encoding="utf-8")
     (settings.out / "index.html").write_text(page(rows, settings.title), encoding="utf-8")
-    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
+    count = f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    print(f"{count}; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
 
 
 def _by_env(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
