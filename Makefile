@@ -16,13 +16,14 @@ PACKAGES_torchrl := 'torchrl>=0.14,<0.15' 'tensordict>=0.14,<0.15'
 PACKAGES_ray := 'ray>=2.60,<3'
 PACKAGES_tinker := 'tinker>=0.38,<0.39'
 PACKAGES_tinker25 := 'tinker>=0.25,<0.26'
+PACKAGES_verl := 'verl>=0.9.1,<0.10' fastapi uvicorn transferqueue
 # SkyRL's server wants Python 3.12 or later; without one it is left out of `make engines`
 PYTHON312 ?= python3.12
 PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 PACKAGES_aec := pettingzoo
 PACKAGES_recipes := inspect-ai skyrl-gym textarena
 
-.PHONY: demo real test slow bench lint docs engines engine-vllm engine-ray engine-tinker engine-skyrl engine-llamacpp adapters $(ADAPTERS:%=adapter-%)
+.PHONY: demo real test slow bench lint docs engines engine-vllm engine-ray engine-tinker engine-skyrl engine-llamacpp engine-verl adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
@@ -46,7 +47,7 @@ $(ADAPTERS:%=adapter-%): adapter-%: .venv-%/ready  ## one of them, e.g. adapter-
 	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py --junitxml=.venv-$*/tests.xml
 	.venv-$*/bin/python tests/support/use_with.py $* $$(cat .venv-$*/seconds) .venv-$*/tests.xml
 
-engines: engine-vllm engine-ray engine-tinker engine-llamacpp  ## other people's engines, each in an environment of its own
+engines: engine-vllm engine-ray engine-tinker engine-llamacpp engine-verl  ## other people's engines, each in an environment of its own
 engines: $(if $(shell $(PYTHON312) -V 2>/dev/null),engine-skyrl)
 
 engine-ray: .venv-ray/ready  ## actors of Ray take the steps of local runs, whatever is killed
@@ -57,6 +58,9 @@ engine-tinker: .venv-tinker/ready  ## the SDK drives a server on loopback, whose
 
 engine-skyrl: .venv-tinker25/ready .venv-skyrl/ready  ## two agents learn on SkyRL's Tinker server, JAX on this CPU
 	COLLM_SKYRL_PYTHON=.venv-skyrl/bin/python .venv-tinker25/bin/python -m pytest -m slow tests/engines/test_skyrl.py
+
+engine-verl: .venv-verl/ready  ## verl's worker takes the steps of a local policy (examples/verl_update)
+	.venv-verl/bin/python -m pytest tests/engines/test_verl.py
 
 engine-llamacpp: $(READY) .venv-llamacpp/ready  ## an evaluation on llama.cpp's server, killed and gone on with
 	COLLM_LLAMACPP_PYTHON=.venv-llamacpp/bin/python $(BIN)/python -m pytest -m slow tests/engines/test_llamacpp.py

@@ -29,11 +29,10 @@ LONG_S = 3600.0
 TOY = [
     *("--env", "toy_games:Answer-v0", "--env-kwargs", '{"turns": 2}', "--steps", "12", "--episodes", "8"),
     *("--max-new-tokens", "3", "--lr", "0.01", "--eval-every", "3", "--eval-episodes", "4"),
-    *("--save-every", "1", "--device", "cpu", "--checked-turns", "0"),
+    *("--save-every", "1", "--device", "cpu"),
 ]
 TINY = [
     *("--env", "StrBuild-v0", "--steps", "6", "--episodes", "16", "--eval-episodes", "4", "--device", "cpu"),
-    *("--checked-turns", "0"),  # how far texts reach is looked at where weights are at hand alone
 ]
 KINDS = {
     "MAGRPO": ["magrpo"],

@@ -81,6 +81,7 @@ class TinkerPolicy:
     """nothing is trained here, and a server is asked for large models"""
     learn = learning.learn
     log_ratios = scoring.log_ratios
+    prompt_gains = scoring.prompt_gains
 
     def publish(self) -> None:
         """Sample from the weights as they are now, never again from earlier ones: that would undo steps."""

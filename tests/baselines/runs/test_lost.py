@@ -53,7 +53,6 @@ def config(model, out, **changes):
         critic_lr=0.01,
         eval_every=2,
         eval_episodes=2,
-        checked_turns=0,  # looked at where weights are at hand alone
         save_every=1,
         device="cpu",
         **changes,
