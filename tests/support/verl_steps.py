@@ -9,35 +9,35 @@ import random
 import sys
 from pathlib import Path
 
-os.environ["VERL_PLATFORM"] = "cpu"
-sys.path.append(str(Path(__file__).parents[2] / "examples/verl_update"))
-
-import cpu
-
-cpu.begin(random.Random(os.getpid()).randrange(20000, 30000))
-
-import torch
-from verl_update import VerlPolicy, worker
-
-from baselines.formulas.losses import Objective
-from baselines.lm import learning
-from baselines.lm.learning import Lesson, Optimizer
-from baselines.lm.opening import Setup, open_all
-from baselines.lm.policy import Context
-from baselines.lm.sampling import Sampling
-from baselines.lm.scoring import token_logp
-
 LR, STEPS = 1e-3, 3
 
 
 def main(model):
+    os.environ["VERL_PLATFORM"] = "cpu"
+    sys.path.append(str(Path(__file__).parents[2] / "examples/verl_update"))
+    import cpu
+
+    cpu.begin(random.Random(os.getpid()).randrange(20000, 30000))
+    import torch
+    from verl_update import VerlPolicy, worker
+
+    from baselines.formulas.losses import Objective
+    from baselines.lm import learning
+    from baselines.lm.opening import Setup, open_all
+    from baselines.lm.policy import Context
+    from baselines.lm.sampling import Sampling
+    from baselines.lm.scoring import token_logp
+
     torch.set_num_threads(1)
     here = open_all({"agent_0": model}, Setup(Sampling(max_new_tokens=4), Context()))["agent_0"]
     histories = here.converse(4, 0)
     histories.read(["q0 t0 p0", "q1 t0 p0", "q0 t0 p0", "q1 t1 p1 p0"])
     moves = histories.write()
-    lesson, objective = Lesson(moves, [1.0, -1.0, 0.5, -0.5], [0.25] * 4), Objective(epochs=2, clip=0.2)
-    here.optimizer = Optimizer(here.parameters(), LR, steps=2 * STEPS)
+    lesson, objective = (
+        learning.Lesson(moves, [1.0, -1.0, 0.5, -0.5], [0.25] * 4),
+        Objective(epochs=2, clip=0.2),
+    )
+    here.optimizer = learning.Optimizer(here.parameters(), LR, steps=2 * STEPS)
     away, other = (VerlPolicy(name, worker(model, LR)) for name in ("agent_0", "agent_1"))
 
     def gap(one, two):
