@@ -1,8 +1,8 @@
 """A policy's update by verl's TinkerTrainingWorker (verl 0.9.1), which shards weights by FSDP2.
 
-The loss stays here: `baselines.lm.learning.learn` asks for token log-probabilities, computes its loss of them,
-and leaves d loss / d logp; a step sends these numbers c back, and verl's loss is sum c logp, whose gradient is
-that of the loss.  docs/verl.md says how this would be one agent of a run.
+The loss stays here: `baselines.lm.learning.learn` asks for token log-probabilities, computes its loss of
+them, and leaves d loss / d logp; a step sends these numbers c back, and verl's loss is sum c logp, whose
+gradient is that of the loss.  docs/verl.md says how this would be one agent of a run.
 """
 
 from __future__ import annotations

@@ -155,6 +155,7 @@ class TinkerPolicy:
         if self.bare is None:
             self.bare = client(self.service.create_sampling_client(base_model=self.base))
         under_way = [self.bare.compute_logprobs(types.ModelInput.from_ints(move.all_ids())) for move in moves]
+        # counted from the end: the service begins with None for the first token, SkyRL leaves it out
         return [answer.result()[-len(move.ids) :] for answer, move in zip(under_way, moves, strict=True)]
 
 
