@@ -16,7 +16,9 @@ PACKAGES_torchrl := 'torchrl>=0.14,<0.15' 'tensordict>=0.14,<0.15'
 PACKAGES_ray := 'ray>=2.60,<3'
 PACKAGES_tinker := 'tinker>=0.38,<0.39'
 PACKAGES_tinker25 := 'tinker>=0.25,<0.26'
-PACKAGES_verl := 'verl>=0.9.1,<0.10' fastapi uvicorn transferqueue
+# verl itself is taken without its requirements, which name an older transformers
+PACKAGES_verl := codetiming datasets hydra-core pandas pyarrow pybind11 pylatexenc 'ray>=2.60,<3' torchdata \
+	'tensordict>=0.8,<=0.10' fastapi uvicorn transferqueue
 # SkyRL's server wants Python 3.12 or later; without one it is left out of `make engines`
 PYTHON312 ?= python3.12
 PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
@@ -60,6 +62,7 @@ engine-skyrl: .venv-tinker25/ready .venv-skyrl/ready  ## two agents learn on Sky
 	COLLM_SKYRL_PYTHON=.venv-skyrl/bin/python .venv-tinker25/bin/python -m pytest -m slow tests/engines/test_skyrl.py
 
 engine-verl: .venv-verl/ready  ## verl's worker takes the steps of a local policy (examples/verl_update)
+	.venv-verl/bin/python -m pip install -q --no-deps 'verl>=0.9.1,<0.10'
 	.venv-verl/bin/python -m pytest tests/engines/test_verl.py
 
 engine-llamacpp: $(READY) .venv-llamacpp/ready  ## an evaluation on llama.cpp's server, killed and gone on with
