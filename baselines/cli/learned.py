@@ -36,9 +36,11 @@ def curves(env: str, runs: Mapping[str, Sequence[Evaluations]]) -> str:
     if env not in MEASURES:
         return ""
     charts = []
-    for key, name in {**{f"metric/{key}": name for key, name in MEASURES[env].items()}, "cut": "cut"}.items():
+    metrics = {f"metric/{key}": name for key, name in MEASURES[env].items()}
+    for key, name in {**metrics, "cut": "texts cut at the limit"}.items():
         drawn = [_curve(label, key, seeds) for label, seeds in runs.items()]
         charts.append(chart(drawn, "optimizer steps", name))
+    charts += [""] * (len(charts) % 2)  # a last chart alone is as wide as the others
     return "".join(side_by_side(*charts[k : k + 2]) for k in range(0, len(charts), 2))
 
 
