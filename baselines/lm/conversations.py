@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from baselines.lm import steady
 from baselines.lm.cache import Memory
 from baselines.lm.history import Move, Segment
 from baselines.lm.reading import appended
@@ -62,12 +63,22 @@ class Conversations:
     def write(self) -> list[Move]:
         """Sample one text for each history and append it."""
         assert self.logits is not None, "write() needs a read() before it"
+        if self.policy.steady:
+            with torch.no_grad(), self.policy.active():
+                ids, logps, self.memory = steady.write(self.policy, self.logits, self.memory, self.dice)
+        else:
+            ids, logps = self._write(self.logits)
+        self.logits = None
+        return [self._append_move(k, ids[k], logps[k]) for k in range(len(self.heads))]
+
+    def _write(self, logits: Tensor) -> tuple[list[list[int]], list[list[float]]]:
+        """Token ids of one text for each history, and their log-probabilities."""
         policy, sampling, device = self.policy, self.policy.sampling, self.policy.device
         ids: list[list[int]] = [[] for _ in self.heads]
         logps: list[list[float]] = [[] for _ in self.heads]
         done = [False] * len(self.heads)
         # `memory` holds the rows still worth running: a copy once many have finished
-        logits, memory, rows, start = self.logits, self.memory, list(range(len(self.heads))), 0
+        memory, rows, start = self.memory, list(range(len(self.heads))), 0
         with torch.no_grad(), policy.active():
             while True:
                 token, logp = draw_tokens(logits, sampling, [self.dice[k] for k in rows])
@@ -87,8 +98,7 @@ class Conversations:
                 real = torch.tensor([[not done[k]] for k in rows], device=device)
                 logits = policy.engine.forward(token[:, None], real, memory, policy.adapter)
         self._put_back(rows, memory, start)
-        self.logits = None
-        return [self._append_move(k, ids[k], logps[k]) for k in range(len(self.heads))]
+        return ids, logps
 
     def pick(self, indices: Sequence[int], seed: int | None = None) -> Conversations:
         """The histories at `indices`, in this order; repeated ones become branches.

@@ -64,17 +64,22 @@ def choices(
     sampling: Sampling,
     taken: Tensor | None = None,
     gather: Callable[[Tensor], Tensor] | None = None,
+    sort_all: bool = False,
 ) -> Choices:
     """The distribution `sampling` draws from.   logits: (N, V)
 
     Where top-k or top-p keeps a part of the vocabulary, only that part is normalised.  `taken` (N,) are
     tokens drawn earlier: they are always kept, in column 0, so that a policy whose weights have changed since
     can still score them.  `gather` takes kept tokens (N, K) to their logits (N, K), where these have a graph
-    that `logits` has not.
+    that `logits` has not.  With `sort_all` top-p sorts the whole vocabulary, so that no shape depends on the
+    logits, and nothing waits for a device.
     """
     V, tokens = logits.shape[-1], None
     if sampling.top_p < 1 or 0 < sampling.top_k < V:
-        tokens, keep = _kept(logits.detach().float(), sampling)
+        if sort_all and not 0 < sampling.top_k < V:
+            tokens, keep = _sorted(logits.detach().float(), sampling)
+        else:
+            tokens, keep = _kept(logits.detach().float(), sampling)
         if taken is not None:
             keep = torch.cat([torch.ones_like(keep[:, :1]), keep & (tokens != taken[:, None])], dim=-1)
             tokens = torch.cat([taken[:, None], tokens], dim=-1)
@@ -95,10 +100,12 @@ def draw_tokens(logits: Tensor, sampling: Sampling, dice: Sequence[torch.Generat
 
 def draw_from(logp: Tensor, sampling: Sampling, dice: Sequence[torch.Generator]) -> Tensor:
     """One column of each row.   logp: (N, K) -> (N,)"""
-    if sampling.temperature == 0:
-        return logp.argmax(-1)
+    return logp.argmax(-1) if sampling.temperature == 0 else columns_at(logp, uniforms(dice))
+
+
+def columns_at(logp: Tensor, u: Tensor) -> Tensor:
+    """The column of each row in which its share u of the probability lies.   (N, K), (N, 1) -> (N,)"""
     cdf = logp.double().exp().cumsum(-1)  # double: the tail of a large vocabulary must keep its mass
-    u = uniforms(dice)
     return torch.searchsorted(cdf, u * cdf[:, -1:] * (1 - 1e-12), right=True).squeeze(-1)
 
 
@@ -134,14 +141,19 @@ def _kept(logits: Tensor, sampling: Sampling, width: int = 256) -> tuple[Tensor,
         wide, kept = _kept(logits[flat], sampling, 8 * width)
         K = int(kept.sum(-1).max())
         return _widened(order, keep, flat, wide[:, :K], kept[:, :K])
-    return _widened(order, keep, flat, *_sorted_set(logits[flat], sampling.top_p, T))
+    return _widened(order, keep, flat, *_sorted_set(logits[flat], sampling))
 
 
-def _sorted_set(logits: Tensor, top_p: float, T: float) -> tuple[Tensor, Tensor]:
-    """The kept tokens of flat distributions, by sorting the vocabulary.   (M, V) -> (M, K), (M, K) bool"""
+def _sorted(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """All tokens from the likeliest on, and which of them top-p keeps.   (M, V) -> (M, V), (M, V) bool"""
     ranked, order = logits.sort(dim=-1, descending=True)
-    probs = (ranked / T).softmax(-1)
-    keep = probs.cumsum(-1) - probs < top_p
+    probs = (ranked / (sampling.temperature or 1.0)).softmax(-1)
+    return order, probs.cumsum(-1) - probs < sampling.top_p
+
+
+def _sorted_set(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """The kept tokens of flat distributions, by sorting the vocabulary.   (M, V) -> (M, K), (M, K) bool"""
+    order, keep = _sorted(logits, sampling)
     K = int(keep.sum(-1).max())
     return order[:, :K], keep[:, :K]
 

@@ -37,6 +37,8 @@ class Settings:
     """auto (cuda where there is one), cpu, cuda, cuda:1"""
     bf16: bool = False
     """run the models in bfloat16 (weights and optimizer stay in float32)"""
+    cuda_graphs: bool = False
+    """on a GPU: write texts by replaying one captured step of decoding; for models of the Llama shape"""
     gradient_checkpointing: bool = False
     """recompute activations in the backward pass: less memory, more time"""
     threads: int = 0
@@ -200,6 +202,7 @@ class Settings:
             self.lora_rank,
             self.lora_alpha,
             self.micro_batch_tokens,
+            self.cuda_graphs,
         )
 
     @property

@@ -1,10 +1,11 @@
 """On a GPU: a random Qwen3-1.7B-shaped model in bf16, two agents, MAGRPO, 256 new tokens.
 
-    python tests/bench/gpu_speed.py OUT [full|lora]...
+    python tests/bench/gpu_speed.py OUT [full|lora|full-graphs|lora-graphs]...
 
-For each kind (both by default) prints and appends to OUT/gpu_speed.jsonl one JSON line: tokens a second of
-sampling and of the update, peak memory, and the update's share of the chip's dense bf16 peak (6 N operations
-a trained token; `PEAK` is the H200's, set COLLM_PEAK_TFLOPS for another chip).
+`-graphs` writes texts by CUDA graphs.  For each kind (all by default) prints and appends to
+OUT/gpu_speed.jsonl one JSON line: tokens a second of sampling and of the update, peak memory, and the
+update's share of the chip's dense bf16 peak (6 N operations a trained token; `PEAK` is the H200's, set
+COLLM_PEAK_TFLOPS for another chip).
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def measure(folder: str, kind: str) -> dict[str, float | str]:
         group=GROUP,
         steps=3,
         max_new_tokens=NEW,
-        lora_rank=16 if kind == "lora" else 0,
-        gradient_checkpointing=kind == "full",
+        lora_rank=16 if kind.startswith("lora") else 0,
+        gradient_checkpointing=kind.startswith("full"),
+        cuda_graphs=kind.endswith("-graphs"),
     )
     team = magrpo.team(config, task)
     spent = {"sample": 0.0, "update": 0.0}
@@ -89,7 +91,7 @@ def main(out: str, kinds: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         build_model(Path(folder), **QWEN3_1_7B, dtype="bfloat16")
         torch.set_default_dtype(torch.float32)
-        for kind in kinds or ["lora", "full"]:
+        for kind in kinds or ["lora", "lora-graphs", "full", "full-graphs"]:
             line = json.dumps(measure(folder, kind))
             print(line, flush=True)
             with (Path(out) / "gpu_speed.jsonl").open("a") as file:

@@ -81,8 +81,10 @@ def team(tmp_path):
     return policies
 
 
-def test_what_an_adapter_samples_over_three_turns_of_chat_is_what_its_modules_score(tmp_path, layout):
+@pytest.mark.parametrize("steady", [False, True], ids=["plain loop", "fixed shapes"])
+def test_what_an_adapter_samples_over_three_turns_of_chat_is_what_its_modules_score(tmp_path, layout, steady):
     for lm in team(tmp_path).values():
+        lm.steady = steady
         assert isinstance(lm.engine, LlamaEngine)
         turns = write_talk(lm, [["Hello there.", "Hi"], ["And now?", "Go on, please"], ["Why", "So"]])
         moves = [move for turn in turns for move in turn]
