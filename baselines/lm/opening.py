@@ -28,8 +28,6 @@ class Setup:
     lora_alpha: int = 32
     micro_batch_tokens: int = 0
     """tokens of a forward pass; 0: small batches stay in a CPU's cache, a GPU wants large ones"""
-    cuda_graphs: bool = False
-    """write texts by replaying one captured step of decoding (lm/steady.py)"""
 
 
 def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
@@ -41,8 +39,6 @@ def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
     adapted = setup.lora_rank > 0
     loads = _loads(sources, adapted)
     device = pick_device(setup.device, setup.bf16)
-    if setup.cuda_graphs and not device.startswith("cuda"):
-        raise ValueError(f"cuda_graphs needs a GPU of CUDA, got device {device}")
     policies: dict[str, LM] = {}
     for source, names in loads:
         model: Any
@@ -65,7 +61,6 @@ def open_all(sources: Mapping[str, str], setup: Setup) -> dict[str, LM]:
                 engine=policies[names[0]].engine if name != names[0] else None,
                 micro_batch_tokens=setup.micro_batch_tokens or (512 if device == "cpu" else 8192),
                 autocast=torch.bfloat16 if setup.bf16 else None,
-                steady=setup.cuda_graphs,
             )
     return policies
 

@@ -35,7 +35,6 @@ from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Optimizer
-from baselines.lm.llama import LlamaEngine
 from baselines.lm.packing import batches, scored
 from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
@@ -88,7 +87,6 @@ class LM:
         engine: Engine | None = None,
         micro_batch_tokens: int = 1024,
         autocast: torch.dtype | None = None,
-        steady: bool = False,
     ):
         self.name = name
         self.model = model.eval()  # no dropout: what is sampled is what is scored
@@ -110,11 +108,7 @@ class LM:
         if adapter is not None:
             self.model.set_adapter(adapter)
         self.engine = engine or engine_for(self.causal, adapter, autocast)
-        if steady and not isinstance(self.engine, LlamaEngine):
-            raise ValueError(
-                f"{name}: cuda_graphs needs a model of the Llama shape, got {type(self.causal).__name__}"
-            )
-        self.steady = steady
+        self.steady = False
         """whether texts are written with tensors of fixed shapes (lm/steady.py)"""
         self.masks = Masks(self.causal)
         self.large = size_of(self.model.parameters()) > threads.SMALL

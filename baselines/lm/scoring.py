@@ -116,7 +116,8 @@ def prompt_gains(policy: Rereader, moves: Sequence[Move], prompts: Sequence[str]
         if message.length + len(move.ids) <= policy.limit.tokens:
             pairs[k] = move, Move(message, move.ids, text=move.text)
     scored = token_logp(policy, [move for pair in pairs.values() for move in pair])
-    sums = torch.tensor([float(logp.double().sum()) for logp in scored]).reshape(len(pairs), 2)
+    sums = torch.tensor([float(logp.double().sum()) for logp in scored], dtype=torch.float64)
+    sums = sums.reshape(len(pairs), 2)
     gains = dict(zip(pairs, (sums[:, 0] - sums[:, 1]).tolist(), strict=True))
     return [gains.get(k) for k in range(len(moves))]
 

@@ -5,19 +5,22 @@ right on a CPU, where every row costs.  On a GPU a step of decoding is many smal
 from Python takes longer than running them.  Here the device itself ends rows and counts their tokens; the
 host looks once in `LOOK` steps whether all have ended, and a CUDA graph repeats the step.
 
-Rows that have ended stay in the batch and read nothing.  As long as the plain loop drops no row, both write
-the same texts; afterwards a generator that several rows share gives them other numbers.
+Rows that have ended stay in the batch and read nothing, and random numbers are drawn ahead for texts of full
+length.  So a generator that serves one row gives a first text the numbers of the plain loop; one that several
+rows share does so until the plain loop drops a row, and later texts get others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from baselines.lm.cache import Memory, Slab
+from baselines.lm.llama import LlamaEngine
 from baselines.lm.sampling import choices, columns_at, uniforms
 
 if TYPE_CHECKING:
@@ -27,6 +30,22 @@ LOOK = 16
 """steps between two looks at whether all rows have ended"""
 WARM_UP = 3
 """steps before the capture: libraries allocate what they need in them"""
+HOST_ROPES = ("dynamic", "longrope")
+"""kinds of rotary frequencies for which the host asks the device how long the texts are"""
+
+
+def check(policy: LM) -> None:
+    """Raise ValueError where a step of this policy's texts cannot be captured."""
+    model = policy.causal
+    if not isinstance(policy.engine, LlamaEngine):
+        raise ValueError(
+            f"{policy.name}: cuda_graphs needs a model of the Llama shape, got {type(model).__name__}"
+        )
+    rope = model.config.rope_parameters["rope_type"]
+    if rope in HOST_ROPES:
+        raise ValueError(f"{policy.name}: cuda_graphs needs fixed rotary frequencies, got rope_type {rope!r}")
+    if policy.device.type != "cuda":
+        raise ValueError(f"cuda_graphs needs a GPU of CUDA, got device {policy.device}")
 
 
 class SteadySlab(Slab):
@@ -36,17 +55,16 @@ class SteadySlab(Slab):
         super().__init__()
         self.prompt, self.at, self.length = slab.prompt, at, slab.length
         assert slab.is_initialized or slab.prompt is not None, "nothing was read"
-        like = slab.keys if slab.prompt is None else slab.prompt[0]
-        shape = rows, like.shape[1], capacity, like.shape[3]
-        self.lazy_initialization(like, like)
-        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
+        read = (slab.keys, slab.values) if slab.prompt is None else slab.prompt
+        self.lazy_initialization(*read)
+        self.keys, self.values = (x.new_zeros(rows, x.shape[1], capacity, x.shape[3]) for x in read)
         if slab.length:
             self.keys[..., : slab.length, :] = slab.keys[..., : slab.length, :]
             self.values[..., : slab.length, :] = slab.values[..., : slab.length, :]
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        self.keys.index_copy_(2, self.at, key_states.to(self.keys.dtype))
-        self.values.index_copy_(2, self.at, value_states.to(self.values.dtype))
+        self.keys.index_copy_(2, self.at, key_states)
+        self.values.index_copy_(2, self.at, value_states)
         return self.keys, self.values
 
     def cut(self, length: int) -> Slab:
@@ -145,13 +163,21 @@ def write(
 
 def captured(desk: Desk) -> Callable[[], None]:
     """A function that takes one step, after the first `WARM_UP` were taken here."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
+    device = desk.logits.device
+    stream = capture_stream(device)
+    with torch.cuda.device(device):  # cuda:1 is not the one that a capture is of by default
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                desk.write()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):  # records, and changes nothing
             desk.write()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):  # records, and changes nothing
-        desk.write()
     return graph.replay
+
+
+@cache
+def capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which steps are captured: one a device, for cuBLAS keeps memory for each stream."""
+    return torch.cuda.Stream(device)

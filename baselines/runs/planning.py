@@ -117,7 +117,7 @@ def footprint_of(name: str, config: Settings, device: str) -> Footprint:
     tokens = config.micro_batch_tokens or TOKENS[device]
     with _shapes_of_tiny(config) as source, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a tree is larger than `episodes`: the workload says it
-        shapes = {"device": "meta", "micro_batch_tokens": tokens, "sampler": ()}
+        shapes = {"device": "meta", "micro_batch_tokens": tokens, "sampler": (), "cuda_graphs": False}
         here = {"placement": "local", "ray_address": "", "gpus_per_agent": 0.0, "replicas": 1}
         team = algorithm(name).team(replace(source, **shapes, **here, tinker_url=""), task)
     work = workload(config, task, team)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from baselines.lm import steady
 from baselines.lm.learning import Optimizer
 from baselines.lm.opening import open_all
 from baselines.lm.policy import LM
@@ -93,6 +94,9 @@ def open_networks(
     opened = open_all(wanted, settings.setup)
     policies = {name: opened[name] for name in here}
     for name, policy in policies.items():
+        if settings.cuda_graphs:  # critics and references write nothing, and may be of any kind
+            steady.check(policy)
+            policy.steady = True
         if servers:
             policy.publisher = served(policy, servers[name], Path(settings.out))
         if settings.reference_apart:

@@ -169,6 +169,8 @@ class Settings:
             raise ValueError("ray_address, gpus_per_agent and replicas are for placement='ray'")
         if self.placement != "tinker" and self.tinker_url:
             raise ValueError("tinker_url is for placement='tinker'")
+        if self.cuda_graphs and (self.sampler or self.placement == "tinker"):
+            raise ValueError("cuda_graphs is for texts that are written here, not by a server")
         if self.sampler and self.replicas > 1:
             raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 
@@ -202,7 +204,6 @@ class Settings:
             self.lora_rank,
             self.lora_alpha,
             self.micro_batch_tokens,
-            self.cuda_graphs,
         )
 
     @property
