@@ -134,7 +134,8 @@ def finished(name: str, config: Any, *, quiet: bool = False) -> Path:
     if not (out / CONFIG).exists():
         return train(name, config, quiet=quiet)
     kind, stored = stored_config(out)
-    differing = [key for key, value in config.to_dict().items() if stored.get(key) != _plain(value)]
+    before = {**_plain(type(config)().to_dict()), **stored}  # a setting that came later had its default
+    differing = [key for key, value in config.to_dict().items() if before[key] != _plain(value)]
     if kind != name or differing:
         raise ValueError(
             f"{out} holds a run with other settings ({', '.join(differing) or kind}); move it away"

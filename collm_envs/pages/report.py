@@ -82,8 +82,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str =
     """Rows of cells under their columns; the first cell names its row.
 
     A column of numbers is right-aligned with `digits` decimals; None is a dash.  A column may be called "": a
-    screen reader then hears no header.  Raises ValueError for a
-    row of another length.
+    screen reader then hears no header.  Raises ValueError for a row of another length.
     """
     for row in rows:
         if len(row) != len(columns):

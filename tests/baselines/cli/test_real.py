@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from folders import ROOT
@@ -97,6 +99,21 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_call(small, tmp_path, monk
         run.finished("magrpo", config, quiet=True)
     out = run.finished("magrpo", config, quiet=True)
     assert json.loads((out / "config.json").read_text())["finished"]["step"] == 2
+
+
+def test_a_run_of_before_a_setting_came_is_found_again_and_one_of_other_settings_is_not(small, tmp_path):
+    line = real.line_of("TLDR-v0", "MAGRPO", 0, tmp_path, small)
+    config = read(line[0], line[1:])
+    out = Path(config.out)
+    stored = config.to_dict()
+    del stored["cuda_graphs"]
+    out.mkdir(parents=True)
+    end = {"step": stored["steps"], "saved": []}
+    (out / "config.json").write_text(json.dumps({"algorithm": "magrpo", "config": stored, "finished": end}))
+    assert run.finished("magrpo", config, quiet=True) == out
+    for changes in ({"cuda_graphs": True}, {"seed": 1}):
+        with pytest.raises(ValueError, match=rf"other settings \({next(iter(changes))}\); move it away"):
+            run.finished("magrpo", replace(config, **changes), quiet=True)
 
 
 def test_samples_hold_each_evaluation_once_and_replay(small, tmp_path):
