@@ -115,6 +115,8 @@ def prompt_gains(policy: Rereader, moves: Sequence[Move], prompts: Sequence[str]
         message = message_after(policy.renderer, move.parent.parent, prompt)
         if message.length + len(move.ids) <= policy.limit.tokens:
             pairs[k] = move, Move(message, move.ids, text=move.text)
+    if not pairs:  # a server refuses an empty request
+        return [None] * len(moves)
     scored = token_logp(policy, [move for pair in pairs.values() for move in pair])
     sums = torch.tensor([float(logp.double().sum()) for logp in scored], dtype=torch.float64)
     sums = sums.reshape(len(pairs), 2)

@@ -89,6 +89,13 @@ def test_texts_of_the_server_are_its_samples_and_change_once_it_has_learned(mode
     assert texts()[1] != before
 
 
+def test_a_server_is_not_asked_about_no_texts(model, monkeypatch):
+    service = serve(monkeypatch, model)
+    team = reinforce.team(reinforce.Config(**settings(model, placement="tinker")), TASK)
+    monkeypatch.setattr(type(service.create_lora_training_client(model, 2, 0)), "forward", None)
+    assert team.policies["agent_0"].prompt_gains([], []) == []
+
+
 def test_a_team_goes_on_from_what_the_server_kept(model, monkeypatch):
     serve(monkeypatch, model)
     config = reinforce.Config(**settings(model, placement="tinker", shared=True, lr=0.01))
