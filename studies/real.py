@@ -39,12 +39,14 @@ RUNS = Path("runs/real-study")
 MODEL = os.environ.get("COLLM_MODEL", "smollm2")
 SEEDS = (0, 1, 2)
 FIRST, LATER = ("MAGRPO", "CoLLM-CC"), ("GRPO", "AC", "CoLLM-DC")
+SAME_POSTS = "TLDR-v0-same-posts"
 CELLS = [
     *((env, row, seed) for seed in SEEDS for env in ("TLDR-v0", "TLDR-v1") for row in FIRST),
+    *((SAME_POSTS, "MAGRPO", seed) for seed in SEEDS),
     *(("TLDR-v0", row, seed) for seed in SEEDS for row in LATER),
     ("TLDR-v0", "MA-REINFORCE", 0),
 ]
-ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8}
+ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8}
 """environment -> posts whose texts before and after are kept"""
 
 
@@ -53,11 +55,21 @@ def make_run(env: str, row: str, seed: int) -> None:
     kept = real.folder(RESULTS, env, row, seed)
     if kept.is_dir():
         return
-    if env == "TLDR-v1":
+    if env != "TLDR-v0":
         real.prepare(RUNS, MODEL)
         shutil.copytree(RUNS / real.UNTRAINED, RESULTS / real.UNTRAINED, dirs_exist_ok=True)
-    keep(real.line_of(env, row, seed, RUNS, MODEL), kept, ITEMS[env])
+    keep(line_of(env, row, seed), kept, ITEMS[env])
     print(env, row, seed, *real.cells(kept), flush=True)
+
+
+def line_of(env: str, row: str, seed: int) -> list[str]:
+    """What follows `collm train` for a cell."""
+    if env != SAME_POSTS:
+        return real.line_of(env, row, seed, RUNS, MODEL)
+    line = real.line_of("TLDR-v1", row, seed, RUNS, MODEL)
+    line[line.index("--env") + 1] = "TLDR-v0"
+    line[line.index("--out") + 1] = str(real.folder(RUNS, env, row, seed))
+    return line
 
 
 def keep(line: list[str], kept: Path, items: int = 2) -> None:
@@ -115,7 +127,8 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
             lines.append([row, str(len(paths)), sum(ends[0]) / len(paths), after.mean, between])
         over = table(["", "seeds", "return before", "after", "95 % interval"], lines, digits=2)
         first = real.untrained(RESULTS) if env == "TLDR-v1" else []
-        sections.append(section(env, over, crossed(env, mine), *real.section_of(env, mine, first)))
+        shown = real.section_of(env.removesuffix("-same-posts"), mine, first)
+        sections.append(section(env, over, crossed(env, mine), *shown))
     about = prose((__doc__ or "").split("\n\n")[2])
     return report("A real language model, row by row", [about, *sections], about="collm · studies/real.py")
 
@@ -140,7 +153,7 @@ def factual(env: str, texts: Sequence[Record], shift: int = 0) -> float:
     task = make_task("TLDR-v1", num_agents=len(texts[0].turns[-1]["texts"]))
     by_id = {item.id: item for item in task.items("eval")}
     numbers = [int(record.item.split("/")[1]) for record in texts]
-    if env == "TLDR-v1":  # there items are numbered as `real.POSTS` lists them
+    if env != "TLDR-v0":  # there items are numbered as `real.POSTS` lists them
         numbers = [real.POSTS["eval"][k] for k in numbers]
     earned = 0.0
     for k, record in enumerate(texts):
