@@ -37,7 +37,8 @@ from collm_envs.record import Record
 RESULTS = Path(__file__).parent / "results" / "real"
 RUNS = Path("runs/real-study")
 MODEL = os.environ.get("COLLM_MODEL", "smollm2")
-SEEDS = (0, 1, 2)
+SEEDS, MORE_SEEDS = (0, 1, 2), (3, 4)
+"""of all rows, and of the two rewards on the same posts"""
 FIRST, LATER = ("MAGRPO", "CoLLM-CC"), ("GRPO", "AC", "CoLLM-DC")
 SAME_POSTS = "TLDR-v0-same-posts"
 CELLS = [
@@ -45,6 +46,7 @@ CELLS = [
     *((SAME_POSTS, "MAGRPO", seed) for seed in SEEDS),
     *(("TLDR-v0", row, seed) for seed in SEEDS for row in LATER),
     ("TLDR-v0", "MA-REINFORCE", 0),
+    *((env, "MAGRPO", seed) for seed in MORE_SEEDS for env in (SAME_POSTS, "TLDR-v1")),
 ]
 ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8}
 """environment -> posts whose texts before and after are kept"""
