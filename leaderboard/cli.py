@@ -26,8 +26,8 @@ T = TypeVar("T")
 HOME = Path(__file__).parent
 HERE = Path("leaderboard/entries")
 """folder of the entries, relative to the root of a checkout"""
-SUSPICIOUS = 0.5
-"""share of near-duplicates from which `verify` warns"""
+SUSPICIOUS = 0.75
+"""share of near-duplicates from which `verify` warns; of two right answers half are alike by chance"""
 
 
 Needed = Annotated[str, arg(help_behavior_hint="(required)")]
@@ -135,7 +135,11 @@ def _verify(args: Sequence[str]) -> int:
 
 
 def _verify_one(path: Path, everything: Sequence[Path], entries: Path, options: Verify) -> bool:
-    """Whether the entry is accepted.  An earlier mark of the same bytes, such as withdrawn, is kept."""
+    """Whether the entry is accepted.
+
+    With --write its line is added unless the last one says the same; an earlier mark of the same bytes that
+    people gave, such as withdrawn, is kept.
+    """
     others = [other for other in everything if other.resolve() != path.resolve()]
     try:
         verdict = verify(path, others, hub=options.hub)
@@ -149,9 +153,10 @@ def _verify_one(path: Path, everything: Sequence[Path], entries: Path, options: 
     for other, why in verdict.not_compared.items():
         print(plain(f"  not compared with {other}: {why.removeprefix(f'{other}: ')}"), file=sys.stderr)
     book = entries.parent / "history.jsonl"
-    now = history.current(history.read(book), verdict.entry.id, verdict.digest)[0]
-    if options.write and now == "self-reported":
-        history.append(book, _event(verdict))
+    status, note = history.current(history.read(book), verdict.entry.id, verdict.digest)
+    event = _event(verdict)
+    if options.write and status in ("self-reported", "replay-verified") and note != event.note:
+        history.append(book, event)
     return True
 
 

@@ -36,7 +36,7 @@ class About:
     method: str
     """the protocol or algorithm, e.g. discussion, MAGRPO, CoLLM-CC"""
     models: Sequence[str] = ()
-    """every model with its revision, e.g. Qwen/Qwen3-1.7B@70d244c"""
+    """every model with its revision, e.g. `Qwen/Qwen3-1.7B@70d244c`"""
     command: str = ""
     """the training command, or the one that played the episodes"""
     seeds: Sequence[int] = ()

@@ -28,7 +28,9 @@ SAMPLE = 4
 CAVEAT = (
     "Replay proves the score, not who wrote the text. `replay-verified` means that every text was played "
     "again and earned what is claimed; `reproduced`, that the maintainers ran the models themselves; "
-    "`self-reported`, neither. Tokens are always as reported. Time is no column, for it measures the machine."
+    "`self-reported`, neither. Tokens are always as reported. Time is no column, for it measures the "
+    "machine. A warning says that texts do alike, no more: so do honest ones where there is one right "
+    "answer, or after a warm start on the expert's play."
 )
 
 

@@ -1,8 +1,12 @@
 """Near-duplicates between an entry and other entries or the task's expert.
 
 Compared are effects of texts, not their spelling: the world at the end, the statements of programs without
-names and comments, and the pairs of words of prose.  A copy with a little added text is still found.  A
-result is a warning, not a proof: for a task with one right answer honest entries are alike.
+names and comments, and the pairs of words of prose.  A copy with a little added text is still found.
+
+Where a task names the block of every cell, all good teams end in the same world, which therefore tells
+nothing by itself: there the commands must be alike too, each by the cells that it changes and by who gives
+it.  A copy whose commands are cut into others is not found there, and a team that gives the expert's own
+commands is.  A result is a warning, not a proof: for a task with one right answer honest entries are alike.
 """
 
 from __future__ import annotations
@@ -12,14 +16,14 @@ import builtins
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from collm_envs import Task
+from collm_envs import Task, silence
 from collm_envs.policies.seat import seat_seed
 from collm_envs.record import Record
-from collm_envs.replay import scenes, states
+from collm_envs.replay import states, task_of
 
 KEPT = 1024
 """most hashes of a sketch: the smallest ones, so that two sketches are comparable (Broder 1997)"""
@@ -28,9 +32,27 @@ ALIKE = 0.9
 BESIDE = 1.5
 """a text may be this many times larger than its original and still count as a full copy"""
 LOOKALIKES = str.maketrans("аеорсухіј", "aeopcyxij")
+REMOVED = "air"
 Sketch = frozenset[int]
-Sketches = Mapping[tuple[str, int], list[Sketch]]
-"""{(item, seed): sketches}"""
+Texts = Mapping[str, str]
+"""{agent: text} of a turn"""
+World = Mapping[Any, str]
+"""{cell: kind of block}"""
+
+
+class Sketches(NamedTuple):
+    """What an episode is compared by."""
+
+    effects: Sketch
+    """of the world, the programs or the prose"""
+    recoloured: Sketch
+    """of the world whatever its kinds of blocks are called; as `effects` where they are prescribed"""
+    commands: Sketch = frozenset()
+    """of what each command does, and who gives it; empty where kinds are free or there is no world"""
+
+
+SketchesOfRun = Mapping[tuple[str, int], list[Sketches]]
+"""{(item, seed): sketches of its episodes}"""
 
 
 def similarity(a: Sketch, b: Sketch) -> float:
@@ -42,80 +64,120 @@ def similarity(a: Sketch, b: Sketch) -> float:
     return len(a & b) / max(small, large / BESIDE) if large else 1.0
 
 
+def near(a: Sketches, b: Sketches) -> bool:
+    """Whether two episodes are near-duplicates.
+
+    Commands without effect are in no sketch of commands, so nothing may stand beside a copied command: the
+    sketches need `ALIKE` of the larger one in common.
+    """
+    built = max(similarity(a.effects, b.effects), similarity(a.recoloured, b.recoloured))
+    most = max(len(a.commands), len(b.commands))
+    return built >= ALIKE and len(a.commands & b.commands) >= ALIKE * most
+
+
 def like_expert(task: Task, record: Record) -> bool:
     """Whether an episode's texts do what the task's expert does there, with other kinds of blocks too."""
-    own, of_expert = _effects(record), _effects_of_expert(task, record)
-    same = similarity(_sketch(own), _sketch(of_expert))
-    recoloured = similarity(_sketch(_without_names(own)), _sketch(_without_names(of_expert)))
-    return max(same, recoloured) >= ALIKE
+    return near(written(record), by_expert(task, record))
 
 
-def written(record: Record) -> Sketch:
-    """The sketch of the effects of an episode's texts."""
-    return _sketch(_effects(record))
+def written(record: Record) -> Sketches:
+    """The sketches of an episode's texts."""
+    task, played = task_of(record), states(record)
+    turns = [turn["texts"] for turn in record.turns]
+    if _runs_programs(record):
+        return _of_programs(turns)
+    return _of_effects(task, played, turns, task.scene(played[-1]).blocks)
 
 
-def by_expert(task: Task, record: Record) -> Sketch:
-    """The sketch of what the expert writes in the states of this episode, turn by turn."""
-    return _sketch(_effects_of_expert(task, record))
+def by_expert(task: Task, record: Record) -> Sketches:
+    """The sketches of what the expert writes in the states of this episode, turn by turn.
+
+    Its world is what it would add, all turns together: what stands before a turn is the episode's own.
+    """
+    played, turns = states(record), []
+    for t, state in enumerate(played[:-1]):
+        dice = {a: Random(seat_seed(record.item, record.seed, record.trial, a, t)) for a in task.agents}
+        turns.append({a: task.players["expert"](task, state, a, rng) for a, rng in dice.items()})
+    if _runs_programs(record):
+        return _of_programs(turns)
+    blocks: dict[Any, str] = {}
+    for state, texts in zip(played, turns, strict=False):
+        blocks |= _changes(_world(task, state, {}), _world(task, state, texts))
+    return _of_effects(task, played, turns, {c: block for c, block in blocks.items() if block != REMOVED})
 
 
-class _Effects(NamedTuple):
-    texts: Sequence[str]
-    programs: bool
-    """whether the texts are run as programs"""
-    blocks: Mapping[Any, str]
-    """{cell: kind of block} at the end; empty where there is no world"""
+def _runs_programs(record: Record) -> bool:
+    return any(turn["verdicts"] for turn in record.turns)
 
 
-def _effects(record: Record) -> _Effects:
-    texts = [text for turn in record.turns for text in turn["texts"].values()]
-    programs = any(turn["verdicts"] for turn in record.turns)
-    return _Effects(texts, programs, {} if programs else scenes(record)[-1].blocks)
+def _of_programs(turns: Sequence[Texts]) -> Sketches:
+    facts = [statement for texts in turns for text in texts.values() for statement in statements(text)]
+    effects = _sketch(facts or _words(turns))
+    return Sketches(effects, effects)
 
 
-def _effects_of_expert(task: Task, record: Record) -> _Effects:
-    texts: list[str] = []
-    blocks: Mapping[Any, str] = {}
-    programs = any(turn["verdicts"] for turn in record.turns)
-    for t, state in enumerate(states(record)[:-1]):
-        turn_texts = {}
-        for agent in task.agents:
-            rng = Random(seat_seed(record.item, record.seed, record.trial, agent, t))
-            turn_texts[agent] = task.players["expert"](task, state, agent, rng)
-        texts += turn_texts.values()
-        if not programs and t == len(record.turns) - 1:
-            blocks = task.scene(task.play(state, turn_texts)).blocks
-    return _Effects(texts, programs, blocks)
+def _of_effects(task: Task, played: Sequence[Any], turns: Sequence[Texts], blocks: World) -> Sketches:
+    """The sketches of texts written in the states `played` that leave `blocks` standing; of their words
+    where nothing stands."""
+    effects = _sketch([f"{cell} {block}" for cell, block in blocks.items()] or _words(turns))
+    if not blocks:
+        return Sketches(effects, effects)
+    if all(task.scene(played[0]).target.values()):  # kinds are prescribed
+        return Sketches(effects, effects, _sketch(_commands(task, played, turns)))
+    if len(set(blocks.values())) <= 2:  # two good walls of two kinds are one, but for the kinds' names
+        return Sketches(effects, effects)
+    return Sketches(effects, _sketch(_without_names(blocks)))
 
 
-def _without_names(effects: _Effects) -> _Effects:
-    """In place of its kind, a block has the cell before it that is of the same kind."""
+def _words(turns: Sequence[Texts]) -> list[str]:
+    return [pair for texts in turns for text in texts.values() for pair in pairs(text)]
+
+
+def _world(task: Task, state: Any, texts: Texts) -> World:
+    """The blocks after a turn with these texts; agents without one are silent."""
+    silent = {agent: silence(task, state, agent) for agent in task.agents}
+    return task.scene(task.play(state, {**silent, **texts})).blocks
+
+
+def _changes(before: World, after: World) -> dict[Any, str]:
+    changed = (cell for cell in before.keys() | after.keys() if before.get(cell) != after.get(cell))
+    return {cell: after.get(cell, REMOVED) for cell in changed}
+
+
+def _commands(task: Task, played: Sequence[Any], turns: Sequence[Texts]) -> Iterator[str]:
+    """What each accepted command changes by itself in the state of its turn, and which agent gives it.
+
+    Agents are numbered by the first of their commands in the alphabet, so that two may exchange seats.
+    """
+    given: dict[str, set[str]] = {agent: set() for agent in task.agents}
+    for state, texts in zip(played, turns, strict=False):
+        untouched = _world(task, state, {})
+        for agent, lines in task.score(task.play(state, texts)).accepted.items():
+            alone = (_changes(untouched, _world(task, state, {agent: line})) for line in set(lines))
+            given[agent] |= {str(sorted(changes.items())) for changes in alone if changes}
+    for number, commands in enumerate(sorted(map(sorted, given.values()))):
+        yield from (f"{number} {command}" for command in commands)
+
+
+def _without_names(blocks: World) -> Iterator[str]:
+    """Each cell with the cell before it that holds the same kind of block."""
     last: dict[str, Any] = {}
-    before: dict[Any, str] = {}
-    for cell, block in sorted(effects.blocks.items()):
-        before[cell] = f"as {last.get(block)}"
+    for cell, block in sorted(blocks.items()):
+        yield f"{cell} as {last.get(block)}"
         last[block] = cell
-    return effects._replace(blocks=before)
 
 
-def share(own: Sketches, others: Sketches) -> float:
+def share(own: SketchesOfRun, others: SketchesOfRun) -> float:
     """The share of own episodes that are near-duplicates of another one of the same item and seed."""
     alike = [
-        any(similarity(sketch, other) >= ALIKE for other in others.get(pair, ()))
-        for pair, sketches in own.items()
-        for sketch in sketches
+        any(near(sketches, other) for other in others.get(pair, ()))
+        for pair, episodes in own.items()
+        for sketches in episodes
     ]
     return sum(alike) / len(alike)
 
 
-def _sketch(effects: _Effects) -> Sketch:
-    """The sketch of a world, of programs, or of prose."""
-    facts = [f"{cell} {block}" for cell, block in effects.blocks.items()]
-    if effects.programs:
-        facts = [statement for text in effects.texts for statement in statements(text)]
-    if not facts:  # the texts have no effect: compare their words
-        facts = [pair for text in effects.texts for pair in pairs(text)]
+def _sketch(facts: Iterable[str]) -> Sketch:
     return frozenset(sorted({zlib.crc32(fact.encode()) for fact in facts})[:KEPT])
 
 

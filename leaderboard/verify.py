@@ -223,7 +223,7 @@ def _compare(bundle: Bundle, entry: Entry, others: Sequence[Path]) -> tuple[dict
     """({id of another entry: share of near-duplicates}, {path of an unreadable entry: reason})."""
     shares: dict[str, float] = {}
     unread: dict[str, str] = {}
-    own_sketches: list[similar.Sketches] = []
+    own_sketches: list[similar.SketchesOfRun] = []
     for path in others:
         try:
             opened = open_bundle(path)
@@ -243,10 +243,10 @@ def _compare(bundle: Bundle, entry: Entry, others: Sequence[Path]) -> tuple[dict
     return shares, unread
 
 
-def _sketches(bundle: Bundle) -> Iterator[similar.Sketches]:
+def _sketches(bundle: Bundle) -> Iterator[similar.SketchesOfRun]:
     """The sketches of all episodes of each of the first MAX_COMPARED runs."""
     for name in bundle.runs()[:MAX_COMPARED]:
-        sketches: dict[tuple[str, int], list[similar.Sketch]] = {}
+        sketches: dict[tuple[str, int], list[similar.Sketches]] = {}
         for _, record in records(bundle, name):
             sketches.setdefault((record.item, record.seed), []).append(similar.written(record))
         yield sketches

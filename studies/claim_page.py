@@ -11,7 +11,7 @@ import claim_games
 import numpy as np
 
 from baselines.runs.budget import read_results
-from collm_envs.evaluation.stats import T_975, bootstrap, student
+from collm_envs.evaluation import stats
 from collm_envs.pages.report import Curve, chart, code, folded, prose, report, section, side_by_side, table
 
 Row = Mapping[str, Any]
@@ -71,11 +71,8 @@ def fewest(runs: Runs, cost: str) -> float:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean: Student's t to five values, a bootstrap beyond; None for a single value."""
-    if len(values) < 2:
-        return None
-    array = np.array(values)
-    return student(array) if len(values) in T_975 else bootstrap([array])
+    """95 % interval of the mean, see `stats.interval`; None for a single value."""
+    return stats.interval(np.array(values)) if len(values) > 1 else None
 
 
 def shown(values: Sequence[float], digits: int = 2) -> str:
@@ -124,7 +121,7 @@ def verdicts() -> list[list[str]]:
 
 
 def curves(runs: Runs, by: str, methods: Sequence[str]) -> list[Curve]:
-    """Mean returns with Student's band over seeds."""
+    """Mean returns with their intervals over seeds."""
     drawn = []
     for method in (method for method in methods if method in runs):
         seeds = [column(rows, "return") for rows in runs[method].values()]

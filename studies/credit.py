@@ -46,7 +46,7 @@ from baselines.runs import texts
 from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.train.team import Team
 from collm_envs import Task, make
-from collm_envs.evaluation.stats import spearman, student
+from collm_envs.evaluation.stats import interval, spearman
 from collm_envs.pages.bars import Bar, bars
 from collm_envs.pages.report import folded, prose, report, section, table
 
@@ -133,8 +133,8 @@ def agreement(env: str) -> list[dict[str, Any]]:
         )
         c, phi = own_numbers(team.credit, task, some), coalitions.shapley_values(Replays(task, some), some)
         errors = contribution_error(c, phi)
-        error, low, high = interval(len(some), lambda k, e=errors: float(e[k].mean()))
-        rank = interval(len(some), lambda k, c=c, phi=phi: spearman(c[k].numpy(), phi[k].numpy()))
+        error, low, high = over_turns(len(some), lambda k, e=errors: float(e[k].mean()))
+        rank = over_turns(len(some), lambda k, c=c, phi=phi: spearman(c[k].numpy(), phi[k].numpy()))
         within = spearman(*((x - x.mean(dim=1, keepdim=True)).numpy() for x in (c, phi)))
         rows.append(dict(zip(AGREED, (env, credit, error, low, high, *rank, within), strict=True)))
     return rows
@@ -153,7 +153,7 @@ def contribution_error(c: Tensor, phi: Tensor) -> Tensor:
     return (one - two).abs().sum(dim=1) / 2
 
 
-def interval(n: int, value: Callable[[Tensor], float], draws: int = 500) -> tuple[float, float, float]:
+def over_turns(n: int, value: Callable[[Tensor], float], draws: int = 500) -> tuple[float, float, float]:
     """The value on all n turns, and a 95 % bootstrap interval over turns."""
     dice = torch.Generator().manual_seed(0)
     some = sorted(value(torch.randint(n, (n,), generator=dice)) for _ in range(draws))
@@ -228,7 +228,7 @@ def less(rows: Sequence[dict[str, Any]], env: str, credit: str, key: str) -> lis
     apart = [mine[seed][key] - base[seed][key] for seed in sorted(set(mine) & set(base))]
     if credit == "shared" or len(apart) < 2:
         return [None, None, None]
-    return [fmean(apart), *student(np.array(apart))]
+    return [fmean(apart), *interval(np.array(apart))]
 
 
 NEAR = ("credit", "contribution error", "95 % low", "high", "Spearman", "95 % low", "high", "within turns")

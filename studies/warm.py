@@ -30,7 +30,7 @@ from baselines.cli.warm_start import warm_start
 from baselines.runs import samples
 from baselines.runs.logs import read_log
 from baselines.train.presets import PRESETS
-from collm_envs.evaluation.stats import student
+from collm_envs.evaluation.stats import interval
 from collm_envs.pages.report import chart, code, prose, report, section, spread, table
 from collm_envs.record import Record
 from collm_envs.record import read as read_records
@@ -165,7 +165,7 @@ def section_of(env: str, paths: list[Path]) -> str:
     rows: list[list[str | float]] = [["untrained", earned(first), ""]]
     for stage, at in (("after the warm start", 0), ("after MAGRPO", -1)):
         values = np.array([lines[at]["return"] for lines in evals])
-        between = "{:.2f} to {:.2f}".format(*student(values)) if len(values) > 1 else ""
+        between = "{:.2f} to {:.2f}".format(*interval(values)) if len(values) > 1 else ""
         rows.append([stage, float(values.mean()), between])
     steps = [line["step"] for line in evals[0]]
     curve = spread("MAGRPO", steps, [[line["return"] for line in lines] for lines in evals])

@@ -51,7 +51,8 @@ def main(args: Sequence[str]) -> None:
     for name, write in files.items():
         (settings.out / name).write_text(write(rows), encoding="utf-8")
     (settings.out / "index.html").write_text(page(rows, settings.title), encoding="utf-8")
-    print(f"{len(rows)} rows; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
+    count = f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    print(f"{count}; page, Markdown, LaTeX and CSV: {settings.out / 'index.html'}")
 
 
 def _by_env(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
@@ -61,8 +62,8 @@ def _by_env(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
 NOTE = (
     "Score: reward of an episode's last turn, or the task's own measure from 0 to 1; return: sum of the "
     "rewards of all turns, of which the IQM is. "
-    "Mean and 95 % interval: over training seeds (Student's t for three and four of them, a percentile "
-    "bootstrap from five on; of two both are shown), or over pairs of item and episode seed where nothing "
+    "Mean and 95 % interval: over training seeds (Student's t for three to nine of them, a percentile "
+    "bootstrap from ten on; of two both are shown), or over pairs of item and episode seed where nothing "
     "was trained. IQM: interquartile mean. Retention: return of a team over that of the same policy as one "
     "agent with all views and blocks."
 )

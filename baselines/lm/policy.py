@@ -7,11 +7,12 @@ The verbs of a policy, which another one (texts from a server, weights in anothe
     learn(lesson, objective, beside=None)    a step of the run; that of lm/learning.py needs `logp` and an
                                optimizer alone
     log_ratios(moves)          log pi / pi_0 of every token (lm/scoring.py)
+    prompt_gains(moves, prompts)    what each text's log-probability loses with another last prompt
     sizes                      parameters, and those that are trained
     state_dict(), load_state_dict(state), save_pretrained(folder)
 
-What `write`, `learn` and `log_ratios` return may be lazy: whoever calls asks every policy before looking at
-any answer, so that policies in processes of their own work side by side.
+What `write`, `learn`, `log_ratios` and `prompt_gains` return may be lazy: whoever calls asks every policy
+before looking at any answer, so that policies in processes of their own work side by side.
 """
 
 from __future__ import annotations
@@ -185,6 +186,7 @@ class LM:
 
     learn = learning.learn
     log_ratios = scoring.log_ratios
+    prompt_gains = scoring.prompt_gains
 
     @property
     def sizes(self) -> Sizes:

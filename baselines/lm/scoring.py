@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from baselines.lm.history import Move
+from baselines.lm.reading import message_after
+from baselines.lm.served import Reach
+from baselines.lm.template import Renderer
 
 
 @dataclass
@@ -53,6 +56,20 @@ class Scorer(Protocol):
         ...
 
 
+class Rereader(Scorer, Protocol):
+    """Scores texts after other prompts than those that were read."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """Turns messages into tokens."""
+        ...
+
+    @property
+    def limit(self) -> Reach:
+        """The longest history, replies included, and the setting that says so."""
+        ...
+
+
 def reference_logp(policy: Scorer, moves: Sequence[Move]) -> list[Tensor]:
     """Token log-probabilities of each move under the policy's frozen reference."""
     if policy.reference is None:
@@ -85,6 +102,23 @@ def log_ratios(policy: Scorer, moves: Sequence[Move]) -> list[Tensor]:
     frozen = reference_logp(policy, moves)
     own = token_logp(policy, moves) if policy.rescored else [torch.tensor(move.logp) for move in moves]
     return [p.double().cpu() - p_0.double().cpu() for p, p_0 in zip(own, frozen, strict=True)]
+
+
+def prompt_gains(policy: Rereader, moves: Sequence[Move], prompts: Sequence[str]) -> list[float | None]:
+    """log pi(text | what was read) - log pi(text | the same with this last prompt), of each move, in nats.
+
+    None where the policy cannot read that much.
+    """
+    pairs: dict[int, tuple[Move, Move]] = {}
+    for k, (move, prompt) in enumerate(zip(moves, prompts, strict=True)):
+        assert move.parent is not None
+        message = message_after(policy.renderer, move.parent.parent, prompt)
+        if message.length + len(move.ids) <= policy.limit.tokens:
+            pairs[k] = move, Move(message, move.ids, text=move.text)
+    scored = token_logp(policy, [move for pair in pairs.values() for move in pair])
+    sums = torch.tensor([float(logp.double().sum()) for logp in scored]).reshape(len(pairs), 2)
+    gains = dict(zip(pairs, (sums[:, 0] - sums[:, 1]).tolist(), strict=True))
+    return [gains.get(k) for k in range(len(moves))]
 
 
 def token_gap(scored: Sequence[Tensor], moves: Sequence[Move]) -> float:

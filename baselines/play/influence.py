@@ -12,25 +12,21 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
-import torch
-
 from baselines.lm.history import Move
 from baselines.lm.policy import LM
-from baselines.lm.reading import message_after
-from baselines.lm.scoring import token_logp
 from baselines.play.episode import Node, walk
 from baselines.play.replays import silenced
 from collm_envs import Task, writers
 
 
 class Rereading(NamedTuple):
-    """A text as it was written, and the same text after what its agent would have read otherwise."""
+    """A text, and what its agent would have read before it otherwise."""
 
     silent: str
     """the agent that would have written nothing"""
     reader: str
-    actual: Move
-    other: Move | None
+    move: Move
+    prompt: str | None
     """None where the reader would have read the same"""
 
 
@@ -43,19 +39,23 @@ def text_influence(
     """
     followed = [node for node in walk(roots) if node.children]
     drawn = Random(0).sample(followed, min(turns, len(followed)))
-    readings = [reading for node in drawn for reading in _readings(task, node, policies)]
+    readings = [reading for node in drawn for reading in _readings(task, node)]
+    own = {agent: [reading for reading in readings if reading.reader == agent] for agent in task.agents}
+    asked = {agent: _gains(policies[agent], own[agent]) for agent in task.agents}
     gaps: dict[str, list[float]] = {}
-    for reader in task.agents:
-        own = [reading for reading in readings if reading.reader == reader]
-        for reading, gap in zip(own, _gaps(policies[reader], own), strict=True):
-            gaps.setdefault(reading.silent, []).append(gap)
+    for agent in task.agents:
+        gains = iter(asked[agent])
+        for reading in own[agent]:
+            gain = 0.0 if reading.prompt is None else next(gains)
+            if gain is not None:
+                gaps.setdefault(reading.silent, []).append(gain)
     return {
         f"influence/{agent}": sum(gaps[agent]) / len(gaps[agent]) for agent in task.agents if agent in gaps
     }
 
 
-def _readings(task: Task, node: Node, policies: Mapping[str, LM]) -> list[Rereading]:
-    """The texts after this turn, each beside what its agent would have read had another one been silent."""
+def _readings(task: Task, node: Node) -> list[Rereading]:
+    """The texts after this turn, each with what its agent would have read had another one been silent."""
     out = []
     for agent in node.moves:
         after = task.play(node.before, silenced(task, node, agent))
@@ -66,24 +66,11 @@ def _readings(task: Task, node: Node, policies: Mapping[str, LM]) -> list[Reread
                 continue
             prompt = task.prompt(after, reader)
             same = prompt == node.children[0].prompts[reader]
-            other = None if same else _moved(move, prompt, policies[reader])
-            if same or other:
-                out.append(Rereading(agent, reader, move, other))
+            out.append(Rereading(agent, reader, move, None if same else prompt))
     return out
 
 
-def _moved(move: Move, prompt: str, policy: LM) -> Move | None:
-    """The same text after another prompt; None where the policy cannot read that much."""
-    assert move.parent is not None
-    message = message_after(policy.renderer, move.parent.parent, prompt)
-    length = sum(len(segment.ids) for segment in message.chain()) + len(move.ids)
-    return Move(message, move.ids, text=move.text) if length <= policy.limit.tokens else None
-
-
-def _gaps(policy: LM, readings: Sequence[Rereading]) -> list[float]:
-    """log pi(text | what was read) - log pi(text | what would have been) of each; 0 where these are equal."""
-    changed = [(reading.actual, reading.other) for reading in readings if reading.other is not None]
-    scored = token_logp(policy, [move for pair in changed for move in pair])
-    sums = torch.tensor([float(logp.double().sum()) for logp in scored]).reshape(len(changed), 2)
-    gaps = iter((sums[:, 0] - sums[:, 1]).tolist())
-    return [0.0 if reading.other is None else next(gaps) for reading in readings]
+def _gains(policy: LM, readings: Sequence[Rereading]) -> Sequence[float | None]:
+    """log pi(text | what was read) - log pi(text | what would have been), of those where these differ."""
+    changed = [(reading.move, reading.prompt) for reading in readings if reading.prompt is not None]
+    return policy.prompt_gains([move for move, _ in changed], [prompt for _, prompt in changed])

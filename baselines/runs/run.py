@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -93,26 +93,21 @@ def train(name: str, config: Any, *, quiet: bool = False) -> Path:
     config = replace(config, out=str(out))
     # what is wrong with the settings is said before anything is written
     subject, team = prepare(name, config, quiet)
-    with closed_after_errors(team, config), one_writer(out):
+    return _go(name, config, subject, team, out, quiet, fresh=True)
+
+
+@contextmanager
+def begun(name: str, config: Any, team: Any, out: Path, quiet: bool) -> Iterator[None]:
+    """The folder of a fresh run with its configuration, which goes again where nothing is measured."""
+    with one_writer(out):
         check_free(out)  # somebody may have begun meanwhile
         if isinstance(config, Settings):
             texts.begin(config, team, out, quiet)
         write_config(out, name, config)
         try:
-            return _go(name, config, subject, team, out, quiet)
+            yield
         finally:
             forget_unbegun(out)
-
-
-@contextmanager
-def closed_after_errors(team: Any, config: Any) -> Iterator[None]:
-    """Ends the processes of a team's policies after an exception."""
-    try:
-        yield
-    except BaseException:
-        if isinstance(config, Settings):
-            team.close()
-        raise
 
 
 def default_folder(name: str, config: RunSettings) -> str:
@@ -178,27 +173,33 @@ def _kind(name: str, config: RunSettings) -> ModuleType:
     return texts if isinstance(config, Settings) else algorithm(name)
 
 
-def _go(name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool) -> Path:
+def _go(
+    name: str, config: Any, subject: Any, team: Any, out: Path, quiet: bool, *, fresh: bool = False
+) -> Path:
     """Take a run to its end.  Where a process of its policies is lost, go on from the last checkpoint."""
     kept, losses = None, 0
-    while True:
-        try:
-            team = team or _again(name, config, quiet, out)
-            return _to_the_end(name, config, subject, team, out, quiet)
-        except LostProcess as lost:
-            before, kept = kept, checkpoint.steps(out / "checkpoints")[-1:]
-            losses = losses + 1 if kept == before else 1
-            if losses == LOSSES:
-                raise LostProcess(
-                    f"{lost}; {LOSSES} times in a row without a checkpoint between; "
-                    f"`collm train --resume {out}` goes on"
-                ) from lost
-            if not quiet:
-                print(f"{lost}; all agents go on from step {kept[0] if kept else 0}", file=sys.stderr)
-        finally:
-            if team is not None and isinstance(config, Settings):
-                team.close()
-            team = None
+    with ExitStack() as held:
+        while True:
+            try:
+                team = team or _again(name, config, quiet, out)
+                if fresh:
+                    held.enter_context(begun(name, config, team, out, quiet))
+                    fresh = False
+                return _to_the_end(name, config, subject, team, out, quiet)
+            except LostProcess as lost:
+                before, kept = kept, checkpoint.steps(out / "checkpoints")[-1:]
+                losses = losses + 1 if kept == before else 1
+                if losses == LOSSES:
+                    raise LostProcess(
+                        f"{lost}; {LOSSES} times in a row without a checkpoint between; "
+                        f"`collm train --resume {out}` goes on"
+                    ) from lost
+                if not quiet:
+                    print(f"{lost}; all agents go on from step {kept[0] if kept else 0}", file=sys.stderr)
+            finally:
+                if team is not None and isinstance(config, Settings):
+                    team.close()
+                team = None
 
 
 def _again(name: str, config: Any, quiet: bool, out: Path) -> Any:

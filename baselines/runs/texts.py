@@ -16,7 +16,6 @@ import torch
 from baselines.credit import rules
 from baselines.lm import threads
 from baselines.lm.loading import pick_device
-from baselines.lm.policy import LM
 from baselines.play.episode import rollout_metrics
 from baselines.play.influence import text_influence
 from baselines.play.rollout import Start, TextPolicy, eval_starts, play
@@ -65,9 +64,7 @@ def measure(config: Settings, task: Task, team: Team, out: Path) -> dict[str, fl
     samples.keep(out, make(config.env, **config.env_kwargs), team.step, played)
     numbers = means({name: rollout_metrics(roots) for name, roots in played.items()})
     if ALL in played and config.checked_turns and rules.cheap_to_check(task):
-        policies = lineups[ALL]
-        if all(isinstance(policy, LM) for policy in policies.values()):  # another engine may not score
-            numbers |= text_influence(task, played[ALL], policies, config.checked_turns)
+        numbers |= text_influence(task, played[ALL], lineups[ALL], config.checked_turns)
     return numbers
 
 

@@ -4,7 +4,7 @@
     python -m baselines.train.warm_starts TLDR   of environments whose id begins so, and removes none
 
 One file of 0.3 MB each in `weights/`, float16; its metadata says what it was made for and the mean return it
-earns before any training.  All of them take a core about 45 minutes; `collm` makes any other one on demand.
+earns before any training.  All of them take a core about an hour; `collm` makes any other one on demand.
 """
 
 from __future__ import annotations
@@ -39,11 +39,8 @@ class Ready(NamedTuple):
 
 
 def settings() -> Iterator[Ready]:
-    """Every setting a warm start is shipped for.
-
-    CoopHE's two, about five minutes of a core each, are not: they are made at the first run.
-    """
-    for name in ("StrBuild", "HouseBuild", "TLDR"):
+    """Every setting a warm start is shipped for."""
+    for name in ("StrBuild", "HouseBuild", "TLDR", "CoopHE"):
         for env in (f"{name}-v0", f"{name}-v1"):
             yield Ready(env, ENVS[env].env_kwargs)
     yield Ready("ArXiv-v0", ENVS["ArXiv-v0"].env_kwargs)

@@ -76,25 +76,22 @@ def located_rows(rows: Any) -> dict[str, list[GivenRow]]:
     return splits
 
 
-def given_rows(rows: Any) -> Any:
-    """A list of rows, or {"train": rows, "eval": rows}: the values of `located_rows`."""
-    splits = {split: [row.value for row in group] for split, group in located_rows(rows).items()}
-    return splits.get(BOTH, splits)
-
-
 def storable(rows: Any) -> Any:
     """`rows` as they may stand in records: a path as a text, everything else as plain lists.
 
-    Lists that cannot be items stay as they are: their task refuses them, and says what it wants.
+    They are not judged: what cannot be items stays as it is, for the task to refuse in its own words.  Raises
+    TypeError for what holds no rows.
     """
     if isinstance(rows, (str, Path)):
         return str(rows)
-    try:
-        return given_rows(rows)
-    except ValueError:
-        if isinstance(rows, (list, dict)):
-            return rows
-        raise
+    if not isinstance(rows, Mapping):
+        return [row.value for row in _listed(rows, "items")]
+    if not _has_splits(rows):
+        return dict(rows)
+    return {
+        split: [row.value for row in _listed(rows[name], f"items[{name!r}]")]
+        for split, name in _split_names(rows).items()
+    }
 
 
 def split_rows(rows: Any) -> dict[str, list[Any]]:
@@ -102,8 +99,8 @@ def split_rows(rows: Any) -> dict[str, list[Any]]:
 
     Rows may come in every format of this file: see `ACCEPTED`.  Raises what `located_rows` raises.
     """
-    splits = given_rows(rows)
-    return splits if isinstance(splits, dict) else {"train": splits, "eval": [*splits]}
+    splits = {split: [row.value for row in group] for split, group in located_rows(rows).items()}
+    return splits if BOTH not in splits else {"train": splits[BOTH], "eval": [*splits[BOTH]]}
 
 
 def read_file(path: Path) -> Iterator[GivenRow]:
@@ -206,9 +203,13 @@ def _names_splits(value: Any) -> bool:
     return isinstance(value, Mapping) and "train" in value and len(value) > 1 and set(value) <= SPLITS
 
 
+def _has_splits(rows: Mapping[str, Any]) -> bool:
+    return _names_splits(rows) or not DATASET_DICTS.isdisjoint(_classes(rows))
+
+
 def _split_names(rows: Mapping[str, Any]) -> dict[str, str]:
     """{"train": "train", "eval": the first of `EVAL` that the mapping has}."""
-    if DATASET_DICTS.isdisjoint(_classes(rows)) and not _names_splits(rows):
+    if not _has_splits(rows):
         raise ValueError(f'items: need the keys "train" and "eval", got {sorted(map(str, rows))}')
     name = next((name for name in EVAL if name in rows), None)
     if "train" not in rows or name is None:

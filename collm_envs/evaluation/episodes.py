@@ -193,7 +193,8 @@ def _play(
                 vec.drop(k)
                 yield failure
                 if silent_rounds == 2:
-                    raise RuntimeError(f"no more texts from {failure.agent}: {failure.error}")
+                    name = policies[failure.agent].name
+                    raise RuntimeError(f"no more texts from {failure.agent}: {failure.error} (of {name})")
             if playing:
                 vec.step([_texts(vec, replies[k]) if k in replies else None for k in range(len(vec))])
             for k, agent_replies in replies.items():

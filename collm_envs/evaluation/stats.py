@@ -15,10 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 DRAWS, SEED = 2000, 0
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t, two-sided 95 %, by number of values"""
-FEW_RUNS = 4
-"""largest number of runs for Student's interval: a bootstrap of so few is too narrow"""
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306}
+"""Student's t, two-sided 95 %, by number of values; a bootstrap of so few is too narrow"""
 LEAST_OF_STRATUM = 8
 """smallest stratum: with fewer pairs the bootstrap interval is too narrow"""
 Pair = tuple[str, int]
@@ -37,19 +35,22 @@ class Summary(NamedTuple):
 def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
     """Summary of `scores` (R, P); `strata` group the columns for the bootstrap of a single run.
 
-    Student's t for two to four runs, a percentile bootstrap otherwise.
+    Of several runs the interval is `interval` of their means.
     """
     runs = scores.mean(axis=1)
     low = high = None
-    if 1 < len(runs) <= FEW_RUNS:
-        low, high = student(runs)
+    if len(runs) > 1:
+        low, high = interval(runs)
     elif scores.size > 1:
-        low, high = bootstrap([runs] if len(runs) > 1 else [scores[0, columns] for columns in strata])
+        low, high = bootstrap([scores[0, columns] for columns in strata])
     return Summary(float(runs.mean()), low, high, float(iqm(scores.ravel())))
 
 
-def student(values: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of `values` (n,) by Student's t; n is one of T_975."""
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean of at least two `values` (n,): Student's t to nine, a percentile bootstrap
+    from ten on."""
+    if len(values) not in T_975:
+        return bootstrap([values])
     half = T_975[len(values)] * values.std(ddof=1) / len(values) ** 0.5
     return float(values.mean() - half), float(values.mean() + half)
 

@@ -81,7 +81,8 @@ def code(text: str) -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str = "", digits: int = 3) -> str:
     """Rows of cells under their columns; the first cell names its row.
 
-    A column of numbers is right-aligned with `digits` decimals; None is a dash.  Raises ValueError for a
+    A column of numbers is right-aligned with `digits` decimals; None is a dash.  A column may be called "": a
+    screen reader then hears no header.  Raises ValueError for a
     row of another length.
     """
     for row in rows:
@@ -89,7 +90,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str =
             raise ValueError(f"table: need {len(columns)} cells a row, got {len(row)}: {row}")
     formatted = [_column([row[k] for row in rows], digits) for k in range(len(columns))]
     head = "".join(
-        f'<th scope="col"{_right(numeric)}>{escape(name)}</th>'
+        f'<th scope="col"{_right(numeric)}>{escape(name)}</th>' if name else "<td></td>"
         for name, (numeric, _) in zip(columns, formatted, strict=True)
     )
     body = ""

@@ -23,7 +23,7 @@ from collm_envs.writing.fluency import (
     ramp,
     saved,
     worded_sentences,
-    words,
+    words_and_numbers,
 )
 
 CORE = 3
@@ -96,14 +96,14 @@ def stem(word: str) -> str:
 @cache
 def common_stems() -> frozenset[str]:
     """Stems of words that stand in several of the built-in posts: words that need no source."""
-    seen = Counter(token for post in posts() for token in {stem(word) for word in words(post)})
+    seen = Counter(token for post in posts() for token in {stem(word) for word in words_and_numbers(post)})
     return frozenset(token for token, many in seen.items() if many >= COMMON_POSTS)
 
 
 @lru_cache(maxsize=512)
 def read_post(prompt: str) -> Post:
     """The post behind a prompt."""
-    tokens = words(body(prompt))
+    tokens = words_and_numbers(body(prompt))
     stems = frozenset(stem(word) for word in tokens)
     pairs = frozenset(_runs(tokens, 2)) | frozenset(zip(tokens, tokens[2:], strict=False))
     return Post(len(tokens), stems, pairs, frozenset(_runs(tokens, 3)), frozenset(_runs(tokens, COPY_RUN)))

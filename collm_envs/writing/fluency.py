@@ -41,7 +41,7 @@ Words = tuple[str, ...]
 """of a sentence, lower-case"""
 
 
-def words(text: str) -> list[str]:
+def words_and_numbers(text: str) -> list[str]:
     """Lower-case words and numbers, in order; an apostrophe parts a word in two."""
     return [word.lower() for word in _WORD.findall(text)]
 
@@ -95,7 +95,7 @@ def counts() -> tuple[tuple[Counter[Classes], Counter[Classes]], ...]:
     )
     for post in posts():
         for sentence in sentences(post):
-            row = classes(words(sentence))
+            row = classes(words_and_numbers(sentence))
             for k in range(2, len(row)):
                 for n, (runs, contexts) in enumerate(table):
                     run = row[k - n : k + 1]
@@ -156,4 +156,4 @@ def fluency(worded: Sequence[Words]) -> float:
 
 def worded_sentences(text: str) -> list[Words]:
     """The words of each sentence."""
-    return [tuple(words(sentence)) for sentence in sentences(text)]
+    return [tuple(words_and_numbers(sentence)) for sentence in sentences(text)]

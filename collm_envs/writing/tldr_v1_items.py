@@ -9,7 +9,7 @@ from typing import Any
 
 from collm_envs.datasets import BUILTIN, Slice, Source, load
 from collm_envs.task import Item
-from collm_envs.writing.fluency import FUNCTION_WORDS, sentences, words
+from collm_envs.writing.fluency import FUNCTION_WORDS, sentences, words_and_numbers
 
 MOST_FACTS = 40
 
@@ -32,7 +32,7 @@ def _is_fact(fact: Any) -> bool:
     if not is_list(fact) or not all(map(is_list, fact)):
         return False
     named = [word for group in fact for word in group]
-    return all(isinstance(word, str) and len(words(word)) == 1 for word in named) and any(
+    return all(isinstance(word, str) and len(words_and_numbers(word)) == 1 for word in named) and any(
         not word.startswith("!") for word in named
     )
 
@@ -84,6 +84,6 @@ def facts_of(completion: str) -> list[list[list[str]]]:
     """Pairs of neighbouring content words of one sentence."""
     facts = []
     for sentence in sentences(completion):
-        content = [word for word in words(sentence) if word not in FUNCTION_WORDS]
+        content = [word for word in words_and_numbers(sentence) if word not in FUNCTION_WORDS]
         facts += [[[first], [other]] for first, other in zip(content[::2], content[1::2], strict=False)]
     return facts[:MOST_FACTS]

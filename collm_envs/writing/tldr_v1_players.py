@@ -10,7 +10,7 @@ from typing import Any
 
 from collm_envs.task import NOTHING, Heard, Player, Voice, silent
 from collm_envs.writing.facts import stem, stemmed
-from collm_envs.writing.fluency import body, sentences, words
+from collm_envs.writing.fluency import body, sentences, words_and_numbers
 from collm_envs.writing.players import PLAIN
 from collm_envs.writing.score import DELIMITER
 
@@ -73,7 +73,7 @@ VOICES: Mapping[str, Voice] = PLAYERS
 
 def held(text: str, facts: Any) -> set[int]:
     """The numbers (from 0) of the facts whose words stand in one sentence of a text."""
-    rows = [{stem(word) for word in words(sentence)} for sentence in sentences(text)]
+    rows = [{stem(word) for word in words_and_numbers(sentence)} for sentence in sentences(text)]
     return {
         number
         for number, (groups, _) in enumerate(stemmed(facts))
@@ -84,7 +84,7 @@ def held(text: str, facts: Any) -> set[int]:
 def _seen(task: Any, state: Any, k: int) -> set[tuple[int, int]]:
     """(fact, group) of which agent k reads a word; or nobody does: a paraphrase that needs no telling."""
     own, post = (
-        {stem(word) for word in words(body(text))}
+        {stem(word) for word in words_and_numbers(body(text))}
         for text in (task.source(state, k), state.item.data["prompt"])
     )
     return {
@@ -120,6 +120,6 @@ def _borne_out(text: str, facts: Any, known_facts: set[int]) -> list[str]:
 def _first_words(candidates: Sequence[str]) -> list[str]:
     chosen: list[str] = []
     for sentence in candidates:
-        if len(words(" ".join([*chosen, sentence]))) <= BRIEF_WORDS:
+        if len(words_and_numbers(" ".join([*chosen, sentence]))) <= BRIEF_WORDS:
             chosen.append(sentence)
     return chosen

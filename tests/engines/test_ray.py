@@ -16,6 +16,7 @@ from frameworks import need
 from lm_fixtures import save, words_tokenizer
 from run_folders import leaves, lines
 from toy_games import Answer
+from vllm_stub import VLLM, serving
 
 from baselines.lm.tiny import model as tiny
 from baselines.runs.checkpoint import load_last
@@ -28,11 +29,10 @@ LONG_S = 3600.0
 TOY = [
     *("--env", "toy_games:Answer-v0", "--env-kwargs", '{"turns": 2}', "--steps", "12", "--episodes", "8"),
     *("--max-new-tokens", "3", "--lr", "0.01", "--eval-every", "3", "--eval-episodes", "4"),
-    *("--save-every", "1", "--device", "cpu", "--checked-turns", "0"),
+    *("--save-every", "1", "--device", "cpu"),
 ]
 TINY = [
     *("--env", "StrBuild-v0", "--steps", "6", "--episodes", "16", "--eval-episodes", "4", "--device", "cpu"),
-    *("--checked-turns", "0"),  # how far texts reach is looked at where weights are at hand alone
 ]
 KINDS = {
     "MAGRPO": ["magrpo"],
@@ -137,6 +137,29 @@ def test_actors_and_drivers_killed_at_random_moments_change_no_bit(toy, tmp_path
     _, log = process.communicate(timeout=LONG_S)
     assert process.returncode == 0, log
     assert_same_end(out, tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_agents_in_actors_of_their_own_write_by_one_server(toy, tmp_path, monkeypatch):
+    """Each actor asks the server for its texts and publishes its adapter, also after one was killed."""
+    monkeypatch.chdir(tmp_path)
+    adapters = ["magrpo", "--group", "2", *toy, "--lora-rank", "2"]
+    for out, placement in (("here", ()), ("away", ("--placement", "ray"))):
+        server = VLLM(toy[-1])
+        with serving(server) as url:
+            process = start([*adapters, "--sampler", f"vllm:{url}", *placement], Path(out))
+            killed = not placement
+            while process.poll() is None and not killed:
+                if logged(Path(out)) >= 3 and (actors := [*actors_of(process.pid)]):
+                    os.kill(actors[0], signal.SIGKILL)
+                    killed = True
+                time.sleep(0.01)
+            _, log = process.communicate(timeout=LONG_S)
+        assert process.returncode == 0, log
+        assert ("was lost" in log) == bool(placement)
+        loaded = {body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"}
+        assert {Path(path).parent for path in loaded} == {tmp_path / out / "published"}
+    assert_same_end(tmp_path / "away", tmp_path / "here")
 
 
 def test_a_cluster_that_is_too_small_is_refused_in_a_line(toy, tmp_path):

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import time
-from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -37,20 +36,19 @@ def served(folder, name, adapters):
     """A server with the command that `collm serve vllm` prints, and its address once it answers."""
     settings = ServeVLLM(MODEL, adapters, 16, 1024, PORT + (adapters == 0), cpu=True)
     variables, words = command(settings)
-    log = (folder / f"{name}.log").open("w")
-    process = subprocess.Popen(
-        [PYTHON, *words], env={**os.environ, **variables, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log
-    )
+    log, environment = folder / f"{name}.log", {**os.environ, **variables, "OMP_NUM_THREADS": "1"}
+    with log.open("w") as out:
+        process = subprocess.Popen([PYTHON, *words], env=environment, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{settings.port}"
     for _ in range(START_S):
         try:
             urlopen(f"{url}/health", timeout=5).close()
             return process, f"vllm:{url}"
         except (URLError, OSError):
-            assert process.poll() is None, Path(log.name).read_text()[-3000:]
+            assert process.poll() is None, log.read_text()[-3000:]
             time.sleep(1)
     process.kill()
-    raise TimeoutError(f"no server after {START_S} s: {Path(log.name).read_text()[-3000:]}")
+    raise TimeoutError(f"no server after {START_S} s: {log.read_text()[-3000:]}")
 
 
 @pytest.fixture(scope="module")

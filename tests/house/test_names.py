@@ -6,6 +6,7 @@ One that is imported by its name is read alone: no other module's function may b
 
 import ast
 from collections import defaultdict
+from functools import cache
 
 from folders import ROOT
 
@@ -26,11 +27,11 @@ FUNCTIONS = {
     "jobs": "the episodes to play: of an environment, of a list of the leaderboard",
     "read": "what a file holds: the records of an evaluation, the parts of an entry",
     "standing": "{cell: block} of what stands in a world, each kind of world its own",
-    "words": "a text's words as a measure counts them: those of the papers' reward, those of TLDR-v1's",
 }
 """function -> what all that are imported by this name have in common"""
 
 
+@cache
 def trees():
     """{module: syntax tree} of our packages; a package's own module ends in `.__init__`."""
     return {

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from leaderboard_entries import change, change_record, read_lines, write_lines
@@ -149,6 +150,18 @@ def test_verifying_again_adds_nothing_and_takes_no_mark_back(make):
     said = [(event.entry, event.status) for event in history.read(entries.parent / "history.jsonl")]
     assert said[2:] == [("StrBuild-v0/random", "replay-verified")]
     assert other.exists()
+
+
+def test_verifying_again_adds_a_line_where_it_finds_something_else(make):
+    entry = make(player="noisy")
+    log, call = entry.parents[2] / "history.jsonl", ["verify", "--entries", str(entry.parents[1]), "--write"]
+    assert main(call) == 0
+    (first,) = history.read(log)
+    log.unlink()
+    history.append(log, replace(first, note=f"{first.note}; 57% of the episodes read like those of another"))
+    for _ in range(2):
+        assert main(call) == 0
+    assert [event.note for event in history.read(log)][1:] == [first.note]
 
 
 def deep(levels):

@@ -26,6 +26,10 @@ ALONE = threading.Lock()
 """the SDK is called by many threads at once, and a model samples for one"""
 
 
+class TinkerError(Exception):
+    """What the SDK raises."""
+
+
 @dataclass
 class Done:
     """A future that is done."""
@@ -119,6 +123,7 @@ class Training:
 
     def save_state(self, name: str) -> Done:
         path = f"tinker://{self.lm.name}/{name}"
+        assert path not in self.server.states, f"{path} already exists"
         weights = [p.detach().clone() for p in self.lm.parameters()]
         self.server.states[path] = copy.deepcopy((weights, self.moments, self.taken))
         return Done(SimpleNamespace(path=path))
@@ -174,6 +179,7 @@ class Service:
 
     def __init__(self, base: str, *, mean: bool = False, clips: bool = True, rank: int = 2, seed: int = 0):
         torch.manual_seed(seed)
+        self.base = base
         setup = Setup(Sampling(), Context(), lora_rank=rank)
         self.adapters = open_all(dict.fromkeys(SLOTS, base), setup)
         self.mean, self.clips = mean, clips

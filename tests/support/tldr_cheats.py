@@ -1,7 +1,7 @@
 """Texts that are no summary of a post of TLDR-v1, and what texts earn there."""
 
 import collm_envs
-from collm_envs.writing.fluency import body, sentences, words
+from collm_envs.writing.fluency import body, sentences, words_and_numbers
 
 TASK = collm_envs.make_task("TLDR-v1")
 ITEMS = [item for split in ("train", "eval") for item in TASK.items(split)]
@@ -15,7 +15,7 @@ def score(item, *texts):
 def cheats(item, other, rng):
     """(name, brief, detailed) of texts that are no summary."""
     post = body(item.data["prompt"]).split("POST:")[1]
-    parts, tokens, spread = sentences(post), post.split(), words(post)
+    parts, tokens, spread = sentences(post), post.split(), words_and_numbers(post)
     brief, detailed = item.data["brief"], item.data["detailed"]
     keys = [group[0].lstrip("!") for fact in item.data["facts"] for group in fact]
     plain = ["the", "of", "to", "in", "and", "with", "for", "a", "is", "that", "she", "was", "it"]

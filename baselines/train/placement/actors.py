@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from baselines.train.critic import NO_CRITICS, CriticSettings
@@ -77,6 +78,7 @@ def open_on_ray(settings: Settings, agents: Sequence[str], critics: CriticSettin
             ray.kill(actor)
 
     plain = Settings(**{field.name: getattr(settings, field.name) for field in fields(Settings)})
+    plain.out = str(Path(settings.out).absolute())  # actors elsewhere publish to it, from other folders
     opening = {
         label: process.ask("host", "open", plain, agents, critics, [seats[label]])
         for label, process in processes.items()

@@ -65,6 +65,10 @@ class FarPolicy:
         """log pi / pi_0 of every token of these moves."""
         return Later(self.process.ask(self.key, "log_ratios", [*moves]))
 
+    def prompt_gains(self, moves: Sequence[Move], prompts: Sequence[str]) -> Sequence[float | None]:
+        """What each text's log-probability loses with another last prompt."""
+        return Later(self.process.ask(self.key, "prompt_gains", [*moves], [*prompts]))
+
     def state_dict(self) -> dict[str, Any]:
         """Copies of weights and optimizer state."""
         return self.process.ask(self.key, "state_dict")()

@@ -60,22 +60,14 @@ class Replicas:
 
     def log_ratios(self, moves: Sequence[Move]) -> Sequence[Tensor]:
         """log pi / pi_0 of every token of these moves, each where it was written."""
-        homes = [self._home(move) for move in moves]
-        indices_of = [[k for k, home in enumerate(homes) if home == r] for r in range(len(self.parts))]
-        ratios = [
-            part.log_ratios([moves[k] for k in indices])
-            for part, indices in zip(self.parts, indices_of, strict=True)
-        ]
+        return self._spread(moves, lambda part, own: part.log_ratios([moves[k] for k in own]))
 
-        def in_order() -> Sequence[Tensor]:
-            by_index = {
-                k: ratio
-                for indices, own in zip(indices_of, ratios, strict=True)
-                for k, ratio in zip(indices, own, strict=True)
-            }
-            return [by_index[k] for k in range(len(moves))]
-
-        return Later(in_order)
+    def prompt_gains(self, moves: Sequence[Move], prompts: Sequence[str]) -> Sequence[float | None]:
+        """What each text's log-probability loses with another last prompt, each where it was written."""
+        return self._spread(
+            moves,
+            lambda part, own: part.prompt_gains([moves[k] for k in own], [prompts[k] for k in own]),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """That of the first replica, which is that of all."""
@@ -89,6 +81,24 @@ class Replicas:
     def save_pretrained(self, folder: Path) -> None:
         """What the first replica saves."""
         self.parts[0].save_pretrained(folder)
+
+    def _spread(
+        self, moves: Sequence[Move], ask: Callable[[FarPolicy, Sequence[int]], Sequence[Any]]
+    ) -> Sequence[Any]:
+        """What every replica answers about the moves that it wrote, by index, in the order of the moves."""
+        homes = [self._home(move) for move in moves]
+        owned = [[k for k, home in enumerate(homes) if home == r] for r in range(len(self.parts))]
+        answers = [ask(part, own) for part, own in zip(self.parts, owned, strict=True)]
+
+        def in_order() -> Sequence[Any]:
+            by_index = {
+                k: answer
+                for own, given in zip(owned, answers, strict=True)
+                for k, answer in zip(own, given, strict=True)
+            }
+            return [by_index[k] for k in range(len(moves))]
+
+        return Later(in_order)
 
     def _home(self, move: Move) -> int:
         """The replica that wrote a text."""

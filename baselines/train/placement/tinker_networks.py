@@ -5,8 +5,11 @@ The SDK is `pip install 'collm[tinker]'`, in the version that the server wants.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from http.client import HTTPException
 from typing import Any
+from urllib.request import Request
 
 from baselines.lm.sampling import check_honoured
 from baselines.train.critic import NO_CRITICS, CriticSettings
@@ -14,7 +17,11 @@ from baselines.train.networks import Networks, models_of, open_networks, policy_
 from baselines.train.placement.tinker_policy import TinkerPolicy
 from baselines.train.placement.tinker_probe import probe, refuse
 from baselines.train.settings import Settings
+from collm_envs.policies.http import open_url
 
+KEY = "TINKER_API_KEY"
+ANSWER_S = 30.0
+"""seconds within which a server has to say that it is there"""
 ALPHA = 32
 """LoRA's alpha of every Tinker server"""
 
@@ -34,10 +41,21 @@ def check_settings(settings: Settings, critics: CriticSettings) -> None:
 
 
 def connect(url: str) -> Any:
-    """A client of the SDK; ModuleNotFoundError without it."""
+    """A client of the SDK, of the service itself for an empty `url`.
+
+    Raises ModuleNotFoundError without the SDK, ConnectionError where no server answers (the SDK would go on
+    asking).
+    """
     import tinker  # pyright: ignore[reportMissingImports]
 
-    return tinker.ServiceClient(**({"base_url": url} if url else {}))
+    if not url:
+        return tinker.ServiceClient()
+    try:
+        open_url(Request(f"{url.rstrip('/')}/api/v1/healthz"), ANSWER_S).close()
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(f"no Tinker server answers at {url}: {error}") from None
+    # the SDK insists on a key, which a server of one's own does not ask for
+    return tinker.ServiceClient(base_url=url, api_key=os.environ.get(KEY) or "tml-none")
 
 
 def open_on_tinker(

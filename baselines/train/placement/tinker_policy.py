@@ -60,8 +60,8 @@ class TinkerPolicy:
         self.renderer = Renderer(self.tokenizer, self.context.thinking)
         self.eos = self.renderer.stops
         seed = Random(f"{settings.seed}/{name}").getrandbits(31)
-        self.trainer = service.create_lora_training_client(
-            base_model=base, rank=settings.lora_rank, seed=seed
+        self.trainer = client(
+            service.create_lora_training_client(base_model=base, rank=settings.lora_rank, seed=seed)
         )
         self.optimizer = Derivatives(self, settings, habits)
         self.reference: TinkerPolicy | None = self if settings.kl else None
@@ -69,6 +69,8 @@ class TinkerPolicy:
         """of the weights as they were at the last `publish`; None: they have changed since"""
         self.bare: Any = None
         """samples and scores without any adapter, for a KL term"""
+        self.saved: str | None = None
+        """where the server keeps the weights as they are now; a server refuses a name that it has"""
 
     @property
     def limit(self) -> Reach:
@@ -79,11 +81,12 @@ class TinkerPolicy:
     """nothing is trained here, and a server is asked for large models"""
     learn = learning.learn
     log_ratios = scoring.log_ratios
+    prompt_gains = scoring.prompt_gains
 
     def publish(self) -> None:
         """Sample from the weights as they are now, never again from earlier ones: that would undo steps."""
         if self.sampler is None:
-            self.sampler = self.trainer.save_weights_and_get_sampling_client()
+            self.sampler = client(self.trainer.save_weights_and_get_sampling_client())
 
     def converse(self, n: int, seed: int) -> ServedConversations:
         """`n` empty histories, whose texts' seeds come from one generator, seeded with `seed`."""
@@ -122,13 +125,14 @@ class TinkerPolicy:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the server keeps this adapter and its optimizer, and the steps taken."""
-        name = f"{self.name}-{self.optimizer.taken}"
-        return {"path": self.trainer.save_state(name).result().path, "taken": self.optimizer.taken}
+        if self.saved is None:
+            self.saved = self.trainer.save_state(f"{self.name}-{self.optimizer.taken}").result().path
+        return {"path": self.saved, "taken": self.optimizer.taken}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what the server kept, in a training client of its own: one in use takes no state."""
-        self.trainer = self.service.create_training_client_from_state_with_optimizer(state["path"])
-        self.optimizer.taken, self.sampler = state["taken"], None
+        self.trainer = client(self.service.create_training_client_from_state_with_optimizer(state["path"]))
+        self.optimizer.taken, self.sampler, self.saved = state["taken"], None, state["path"]
 
     def save_pretrained(self, folder: Path) -> None:
         """The server keeps the weights: the folder says where, in `tinker_path`, and has the tokenizer."""
@@ -149,7 +153,7 @@ class TinkerPolicy:
         from tinker import types  # pyright: ignore[reportMissingImports]
 
         if self.bare is None:
-            self.bare = self.service.create_sampling_client(base_model=self.base)
+            self.bare = client(self.service.create_sampling_client(base_model=self.base))
         under_way = [self.bare.compute_logprobs(types.ModelInput.from_ints(move.all_ids())) for move in moves]
         return [answer.result()[-len(move.ids) :] for answer, move in zip(under_way, moves, strict=True)]
 
@@ -200,13 +204,20 @@ class Derivatives:
         done.result()
         stepped.result()
         self.taken += 1
-        self.policy.sampler = None
+        self.policy.sampler = self.policy.saved = None
         return sum(number * number for _, _, c in scored for number in c) ** 0.5
 
     def _undone(self, rows: int, move: Move) -> int:
         """What the server will divide a row's loss by."""
         tokens = len(move.all_ids()) - 1
         return (rows if self.habits.by_rows else 1) * (tokens if self.habits.by_tokens else 1)
+
+
+def client(answer: Any) -> Any:
+    """A client that the SDK was asked for; versions from 0.28 on answer with a future of it."""
+    from tinker import APIFuture  # pyright: ignore[reportMissingImports]
+
+    return answer.result() if isinstance(answer, APIFuture) else answer
 
 
 def row(move: Move, logp: Sequence[float], advantages: Sequence[float]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from baselines.lm.history import Move, Segment
 from baselines.lm.loading import tokenizer_of
-from baselines.train.placement.tinker_policy import Habits, row
+from baselines.train.placement.tinker_policy import Habits, client, row
 
 EPS = 1e4
 """added to the root of the squared gradient: so a step is proportional to the gradient"""
@@ -59,7 +59,7 @@ def probe(service: Any, base: str, rank: int) -> Behaviour:
     """Find out how a server treats adapters of this base.  Takes two of its slots for adapters."""
     tokenizer: Any = tokenizer_of(base)
     ids = tokenizer("The quick brown fox jumps over the lazy dog and runs away.")["input_ids"][:16]
-    trainer, other = (service.create_lora_training_client(base_model=base, rank=rank, seed=k) for k in (1, 2))
+    trainer, other = open_two(service, base, rank)
     text = surprising(trainer, ids)
     n = len(text.ids)
     first, again, away = score(trainer, text), score(trainer, text), score(other, text)
@@ -75,6 +75,18 @@ def probe(service: Any, base: str, rank: int) -> Behaviour:
     clipped = change(trainer, [Text(text, [1.0] * n)], rate, clip=1e-6)
     habits = Habits(twice < 1.4 * alone, in_long < 0.85 * in_short, clipped < 0.5 * alone)
     return Behaviour(moved, strayed, abs(first - again), sampled, habits)
+
+
+def open_two(service: Any, base: str, rank: int) -> list[Any]:
+    """Training clients of two fresh adapters; ValueError with the reason where the server opens none."""
+    from tinker import TinkerError  # pyright: ignore[reportMissingImports]
+
+    try:
+        return [
+            client(service.create_lora_training_client(base_model=base, rank=rank, seed=k)) for k in (1, 2)
+        ]
+    except TinkerError as error:
+        raise ValueError(f"the Tinker server opens no adapters of {base}: {error}") from error
 
 
 def refuse(findings: Behaviour, max_grad_norm: float) -> None:
@@ -144,7 +156,7 @@ def gap_of_sampler(trainer: Any, text: Move) -> float:
     """Nats a token between a text's log-probabilities as they were sampled and as they are scored."""
     from tinker import types  # pyright: ignore[reportMissingImports]
 
-    sampler = trainer.save_weights_and_get_sampling_client()
+    sampler = client(trainer.save_weights_and_get_sampling_client())
     prompt = types.ModelInput.from_ints([*text.chain()[0].ids])
     how = types.SamplingParams(max_tokens=8, temperature=1.0, seed=0)
     answer = sampler.sample(prompt=prompt, num_samples=1, sampling_params=how).result().sequences[0]

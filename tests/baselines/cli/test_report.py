@@ -271,7 +271,7 @@ def test_a_folder_of_no_use_is_left_out_by_name(fault, tmp_path, capsys):
     assert line.startswith("left out: ")
     assert str(tmp_path / "bad") in line
     assert reason in line
-    assert said.out.startswith("1 rows; ")
+    assert said.out.startswith("1 row; ")
     assert main.main(["report", str(tmp_path / "bad"), "--out", str(tmp_path / "none")]) == 2
     assert reason in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

@@ -53,7 +53,6 @@ def config(model, out, **changes):
         critic_lr=0.01,
         eval_every=2,
         eval_episodes=2,
-        checked_turns=0,  # looked at where weights are at hand alone
         save_every=1,
         device="cpu",
         **changes,
@@ -84,3 +83,23 @@ def test_a_run_that_loses_a_process_again_and_again_ends_and_says_how_it_goes_on
         begin()
     losing([])
     assert (run.resume(tmp_path / "out", quiet=True) / "agent_1").is_dir()
+
+
+@pytest.mark.parametrize("where", ["begin", "measure"])
+def test_a_team_is_closed_once_whenever_the_error_comes(model, tmp_path, monkeypatch, where):
+    closed, prepare = [], run.prepare
+
+    def prepared(*args):
+        subject, team = prepare(*args)
+        team.close = lambda: closed.append(team)
+        return subject, team
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(run, "prepare", prepared)
+    monkeypatch.setattr(texts, where, fail)
+    with pytest.raises(OSError, match="no space left"):
+        run.train("maac", config(model, tmp_path / "run"), quiet=True)
+    assert len(closed) == 1
+    assert not (tmp_path / "run/config.json").exists()

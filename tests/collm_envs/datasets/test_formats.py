@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import collm_envs
-from collm_envs.datasets.formats import given_rows
+from collm_envs.datasets.formats import split_rows, storable
 from collm_envs.evaluation.episodes import evaluate, jobs
 from collm_envs.policies.specs import seat_all
 from collm_envs.record import read
@@ -80,7 +80,7 @@ DIVIDED = [{"string": "AB", "split": "train"}, {"string": "EF", "split": "eval"}
     ],
 )
 def test_rows_are_the_same_whatever_they_came_in(given, tmp_path):
-    assert list(given_rows(given(tmp_path))) == ROWS
+    assert split_rows(given(tmp_path)) == {"train": ROWS, "eval": ROWS}
     env = collm_envs.make("TLDR-v0", items=given(tmp_path))
     assert [item.data["prompt"] for item in env.items("eval")] == [row["prompt"] for row in ROWS]
 
@@ -140,8 +140,8 @@ def test_empty_cells_are_missing_and_dates_and_arrays_become_plain():
     table = pandas.DataFrame(
         {"a": ["x", None], "b": [1.5, float("nan")], "c": [numpy.array([1, 2]), pandas.NaT]}
     )
-    assert given_rows(table) == [{"a": "x", "b": 1.5, "c": [1, 2]}, {}]
-    assert given_rows(pandas.DataFrame({"d": [pandas.Timestamp("2026-01-02")]})) == [
+    assert split_rows(table)["eval"] == [{"a": "x", "b": 1.5, "c": [1, 2]}, {}]
+    assert split_rows(pandas.DataFrame({"d": [pandas.Timestamp("2026-01-02")]}))["eval"] == [
         {"d": "2026-01-02T00:00:00"}
     ]
 
@@ -190,8 +190,18 @@ def test_a_cut_gzip_file_is_named(tmp_path):
     path = written(tmp_path / "r.jsonl.gz", LINES)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"r.jsonl.gz: damaged or cut short"):
-        given_rows(path)
+        split_rows(path)
 
 
 def test_no_library_of_tables_is_imported():
     assert "polars" not in sys.modules
+
+
+@pytest.mark.parametrize("items", [[], [{"split": "dev"}], {"train": [1]}, {"goal": 3}, ["a word", 3]])
+def test_what_cannot_be_items_is_left_to_the_task_that_refuses_it(items):
+    assert storable(items) == items
+
+
+def test_rows_that_can_be_read_once_are_stored_as_lists():
+    assert storable(iter(ROWS)) == ROWS
+    assert storable({"train": iter(ROWS), "valid": iter(ROWS)}) == {"train": ROWS, "eval": ROWS}

@@ -280,7 +280,8 @@ def test_an_endpoint_that_refuses_everything_ends_the_run_soon(tmp_path):
     env = adding()
     with serve(lambda body, seen: "status:401") as stub:
         both = dict.fromkeys(env.possible_agents, endpoint(stub.url))
-        with pytest.raises(RuntimeError, match="no more texts from agent_0: HTTP 401"):
+        error = rf"no more texts from agent_0: HTTP 401.* \(of openai:{stub.url}.*\)"
+        with pytest.raises(RuntimeError, match=error):
             evaluate(env, both, jobs(env, episodes=100), tmp_path, at_once=4)
     assert sum(stub.seen.values()) == 4 * 2
 

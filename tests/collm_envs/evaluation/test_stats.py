@@ -7,11 +7,11 @@ from collm_envs.evaluation.stats import (
     T_975,
     across,
     bootstrap,
+    interval,
     iqm,
     ranks,
     spearman,
     strata,
-    student,
     summary,
 )
 
@@ -97,5 +97,25 @@ def test_spearman_against_numbers_worked_by_hand():
 
 
 def test_students_interval_of_five_values_worked_by_hand():
-    low, high = student(np.array([1.0, 2, 3, 4, 5]))
+    low, high = interval(np.array([1.0, 2, 3, 4, 5]))
     assert (low, high) == pytest.approx((3 - 2.776 * 2.5**0.5 / 5**0.5, 3 + 2.776 * 2.5**0.5 / 5**0.5))
+
+
+@pytest.mark.parametrize("n", [4, 5, 9, 10])
+def test_to_nine_runs_the_interval_is_students_and_from_ten_on_a_bootstrap(n):
+    values = np.arange(n) ** 2.0
+    low, high = interval(values)
+    assert summary(values[:, None], [np.array([0])])[1:3] == (low, high)
+    if n == 10:
+        assert (low, high) == bootstrap([values])
+    else:
+        half = {4: 3.182, 5: 2.776, 9: 2.306}[n] * values.std(ddof=1) / n**0.5
+        assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half))
+
+
+def test_students_interval_covers_the_mean_of_five_runs_where_a_bootstrap_is_too_narrow():
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(1000, 5))
+    for method, least, most in ((interval, 0.92, 0.98), (lambda v: bootstrap([v]), 0.7, 0.9)):
+        ends = [method(sample) for sample in samples[: 1000 if method is interval else 200]]
+        assert least < np.mean([low < 0 < high for low, high in ends]) < most

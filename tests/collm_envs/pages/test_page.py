@@ -265,6 +265,12 @@ def test_rows_that_do_not_fit_their_columns_are_refused():
         table(["a", "b"], [[1, 2], [1, 2, 3]])
 
 
+def test_a_column_without_a_name_has_no_empty_header():
+    html = table(["", "return"], [["before", 1.0]])
+    assert "<thead><tr><td></td><th " in html
+    assert "></th>" not in html
+
+
 def test_numbers_are_written_for_reading():
     assert [number(v) for v in (2, 2.0, 0.5, -0.25, 1 / 3)] == ["2", "2", "0.500", "−0.250", "0.333"]
     assert [number(v) for v in (float("nan"), float("inf"), -0.0, -0.0001)] == ["nan", "inf", "0", "0"]

@@ -13,7 +13,7 @@ import collm_envs
 from collm_envs.record import record
 from collm_envs.replay import replay
 from collm_envs.writing.facts import read_post, read_text
-from collm_envs.writing.fluency import FUNCTION_WORDS, body, sentences, words
+from collm_envs.writing.fluency import FUNCTION_WORDS, body, sentences, words_and_numbers
 from collm_envs.writing.lexicon import TRANSITIONS
 from collm_envs.writing.tldr_v1_items import check_facts, references
 
@@ -247,7 +247,8 @@ def test_own_posts_bring_facts_or_a_completion():
 
 
 TEXTS = st.text(max_size=200) | st.lists(
-    st.sampled_from([*words(BRIEF), ".", "\n", "9,9", "\x00", "é", "[PARAGRAPH_SPLIT]"]), max_size=120
+    st.sampled_from([*words_and_numbers(BRIEF), ".", "\n", "9,9", "\x00", "é", "[PARAGRAPH_SPLIT]"]),
+    max_size=120,
 ).map(" ".join)
 
 

@@ -8,11 +8,13 @@ import torch
 from apart import open_apart
 from lm_fixtures import save, words_tokenizer
 from run_folders import leaves
-from toy_games import Answer, any_text_game
+from toy_games import Answer, aliased_game, any_text_game
 
 from baselines import cory, maac, magrpo, reinforce
 from baselines.formulas.losses import Objective
 from baselines.lm.learning import Lesson
+from baselines.play.influence import text_influence
+from baselines.play.rollout import play
 from baselines.train.team import PLACEMENTS
 
 TASK = any_text_game(turns=2)
@@ -81,6 +83,19 @@ def test_a_team_in_other_processes_learns_to_the_same_bits(folders, name):
     metrics = list(algorithm.train(config, task, here))
     assert list(algorithm.train(config, task, away)) == metrics
     assert same(here.state_dict(), away.state_dict())
+
+
+def test_how_far_texts_reach_is_the_same_number_from_other_processes(tmp_path):
+    task = aliased_game()
+    model = save(tmp_path, "qwen3", words_tokenizer(["first", "second", "A", "B", "0", "1"]))
+    reaches = []
+    for placement in ("local", "ray"):
+        config = reinforce.Config(model=model, max_new_tokens=1, device="cpu", placement=placement)
+        policies = reinforce.team(config, task).policies
+        nodes = play(task, [(task.rows[0], 0)] * 16, policies, "seed")
+        reaches.append(text_influence(task, nodes, policies, turns=8))
+    assert reaches[0] == reaches[1]
+    assert abs(reaches[0]["influence/agent_0"]) > 1e-4
 
 
 def test_a_team_in_other_processes_goes_on_from_a_local_state(folders, tmp_path):

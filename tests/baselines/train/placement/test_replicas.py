@@ -67,6 +67,8 @@ def test_log_ratios_come_back_in_the_order_of_the_moves(model):
     histories.read(["q0", "q1", "q0", "q1"])
     moves = histories.pick([3, 0, 2, 1]).write()
     assert [len(ratio) for ratio in policy.log_ratios(moves)] == [len(move.ids) for move in moves]
+    gains = policy.prompt_gains(moves, ["q1", "q1", "q0", "q0"])  # histories 3 and 0, 2 and 1
+    assert [gain == 0 for gain in gains] == [True, False, True, False]
 
 
 @pytest.mark.slow

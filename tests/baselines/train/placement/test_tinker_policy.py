@@ -8,28 +8,16 @@ from types import ModuleType
 
 import pytest
 import tinker_stub
-import torch
 from lm_fixtures import save, words_tokenizer, write_talk
-from toy_games import Answer, any_text_game
+from tinker_steps import KINDS, TASK, assert_same_steps, settings
+from toy_games import Answer
 
-from baselines import cory, maac, magrpo, reinforce
+from baselines import cory, magrpo, reinforce
 from baselines.cli.tinker import main
 from baselines.lm.learning import Lesson
 from baselines.train.placement import tinker_networks
-from baselines.train.placement.tinker_policy import Habits, TinkerPolicy
+from baselines.train.placement.tinker_policy import Habits
 from baselines.train.placement.tinker_probe import probe, refuse
-
-TASK = any_text_game(turns=2)
-KINDS = {
-    "MAGRPO": (magrpo, {"group": 2, "schedule": "linear"}),
-    "REINFORCE": (reinforce, {"group": 2, "baseline": "mean", "normalize": True}),
-    "clip, two epochs, a KL": (magrpo, {"group": 2, "epochs": 2, "clip": 0.2, "kl": 0.1}),
-    "tokens and their mean": (
-        reinforce,
-        {"epochs": 2, "clip": 0.2, "ratio": "token", "length": "mean", "warmup": 1},
-    ),
-    "CoLLM-CC": (maac, {"critic_lr": 1e-3}),
-}
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +28,15 @@ def model(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def sdk(monkeypatch):
     module = ModuleType("tinker")
-    module.types = tinker_stub.types
+    module.types, module.APIFuture = tinker_stub.types, tinker_stub.Done
+    module.TinkerError = tinker_stub.TinkerError
     monkeypatch.setitem(sys.modules, "tinker", module)
-
-
-def settings(model, **changes):
-    common = {"model": model, "max_new_tokens": 2, "episodes": 4, "lr": 1e-3, "steps": 3, "device": "cpu"}
-    return {**common, "lora_rank": 2, **changes}
 
 
 def serve(monkeypatch, model, **how):
     service = tinker_stub.Service(model, **how)
     monkeypatch.setattr(tinker_networks, "connect", lambda url: service)
     return service
-
-
-def weights(lm):
-    return torch.cat([p.detach().flatten() for p in lm.parameters()])
 
 
 @pytest.mark.parametrize(
@@ -67,29 +47,8 @@ def weights(lm):
     ],
 )
 def test_a_run_on_a_server_takes_the_steps_of_a_local_one(model, monkeypatch, name, mean):
-    algorithm, kind = KINDS[name]
     service = serve(monkeypatch, model, mean=mean)
-    here = algorithm.team(c := algorithm.Config(**settings(model, **kind)), TASK)
-    untrained = weights(here.policies["agent_0"]).clone()
-    logged = list(algorithm.train(c, TASK, here))
-    c = algorithm.Config(**settings(model, **kind, placement="tinker"))
-    away = algorithm.team(c, TASK)
-    for lm in service.adapters.values():
-        lm.sampling = c.sampling
-    monkeypatch.setattr(  # the texts of a local run
-        TinkerPolicy, "converse", lambda policy, n, seed: policy.trainer.lm.converse(n, seed)
-    )
-    logged_away = list(algorithm.train(c, TASK, away))
-    assert (weights(here.policies["agent_0"]) - untrained).abs().max() > 1e-3
-    for agent in TASK.agents:
-        difference = weights(here.policies[agent]) - weights(service.adapters[agent])
-        assert difference.abs().max() < 1e-6
-    unsaid = ("grad_norm", "gradient_share/agent_0", "gradient_share/agent_1")  # by a server
-    logged, logged_away = (
-        [{key: line[key] for key in line.keys() - {*unsaid}} for line in lines]
-        for lines in (logged, logged_away)
-    )
-    assert logged_away == [pytest.approx(line, abs=1e-5) for line in logged]
+    assert_same_steps(model, name, service, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +96,7 @@ def test_a_team_goes_on_from_what_the_server_kept(model, monkeypatch):
     run = reinforce.train(config, TASK, team)
     next(run)
     state = team.state_dict()
+    assert team.state_dict() == state  # a server keeps a name once
     straight = [*run]
     team.load_state_dict(state)
     again = [*reinforce.train(config, TASK, team)]
