@@ -45,7 +45,7 @@ CELLS = [
     *((env, row, seed) for seed in SEEDS for env in ("TLDR-v0", "TLDR-v1") for row in FIRST),
     *((SAME_POSTS, "MAGRPO", seed) for seed in SEEDS),
     *(("TLDR-v0", row, seed) for seed in SEEDS for row in LATER),
-    ("TLDR-v0", "MA-REINFORCE", 0),
+    *(("TLDR-v0", "MA-REINFORCE", seed) for seed in SEEDS),
     *((env, "MAGRPO", seed) for seed in MORE_SEEDS for env in (SAME_POSTS, "TLDR-v1")),
 ]
 ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8}
@@ -157,8 +157,8 @@ def contrast(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
         )
     columns = ["MAGRPO with the", "seeds", "return", "facts, of 3", "change of facts, 95 %"]
     note = (
-        "The same model, warm start, posts, settings and seeds; only what is paid differs. Facts: what the texts "
-        "earn on TLDR-v1, on posts that were not trained on."
+        "The same model, warm start, posts, settings and seeds; only the task, and so what is paid, differs. "
+        "Facts: what the texts earn on TLDR-v1, on posts that were not trained on."
     )
     return section("Two rewards, the same posts", prose(note), table(columns, lines))
 
