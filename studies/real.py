@@ -30,21 +30,25 @@ from baselines.cli.train import read
 from baselines.runs import run, samples
 from baselines.runs.logs import read_log
 from collm_envs import make_task
-from collm_envs.evaluation.stats import summary
+from collm_envs.evaluation.stats import interval
 from collm_envs.pages.report import prose, report, section, table
 from collm_envs.record import Record
 
 RESULTS = Path(__file__).parent / "results" / "real"
 RUNS = Path("runs/real-study")
 MODEL = os.environ.get("COLLM_MODEL", "smollm2")
-SEEDS = (0, 1, 2)
+SEEDS, MORE_SEEDS = (0, 1, 2), (3, 4)
+"""of all rows, and of the two rewards on the same posts"""
 FIRST, LATER = ("MAGRPO", "CoLLM-CC"), ("GRPO", "AC", "CoLLM-DC")
+SAME_POSTS = "TLDR-v0-same-posts"
 CELLS = [
     *((env, row, seed) for seed in SEEDS for env in ("TLDR-v0", "TLDR-v1") for row in FIRST),
+    *((SAME_POSTS, "MAGRPO", seed) for seed in SEEDS),
     *(("TLDR-v0", row, seed) for seed in SEEDS for row in LATER),
-    ("TLDR-v0", "MA-REINFORCE", 0),
+    *(("TLDR-v0", "MA-REINFORCE", seed) for seed in SEEDS),
+    *((env, "MAGRPO", seed) for seed in MORE_SEEDS for env in (SAME_POSTS, "TLDR-v1")),
 ]
-ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8}
+ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8}
 """environment -> posts whose texts before and after are kept"""
 
 
@@ -53,11 +57,21 @@ def make_run(env: str, row: str, seed: int) -> None:
     kept = real.folder(RESULTS, env, row, seed)
     if kept.is_dir():
         return
-    if env == "TLDR-v1":
+    if env != "TLDR-v0":
         real.prepare(RUNS, MODEL)
         shutil.copytree(RUNS / real.UNTRAINED, RESULTS / real.UNTRAINED, dirs_exist_ok=True)
-    keep(real.line_of(env, row, seed, RUNS, MODEL), kept, ITEMS[env])
+    keep(line_of(env, row, seed), kept, ITEMS[env])
     print(env, row, seed, *real.cells(kept), flush=True)
+
+
+def line_of(env: str, row: str, seed: int) -> list[str]:
+    """What follows `collm train` for a cell."""
+    if env != SAME_POSTS:
+        return real.line_of(env, row, seed, RUNS, MODEL)
+    line = real.line_of("TLDR-v1", row, seed, RUNS, MODEL)
+    line[line.index("--env") + 1] = "TLDR-v0"
+    line[line.index("--out") + 1] = str(real.folder(RUNS, env, row, seed))
+    return line
 
 
 def keep(line: list[str], kept: Path, items: int = 2) -> None:
@@ -110,14 +124,43 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
         lines = []
         for row, paths in mine.items():
             ends = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
-            after = summary(np.array([[value] for value in ends[1]]), [np.array([0])])
-            between = "" if after.low is None else f"{after.low:.2f} to {after.high:.2f}"
-            lines.append([row, str(len(paths)), sum(ends[0]) / len(paths), after.mean, between])
+            between = "{:.2f} to {:.2f}".format(*interval(np.array(ends[1]))) if len(paths) > 1 else ""
+            lines.append([row, str(len(paths)), fmean(ends[0]), fmean(ends[1]), between])
         over = table(["", "seeds", "return before", "after", "95 % interval"], lines, digits=2)
         first = real.untrained(RESULTS) if env == "TLDR-v1" else []
-        sections.append(section(env, over, crossed(env, mine), *real.section_of(env, mine, first)))
+        shown = real.section_of(env.removesuffix("-same-posts"), mine, first)
+        sections.append(section(env, over, crossed(env, mine), *shown))
     about = prose((__doc__ or "").split("\n\n")[2])
-    return report("A real language model, row by row", [about, *sections], about="collm · studies/real.py")
+    parts = [about, contrast(runs), *sections]
+    return report("A real language model, row by row", parts, about="collm · studies/real.py")
+
+
+def contrast(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
+    """What MAGRPO changes on the same posts under the reward of TLDR-v0 and under that of TLDR-v1."""
+    lines = []
+    for env in (SAME_POSTS, "TLDR-v1"):
+        paths = [*runs.get((env, "MAGRPO"), {}).values()]
+        if len(paths) < 2:
+            return ""
+        earned = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
+        texts = [samples.read_samples(path) for path in paths]
+        facts = [[factual(env, kept[pick(kept)]) for kept in texts] for pick in (min, max)]
+        cells = [f"{fmean(of_all[0]):.2f} → {fmean(of_all[1]):.2f}" for of_all in (earned, facts)]
+        low, high = interval(np.subtract(facts[1], facts[0]))
+        lines.append(
+            [
+                f"reward of {env.removesuffix('-same-posts')}",
+                str(len(paths)),
+                *cells,
+                f"{low:+.2f} to {high:+.2f}",
+            ]
+        )
+    columns = ["MAGRPO with the", "seeds", "return", "facts, of 3", "change of facts, 95 %"]
+    note = (
+        "The same model, warm start, posts, settings and seeds; only the task, and so what is paid, differs. "
+        "Facts: what the texts earn on TLDR-v1, on posts that were not trained on."
+    )
+    return section("Two rewards, the same posts", prose(note), table(columns, lines))
 
 
 def crossed(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
@@ -140,7 +183,7 @@ def factual(env: str, texts: Sequence[Record], shift: int = 0) -> float:
     task = make_task("TLDR-v1", num_agents=len(texts[0].turns[-1]["texts"]))
     by_id = {item.id: item for item in task.items("eval")}
     numbers = [int(record.item.split("/")[1]) for record in texts]
-    if env == "TLDR-v1":  # there items are numbered as `real.POSTS` lists them
+    if env != "TLDR-v0":  # there items are numbered as `real.POSTS` lists them
         numbers = [real.POSTS["eval"][k] for k in numbers]
     earned = 0.0
     for k, record in enumerate(texts):
