@@ -49,7 +49,7 @@ class Setting(NamedTuple):
     """whose texts the warm start learns"""
     warm: Mapping[str, float]
     """settings of the warm start"""
-    train: Mapping[str, int]
+    train: Mapping[str, float]
     """settings of training beside those of the preset"""
     paid: str
     """what the reward pays"""
@@ -61,7 +61,7 @@ SETTINGS = {
         48,
         "noisy",
         {"steps": 40, "batch": 4, "lr": 1e-3},
-        {"steps": 6, "eval_every": 3},
+        {"steps": 6, "eval_every": 3, "episodes": 16, "group": 8, "lr": 1e-4},
         "Words of one or two letters, each of five by five cells, drawn row by row.",
     ),
     "CoopHE-v0": Setting(
