@@ -124,8 +124,7 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
         lines = []
         for row, paths in mine.items():
             ends = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
-            between = "{:.2f} to {:.2f}".format(*interval(np.array(ends[1]))) if len(paths) > 1 else ""
-            lines.append([row, str(len(paths)), fmean(ends[0]), fmean(ends[1]), between])
+            lines.append([row, str(len(paths)), fmean(ends[0]), fmean(ends[1]), between(ends[1])])
         over = table(["", "seeds", "return before", "after", "95 % interval"], lines, digits=2)
         first = real.untrained(RESULTS) if env == "TLDR-v1" else []
         shown = real.section_of(env.removesuffix("-same-posts"), mine, first)
@@ -133,6 +132,13 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
     about = prose((__doc__ or "").split("\n\n")[2])
     parts = [about, contrast(runs), *sections]
     return report("A real language model, row by row", parts, about="collm · studies/real.py")
+
+
+def between(values: Sequence[float], sign: str = "") -> str:
+    """The 95 % interval of a mean in words; "" for a single value.  sign: "+" writes that of positive ends"""
+    if len(values) < 2:
+        return ""
+    return " to ".join(f"{end:{sign}.2f}" for end in interval(np.array(values)))
 
 
 def contrast(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
@@ -146,15 +152,8 @@ def contrast(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
         texts = [samples.read_samples(path) for path in paths]
         facts = [[factual(env, kept[pick(kept)]) for kept in texts] for pick in (min, max)]
         cells = [f"{fmean(of_all[0]):.2f} → {fmean(of_all[1]):.2f}" for of_all in (earned, facts)]
-        low, high = interval(np.subtract(facts[1], facts[0]))
-        lines.append(
-            [
-                f"reward of {env.removesuffix('-same-posts')}",
-                str(len(paths)),
-                *cells,
-                f"{low:+.2f} to {high:+.2f}",
-            ]
-        )
+        change = between([after - before for before, after in zip(*facts, strict=True)], "+")
+        lines.append([f"reward of {env.removesuffix('-same-posts')}", str(len(paths)), *cells, change])
     columns = ["MAGRPO with the", "seeds", "return", "facts, of 3", "change of facts, 95 %"]
     note = (
         "The same model, warm start, posts, settings and seeds; only the task, and so what is paid, differs. "

@@ -20,9 +20,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from real import MODEL, SEEDS, keep
+from real import MODEL, SEEDS, between, keep
 
 from baselines.cli import evaluate, learned
 from baselines.cli.real import sampled_as_in_runs
@@ -30,7 +29,6 @@ from baselines.cli.warm_start import warm_start
 from baselines.runs import samples
 from baselines.runs.logs import read_log
 from baselines.train.presets import PRESETS
-from collm_envs.evaluation.stats import interval
 from collm_envs.pages.report import chart, code, prose, report, section, spread, table
 from collm_envs.record import Record
 from collm_envs.record import read as read_records
@@ -164,9 +162,8 @@ def section_of(env: str, paths: list[Path]) -> str:
     first, evals = first_records(env), [read_log(path / "eval.jsonl") for path in paths]
     rows: list[list[str | float]] = [["untrained", earned(first), ""]]
     for stage, at in (("after the warm start", 0), ("after MAGRPO", -1)):
-        values = np.array([lines[at]["return"] for lines in evals])
-        between = "{:.2f} to {:.2f}".format(*interval(values)) if len(values) > 1 else ""
-        rows.append([stage, float(values.mean()), between])
+        values = [lines[at]["return"] for lines in evals]
+        rows.append([stage, fmean(values), between(values)])
     steps = [line["step"] for line in evals[0]]
     curve = spread("MAGRPO", steps, [[line["return"] for line in lines] for lines in evals])
     commands = [["warm-start", *warm_line(env)], ["train", *train_line(env, 0)]]
