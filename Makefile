@@ -83,7 +83,7 @@ engine-vllm: $(READY) .venv-vllm/ready  ## a real vLLM server on this CPU writes
 	test -x .venv-skyrl/bin/python || $(PYTHON312) -m venv .venv-skyrl
 	.venv-skyrl/bin/python -m pip install -q --no-deps skyrl==0.4.0
 	.venv-skyrl/bin/python -m pip install -q 'tinker>=0.25,<0.26' 'fastapi[standard]' sqlmodel 'sqlalchemy[asyncio]' \
-		aiosqlite jax flax optax 'transformers<=5.16.1' datasets cloudpathlib aiohttp psutil pillow
+		aiosqlite jax==0.12.0.1 flax==0.12.12 optax==0.2.8 'transformers<=5.16.1' datasets cloudpathlib aiohttp psutil pillow
 	touch $@
 
 .venv-llamacpp/ready:
