@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.lm import threads
-from baselines.lm.cache import Memory, Slab
+from baselines.lm.cache import Memory
 from baselines.lm.products import (
+    NO_ADAPTER,
     Adapter,
     Layer,
     Product,
+    beside,
     joined,
     layer_adapter,
     layer_products,
     multiply,
+    multiply_each,
     packs,
 )
-from baselines.lm.shared import Shared, attend
+from baselines.lm.shared import attend
+
+
+class Chunk(NamedTuple):
+    """New tokens of a batch, as `Engine.forward` takes them."""
+
+    ids: Tensor
+    """(B, T)"""
+    real: Tensor
+    """(B, T) False for padding"""
+    memory: Memory
+    adapter: str | None
+
+
+class Part(NamedTuple):
+    """One chunk's rows within a forward pass over several."""
+
+    rows: int
+    memory: Memory
+    mask: Tensor
+    """(rows, 1, T, C), or (rows, 1, 1, C) for T = 1"""
+    added: Sequence[Adapter]
+    """what its adapter adds to each layer"""
 
 
 class LlamaEngine:
@@ -71,50 +97,57 @@ class LlamaEngine:
         return before != now
 
     def forward(self, ids: Tensor, real: Tensor, memory: Memory, adapter: str | None = None) -> Tensor:
-        positions, mask = memory.append(real)
-        inner = self.model.model
-        x = inner.embed_tokens(ids)
-        cos, sin = inner.rotary_emb(x, positions)
-        half = self.head_dim // 2
-        cos = cos.unsqueeze(2)
-        sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1).unsqueeze(2)
-        adapters = [None] * self.layers if adapter is None else self.adapters[adapter]
-        for layer, products, added, slab in zip(
-            inner.layers, self.products, adapters, memory.layers, strict=True
-        ):
-            x = self._layer(x, layer, products, added, slab, cos, sin, mask, memory.shared)
-        assert self.head is not None
-        return multiply(F.rms_norm(x[:, -1], x.shape[-1:], inner.norm.weight, self.eps), self.head)
+        return self.forward_all([Chunk(ids, real, memory, adapter)])[0]
 
-    def _layer(
-        self,
-        x: Tensor,
-        layer: Any,
-        products: Layer,
-        adapter: Adapter | None,
-        slab: Slab,
-        cos: Tensor,
-        sin: Tensor,
-        mask: Tensor,
-        shared: Shared | None,
-    ) -> Tensor:
+    def forward_all(self, chunks: Sequence[Chunk]) -> list[Tensor]:
+        """`forward` of several chunks of as many columns, each by its own adapter, in one pass over the base.
+
+        -> (B, V) of each chunk
+        """
+        inner = self.model.model
+        x = inner.embed_tokens(beside([chunk.ids for chunk in chunks]))
+        parts, cosines, sines = [], [], []
+        for ids, real, memory, adapter in chunks:
+            positions, mask = memory.append(real)
+            added = [NO_ADAPTER] * self.layers if adapter is None else self.adapters[adapter]
+            parts.append(Part(len(ids), memory, mask, added))
+            cos, sin = inner.rotary_emb(x, positions)  # by chunk: some kinds look at all positions of a batch
+            cosines.append(cos)
+            sines.append(sin)
+        cos, sin = beside(cosines).unsqueeze(2), beside(sines).unsqueeze(2)
+        half = self.head_dim // 2
+        sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
+        for k in range(self.layers):
+            x = self._layer(x, k, parts, cos, sin)
+        assert self.head is not None
+        logits = multiply(F.rms_norm(x[:, -1], x.shape[-1:], inner.norm.weight, self.eps), self.head)
+        return list(logits.split([part.rows for part in parts]))
+
+    def _layer(self, x: Tensor, k: int, parts: Sequence[Part], cos: Tensor, sin: Tensor) -> Tensor:
+        """The k-th layer.   x: (B, T, d) the rows of all parts -> (B, T, d)"""
+        layer, products = self.model.model.layers[k], self.products[k]
         B, T, d = x.shape
-        added = adapter or (None,) * 4
+        rows, added = [part.rows for part in parts], [part.added[k] for part in parts]
         h = F.rms_norm(x, (d,), layer.input_layernorm.weight, self.eps)
-        qkv = multiply(h, products.qkv, added[0]).view(B, T, -1, self.head_dim)
+        qkv = multiply_each(h, products.qkv, rows, [a.qkv for a in added]).view(B, T, -1, self.head_dim)
         qk, v = qkv.split([self.heads + self.kv_heads, self.kv_heads], dim=2)
         if products.qk_norm is not None:
             qk = F.rms_norm(qk, (self.head_dim,), None, self.eps) * products.qk_norm
         qk = torch.addcmul(qk * cos, qk.roll(self.head_dim // 2, -1), sin)
-        q, k = qk.split([self.heads, self.kv_heads], dim=2)
-        keys, values = slab.update(k.transpose(1, 2), v.transpose(1, 2))
-        if shared is not None and slab.prompt is not None:
-            attended = attend(q, keys, values, mask, slab.prompt, shared)
-        else:
-            attended = F.scaled_dot_product_attention(
-                q.transpose(1, 2), keys, values, attn_mask=mask, enable_gqa=self.heads != self.kv_heads
-            ).transpose(1, 2)
-        x = x + multiply(attended.reshape(B, T, -1), products.o, added[1])
+        by_part = zip(parts, qk.split(rows), v.split(rows), strict=True)
+        attended = beside([self._attend(k, part, qk, v) for part, qk, v in by_part])
+        x = x + multiply_each(attended.reshape(B, T, -1), products.o, rows, [a.o for a in added])
         h = F.rms_norm(x, (d,), layer.post_attention_layernorm.weight, self.eps)
-        gate, up = multiply(h, products.gate_up, added[2]).chunk(2, dim=-1)
-        return x + multiply(layer.mlp.act_fn(gate) * up, products.down, added[3])
+        gate, up = multiply_each(h, products.gate_up, rows, [a.gate_up for a in added]).chunk(2, dim=-1)
+        return x + multiply_each(layer.mlp.act_fn(gate) * up, products.down, rows, [a.down for a in added])
+
+    def _attend(self, k: int, part: Part, qk: Tensor, v: Tensor) -> Tensor:
+        """Attention of one part's rows to its memory.   qk, v: (B, T, heads, D) -> (B, T, H, D)"""
+        q, keys = qk.split([self.heads, self.kv_heads], dim=2)
+        slab, shared = part.memory.layers[k], part.memory.shared
+        keys, values = slab.update(keys.transpose(1, 2), v.transpose(1, 2))
+        if shared is not None and slab.prompt is not None:
+            return attend(q, keys, values, part.mask, slab.prompt, shared)
+        return F.scaled_dot_product_attention(
+            q.transpose(1, 2), keys, values, attn_mask=part.mask, enable_gqa=self.heads != self.kv_heads
+        ).transpose(1, 2)

@@ -35,6 +35,7 @@ from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Optimizer
+from baselines.lm.mixed import Mixed
 from baselines.lm.packing import batches, scored
 from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
@@ -110,6 +111,8 @@ class LM:
         self.engine = engine or engine_for(self.causal, adapter, autocast)
         self.steady = False
         """whether texts are written with tensors of fixed shapes (lm/steady.py)"""
+        self.mixed: Mixed | None = None
+        """decodes texts beside those of the base's other adapters; None: texts are written when asked for"""
         self.masks = Masks(self.causal)
         self.large = size_of(self.model.parameters()) > threads.SMALL
         """whether matrix products cost more than the number of operations, and are saved where they can be"""

@@ -39,6 +39,8 @@ class Settings:
     """run the models in bfloat16 (weights and optimizer stay in float32)"""
     cuda_graphs: bool = False
     """on a GPU: write texts by replaying one captured step of decoding; for models of the Llama shape"""
+    mixed_batches: bool = False
+    """write the texts of all adapters of a base model in one batch, which reads its weights once for all"""
     gradient_checkpointing: bool = False
     """recompute activations in the backward pass: less memory, more time"""
     threads: int = 0
@@ -171,6 +173,16 @@ class Settings:
             raise ValueError("tinker_url is for placement='tinker'")
         if self.cuda_graphs and (self.sampler or self.placement == "tinker"):
             raise ValueError("cuda_graphs is for texts that are written here, not by a server")
+        if self.mixed_batches and (self.sampler or self.placement != "local"):
+            raise ValueError("mixed_batches is for texts that are written here, in one process")
+        if self.mixed_batches and (self.shared or not self.lora_rank):
+            raise ValueError(
+                "mixed_batches is for several adapters: set lora_rank, and not shared"
+            )
+        if self.mixed_batches and self.cuda_graphs:
+            raise ValueError(
+                "mixed_batches and cuda_graphs exclude each other: a graph has one adapter"
+            )
         if self.sampler and self.replicas > 1:
             raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 

@@ -1,0 +1,31 @@
+"""Every measurement of gpu_speed.py runs on a CPU, at a toy size."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from baselines.lm import threads
+
+sys.path.append(str(Path(__file__).parent))
+import gpu_speed
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_kind_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(threads, "SMALL", 0)  # as a large model: prompts are shared, updates read trees
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    gpu_speed.main(str(tmp_path), [])
+    lines = [json.loads(line) for line in (tmp_path / "gpu_speed.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines][: len(gpu_speed.KINDS)] == [*gpu_speed.KINDS]
+    assert all(line["joint_samples_per_s"] > 0 for line in lines)
+
+
+def test_a_kind_that_is_none_is_refused_by_name(tmp_path):
+    with pytest.raises(SystemExit, match="no kind 'lora-graph'; there are lora, "):
+        gpu_speed.main(str(tmp_path), ["lora-graph"])
