@@ -45,6 +45,7 @@ def main(
     from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
     from datasets import Dataset
     from speed_task import LengthRatio, State
+    from transformers import AutoTokenizer
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -74,6 +75,7 @@ def main(
     given = {
         "agent_model": None if rank else folder,
         "agents": [adapted(folder, rank) for _ in range(2)] if rank else None,
+        "tokenizer": AutoTokenizer.from_pretrained(folder),
         "reward_func": reward,
         "train_dataset": Dataset.from_dict({"prompt": [item.data["prompt"] for item in task.items("train")]}),
         "external_transition": transition if turns > 1 else None,
