@@ -17,6 +17,7 @@ from baselines.lm.products import (
     Layer,
     Product,
     beside,
+    divided,
     joined,
     layer_adapter,
     layer_products,
@@ -38,7 +39,7 @@ class Chunk(NamedTuple):
     adapter: str | None
 
 
-class Part(NamedTuple):
+class ChunkRows(NamedTuple):
     """One chunk's rows within a forward pass over several."""
 
     rows: int
@@ -110,7 +111,7 @@ class LlamaEngine:
         for ids, real, memory, adapter in chunks:
             positions, mask = memory.append(real)
             added = [NO_ADAPTER] * self.layers if adapter is None else self.adapters[adapter]
-            parts.append(Part(len(ids), memory, mask, added))
+            parts.append(ChunkRows(len(ids), memory, mask, added))
             cos, sin = inner.rotary_emb(x, positions)  # by chunk: some kinds look at all positions of a batch
             cosines.append(cos)
             sines.append(sin)
@@ -123,7 +124,7 @@ class LlamaEngine:
         logits = multiply(F.rms_norm(x[:, -1], x.shape[-1:], inner.norm.weight, self.eps), self.head)
         return list(logits.split([part.rows for part in parts]))
 
-    def _layer(self, x: Tensor, k: int, parts: Sequence[Part], cos: Tensor, sin: Tensor) -> Tensor:
+    def _layer(self, x: Tensor, k: int, parts: Sequence[ChunkRows], cos: Tensor, sin: Tensor) -> Tensor:
         """The k-th layer.   x: (B, T, d) the rows of all parts -> (B, T, d)"""
         layer, products = self.model.model.layers[k], self.products[k]
         B, T, d = x.shape
@@ -134,14 +135,14 @@ class LlamaEngine:
         if products.qk_norm is not None:
             qk = F.rms_norm(qk, (self.head_dim,), None, self.eps) * products.qk_norm
         qk = torch.addcmul(qk * cos, qk.roll(self.head_dim // 2, -1), sin)
-        by_part = zip(parts, qk.split(rows), v.split(rows), strict=True)
+        by_part = zip(parts, divided(qk, rows), divided(v, rows), strict=True)
         attended = beside([self._attend(k, part, qk, v) for part, qk, v in by_part])
         x = x + multiply_each(attended.reshape(B, T, -1), products.o, rows, [a.o for a in added])
         h = F.rms_norm(x, (d,), layer.post_attention_layernorm.weight, self.eps)
         gate, up = multiply_each(h, products.gate_up, rows, [a.gate_up for a in added]).chunk(2, dim=-1)
         return x + multiply_each(layer.mlp.act_fn(gate) * up, products.down, rows, [a.down for a in added])
 
-    def _attend(self, k: int, part: Part, qk: Tensor, v: Tensor) -> Tensor:
+    def _attend(self, k: int, part: ChunkRows, qk: Tensor, v: Tensor) -> Tensor:
         """Attention of one part's rows to its memory.   qk, v: (B, T, heads, D) -> (B, T, H, D)"""
         q, keys = qk.split([self.heads, self.kv_heads], dim=2)
         slab, shared = part.memory.layers[k], part.memory.shared

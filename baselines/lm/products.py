@@ -130,7 +130,7 @@ def multiply_each(
     if len(adapters) == 1:
         return multiply(x, product, adapters[0])
     y = multiply(x, product)
-    return beside([added(*args) for args in zip(y.split(rows), x.split(rows), adapters, strict=True)])
+    return beside([added(*args) for args in zip(divided(y, rows), divided(x, rows), adapters, strict=True)])
 
 
 def added(y: Tensor, x: Tensor, adapter: LowRank | None) -> Tensor:
@@ -144,6 +144,11 @@ def added(y: Tensor, x: Tensor, adapter: LowRank | None) -> Tensor:
 def beside(parts: Sequence[Tensor]) -> Tensor:
     """The rows of all parts; those of a single one are not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def divided(x: Tensor, rows: Sequence[int]) -> Sequence[Tensor]:
+    """The reverse of `beside`, for parts of so many rows."""
+    return (x,) if len(rows) == 1 else x.split(list(rows))
 
 
 def projections(layer: Any) -> tuple[Any, ...]:

@@ -176,13 +176,9 @@ class Settings:
         if self.mixed_batches and (self.sampler or self.placement != "local"):
             raise ValueError("mixed_batches is for texts that are written here, in one process")
         if self.mixed_batches and (self.shared or not self.lora_rank):
-            raise ValueError(
-                "mixed_batches is for several adapters: set lora_rank, and not shared"
-            )
+            raise ValueError("mixed_batches is for several adapters: set lora_rank, and not shared")
         if self.mixed_batches and self.cuda_graphs:
-            raise ValueError(
-                "mixed_batches and cuda_graphs exclude each other: a graph has one adapter"
-            )
+            raise ValueError("mixed_batches and cuda_graphs exclude each other: a graph has one adapter")
         if self.sampler and self.replicas > 1:
             raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
 
