@@ -53,7 +53,7 @@ engines: engine-vllm engine-ray engine-tinker engine-llamacpp engine-verl  ## ot
 engines: $(if $(shell $(PYTHON312) -V 2>/dev/null),engine-skyrl)
 
 engine-ray: .venv-ray/ready  ## actors of Ray take the steps of local runs, whatever is killed
-	.venv-ray/bin/python -m pytest -m 'slow or not slow' tests/engines/test_ray.py
+	.venv-ray/bin/python -m pytest -m 'not bench' tests/engines/test_ray.py
 
 engine-tinker: .venv-tinker/ready  ## the SDK drives a server on loopback, whose steps are those of local runs
 	.venv-tinker/bin/python -m pytest tests/engines/test_tinker.py

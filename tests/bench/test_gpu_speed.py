@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -29,3 +30,9 @@ def test_every_kind_is_measured(tmp_path, monkeypatch, capsys):
 def test_a_kind_that_is_none_is_refused_by_name(tmp_path):
     with pytest.raises(SystemExit, match="no kind 'lora-graph'; there are lora, "):
         gpu_speed.main(str(tmp_path), ["lora-graph"])
+
+
+def test_the_documentation_has_a_command_for_every_kind():
+    page = (Path(__file__).parents[2] / "docs/placement.md").read_text(encoding="utf-8")
+    commands = re.findall(r"gpu_speed\.py OUT (.*)", page)
+    assert sorted(" ".join(commands).split()) == sorted([*gpu_speed.KINDS, *gpu_speed.PEERS])

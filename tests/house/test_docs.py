@@ -20,7 +20,7 @@ import reference
 import repository
 
 BY_HAND = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "use-with.md"]
-WRITTEN = ("index", "models", "real", "placement", "memory-and-vllm", "credit", "sandbox", "studies")
+WRITTEN = ("index", "models", "real", "placement", "memory-and-vllm", "credit", "sandbox", "studies", "verl")
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in BY_HAND if path.stem in WRITTEN}
 
 
@@ -40,6 +40,16 @@ def test_the_commands_of_the_pages_have_verbs_and_flags_that_exist():
     assert [line for line in lines if line.split()[1] not in main.VERBS] == []
     begun = [shlex.split(line)[2:] for line in lines if line.startswith("collm train ") and "--" in line]
     assert len([read(name, flags) for name, *flags in begun]) >= 4
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_files_and_make_targets_that_a_page_names_are_there(name):
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = {target for line in re.findall(r"`make ([^`]+)`", PAGES[name]) for target in line.split()}
+    assert wanted - targets == set()
+    folders = "baselines|collm_envs|examples|leaderboard|studies|tests"
+    files = re.findall(rf"(?<![\w/(])(?:{folders})/[\w/]+(?:\.py)?(?![\w./-])", PAGES[name])
+    assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 @pytest.mark.parametrize("name", algorithms.names())
