@@ -54,16 +54,17 @@ class Mixed:
         def wait() -> list[Move]:
             if decoding in self.waiting:
                 self.decode()
+            if len(moves) < len(dice):
+                raise RuntimeError(f"{self.policy.name}: the decoding of these texts was broken off")
             return moves
 
         return Later(wait)
 
     def decode(self) -> None:
         """Write all texts that wait."""
-        for moves, texts in zip(self.waiting.values(), decoded(self.policy, [*self.waiting]), strict=True):
+        waiting, self.waiting, self.dice = self.waiting, {}, set()
+        for moves, texts in zip(waiting.values(), decoded(self.policy, [*waiting]), strict=True):
             moves += texts
-        self.waiting.clear()
-        self.dice.clear()
 
 
 def decoded(policy: LM, decodings: Sequence[Decoding]) -> list[list[Move]]:

@@ -12,6 +12,7 @@ the capture, which shows that they run, and nothing of their speed.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -164,8 +165,7 @@ def timed_steps(config: magrpo.Config, task: LengthRatio, team: Team, size: Size
             tokens["update"] += sum(len(s.ids) for move in lesson.moves for s in move.chain())
         return out
 
-    team.learn = timed_update
-    with patch.object(magrpo, "play", timed_play):
+    with patch.object(magrpo, "play", timed_play), patch.object(team, "learn", timed_update):
         steps = magrpo.train(config, task, team)
         next(steps)
         spent.update(sample=0.0, update=0.0)
@@ -216,6 +216,7 @@ def main(out: str, names: list[str]) -> None:
             print(line, flush=True)
             with (Path(out) / "gpu_speed.jsonl").open("a") as file:
                 file.write(line + "\n")
+            gc.collect()  # a team in a cycle would stay on the device
             torch.cuda.empty_cache()
 
 

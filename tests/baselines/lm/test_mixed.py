@@ -1,5 +1,6 @@
 """Texts of two adapters decoded in one batch are those of two batches."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,9 @@ def layout(request, monkeypatch):
 
 def config_of(tmp_path, **settings):
     folder = save(tmp_path, "qwen3", words_tokenizer(WORDS))
-    return magrpo.Config(model=folder, lora_rank=2, max_new_tokens=12, device="cpu", **settings)
+    return magrpo.Config(
+        **{"model": folder, "lora_rank": 2, "max_new_tokens": 12, "device": "cpu", **settings}
+    )
 
 
 def apart(model):
@@ -39,7 +42,7 @@ def apart(model):
         torch.manual_seed(3)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
-                parameter.normal_(std=0.5)
+                parameter.normal_(std=0.1)
 
 
 def policies_of(config):
@@ -93,7 +96,9 @@ def talked(policies):
 
 
 def test_two_adapters_in_one_batch_write_the_texts_of_two_batches(tmp_path, layout, monkeypatch):
-    config, sizes = config_of(tmp_path, top_p=0.9), []
+    """With COLLM_TEST_MODEL on that model."""
+    folder = os.environ.get("COLLM_TEST_MODEL", "")
+    config, sizes = config_of(tmp_path, top_p=0.9, **({"model": folder} if folder else {})), []
     forward_all = LlamaEngine.forward_all
     monkeypatch.setattr(
         LlamaEngine,
@@ -126,12 +131,24 @@ def test_texts_wait_until_somebody_looks_and_texts_of_one_generator_are_drawn_on
         branch = first.pick([0, 1])  # draws from the generator of `first`
         texts = [first.write(), branch.write(), second.write()]
         if mixed:
-            waiting = policies["agent_1"].mixed.waiting
-            assert len(waiting) == 2  # `first` was written for `branch`
+            assert len(policies["agent_1"].mixed.waiting) == 2  # `first` was written for `branch`
             branch.pick([0])
-            assert not waiting
+            assert policies["agent_1"].mixed.waiting == {}
         ids.append([move.ids for written in texts for move in written])
     assert ids[0] == ids[1]
+
+
+def test_texts_whose_decoding_was_broken_off_are_not_taken_for_none(tmp_path, monkeypatch):
+    policies = policies_of(config_of(tmp_path, mixed_batches=True))
+    talk = policies["agent_0"].converse(2, seed=1)
+    talk.read(["w1", "w2"])
+    texts = talk.write()
+    with monkeypatch.context() as patched:
+        patched.setattr(LlamaEngine, "forward_all", lambda engine, chunks: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            len(texts)
+    with pytest.raises(RuntimeError, match="agent_0: the decoding of these texts was broken off"):
+        len(texts)
 
 
 def test_a_step_of_training_with_mixed_batches_is_the_step_without(tmp_path):
