@@ -9,7 +9,7 @@ but for rounding.  Whoever looks at one of them has all decoded that were asked 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 Decoding = Generator[Chunk, Any, list[Move]]
 """texts that are being written: yields tokens to read, receives the logits after them, returns the moves"""
-
-
-def check_mixed(policy: LM) -> None:
-    """Raise ValueError where this policy's rows cannot stand beside those of another adapter."""
-    if not isinstance(policy.engine, LlamaEngine):
-        name = type(policy.causal).__name__
-        raise ValueError(f"{policy.name}: mixed_batches needs a model of the Llama shape, got {name}")
 
 
 class Mixed:
@@ -86,3 +79,21 @@ def decoded(policy: LM, decodings: Sequence[Decoding]) -> list[list[Move]]:
                 answers = [engine.forward(*chunk) for chunk in chunks.values()]
             logits = dict(zip(chunks, answers, strict=True))
     return [texts[decoding] for decoding in decodings]
+
+
+def mix(policies: Collection[LM]) -> None:
+    """Let those of these policies that share a base model decode their texts in one batch.
+
+    Raises ValueError where one cannot stand beside another adapter, and where no two share a base.
+    """
+    bases: dict[int, Mixed] = {}
+    for policy in policies:
+        if not isinstance(policy.engine, LlamaEngine):
+            kind = type(policy.causal).__name__
+            raise ValueError(f"{policy.name}: mixed_batches needs a model of the Llama shape, got {kind}")
+        policy.mixed = bases.setdefault(id(policy.engine), Mixed(policy))
+    if len(bases) == len(policies):
+        names = ", ".join(policy.name for policy in policies)
+        raise ValueError(
+            f"mixed_batches needs several adapters on one base model; no two of {names} share one"
+        )

@@ -12,7 +12,7 @@ from baselines.lm import loading, threads
 from baselines.lm.cache import Memory
 from baselines.lm.engines import LlamaEngine, engine_for
 from baselines.lm.llama import Chunk
-from baselines.lm.mixed import check_mixed
+from baselines.lm.mixed import mix
 from baselines.lm.shared import LEAST
 from baselines.train.networks import open_networks
 from baselines.train.settings import Settings
@@ -166,7 +166,9 @@ def test_what_cannot_be_mixed_is_refused_by_name():
     with pytest.raises(
         ValueError, match="mixed_batches needs a model of the Llama shape, got GPT2LMHeadModel"
     ):
-        check_mixed(tiny_lm("gpt2", words_tokenizer(WORDS)))
+        mix([tiny_lm("gpt2", words_tokenizer(WORDS))])
+    with pytest.raises(ValueError, match="no two of llama, llama share one"):
+        mix([tiny_lm("llama", words_tokenizer(WORDS)) for _ in range(2)])
     for message, settings in {
         "written here": {"lora_rank": 2, "placement": "ray"},
         "written here, in": {"lora_rank": 2, "sampler": ("vllm:http://localhost:1",)},
