@@ -177,8 +177,13 @@ class LM:
         return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
 
     def publish(self) -> None:
-        """Make the weights as they are now those that texts are written with; every `converse` begins so."""
+        """Make the weights as they are now those that texts are written with; every `converse` begins so.
+
+        Texts that were asked for before are written by the weights of that time.
+        """
         if self.publisher is None:
+            if self.mixed is not None and self.engine.stale(self.adapter):
+                self.mixed.decode()
             self.engine.refresh(self.adapter)
         else:
             self.publisher.publish(self)
