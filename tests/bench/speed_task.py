@@ -135,5 +135,15 @@ def build_model(
     fast.save_pretrained(folder)
 
 
+def precision(model, autocast=None) -> str:
+    """In which precisions a torch model's weights are, those that are trained and the frozen ones."""
+    kinds: dict[str, set[str]] = {}
+    for parameter in model.parameters():
+        kinds.setdefault("trained" if parameter.requires_grad else "frozen", set()).add(str(parameter.dtype))
+    words = [f"{kind} {'/'.join(sorted(kinds[kind]))}" for kind in sorted(kinds)]
+    words += [f"autocast {autocast}"] if autocast else []
+    return ", ".join(words).replace("torch.", "")
+
+
 if __name__ == "__main__":
     build_model(Path(sys.argv[1]), **json.loads(sys.argv[2]))

@@ -21,10 +21,13 @@ import gpu_speed
 def test_every_kind_is_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(threads, "SMALL", 0)  # as a large model: prompts are shared, updates read trees
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    gpu_speed.main(str(tmp_path), [])
-    lines = [json.loads(line) for line in (tmp_path / "gpu_speed.jsonl").read_text().splitlines()]
+    out = tmp_path / "not" / "there"
+    gpu_speed.main(str(out), [])
+    lines = [json.loads(line) for line in (out / "gpu_speed.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines][: len(gpu_speed.KINDS)] == [*gpu_speed.KINDS]
     assert all(line["joint_samples_per_s"] > 0 for line in lines)
+    assert {line["precision"].replace("frozen float32, ", "") for line in lines} == {"trained float32"}
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", line["date"]) and "commit" in line for line in lines)
 
 
 def test_a_kind_that_is_none_is_refused_by_name(tmp_path):
