@@ -1,12 +1,12 @@
-"""A real language model on tasks whose form it does not know: a warm start on scripted play, then MAGRPO.
+"""A real language model on every v0 task but TLDR: a warm start where it does not know the form, then MAGRPO.
 
     python studies/warm.py [ENV ...]    make the runs that are missing (of these), then rows and page
 
 SmolLM2-135M-Instruct writes no command that counts and hardly a function that runs, so that every text of a
 group earns the same and nothing can be learned.  `collm warm-start` shows it a scripted player's texts on
-the items to train on, once for all seeds; then come three seeds of MAGRPO with `--preset laptop`.  All
-numbers are on items that neither has seen.  A run goes on where it was stopped.  COLLM_MODEL names another
-model.
+the items to train on, once for all seeds; then come three seeds of MAGRPO with `--preset laptop`.  ArXiv-v0
+asks for English and needs no warm start.  All numbers are on items that neither has seen.  A run goes on
+where it was stopped.  COLLM_MODEL names another model.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ SETTINGS = {
         256,
         "",
         {},
-        {"steps": 5, "eval_every": 5, "eval_episodes": 8, "save_every": 1},
+        {"steps": 5, "eval_every": 5, "eval_episodes": 8, "save_every": 1, "group": 8, "lr": 2e-4},
         "Two paragraphs of 128 to 256 words of like length that share some words, with transition words: "
         "nothing of it asks whether what they say is true.",
     ),
