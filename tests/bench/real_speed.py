@@ -2,9 +2,10 @@
 
     python real_speed.py SIDE MODEL_FOLDER full|lora THREADS
 
-SIDE is `ours-1`, `ours-2` (agents), `comlrl` (two agents) or `trl` (one agent).  4 prompts, two a step, 4
-texts each of up to 24 tokens at temperature 0.6, top-p 0.6, top-k 50; LoRA of rank 16 on all linear layers.
-CoMLRL has no LoRA of its own: it is given two models that peft has wrapped.
+SIDE is `ours-1`, `ours-2` (agents), `ours-2-mixed` (with `mixed_batches`, lora only), `comlrl` (two agents)
+or `trl` (one agent).  4 prompts, two a step, 4 texts each of up to 24 tokens at temperature 0.6, top-p 0.6,
+top-k 50; LoRA of rank 16 on all linear layers.  CoMLRL has no LoRA of its own: it is given two models that
+peft has wrapped.
 All sides read the same token ids: each prompt as the model's own chat template renders it.  Prints one JSON
 line: joint samples, written tokens, CPU and wall seconds of writing ("rollout") and in all, peak memory.
 Loading is not counted.
@@ -75,7 +76,7 @@ class Reward:
         return [self.task.score(State("", 1, tuple(row))).reward for row in rows]
 
 
-def ours(folder: str, kind: str, agents: int, clock: Clock) -> int:
+def ours(folder: str, kind: str, agents: int, clock: Clock, mixed: bool) -> int:
     from baselines import magrpo
 
     class Task(LengthRatio):
@@ -91,6 +92,7 @@ def ours(folder: str, kind: str, agents: int, clock: Clock) -> int:
         group=GROUP,
         steps=STEPS,
         max_new_tokens=NEW,
+        mixed_batches=mixed,
         **SAMPLING,
     )
     team = magrpo.team(config, task)
@@ -192,7 +194,8 @@ def main(side: str, folder: str, kind: str, threads: str) -> None:
     elif side == "trl":
         tokens = trl(folder, kind, clock)
     else:
-        tokens = ours(folder, kind, int(side[-1]), clock)
+        _, agents, *mixed = side.split("-")
+        tokens = ours(folder, kind, int(agents), clock, mixed=mixed == ["mixed"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
         json.dumps({"samples": SAMPLES, "tokens": tokens, "cpu": clock.cpu, "wall": clock.wall, "mb": peak})
