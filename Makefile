@@ -53,7 +53,7 @@ engines: engine-vllm engine-ray engine-tinker engine-llamacpp engine-verl  ## ot
 engines: $(if $(shell $(PYTHON312) -V 2>/dev/null),engine-skyrl)
 
 engine-ray: .venv-ray/ready  ## actors of Ray take the steps of local runs, whatever is killed
-	.venv-ray/bin/python -m pytest -m 'slow or not slow' tests/engines/test_ray.py
+	.venv-ray/bin/python -m pytest -m 'not bench' tests/engines/test_ray.py
 
 engine-tinker: .venv-tinker/ready  ## the SDK drives a server on loopback, whose steps are those of local runs
 	.venv-tinker/bin/python -m pytest tests/engines/test_tinker.py
@@ -83,7 +83,7 @@ engine-vllm: $(READY) .venv-vllm/ready  ## a real vLLM server on this CPU writes
 	test -x .venv-skyrl/bin/python || $(PYTHON312) -m venv .venv-skyrl
 	.venv-skyrl/bin/python -m pip install -q --no-deps skyrl==0.4.0
 	.venv-skyrl/bin/python -m pip install -q 'tinker>=0.25,<0.26' 'fastapi[standard]' sqlmodel 'sqlalchemy[asyncio]' \
-		aiosqlite jax flax optax 'transformers<=5.16.1' datasets cloudpathlib aiohttp psutil pillow
+		aiosqlite jax==0.12.0.1 flax==0.12.12 optax==0.2.8 'transformers<=5.16.1' datasets cloudpathlib aiohttp psutil pillow
 	touch $@
 
 .venv-llamacpp/ready:

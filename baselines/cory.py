@@ -123,6 +123,8 @@ class Config(Settings):
             raise ValueError("CORY duplicates one `model`: leave out shared and models")
         if self.credit != "shared":
             raise ValueError(f"CORY pays both models the sum: credit must be shared, got {self.credit!r}")
+        if self.mixed_batches:
+            raise ValueError("CORY's models write one after the other: mixed_batches has nothing to mix")
         if self.exchange_every < 0:
             raise ValueError(f"exchange_every must be at least 0, got {self.exchange_every}")
         if self.kl_horizon < 1:

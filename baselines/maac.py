@@ -97,7 +97,11 @@ class Config(Settings):
 
 
 def team(config: Config, task: Task) -> Team:
-    """Actors and their critics.  Raises ValueError for decentral critics where agents take turns."""
+    """Actors and their critics.
+
+    Raises ValueError for decentral critics or mixed_batches where agents take turns.
+    """
+    config.check_task(task)
     if config.critic == "decentral" and takes_turns(task):
         raise ValueError(
             "critic='decentral' values every step by what the agent has just read, and in this task "

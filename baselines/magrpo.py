@@ -76,7 +76,11 @@ class Config(Settings):
 
 
 def team(config: Config, task: Task) -> Team:
-    """Actors alone: MAGRPO has no critic.  Raises ValueError for joint="cross" where agents take turns."""
+    """Actors alone: MAGRPO has no critic.
+
+    Raises ValueError for joint="cross" or mixed_batches where agents take turns.
+    """
+    config.check_task(task)
     if config.joint == "cross" and takes_turns(task):
         raise ValueError(
             "joint='cross' crosses texts of one step, and in this task (order='sequential') one is written"

@@ -62,7 +62,8 @@ class Config(Settings):
 
 
 def team(config: Config, task: Task) -> Team:
-    """Actors alone."""
+    """Actors alone.  Raises ValueError for mixed_batches where agents take turns."""
+    config.check_task(task)
     divided = rules.make(config.credit, config.credit_samples, task, config.checked_turns)
     return replace(build_team(config, task.agents), credit=divided)
 

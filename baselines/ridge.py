@@ -114,7 +114,8 @@ class Ridged(Team):
 
 
 def team(config: Config, task: Task) -> Ridged:
-    """Actors alone."""
+    """Actors alone.  Raises ValueError for mixed_batches where agents take turns."""
+    config.check_task(task)
     return Ridged(**vars(build_team(config, task.agents)))
 
 

@@ -8,7 +8,7 @@ The columns before a branching can be shared by the branches instead of copied (
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -171,3 +171,15 @@ class Memory:
             for layer, other_layer in zip(self.layers, other.layers, strict=True):
                 layer.length = other_layer.length
         self.mask[rows, start:] = other.mask[:, start:]
+
+
+class Chunk(NamedTuple):
+    """New tokens of a batch, as `Engine.forward` takes them."""
+
+    ids: Tensor
+    """(B, T)"""
+    real: Tensor
+    """(B, T) False for padding"""
+    memory: Memory
+    adapter: str | None
+    """the LoRA adapter in use; None: the weights alone"""

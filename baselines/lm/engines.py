@@ -31,12 +31,20 @@ class Engine(Protocol):
         """Logits after the last column.   ids: (B, T); real: (B, T) False for padding -> (B, V)
 
         Every row's last column must be real, or its logits mean nothing.  `memory` gains T columns.
-        `adapter` names the LoRA adapter in use, which is also the active one of the model's modules.
+        `adapter` names the LoRA adapter in use.  `ModuleEngine` needs it to be the active one of the model's
+        modules, `LlamaEngine` does not.
         """
         ...
 
     def refresh(self, adapter: str | None = None) -> None:
         """Read the weights, where they have changed: before the first `forward`, and before every rollout."""
+        ...
+
+    def stale(self, adapter: str | None = None) -> bool:
+        """Whether the weights, those of the base or of `adapter`, have changed since `refresh` read them.
+
+        False where it has never read them.
+        """
         ...
 
     def release(self) -> None:
@@ -99,6 +107,9 @@ class ModuleEngine:
 
     def refresh(self, adapter: str | None = None) -> None:
         """The modules are the weights."""
+
+    def stale(self, adapter: str | None = None) -> bool:
+        return False
 
     def release(self) -> None:
         """Nothing is kept."""

@@ -35,6 +35,7 @@ from baselines.lm.engines import Engine, Masks, engine_for
 from baselines.lm.head import hidden_at, logits_at, plain_head, taken_logp
 from baselines.lm.history import Move, Segment
 from baselines.lm.learning import Optimizer
+from baselines.lm.mixed import Mixed
 from baselines.lm.packing import batches, scored
 from baselines.lm.sampling import Sampling, choices
 from baselines.lm.scoring import Scores
@@ -110,6 +111,8 @@ class LM:
         self.engine = engine or engine_for(self.causal, adapter, autocast)
         self.steady = False
         """whether texts are written with tensors of fixed shapes (lm/steady.py)"""
+        self.mixed: Mixed | None = None
+        """decodes texts beside those of the base's other adapters; None: texts are written when asked for"""
         self.masks = Masks(self.causal)
         self.large = size_of(self.model.parameters()) > threads.SMALL
         """whether matrix products cost more than the number of operations, and are saved where they can be"""
@@ -174,8 +177,13 @@ class LM:
         return self._conversations(heads, [torch.Generator(self.device).manual_seed(seed) for seed in seeds])
 
     def publish(self) -> None:
-        """Make the weights as they are now those that texts are written with; every `converse` begins so."""
+        """Make the weights as they are now those that texts are written with; every `converse` begins so.
+
+        Texts that were asked for before are written by the weights of that time.
+        """
         if self.publisher is None:
+            if self.mixed is not None and self.engine.stale(self.adapter):
+                self.mixed.decode()
             self.engine.refresh(self.adapter)
         else:
             self.publisher.publish(self)

@@ -9,6 +9,7 @@ copy of its weights, that copy stays as it is when they are trained, and no delt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -52,12 +53,15 @@ class Layer(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """What a LoRA adapter adds to one layer's products."""
+    """What a LoRA adapter adds to one layer's products; None: nothing."""
 
-    qkv: LowRank
-    o: LowRank
-    gate_up: LowRank
-    down: LowRank
+    qkv: LowRank | None
+    o: LowRank | None
+    gate_up: LowRank | None
+    down: LowRank | None
+
+
+NO_ADAPTER = Adapter(None, None, None, None)
 
 
 def packs(model: Any) -> bool:
@@ -113,10 +117,38 @@ def multiply(x: Tensor, product: Product, adapter: LowRank | None = None) -> Ten
         y = torch.ops.mkldnn._linear_pointwise(x, product.weight, product.bias, "none", [], "")
     else:
         y = F.linear(x, product.weight, product.bias)
+    return added(y, x, adapter)
+
+
+def multiply_each(
+    x: Tensor, product: Product, rows: Sequence[int], adapters: Sequence[LowRank | None]
+) -> Tensor:
+    """`multiply` of batches side by side, `rows` of x in each, by an adapter for each.
+
+    (..., in) -> (..., out), without a gradient
+    """
+    if len(adapters) == 1:
+        return multiply(x, product, adapters[0])
+    y = multiply(x, product)
+    return beside([added(*args) for args in zip(divided(y, rows), divided(x, rows), adapters, strict=True)])
+
+
+def added(y: Tensor, x: Tensor, adapter: LowRank | None) -> Tensor:
+    """y and what an adapter adds to it.   y: (..., out), x: (..., in) -> (..., out)"""
     if adapter is None:
         return y
     inner = x.flatten(0, -2) @ adapter.down
     return torch.addmm(y.flatten(0, -2), inner, adapter.up).view_as(y)
+
+
+def beside(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of all parts; those of a single one are not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def divided(x: Tensor, rows: Sequence[int]) -> Sequence[Tensor]:
+    """The reverse of `beside`, for parts of so many rows."""
+    return (x,) if len(rows) == 1 else x.split(list(rows))
 
 
 def projections(layer: Any) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from baselines.lm.cache import Memory, Slab
-from baselines.lm.llama import LlamaEngine
+from baselines.lm.llama import check_decoding
 from baselines.lm.sampling import choices, columns_at, uniforms
 
 if TYPE_CHECKING:
@@ -30,20 +30,11 @@ LOOK = 16
 """steps between two looks at whether all rows have ended"""
 WARM_UP = 3
 """steps before the capture: libraries allocate what they need in them"""
-HOST_ROPES = ("dynamic", "longrope")
-"""kinds of rotary frequencies for which the host asks the device how long the texts are"""
 
 
 def check(policy: LM) -> None:
     """Raise ValueError where a step of this policy's texts cannot be captured."""
-    model = policy.causal
-    if not isinstance(policy.engine, LlamaEngine):
-        raise ValueError(
-            f"{policy.name}: cuda_graphs needs a model of the Llama shape, got {type(model).__name__}"
-        )
-    rope = model.config.rope_parameters["rope_type"]
-    if rope in HOST_ROPES:
-        raise ValueError(f"{policy.name}: cuda_graphs needs fixed rotary frequencies, got rope_type {rope!r}")
+    check_decoding(policy, "cuda_graphs")
     if policy.device.type != "cuda":
         raise ValueError(f"cuda_graphs needs a GPU of CUDA, got device {policy.device}")
 

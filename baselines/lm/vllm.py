@@ -18,14 +18,16 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
 from baselines.lm import vllm_http
 from baselines.lm.history import Message, Move, Segment
+from baselines.lm.later import Later
 from baselines.lm.reading import appended
 from baselines.lm.sampling import Sampling
 from baselines.lm.scoring import token_gap, token_logp
@@ -129,7 +131,7 @@ class ServedConversations:
     heads: list[Segment | None]
     streams: dict[int, Random] = field(default_factory=dict, repr=False)
     """seed -> generator of the branches made by `pick(seed=seed)`, shared by all branches"""
-    pending: Awaited | None = None
+    pending: Later | None = None
     """texts that the histories end in, once they are there"""
 
     def read(self, messages: Sequence[str]) -> None:
@@ -138,14 +140,13 @@ class ServedConversations:
         self.heads = [appended(self.writer, *pair) for pair in zip(past, messages, strict=True)]
         self.pending = None
 
-    def write(self) -> Awaited:
+    def write(self) -> Later:
         """One text for each history; returns before they are there."""
         heads = [head for head in self.heads if isinstance(head, Message)]
         assert len(heads) == len(self.heads), "write() needs a read() before it"
         seeds = [dice.getrandbits(31) for dice in self.dice]
-        self.pending = Awaited(
-            [_POOL.submit(self.writer.text, *pair) for pair in zip(heads, seeds, strict=True)]
-        )
+        futures = [_POOL.submit(self.writer.text, *pair) for pair in zip(heads, seeds, strict=True)]
+        self.pending = Later(partial(results, futures))
         return self.pending
 
     def pick(self, indices: Sequence[int], seed: int | None = None) -> ServedConversations:
@@ -165,28 +166,14 @@ class ServedConversations:
         return self.heads if self.pending is None else [*self.pending]
 
 
-class Awaited(Sequence[Move]):
-    """Texts that a server is asked for; looking at one waits for it."""
-
-    def __init__(self, futures: Sequence[Future[Move]]):
-        self.futures = futures
-
-    def __len__(self) -> int:
-        return len(self.futures)
-
-    @overload
-    def __getitem__(self, k: int) -> Move: ...
-    @overload
-    def __getitem__(self, k: slice) -> list[Move]: ...
-    def __getitem__(self, k: int | slice) -> Move | list[Move]:
-        try:
-            if isinstance(k, slice):
-                return [future.result() for future in self.futures[k]]
-            return self.futures[k].result()
-        except BaseException:
-            for future in self.futures:
-                future.cancel()  # or the program's end would wait for them all
-            raise
+def results(futures: Sequence[Future[Move]]) -> list[Move]:
+    """The texts that a server was asked for; where one fails, the others are no longer asked for."""
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()  # or the program's end would wait for them all
+        raise
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import nn
 
 from baselines.lm import steady
 from baselines.lm.learning import Optimizer
+from baselines.lm.mixed import mix
 from baselines.lm.opening import open_all
 from baselines.lm.policy import LM
 from baselines.lm.vllm import served
@@ -93,6 +94,8 @@ def open_networks(
     wanted, servers = sources(settings, agents, critics, here, judging), servers_of(settings, [*names])
     opened = open_all(wanted, settings.setup)
     policies = {name: opened[name] for name in here}
+    if settings.mixed_batches:
+        mix(policies.values())
     for name, policy in policies.items():
         if settings.cuda_graphs:  # critics and references write nothing, and may be of any kind
             steady.check(policy)

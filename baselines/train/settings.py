@@ -12,6 +12,7 @@ from baselines.lm.opening import Setup
 from baselines.lm.policy import Context, History
 from baselines.lm.sampling import Sampling
 from baselines.train.keywords import Json
+from collm_envs import Task, takes_turns
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Settings:
     """run the models in bfloat16 (weights and optimizer stay in float32)"""
     cuda_graphs: bool = False
     """on a GPU: write texts by replaying one captured step of decoding; for models of the Llama shape"""
+    mixed_batches: bool = False
+    """write the texts of all adapters of a base model in one batch, which reads its weights once for all"""
     gradient_checkpointing: bool = False
     """recompute activations in the backward pass: less memory, more time"""
     threads: int = 0
@@ -171,8 +174,29 @@ class Settings:
             raise ValueError("tinker_url is for placement='tinker'")
         if self.cuda_graphs and (self.sampler or self.placement == "tinker"):
             raise ValueError("cuda_graphs is for texts that are written here, not by a server")
+        if self.mixed_batches and (self.sampler or self.placement != "local"):
+            raise ValueError("mixed_batches is for texts that are written here, in one process")
+        if self.mixed_batches and (self.shared or not self.lora_rank):
+            raise ValueError("mixed_batches is for several adapters: set lora_rank, and not shared")
+        if self.mixed_batches and self.cuda_graphs:
+            raise ValueError("mixed_batches and cuda_graphs exclude each other: a graph has one adapter")
+        if self.mixed_batches and self.models and len(set(self.models)) == len(self.models):
+            raise ValueError(
+                "mixed_batches is for several adapters on one base model, and no two agents have the same in "
+                f"models={list(self.models)}"
+            )
         if self.sampler and self.replicas > 1:
             raise ValueError("sampler and replicas exclude each other: a server writes for all of them")
+
+    def check_task(self, task: Task) -> None:
+        """Raise ValueError where mixed_batches would have no two agents' texts to mix in this task."""
+        if self.mixed_batches and takes_turns(task):
+            raise ValueError(
+                "mixed_batches mixes texts that are written at once, and in this task (order='sequential') "
+                "agents write one after the other"
+            )
+        if self.mixed_batches and len(task.agents) < 2:
+            raise ValueError(f"mixed_batches mixes texts of several agents, and {self.env} has one here")
 
     def check_group(self, group: int) -> None:
         """Raise ValueError where a step's episodes are fewer than one group of them."""

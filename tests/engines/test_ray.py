@@ -111,6 +111,12 @@ def ancestors(pid):
     return out
 
 
+def cpu_seconds(pid):
+    """Of one process so far, its children apart."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def logged(out):
     metrics = out / "metrics.jsonl"
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
@@ -160,6 +166,26 @@ def test_agents_in_actors_of_their_own_write_by_one_server(toy, tmp_path, monkey
         loaded = {body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"}
         assert {Path(path).parent for path in loaded} == {tmp_path / out / "published"}
     assert_same_end(tmp_path / "away", tmp_path / "here")
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("name", ["MAGRPO", "CoLLM-CC", "CoLLM-DC"])
+def test_the_driver_takes_a_small_share_of_the_cpu_seconds(name, tmp_path):
+    """From the log of step 2 to that of step 14 of a run with the embedded model, as `TINY` but longer."""
+    out = tmp_path / "run"
+    process = start([*KINDS[name], *TINY, "--steps", "16", "--eval-every", "0", "--placement", "ray"], out)
+    spent = []
+    for step in (2, 14):
+        while process.poll() is None and logged(out) < step:
+            time.sleep(0.01)
+        assert process.poll() is None, process.stderr.read()
+        spent.append({pid: cpu_seconds(pid) for pid in (process.pid, *actors_of(process.pid))})
+    process.communicate(timeout=LONG_S)
+    assert spent[0].keys() == spent[1].keys()
+    seconds = {pid: spent[1][pid] - spent[0][pid] for pid in spent[0]}
+    share = seconds[process.pid] / sum(seconds.values())
+    print(f"\n{name}: {sum(seconds.values()):.1f} CPU s in 12 steps, {share:.1%} of them the driver's")
+    assert share < 0.08
 
 
 def test_a_cluster_that_is_too_small_is_refused_in_a_line(toy, tmp_path):

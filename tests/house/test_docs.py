@@ -20,7 +20,7 @@ import reference
 import repository
 
 BY_HAND = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "use-with.md"]
-WRITTEN = ("index", "models", "real", "placement", "memory-and-vllm", "credit", "sandbox", "studies")
+WRITTEN = ("index", "models", "real", "placement", "memory-and-vllm", "credit", "sandbox", "studies", "verl")
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in BY_HAND if path.stem in WRITTEN}
 
 
@@ -40,6 +40,38 @@ def test_the_commands_of_the_pages_have_verbs_and_flags_that_exist():
     assert [line for line in lines if line.split()[1] not in main.VERBS] == []
     begun = [shlex.split(line)[2:] for line in lines if line.startswith("collm train ") and "--" in line]
     assert len([read(name, flags) for name, *flags in begun]) >= 4
+
+
+def targets_in(page: str) -> list[str]:
+    """What a page has `make` do, in its sentences and in its blocks of commands."""
+    blocks = "".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    lines = re.findall(r"`make ([^`]+)`", page.replace("\n", " "))
+    lines += re.findall(r"^(?:\w+=\S* )*make ([^#\n]+)", blocks, re.MULTILINE)
+    return [word for line in lines for word in line.split() if "=" not in word]
+
+
+def files_in(page: str) -> list[str]:
+    """The files and folders of the repository that a page names by their path, links left out."""
+    folders = "baselines|collm_envs|docs|examples|leaderboard|studies|tests"
+    return [path.rstrip(".-/") for path in re.findall(rf"(?<![\w/.\"-])(?<!]\()(?:{folders})/[\w./-]+", page)]
+
+
+def test_files_and_make_targets_are_found_wherever_a_page_names_them():
+    page = (
+        "(tests/a/b-c.py), [x](docs/x.md), studies/y. `make lint\ntest`\n```sh\nA=1 make z-1 B=2 # c\n```\n"
+    )
+    assert files_in(page) == ["tests/a/b-c.py", "studies/y"]
+    assert targets_in(page) == ["lint", "test", "z-1"]
+
+
+def test_the_files_and_make_targets_that_the_pages_name_are_there():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = [(name, target) for name in PAGES for target in targets_in(PAGES[name])]
+    assert len(named) >= 3
+    assert [pair for pair in named if pair[1] not in targets] == []
+    files = [(name, file) for name in PAGES for file in files_in(PAGES[name])]
+    assert len(files) >= 20
+    assert [pair for pair in files if not (ROOT / pair[1]).exists()] == []
 
 
 @pytest.mark.parametrize("name", algorithms.names())

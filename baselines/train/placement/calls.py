@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from baselines.lm.history import Move
+from baselines.lm.later import Later
 from baselines.train.placement.host import Call, Outline
 
 Wait = Callable[[], bytes]
@@ -113,25 +114,6 @@ class FarMove(Move):
 def _move(batch: Left, index: int, outline: Outline) -> FarMove:
     ids, logp, text, closed, read = outline
     return FarMove(None, ids, logp, text, closed, batch, index, None, read)
-
-
-class Later(Sequence[Any]):
-    """A sequence that is waited for when it is looked at."""
-
-    def __init__(self, wait: Callable[[], Sequence[Any]]):
-        self._wait = wait
-        self._values: Sequence[Any] | None = None
-
-    def _all(self) -> Sequence[Any]:
-        if self._values is None:
-            self._values = self._wait()
-        return self._values
-
-    def __getitem__(self, k: Any) -> Any:
-        return self._all()[k]
-
-    def __len__(self) -> int:
-        return len(self._all())
 
 
 class LaterLog(Mapping[str, float]):

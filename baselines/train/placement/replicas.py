@@ -16,9 +16,10 @@ from torch import Tensor
 
 from baselines.formulas.losses import Objective
 from baselines.lm.history import Move
+from baselines.lm.later import Later
 from baselines.lm.learning import Beside, Lesson
 from baselines.lm.policy import Sizes
-from baselines.train.placement.calls import FarMove, Later, LaterLog, LostProcess
+from baselines.train.placement.calls import FarMove, LaterLog, LostProcess
 from baselines.train.placement.proxies import FarConversations, FarPolicy
 
 
