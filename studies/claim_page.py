@@ -22,8 +22,10 @@ WORDS = "StrBuild-v0, the embedded model"
 TASKS = {GAMES: claim_games.ROWS, WORDS: claim.ROWS}
 SENTENCES = (
     ("long, sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "final"),
+    ("the same at one learning rate: CC beats it", claim.SLOWER[0], "leave-one-out", (4,), "final"),
     ("the same with TD(0): CC beats it", "CC, TD(0)", "leave-one-out", (8, 4), "final"),
     ("long, sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "final"),
+    ("the same at one learning rate: CC beats it", *claim.SLOWER, (4,), "final"),
     ("long, sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "final"),
     ("short: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (1,), "final"),
     ("dense: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "dense"),
