@@ -219,6 +219,15 @@ def finding() -> str:
             parts.append(
                 f"There the area of a ridge critic of ours is {shown(ours)} above CC's with GAE 0.9."
             )
+    runs = runs_of(WORDS, 4, "final")
+    slow = claim.SLOWER[0]
+    beside = {other: apart(runs, slow, other, last) for other in ("leave-one-out", claim.SLOWER[1], "ridge")}
+    if all(len(differences) > 1 for differences in beside.values()):
+        listed = ", ".join(f"{shown(differences)} from {other}" for other, differences in beside.items())
+        parts.append(
+            f"But short trials chose the rates, and at the rate of leave-one-out CoLLM-CC ends {listed}: "
+            "the learning rate decides more here than the method. TD(0) was at that rate, too."
+        )
     return " ".join(parts)
 
 
