@@ -8,6 +8,7 @@ The columns before a branching can be shared by the branches instead of copied (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-from baselines.lm.shared import LEAST, Shared, branches_of_all
+from baselines.lm.shared import LEAST, Shared, attend, branches_of_all
 
 
 class Slab(DynamicLayer):
@@ -127,6 +128,21 @@ class Memory:
         mask = torch.cat([past[:, None, :].expand(B, T, past.shape[1]), new], dim=2)
         return positions, mask[:, None]
 
+    def attend(self, k: int, qk: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """Attention of new tokens in layer k, whose keys and values the memory takes in.
+
+        qk: (B, T, heads of queries, then of keys, D); v: (B, T, heads of keys, D); mask: (B, 1, T or 1, C)
+        -> (B, T, heads of queries, D)
+        """
+        slab, groups = self.layers[k], v.shape[2]
+        q, keys = qk.split([qk.shape[2] - groups, groups], dim=2)
+        keys, values = slab.update(keys.transpose(1, 2), v.transpose(1, 2))
+        if self.shared is not None and slab.prompt is not None:
+            return attend(q, keys, values, mask, slab.prompt, self.shared)
+        return F.scaled_dot_product_attention(
+            q.transpose(1, 2), keys, values, attn_mask=mask, enable_gqa=q.shape[2] != groups
+        ).transpose(1, 2)
+
     def _held(self) -> Tensor:
         """Tokens of each row.   -> (B, 1)"""
         own = self.mask.sum(1, keepdim=True)
@@ -183,3 +199,13 @@ class Chunk(NamedTuple):
     memory: Memory
     adapter: str | None
     """the LoRA adapter in use; None: the weights alone"""
+
+
+def beside(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of all parts; those of a single one are not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def divided(x: Tensor, rows: Sequence[int]) -> Sequence[Tensor]:
+    """The reverse of `beside`, for parts of so many rows."""
+    return (x,) if len(rows) == 1 else x.split(list(rows))

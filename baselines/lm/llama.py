@@ -10,14 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.lm import threads
-from baselines.lm.cache import Chunk, Memory
+from baselines.lm.cache import Chunk, Memory, beside, divided
 from baselines.lm.products import (
     NO_ADAPTER,
     Adapter,
     Layer,
     Product,
-    beside,
-    divided,
     joined,
     layer_adapter,
     layer_products,
@@ -25,7 +23,6 @@ from baselines.lm.products import (
     multiply_each,
     packs,
 )
-from baselines.lm.shared import attend
 
 if TYPE_CHECKING:
     from baselines.lm.policy import LM
@@ -152,19 +149,8 @@ class LlamaEngine:
             qk = F.rms_norm(qk, (self.head_dim,), None, self.eps) * products.qk_norm
         qk = torch.addcmul(qk * cos, qk.roll(self.head_dim // 2, -1), sin)
         by_part = zip(parts, divided(qk, rows), divided(v, rows), strict=True)
-        attended = beside([self._attend(k, part, qk, v) for part, qk, v in by_part])
+        attended = beside([part.memory.attend(k, qk, v, part.mask) for part, qk, v in by_part])
         x = x + multiply_each(attended.reshape(B, T, -1), products.o, rows, [a.o for a in adapters])
         h = F.rms_norm(x, (d,), layer.post_attention_layernorm.weight, self.eps)
         gate, up = multiply_each(h, products.gate_up, rows, [a.gate_up for a in adapters]).chunk(2, dim=-1)
         return x + multiply_each(layer.mlp.act_fn(gate) * up, products.down, rows, [a.down for a in adapters])
-
-    def _attend(self, k: int, part: ChunkRows, qk: Tensor, v: Tensor) -> Tensor:
-        """Attention of one part's rows to its memory.   qk, v: (B, T, heads, D) -> (B, T, H, D)"""
-        q, keys = qk.split([self.heads, self.kv_heads], dim=2)
-        slab, shared = part.memory.layers[k], part.memory.shared
-        keys, values = slab.update(keys.transpose(1, 2), v.transpose(1, 2))
-        if shared is not None and slab.prompt is not None:
-            return attend(q, keys, values, part.mask, slab.prompt, shared)
-        return F.scaled_dot_product_attention(
-            q.transpose(1, 2), keys, values, attn_mask=part.mask, enable_gqa=self.heads != self.kv_heads
-        ).transpose(1, 2)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.lm import threads
+from baselines.lm.cache import beside, divided
 
 ROWS = 16
 """rows a packed copy is laid out for; other numbers run as fast, but single ones"""
@@ -139,16 +140,6 @@ def added(y: Tensor, x: Tensor, adapter: LowRank | None) -> Tensor:
         return y
     inner = x.flatten(0, -2) @ adapter.down
     return torch.addmm(y.flatten(0, -2), inner, adapter.up).view_as(y)
-
-
-def beside(parts: Sequence[Tensor]) -> Tensor:
-    """The rows of all parts; those of a single one are not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def divided(x: Tensor, rows: Sequence[int]) -> Sequence[Tensor]:
-    """The reverse of `beside`, for parts of so many rows."""
-    return (x,) if len(rows) == 1 else x.split(list(rows))
 
 
 def projections(layer: Any) -> tuple[Any, ...]:
