@@ -25,7 +25,7 @@ discounted either; advantages of a step are normalised for each agent, for all m
 each (TRIALS below), three eighths of a run on seed 100, which is not reported; the rates of the trial with
 the largest area under its curve are the run's. Tuned at four turns with final rewards (what replays turns:
 with dense ones) and used everywhere. *Seeds* 0 to 4. *After the first look*: a short trial may favour a
-rate that breaks a longer run, so "slower" has CoLLM-CC and MAGRPO at the rate of leave-one-out, too.
+rate that breaks a longer run, so "slow" has CoLLM-CC and MAGRPO at the rate of leave-one-out, too.
 
 *Measures*: returns on held-out words, before, half-way and after; the area under that curve; the
 return at the fewest tokens and the fewest CPU seconds that a run of the cell had (between two measures by a
@@ -71,8 +71,8 @@ JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
 EVALUATION = 64
 """held-out episodes of a measure"""
 MAIN = ("CC, TD(0)", "CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
-SLOWER = ("CC, GAE 0.9, slower", "MAGRPO, slower")
-"""the same at the rate of leave-one-out: added when the first runs were there, and chosen by no trial"""
+SLOWER = {"CC slow": "CC, GAE 0.9", "MAGRPO slow": "MAGRPO"}
+"""method -> the same one at the rate of leave-one-out, which no trial chose: added after the first look"""
 REPLAYED = ("counterfactual credit", "ridge, replayed")
 """methods that play a turn again without an agent's text: nothing to be had where the turn is not paid"""
 CRITIC = {"gamma": 1.0, "critic_epochs": 2}
@@ -82,12 +82,11 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "DC, GAE 0.9": ("maac", {**CRITIC, "lam": 0.9, "critic": "decentral"}),
     "MAGRPO": ("magrpo", {}),
     "leave-one-out": ("reinforce", {"group": 8, "baseline": "leave-one-out"}),
-    SLOWER[0]: ("maac", {**CRITIC, "lam": 0.9}),
-    SLOWER[1]: ("magrpo", {}),
     "ridge": ("ridge", {"lam": 0.9, "counterfactual": False}),
     "counterfactual credit": ("reinforce", {"group": 8, "credit": "counterfactual"}),
     "ridge, replayed": ("ridge", {"lam": 0.9, "counterfactual": True}),
 }
+METHODS |= {slower: METHODS[method] for slower, method in SLOWER.items()}
 RATES = ({"lr": 5e-4}, {"lr": 1e-3}, {"lr": 2e-3}, {"lr": 2.5e-4})
 TRIALS: dict[str, Sequence[dict[str, float]]] = {
     "maac": (
@@ -257,10 +256,6 @@ def make_runs(chosen: Sequence[str], most: int) -> None:
                 print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
 
 
-LATE = "python studies/claim.py 4/final"
-"""what repeats the runs of four turns that are paid at the end"""
-
-
 def commands() -> str:
     """The command line of every run that is there, its seed left open; late rewards are this script's."""
     reported = dict.fromkeys(
@@ -269,7 +264,8 @@ def commands() -> str:
     lines = []
     for cell, label in reported:
         if cell.reward == "final" and cell.turns > 1:
-            lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}: rates {label}\n{LATE}")
+            again = f"python studies/claim.py {cell.turns}/{cell.reward}"
+            lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}: rates {label}\n{again}")
             continue
         kind = METHODS[cell.method][0]
         rates = next(

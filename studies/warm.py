@@ -43,10 +43,8 @@ class Setting(NamedTuple):
     env_kwargs: Mapping[str, Any]
     tokens: int
     """limit of a text"""
-    player: str
-    """whose texts the warm start learns; "" without one"""
-    warm: Mapping[str, float]
-    """settings of the warm start; empty where none is needed"""
+    warm: Mapping[str, str | float]
+    """settings of the warm start, the player whose texts it learns among them; empty where none is needed"""
     train: Mapping[str, float]
     """settings of training beside those of the preset"""
     paid: str
@@ -57,31 +55,27 @@ SETTINGS = {
     "StrBuild-v0": Setting(
         {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 60, "n_eval": 16, "max_turns": 1},
         48,
-        "noisy",
-        {"steps": 40, "batch": 4, "lr": 1e-3},
+        {"from": "noisy", "steps": 40, "batch": 4, "lr": 1e-3},
         {"steps": 6, "eval_every": 3, "episodes": 16, "group": 8, "lr": 1e-4},
         "Words of one or two letters, each of five by five cells, drawn row by row.",
     ),
     "CoopHE-v0": Setting(
         {"prompts": "terse", "max_turns": 1},
         64,
-        "expert",
-        {"steps": 12, "batch": 4, "lr": 1e-3},
+        {"from": "expert", "steps": 12, "batch": 4, "lr": 1e-3},
         {"steps": 4, "eval_every": 4, "eval_episodes": 8},
         "One agent writes the helper, the other the function that is tested.",
     ),
     "HouseBuild-v0": Setting(
         {"prompts": "terse", "houses": "generated", "size": [4, 5, 5], "n": 60, "n_eval": 16, "max_turns": 1},
         96,
-        "noisy",
-        {"steps": 40, "batch": 4, "lr": 1e-3},
+        {"from": "noisy", "steps": 40, "batch": 4, "lr": 1e-3},
         {"steps": 6, "eval_every": 3, "episodes": 16, "group": 8, "lr": 1e-4},
         "Houses of boxes, written box by box; an empty site earns the share of its air.",
     ),
     "ArXiv-v0": Setting(
         {},
         256,
-        "",
         {},
         {"steps": 5, "eval_every": 5, "eval_episodes": 8, "save_every": 1, "group": 8, "lr": 2e-4},
         "Two paragraphs of 128 to 256 words of like length that share some words, with transition words: "
@@ -105,7 +99,7 @@ def warm_line(env: str) -> list[str]:
     """What follows `collm warm-start`."""
     setting = SETTINGS[env]
     line = ["--env", env, "--env-kwargs", json.dumps(setting.env_kwargs), "--model", MODEL]
-    return [*line, "--from", setting.player, *flags(setting.warm), "--out", str(RUNS / f"{env}-warm")]
+    return [*line, *flags(setting.warm), "--out", str(RUNS / f"{env}-warm")]
 
 
 def begins_with(env: str) -> Path | str:

@@ -23,15 +23,6 @@ os.environ.update(HF_HUB_OFFLINE="1", WANDB_MODE="disabled", TRANSFORMERS_VERBOS
 warnings.filterwarnings("ignore")
 
 
-def adapted(folder: str, rank: int):
-    """The model with a LoRA adapter that is trained."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    lora = LoraConfig(r=rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(AutoModelForCausalLM.from_pretrained(folder), lora)
-
-
 def main(
     algorithm: str,
     folder: str,
@@ -48,7 +39,7 @@ def main(
     from comlrl.trainers.actor_critic import IACConfig, IACTrainer, MAACConfig, MAACTrainer
     from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
     from datasets import Dataset
-    from speed_task import LengthRatio, State, precision
+    from speed_task import LengthRatio, State, adapted, precision
     from transformers import AutoTokenizer
 
     torch.set_num_threads(threads)
@@ -63,19 +54,7 @@ def main(
     ):
         return [f"{prompt}\n{text}\nNow revise it:" for text in agent_completions]
 
-    settings = {
-        "num_train_epochs": epochs,
-        "num_agents": 2,
-        "num_turns": turns,
-        "num_generations": group,
-        "max_new_tokens": new,
-        "temperature": 0.6,
-        "top_p": 0.6,
-        "top_k": 50,
-        "early_termination_threshold": None,
-        "eval_interval": 0,
-        "agent_learning_rate": 1e-5,
-    }
+    settings = options(turns, group, new, epochs)
     given = {
         "agent_model": None if rank else folder,
         "agents": [adapted(folder, rank) for _ in range(2)] if rank else None,
@@ -94,6 +73,23 @@ def main(
         trainer = MAACTrainer(args=MAACConfig(**settings), critic_model=folder, **given)
     trainer.verbose = False
     print(json.dumps({**trained(trainer), "precision": precision(trainer.agents[0])}))
+
+
+def options(turns: int, group: int, new: int, epochs: int) -> dict:
+    """What the configurations of all its trainers are given."""
+    return {
+        "num_train_epochs": epochs,
+        "num_agents": 2,
+        "num_turns": turns,
+        "num_generations": group,
+        "max_new_tokens": new,
+        "temperature": 0.6,
+        "top_p": 0.6,
+        "top_k": 50,
+        "early_termination_threshold": None,
+        "eval_interval": 0,
+        "agent_learning_rate": 1e-5,
+    }
 
 
 def trained(trainer) -> dict[str, float]:

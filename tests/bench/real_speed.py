@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 import torch
 import transformers
-from speed_task import PROMPTS, LengthRatio, State
+from speed_task import PROMPTS, LengthRatio, State, adapted
 
 ITEMS, GROUP, STEPS, NEW = 4, 4, 2, 24
 SAMPLES = ITEMS * GROUP
@@ -102,14 +102,6 @@ def ours(folder: str, kind: str, agents: int, clock: Clock, mixed: bool) -> int:
     return int(sum(step["tokens"] for step in steps))
 
 
-def adapted(folder: str) -> torch.nn.Module:
-    """The model with a LoRA adapter that is trained."""
-    from peft import LoraConfig, get_peft_model
-
-    lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(folder), lora)
-
-
 def comlrl(folder: str, kind: str, clock: Clock) -> int:
     from comlrl.trainers.reinforce import MAGRPOConfig, MAGRPOTrainer
     from datasets import Dataset
@@ -132,7 +124,7 @@ def comlrl(folder: str, kind: str, clock: Clock) -> int:
         args=config,
         tokenizer=tokenizer,
         agent_model=folder if kind == "full" else None,
-        agents=None if kind == "full" else [adapted(folder), adapted(folder)],
+        agents=None if kind == "full" else [adapted(folder, 16), adapted(folder, 16)],
         reward_func=lambda *texts, batch_items=None, prompts=None: reward(zip(*texts, strict=True)),
         train_dataset=Dataset.from_dict({"prompt": prompts}),
     )

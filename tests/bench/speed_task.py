@@ -135,6 +135,15 @@ def build_model(
     fast.save_pretrained(folder)
 
 
+def adapted(folder: str, rank: int):
+    """A model with a LoRA adapter that is trained, as a peer without LoRA of its own is given it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    lora = LoraConfig(r=rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(AutoModelForCausalLM.from_pretrained(folder), lora)
+
+
 def precision(model, autocast=None) -> str:
     """In which precisions a torch model's weights are, those that are trained and the frozen ones."""
     kinds: dict[str, set[str]] = {}
