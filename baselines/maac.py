@@ -45,6 +45,7 @@ from baselines.formulas.advantages import gae, returns_to_go
 from baselines.formulas.diagnostics import explained_variance
 from baselines.lm.history import Segment
 from baselines.lm.learning import Beside, Lesson
+from baselines.lm.policy import History
 from baselines.play.episode import Node, by_turn, episodes, rollout_metrics
 from baselines.play.rollout import play, starts
 from baselines.train.critic import Critic, CriticSettings, joint_texts
@@ -72,6 +73,9 @@ class Config(Settings):
     """passes of the critic over a step's episodes"""
     critic_max_context: int = 16_384
     """tokens of one history the critic reads"""
+    critic_history: History = "full"
+    """what a central critic reads: the joint history, or its newest turn alone, which is shorter and enough
+    where a prompt says all (`self_contained`); a decentral critic reads what its agent does, see `history`"""
     value_coef: float = VALUE_COEF
     """weight of the value loss beside the policy's, with critic_on_actor"""
     value_clip: float | None = None
@@ -93,6 +97,10 @@ class Config(Settings):
         if self.critic_model and self.critic == "decentral":
             raise ValueError(
                 "critic_model is for the central critic; a decentral one reads its agent's tokens"
+            )
+        if self.critic_history != "full" and self.critic == "decentral":
+            raise ValueError(
+                "critic_history is for the central critic; a decentral one reads what its agent does: history"
             )
 
 
@@ -139,7 +147,7 @@ def train(config: Config, task: Task, team: Team) -> Iterator[dict[str, float]]:
         shares = team.credit.divide(task, nodes)
         paths = episodes(nodes)
         lessons = {agent: Lesson() for agent in task.agents}
-        histories = {name: histories_of(critic, name, paths) for name, critic in team.critics.items()}
+        histories = {name: histories_of(critic, name, paths, config) for name, critic in team.critics.items()}
         values = {name: critic.values(histories[name]) for name, critic in team.critics.items()}
         judgements: list[Judgement] = []
         logs: list[Mapping[str, float]] = []
@@ -180,11 +188,14 @@ class Judgement(NamedTuple):
     """share of the variance of the returns from each turn on that V explains"""
 
 
-def histories_of(critic: Critic, name: str, paths: Sequence[list[Node]]) -> Sequence[Segment]:
+def histories_of(critic: Critic, name: str, paths: Sequence[list[Node]], config: Config) -> Sequence[Segment]:
     """What the central critic, or the one of the agent `name`, reads of these episodes, turn by turn."""
-    if name == "central":
-        return critic.joint([joint_texts(path) for path in paths])
-    return critic.before([node.moves[name] for path in paths for node in path])
+    if name != "central":
+        return critic.before([node.moves[name] for path in paths for node in path])
+    texts = [joint_texts(path) for path in paths]
+    if config.critic_history == "last turn":  # every turn a history of its own
+        texts = [[text] for of_path in texts for text in of_path]
+    return critic.joint(texts)
 
 
 def judge(

@@ -1,12 +1,12 @@
 """Does a central critic beat Monte Carlo and decentral critics where episodes are long and rewards sparse?
 
-    python studies/claim.py [--only games | CELL ...] [--runs N]     the runs that are missing, then the page
+    python studies/claim.py [--only games | CELL ...] [--runs N] [--jobs J]     what is missing, then the page
 
 **Protocol**, written before the runs. *Question*: arXiv:2601.21972 says that a central critic (CoLLM-CC)
 beats Monte Carlo (MAGRPO) and decentral critics (CoLLM-DC) where episodes are long or rewards sparse, and
 that all are alike where they are short and dense.
 
-*Task*: StrBuild-v0, words of one or two letters, terse prompts. An episode is 4 turns or one; at each the
+*Task*: StrBuild-v0, words of one or two letters, terse prompts. An episode has 8 turns, 4 or one; at each the
 word is built anew, and the prompt shows what one wrote before. Dense: a turn's reward is paid at once.
 Final: all of an episode's reward is paid at its last turn (studies/claim_task.py), which leaves the return
 what it is. (StrBuild-v1 and HouseBuild-v1 pay final rewards by themselves; there this small a team learnt in
@@ -16,34 +16,40 @@ to avoid. No rows are kept of those tries.)
 *Policies*: the embedded model of 0.16 million parameters, one for each of two agents, which reads its
 newest prompt alone (`self_contained`); all runs begin with one warm start on noisy play of two turns.
 *Methods*: CoLLM-CC with TD(0) and with GAE 0.9, CoLLM-DC with GAE 0.9 (critics are copies of the actor's
-model, two passes a step), MAGRPO (one turn: groups of 8; four: the tree, groups of 2), MA-REINFORCE with the
+model, two passes a step), MAGRPO (one turn: groups of 8; more: the tree, groups of 2), MA-REINFORCE with the
 leave-one-out baseline in groups of 8, and a method of ours, baselines/ridge.py. Where a turn is paid at once,
-counterfactual credit (C3) and ridge with its turns replayed, too. gamma is 1, since returns are not
-discounted either; advantages of a step are normalised for each agent, for all methods.
+counterfactual credit (C3; what follows a turn keeps the leave-one-out baseline) and ridge with its turns
+replayed, too; in one turn, where TD(0) and GAE are the same, difference and Shapley's credit. At four turns
+with final rewards also a central critic that reads the newest turn alone, as the actors do. gamma is 1, since
+returns are not discounted either; advantages of a step are normalised for each agent, for all methods.
 
-*Equal*: the joint turns of a run, the same for all methods of a cell, and its learning rates: four trials
-each (TRIALS below), three eighths of a run on seed 100, which is not reported; the rates of the trial with
-the largest area under its curve are the run's. Tuned at four turns with final rewards (what replays turns:
-with dense ones) and used everywhere. *Seeds* 0 to 4. *After the first look*: a short trial may favour a
-rate that breaks a longer run, so "slow" has CoLLM-CC and MAGRPO at the rate of leave-one-out, too.
+*Equal*: the joint turns of a run, the same for all methods of a cell, and its learning rates: a whole run on
+seed 100 with each of four actor's rates; the two with the larger area under their curves again on seed 101;
+the larger mean of both is the run's. Neither seed is reported. Tuned at four turns with final rewards (what
+replays turns: with dense ones), which 8 turns use too, and in one turn on its own. *Seeds* 0 to 4.
+*Tuned twice*: at first a trial was three eighths of a run on one seed. It chose rates that broke longer runs
+of CoLLM-CC and MAGRPO, and the best rate was the smallest of those tried; these trials replace it. What was
+run at rates that are no longer chosen is in a table of its own.
 
 *Measures*: returns on held-out words, before, half-way and after; the area under that curve; the
 return at the fewest tokens and the fewest CPU seconds that a run of the cell had (between two measures by a
 straight line). Means with Student's t over seeds; P(better): the share of pairs of seeds in which a method
-ends above CoLLM-CC with TD(0), ties by half. What is called better is so beyond the interval of the
+ends above CoLLM-CC with GAE 0.9, ties by half. What is called better is so beyond the interval of the
 difference, and of twenty such intervals one is expected to err.
 
 A row is an evaluation; a run's rows are written together when it is done, so the script can be stopped any
-time. One thread; CPU seconds are those of training, evaluations not counted. The anchor, a game with known
-answers, is studies/claim_games.py.
+time. One thread a run; CPU seconds are those of training, evaluations not counted. The anchor, a game with
+known answers, is studies/claim_games.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -65,45 +71,38 @@ FOLDER = Path(__file__).parent / "results/claim"
 ROWS, TRIED, PAGE = FOLDER / "text.csv", FOLDER / "text-trials.csv", FOLDER / "index.html"
 ENV = "StrBuild-v0"
 WORDS = {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "self_contained": True}
-SEEDS, TUNING, TRIAL = (0, 1, 2, 3, 4), 100, 3 / 8
+SEEDS, TUNING = (0, 1, 2, 3, 4), (100, 101)
 JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
 """of a step; steps of that size in a run; measures in a run after the one before it"""
 EVALUATION = 64
 """held-out episodes of a measure"""
 MAIN = ("CC, TD(0)", "CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
-SLOWER = {"CC slow": "CC, GAE 0.9", "MAGRPO slow": "MAGRPO"}
-"""method -> the same one at the rate of leave-one-out, which no trial chose: added after the first look"""
 REPLAYED = ("counterfactual credit", "ridge, replayed")
 """methods that play a turn again without an agent's text: nothing to be had where the turn is not paid"""
+CREDITS = ("difference credit", "Shapley credit")
+NEWEST = "CC of the newest turn"
+REFERENCE = "CC, GAE 0.9"
+"""the method that the others are set beside"""
 CRITIC = {"gamma": 1.0, "critic_epochs": 2}
+LEAVE_ONE_OUT = {"group": 8, "baseline": "leave-one-out"}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "CC, TD(0)": ("maac", {**CRITIC, "lam": 0.0}),
     "CC, GAE 0.9": ("maac", {**CRITIC, "lam": 0.9}),
     "DC, GAE 0.9": ("maac", {**CRITIC, "lam": 0.9, "critic": "decentral"}),
     "MAGRPO": ("magrpo", {}),
-    "leave-one-out": ("reinforce", {"group": 8, "baseline": "leave-one-out"}),
+    "leave-one-out": ("reinforce", LEAVE_ONE_OUT),
     "ridge": ("ridge", {"lam": 0.9, "counterfactual": False}),
-    "counterfactual credit": ("reinforce", {"group": 8, "credit": "counterfactual"}),
+    "counterfactual credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "counterfactual"}),
     "ridge, replayed": ("ridge", {"lam": 0.9, "counterfactual": True}),
+    NEWEST: ("maac", {**CRITIC, "lam": 0.9, "critic_history": "last turn"}),
+    "difference credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "difference"}),
+    "Shapley credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "shapley"}),
 }
-METHODS |= {slower: METHODS[method] for slower, method in SLOWER.items()}
-RATES = ({"lr": 5e-4}, {"lr": 1e-3}, {"lr": 2e-3}, {"lr": 2.5e-4})
-TRIALS: dict[str, Sequence[dict[str, float]]] = {
-    "maac": (
-        {"lr": 5e-4, "critic_lr": 1e-3},
-        {"lr": 1e-3, "critic_lr": 1e-3},
-        {"lr": 1e-3, "critic_lr": 3e-3},
-        {"lr": 2.5e-4, "critic_lr": 1e-3},
-    ),
-    "magrpo": RATES,
-    "reinforce": RATES,
-    "ridge": RATES,
-}
-"""algorithm -> the rates that are tried; the last for all, since three had their best at the smallest"""
-KEY = ("turns", "reward", "method", "seed")
+ACTOR_RATES = (1.25e-4, 2.5e-4, 5e-4, 1e-3)
+CRITIC_RATE = 1e-3
+KEY = ("turns", "reward", "method", "seed", "rates")
 FIELDS = (
     *KEY,
-    "rates",
     "step",
     "joint_turns",
     "tokens",
@@ -121,8 +120,20 @@ class Cell(NamedTuple):
     reward: str
     method: str
 
+    @property
+    def tuned_at(self) -> Cell:
+        """The cell whose trials choose the learning rates of this one."""
+        if self.turns == 1:
+            return self
+        return Cell(4, "dense" if self.method in REPLAYED else "final", self.method)
 
-CELLS = ((4, "final", (*MAIN, *SLOWER)), (1, "final", (*MAIN, *REPLAYED)), (4, "dense", (*MAIN, *REPLAYED)))
+
+CELLS = (
+    (4, "final", (*MAIN, NEWEST)),
+    (4, "dense", (*MAIN, *REPLAYED)),
+    (1, "final", (*MAIN[1:], *REPLAYED, *CREDITS)),
+    (8, "final", MAIN),
+)
 """horizon, reward and methods, in order of weight"""
 
 
@@ -173,14 +184,24 @@ def joint_turns(kind: str, turns: int) -> int:
     return claim_games.joint_turns(sizes(kind, turns), turns)
 
 
-def one_run(cell: Cell, seed: int, rates: dict[str, float], share: float = 1.0) -> list[dict[str, Any]]:
-    """A run over this share of the joint turns: its rows, before the first step and at each measure."""
+def rates_of(method: str, lr: float) -> dict[str, float]:
+    """The learning rates of a run at this actor's rate."""
+    return {"lr": lr} | ({"critic_lr": CRITIC_RATE} if METHODS[method][0] == "maac" else {})
+
+
+def label(rates: Mapping[str, float]) -> str:
+    """Rates as they are written into rows."""
+    return "/".join(f"{rate:g}" for rate in rates.values())
+
+
+def one_run(cell: Cell, seed: int, rates: dict[str, float]) -> list[dict[str, Any]]:
+    """A run: its rows, before the first step and at each measure."""
     kind, task = METHODS[cell.method][0], task_of(cell.turns, cell.reward)
     config = config_of(cell, seed, rates, warm_started())
     module = algorithm(kind)
     team, budget = module.team(config, task), Budget(float("inf"))
     size = joint_turns(kind, cell.turns)
-    all_turns = size * max(1, round(share * JOINT_TURNS * STEPS / size))
+    all_turns = size * max(1, round(JOINT_TURNS * STEPS / size))
     rows: list[dict[str, Any]] = []
     tokens, newest = 0.0, [{"explained_variance": 0.0, "advantage_variance": 0.0}]
 
@@ -188,8 +209,7 @@ def one_run(cell: Cell, seed: int, rates: dict[str, float], share: float = 1.0) 
         earned = held_out(task, team) if team.step else before(cell.turns)
         means = [fmean(step.get(name, 0.0) for step in newest) for name in FIELDS[-2:]]
         at = (team.step, team.step * size, round(tokens), round(budget.spent, 2))
-        label = "/".join(f"{rate:g}" for rate in rates.values())
-        values = (*cell, seed, label, *at, *(round(x, 5) for x in (earned, *means)))
+        values = (*cell, seed, label(rates), *at, *(round(x, 5) for x in (earned, *means)))
         rows.append(dict(zip(FIELDS, values, strict=True)))
 
     measure()
@@ -225,35 +245,83 @@ def area(rows: Sequence[Mapping[str, Any]]) -> float:
     return sum((b - a) * (y + z) / 2 for (a, b), (y, z) in pieces) / (at[-1] - at[0])
 
 
-def chosen_rates(method: str) -> dict[str, float]:
-    """The rates of the trial with the largest area; trials that are missing are made."""
-    if method in SLOWER:
-        slow = chosen_rates("leave-one-out")["lr"]
-        return next(rates for rates in TRIALS[METHODS[method][0]] if rates["lr"] == slow)
-    reward = "dense" if method in REPLAYED else "final"
-    cell, trials = Cell(4, reward, method), TRIALS[METHODS[method][0]]
-    for number, rates in enumerate(trials):
-        if (method, str(number)) not in {(row["method"], row["trial"]) for row in read_results(TRIED)}:
-            rows = one_run(cell, TUNING, rates, share=TRIAL)
-            line = {"method": method, "trial": number, "rates": rows[0]["rates"], "seed": TUNING}
-            line |= {"area": round(area(rows), 5), "cpu_s": rows[-1]["cpu_s"]}
-            append_rows(TRIED, [line])
-            print("trial", *line.values(), flush=True)
-    areas = {int(row["trial"]): float(row["area"]) for row in read_results(TRIED) if row["method"] == method}
-    return dict(trials[max(areas, key=areas.__getitem__)])
+def trials(cell: Cell) -> dict[tuple[float, int], float]:
+    """(actor's rate, seed) -> the area of its trial, of those that were made for a cell."""
+    return {
+        (float(row["rates"].partition("/")[0]), int(row["seed"])): float(row["area"])
+        for row in read_results(TRIED)
+        if (row["turns"], row["reward"], row["method"]) == tuple(map(str, cell))
+    }
 
 
-def make_runs(chosen: Sequence[str], most: int) -> None:
-    """Runs that are missing, seed by seed within each horizon, `most` of them."""
-    done = {tuple(row[name] for name in KEY) for row in read_results(ROWS)}
-    listed = [cell for cell in cells() if not chosen or f"{cell.turns}/{cell.reward}" in chosen]
-    for _, group in itertools.groupby(listed, key=lambda cell: (cell.turns, cell.reward)):
-        for seed, cell in itertools.product(SEEDS, list(group)):
-            if most and (*map(str, cell), str(seed)) not in done:
-                most -= 1
-                rows = one_run(cell, seed, chosen_rates(cell.method))
-                append_rows(ROWS, rows)
-                print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
+def missing_trials(cell: Cell) -> list[tuple[float, int]]:
+    """(actor's rate, seed) of the trials to make next: all rates, then the better two on a second seed."""
+    first, second = TUNING
+    areas = trials(cell)
+    if missing := [(lr, first) for lr in ACTOR_RATES if (lr, first) not in areas]:
+        return missing
+    better = sorted(ACTOR_RATES, key=lambda lr: areas[lr, first])[-2:]
+    return [(lr, second) for lr in better if (lr, second) not in areas]
+
+
+def chosen_rates(cell: Cell) -> dict[str, float] | None:
+    """The rates with the largest mean area over both seeds; None where trials are missing."""
+    tuned = cell.tuned_at
+    if missing_trials(tuned):
+        return None
+    areas, (first, second) = trials(tuned), TUNING
+    twice = [lr for lr in ACTOR_RATES if (lr, second) in areas]
+    return rates_of(cell.method, max(twice, key=lambda lr: areas[lr, first] + areas[lr, second]))
+
+
+Job = tuple[Cell, int, dict[str, float]]
+
+
+def make_jobs(jobs: Sequence[Job], keep: Callable[[list[dict[str, Any]]], None], processes: int) -> None:
+    """Make these runs, a process each, `processes` at a time; `keep` what each comes to as it is done."""
+    if not jobs:
+        return
+    warm_started()  # once, before several look for it
+    threads = torch.set_num_threads
+    with ProcessPoolExecutor(processes, get_context("spawn"), threads, (1,)) as pool:
+        for done in as_completed([pool.submit(one_run, *job) for job in jobs]):
+            rows = done.result()
+            keep(rows)
+            print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
+
+
+def keep_trial(rows: list[dict[str, Any]]) -> None:
+    line = {name: rows[0][name] for name in KEY}
+    line |= {"area": round(area(rows), 5), "after": rows[-1]["return"], "cpu_s": rows[-1]["cpu_s"]}
+    append_rows(TRIED, [line])
+
+
+def keep_run(rows: list[dict[str, Any]]) -> None:
+    append_rows(ROWS, rows)
+
+
+def make_runs(chosen: Sequence[str], most: int, processes: int) -> None:
+    """Trials and runs that are missing, cell by cell, seed by seed; `most` runs."""
+    for turns, reward, methods in CELLS:
+        if chosen and f"{turns}/{reward}" not in chosen:
+            continue
+        group = [Cell(turns, reward, method) for method in methods]
+        for _ in TUNING:
+            jobs = [
+                (cell, seed, rates_of(cell.method, lr))
+                for cell in dict.fromkeys(cell.tuned_at for cell in group)
+                for lr, seed in missing_trials(cell)
+            ]
+            make_jobs(jobs, keep_trial, processes)
+        done = {tuple(row[name] for name in KEY) for row in read_results(ROWS)}
+        jobs = []
+        for seed, cell in itertools.product(SEEDS, group):
+            rates = chosen_rates(cell)
+            assert rates is not None  # its trials are made above
+            if (*map(str, cell), str(seed), label(rates)) not in done:
+                jobs.append((cell, seed, rates))
+        make_jobs(jobs[:most], keep_run, processes)
+        most = max(0, most - len(jobs))
 
 
 def commands() -> str:
@@ -262,16 +330,13 @@ def commands() -> str:
         (Cell(int(row["turns"]), row["reward"], row["method"]), row["rates"]) for row in read_results(ROWS)
     )
     lines = []
-    for cell, label in reported:
+    for cell, rates in reported:
         if cell.reward == "final" and cell.turns > 1:
             again = f"python studies/claim.py {cell.turns}/{cell.reward}"
-            lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}: rates {label}\n{again}")
+            lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}: rates {rates}\n{again}")
             continue
         kind = METHODS[cell.method][0]
-        rates = next(
-            trial for trial in TRIALS[kind] if "/".join(f"{rate:g}" for rate in trial.values()) == label
-        )
-        config = config_of(cell, 0, rates)
+        config = config_of(cell, 0, rates_of(cell.method, float(rates.partition("/")[0])))
         config.steps = round(JOINT_TURNS * STEPS / joint_turns(kind, cell.turns))
         line = command(kind, config)
         lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}\n{line} --seed SEED")
@@ -282,6 +347,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=("games", "page"), help="make nothing else")
     parser.add_argument("--runs", type=int, default=1000, help="runs with models to make at most")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     parser.add_argument(
         "cells", nargs="*", metavar="TURNS/REWARD", help="as 8/final; all where none is given"
     )
@@ -291,7 +357,7 @@ def main() -> None:
     if settings.only != "page":
         claim_games.make()
     if settings.only is None:
-        make_runs(settings.cells, settings.runs)
+        make_runs(settings.cells, settings.runs, settings.jobs)
     import claim_page
 
     PAGE.write_text(claim_page.page(), encoding="utf-8")

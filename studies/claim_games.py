@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from baselines import maac, magrpo, reinforce, ridge
+from baselines.credit import rules
 from baselines.lm.history import Move, Segment
 from baselines.runs.budget import Budget, append_rows, read_results
 from baselines.train.team import Team
@@ -158,12 +159,14 @@ def no_critics(reward: str) -> dict[str, Averages]:
     return {}
 
 
+LEAVE_ONE_OUT = {"baseline": "leave-one-out", "group": 8}
 METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages]]]] = {
     "CC, TD(0)": (maac, {"lam": 0.0}, central),
     "CC, GAE 0.9": (maac, {"lam": 0.9}, central),
     "DC, GAE 0.9": (maac, {"lam": 0.9, "critic": "decentral"}, decentral),
     "MAGRPO": (magrpo, {}, no_critics),
-    "leave-one-out": (reinforce, {"baseline": "leave-one-out", "group": 8}, no_critics),
+    "leave-one-out": (reinforce, LEAVE_ONE_OUT, no_critics),
+    "counterfactual credit": (reinforce, {**LEAVE_ONE_OUT, "credit": "counterfactual"}, no_critics),
     "ridge, replayed": (ridge, {"lam": 0.9, "counterfactual": True}, no_critics),
     "CC, GAE 0.9, normalised": (maac, {"lam": 0.9, "normalize": True}, central),
     "CC, Monte Carlo": (maac, {"lam": 1.0}, central),
@@ -172,7 +175,7 @@ METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages
     "DC, TD(0)": (maac, {"lam": 0.0, "critic": "decentral"}, decentral),
 }
 """name -> algorithm, settings, what makes its critics"""
-CELLS = (("final", 8), ("final, each", 8), ("final", 1), ("dense", 8))
+CELLS = (("final", 8), ("final, each", 8), ("final", 1), ("dense", 8), ("final", 4), ("final", 2))
 """reward and horizon, in order of weight"""
 TEXTS, STEPS = 64, 60
 """joint turns of a step, and steps of that size in a run; a tree's steps are larger and fewer"""
@@ -192,6 +195,7 @@ def one_run(reward: str, turns: int, method: str, seed: int, rate: float) -> lis
     team = tabular(algorithm, critics(reward), rate * turns * (0.1 if "normalize" in own else 1.0))
     config = algorithm.Config(steps=steps, seed=seed, **own, **sizes(algorithm, turns))
     rows: list[dict[str, Any]] = []
+    team.credit = rules.make(config.credit, config.credit_samples, task, checked=0)
     stream, budget = algorithm.train(config, task, team), Budget(float("inf"))
 
     def measure() -> None:

@@ -7,7 +7,8 @@ episodes, on TLDR-v1 6 of 16; a lone agent writes both texts and has twice the l
 weight and the script can be stopped any time: a run goes on from its last checkpoint, and of a finished one
 settings, evaluations, steps and some texts are in studies/results/real/.  In one turn MA-REINFORCE with its
 leave-one-out baseline has MAGRPO's advantages times 4/3, which AdamW takes away: one seed shows that it is
-the same run.  COLLM_MODEL names another model than `smollm2`.
+the same run.  Rows of prompts alone are studies/prompted.py's.  COLLM_MODEL names another model than
+`smollm2`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import torch
 from baselines.cli import real
 from baselines.cli.train import read
 from baselines.runs import run, samples
+from baselines.runs.budget import read_results
 from baselines.runs.logs import read_log
 from collm_envs import make_task
 from collm_envs.evaluation.stats import interval
@@ -44,10 +46,11 @@ SAME_POSTS = "TLDR-v0-same-posts"
 CELLS = [
     *((env, row, seed) for seed in SEEDS for env in ("TLDR-v0", "TLDR-v1") for row in FIRST),
     *((SAME_POSTS, "MAGRPO", seed) for seed in SEEDS),
-    *(("TLDR-v0", row, seed) for seed in SEEDS for row in LATER),
+    *((env, row, seed) for env in ("TLDR-v0", "TLDR-v1") for seed in SEEDS for row in LATER),
     *(("TLDR-v0", "MA-REINFORCE", seed) for seed in SEEDS),
     *((env, "MAGRPO", seed) for seed in MORE_SEEDS for env in (SAME_POSTS, "TLDR-v1")),
 ]
+PROMPTED = RESULTS / "prompted.csv"
 ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8}
 """environment -> posts whose texts before and after are kept"""
 
@@ -121,7 +124,11 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
     sections = []
     for env in dict.fromkeys(env for env, _ in runs):
         mine = {row: list(folders.values()) for (name, row), folders in runs.items() if name == env}
-        lines = []
+        lines: list[list[str | float]] = [
+            [f"prompts alone, {row['row']}", "", "", float(row["mean"]), f"{row['low']} to {row['high']}"]
+            for row in read_results(PROMPTED)
+            if row["env"] == env
+        ]
         for row, paths in mine.items():
             ends = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
             lines.append([row, str(len(paths)), fmean(ends[0]), fmean(ends[1]), between(ends[1])])

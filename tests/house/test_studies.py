@@ -14,7 +14,10 @@ from leaderboard.reported import METHODS
 sys.path.append(str(ROOT / "studies"))
 import claim
 import claim_page
+import prompted
 import table
+
+from collm_envs import make_task
 
 
 @pytest.fixture(autouse=True)
@@ -71,10 +74,48 @@ def test_a_row_is_of_the_commits_its_runs_were_made_at(tmp_path, monkeypatch):
 def test_every_cell_of_the_claim_has_settings_and_all_methods_of_a_horizon_nearly_the_same_joint_turns():
     for cell in claim.cells():
         kind, _ = claim.METHODS[cell.method]
-        for rates in claim.TRIALS[kind]:
-            assert claim.config_of(cell, 0, rates).normalize
+        for lr in claim.ACTOR_RATES:
+            config = claim.config_of(cell, 0, claim.rates_of(cell.method, lr))
+            assert config.normalize
+            assert config.lr == lr
         steps = claim.STEPS * claim.JOINT_TURNS / claim.joint_turns(kind, cell.turns)
         assert round(steps) / steps == pytest.approx(1, abs=0.05)
+
+
+def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean_is_chosen(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(claim, "TRIED", tmp_path / "trials.csv")
+    cell = claim.Cell(8, "final", "CC, GAE 0.9")
+    first, second = claim.TUNING
+
+    def tried(lr, seed, area):
+        rates = claim.label(claim.rates_of(cell.method, lr))
+        values = zip(claim.KEY, (*cell.tuned_at, seed, rates), strict=True)
+        claim.append_rows(claim.TRIED, [dict(values) | {"area": area, "after": 0.0, "cpu_s": 0.0}])
+
+    assert claim.chosen_rates(cell) is None
+    assert claim.missing_trials(cell.tuned_at) == [(lr, first) for lr in claim.ACTOR_RATES]
+    for lr, area in zip(claim.ACTOR_RATES, (1.0, 4.0, 3.0, -2.0), strict=True):
+        tried(lr, first, area)
+    assert sorted(claim.missing_trials(cell.tuned_at)) == [(2.5e-4, second), (5e-4, second)]
+    tried(2.5e-4, second, 1.0)
+    tried(5e-4, second, 3.0)
+    assert claim.chosen_rates(cell) == {"lr": 5e-4, "critic_lr": claim.CRITIC_RATE}
+    assert claim.chosen_rates(claim.Cell(1, "final", "CC, GAE 0.9")) is None
+
+
+def test_every_row_of_prompts_alone_plays_a_protocol_on_a_list_that_runs_are_evaluated_on(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(prompted.study, "RUNS", tmp_path)
+    for env in prompted.ENVS:
+        for protocol in prompted.PROTOCOLS:
+            line = prompted.line_of(env, protocol)
+            kwargs = json.loads(line[line.index("--env-kwargs") + 1])
+            task = make_task(env, **kwargs)
+            assert len(task.agents) == (1 if protocol == "single" else 2)
+            assert int(line[line.index("--episodes") + 1]) * prompted.TIMES >= 24
 
 
 def test_a_sentence_of_the_claim_holds_only_where_the_whole_interval_is_on_its_side():

@@ -5,6 +5,7 @@ import torch
 from lm_fixtures import CONFIGS, keeping, tiny_lm, words_tokenizer
 from toy_games import Answer, Game
 
+from baselines import maac
 from baselines.lm.cache import Memory
 from baselines.lm.history import Segment
 from baselines.lm.learning import Optimizer
@@ -187,3 +188,18 @@ def test_a_critic_reads_right_padding_and_no_memory():
         [alone(critic, long), alone(critic, short)], abs=1e-5
     )
     assert not Memory.empty(1, 1, torch.device("cpu")).layers[0].is_initialized
+
+
+def test_a_critic_of_the_newest_turn_reads_what_all_read_then_and_wrote_before_and_nothing_older():
+    critic = critic_of()
+    _, paths = paths_of(turns=3, n=2)
+    newest = maac.histories_of(critic, "central", paths, maac.Config(critic_history="last turn"))
+    texts = [text for path in paths for text in joint_texts(path)]
+    assert [list(part.ids) for part in newest] == [critic.lm.renderer.text_ids(t, first=True) for t in texts]
+    assert all(len([*part.chain()]) == 1 for part in newest)
+    full = maac.histories_of(critic, "central", paths, maac.Config())
+    assert [len([*part.chain()]) for part in full] == [1, 2, 3] * 2
+    first = critic.values(newest)[0], critic.values(full)[0]
+    assert float(first[0]) == pytest.approx(float(first[1]), abs=1e-6)
+    with pytest.raises(ValueError, match="a decentral one reads what its agent does"):
+        maac.Config(critic="decentral", critic_history="last turn")
