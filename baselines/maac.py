@@ -23,7 +23,8 @@ Where we differ from the paper:
   for each agent on the same inputs), and `critic_epochs` passes where asked for.  A critic on the actor takes
   no steps of its own: value_coef L(V) is added to the policy's loss.
 - Advantages are not normalised unless `normalize` is set: then each agent's batch by itself.
-- lambda is a choice; its default is the paper's TD(0).
+- lambda is 0.9; the paper has TD(0), lambda 0, which `--paper` keeps.  Where rewards come at the end of an
+  episode TD(0) ended lower, in a game with known answers and with the embedded model (studies/claim.py).
 - The critic reads a whole conversation once and gives the values of all its turns.
 - V only: a critic Q(h, a) as the baseline of the same a takes the signal away as it becomes accurate.
 """
@@ -82,8 +83,8 @@ class Config(Settings):
     """clip of the value's change over several critic_epochs; None leaves it unclipped"""
     gamma: float = 0.9
     """discount between turns"""
-    lam: float = 0.0
-    """lambda of GAE: 0 for TD(0), 1 for Monte Carlo"""
+    lam: float = 0.9
+    """lambda of GAE: 0 for TD(0), as published, 1 for Monte Carlo"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -71,7 +71,7 @@ def ours(case: Case, trainer: str, seed: int, folder: str) -> Iterator[Policies]
         settings.update(group=case.group, divide_by_std=True)
     else:
         module, episodes = maac, case.episodes
-        settings.update(normalize=True, critic_lr=case.lr, critic_epochs=len(task.agents))
+        settings.update(normalize=True, lam=0.0, critic_lr=case.lr, critic_epochs=len(task.agents))
     config = module.Config(episodes=episodes, **settings)
     team = module.team(config, task)
     yield team.policies

@@ -18,7 +18,7 @@ ALGORITHMS: dict[str, tuple[Any, dict[str, Any]]] = {
     "reinforce, no baseline": (reinforce, {"episodes": 8, "group": 1}),
     "magrpo": (magrpo, {"episodes": 8, "group": 2, "gamma": 0.5}),
     "magrpo, cross": (magrpo, {"episodes": 16, "group": 2, "joint": "cross", "divide_by_std": True}),
-    "maac, central": (maac, {"episodes": 8, "gamma": 0.5}),
+    "maac, central": (maac, {"lam": 0.0, "episodes": 8, "gamma": 0.5}),
     "maac, decentral": (maac, {"episodes": 8, "gamma": 0.5, "lam": 1.0, "critic": "decentral"}),
 }
 """name -> algorithm and settings of a small step"""

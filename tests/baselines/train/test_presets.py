@@ -112,6 +112,12 @@ def test_the_published_settings_are_a_preset_too():
     assert read("magrpo", ["--preset", "paper", *args]) == read("magrpo", ["--paper", *args])
 
 
+def test_actor_critics_look_further_than_the_published_ones_unless_the_paper_is_asked_for():
+    model = ["--model", "m", "--env", "StrBuild-v0"]
+    assert read("maac", model).lam == 0.9
+    assert read("maac", ["--paper", *model]).lam == 0
+
+
 @pytest.mark.parametrize("args", [["--preset", "laptops"], ["--preset"], ["--preset", "tiny"]])
 def test_a_preset_that_there_is_not_is_refused_with_those_that_there_are(args):
     with pytest.raises(ValueError, match="--preset must be one of laptop, gpu, paper, got"):
