@@ -32,16 +32,29 @@ SENTENCES = (
 )
 """(sentence, method, the one it is set beside, horizons, reward)"""
 CLAIMED = "beats"
+BEST = {GAMES: lambda turns: 1.0, WORDS: lambda turns: 2.0 * turns}
+"""task -> the best return at a horizon"""
+NEGLIGIBLE = 0.01
+"""share of the best return: an interval within it on both sides is called alike, however sure its sign"""
 REASONS = (
     ("GAE 0.9 in place of TD(0): its bias while V is wrong", "CC, GAE 0.9", "CC, TD(0)"),
     ("Monte Carlo in place of GAE 0.9", "CC, Monte Carlo", "CC, GAE 0.9"),
     ("advantages normalised: V lags behind returns that rise", "CC, GAE 0.9, normalised", "CC, GAE 0.9"),
     ("V of the state in place of V of the whole text", "CC, TD(0)", "CC of texts, TD(0)"),
+    ("the newest turn read alone in place of the joint history", claim.NEWEST, "CC, GAE 0.9"),
     ("ridge regression in place of a table of V", "ridge", "CC, GAE 0.9"),
     ("and the turn replayed without each agent", "ridge, replayed", "ridge"),
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""
+LONG = (
+    (GAMES, 8, "final"),
+    (GAMES, 8, "final, each"),
+    (GAMES, 8, "dense"),
+    (WORDS, 4, "final"),
+    (WORDS, 4, "dense"),
+)
+"""the cells whose critics are compared with each other"""
 
 
 def runs_of(task: str, turns: int, reward: str) -> Runs:
@@ -107,11 +120,13 @@ def better(runs: Runs, method: str, other: str) -> float | None:
     return fmean((x > y) + (x == y) / 2 for x, y in pairs) if pairs else None
 
 
-def verdict(differences: Sequence[float], sentence: str) -> str:
-    """What an interval says about a sentence."""
+def verdict(differences: Sequence[float], sentence: str, best: float) -> str:
+    """What an interval says about a sentence.   best: the best return"""
     ends = interval(differences)
     if ends is None:
         return "not measured"
+    if max(map(abs, ends)) <= NEGLIGIBLE * best:
+        return "alike"
     if CLAIMED not in sentence:
         return "no difference beyond the interval" if ends[0] <= 0 <= ends[1] else "not alike"
     return "holds" if ends[0] > 0 else "does not: the other is better" if ends[1] < 0 else "cannot be told"
@@ -126,10 +141,8 @@ def verdicts() -> list[list[str]]:
                 differences = apart(runs_of(task, turns, reward), method, other, last)
                 if len(differences) > 1:
                     where = f"{task.partition(',')[0]}, {turns} turn{'s' * (turns > 1)}"
-                    result = shown(differences)
-                    lines.append(
-                        [sentence, where, verdict(differences, sentence), result, str(len(differences))]
-                    )
+                    here = verdict(differences, sentence, BEST[task](turns))
+                    lines.append([sentence, where, here, shown(differences), str(len(differences))])
     return lines
 
 
@@ -190,26 +203,17 @@ def cell_section(task: str, turns: int, reward: str, methods: Sequence[str]) -> 
 
 
 def reasons() -> str:
-    """What each change of a critic does in the tables: differences of the area, and of the return after."""
+    """What each change of a critic does: differences of the area, and of the return after."""
     lines = []
-    for reward, turns in claim_games.CELLS:
-        runs = runs_of(GAMES, turns, reward)
+    for task, turns, reward in LONG:
+        runs = runs_of(task, turns, reward)
         for change, method, other in REASONS:
             if len(areas := apart(runs, method, other, claim.area)) > 1:
+                where = f"{task.partition(',')[0]}, {length(turns, reward)}"
                 ends = apart(runs, method, other, last)
-                lines.append(
-                    [
-                        change,
-                        length(turns, reward),
-                        shown(areas),
-                        shown(ends),
-                        str(len(areas)),
-                    ]
-                )
+                lines.append([change, where, shown(areas), shown(ends), str(len(areas))])
     columns = ["change", "cell", "area, 95 %", "after, 95 %", "seeds"]
-    return (
-        section("Where a critic is behind, and what helps, in tables", table(columns, lines)) if lines else ""
-    )
+    return section("Where a critic is behind, and what helps", table(columns, lines)) if lines else ""
 
 
 def rates() -> str:
@@ -269,10 +273,14 @@ def finding() -> str:
         lines = [line for line in verdicts() if CLAIMED in line[0] and line[1].startswith(name)]
         if not lines:
             continue
-        counts = [sum(line[2].startswith(word) for line in lines) for word in ("holds", "does not", "cannot")]
+        counts = [
+            sum(line[2].startswith(word) for line in lines)
+            for word in ("holds", "does not", "cannot", "alike")
+        ]
         parts.append(
             f"{name}: of {len(lines)} comparisons in which the claim has a central critic ahead, "
-            f"it holds in {counts[0]}, the other is better in {counts[1]}, and {counts[2]} cannot be told."
+            f"it holds in {counts[0]}, the other is better in {counts[1]}, both are alike in {counts[3]}, "
+            f"and {counts[2]} cannot be told."
         )
         runs = runs_of(task, 8, "final") or runs_of(task, 4, "final")
         if len(ours := apart(runs, "ridge", "CC, GAE 0.9", claim.area)) > 1:

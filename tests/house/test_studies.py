@@ -119,11 +119,18 @@ def test_every_row_of_prompts_alone_plays_a_protocol_on_a_list_that_runs_are_eva
 
 
 def test_a_sentence_of_the_claim_holds_only_where_the_whole_interval_is_on_its_side():
-    assert claim_page.verdict([0.19, 0.2, 0.21], "a beats b") == "holds"
-    assert claim_page.verdict([-0.19, -0.2, -0.21], "a beats b") == "does not: the other is better"
-    assert claim_page.verdict([-0.1, 0.2, 0.3], "a beats b") == "cannot be told"
-    assert claim_page.verdict([0.3], "a beats b") == "not measured"
-    assert claim_page.verdict([-0.1, 0.2, 0.3], "alike") == "no difference beyond the interval"
+    assert claim_page.verdict([0.19, 0.2, 0.21], "a beats b", 1.0) == "holds"
+    assert claim_page.verdict([-0.19, -0.2, -0.21], "a beats b", 1.0) == "does not: the other is better"
+    assert claim_page.verdict([-0.1, 0.2, 0.3], "a beats b", 1.0) == "cannot be told"
+    assert claim_page.verdict([0.3], "a beats b", 1.0) == "not measured"
+    assert claim_page.verdict([-0.1, 0.2, 0.3], "a is like b", 1.0) == "no difference beyond the interval"
+    assert claim_page.verdict([0.19, 0.2, 0.21], "a is like b", 1.0) == "not alike"
+
+
+def test_a_difference_below_a_hundredth_of_the_best_return_is_none_however_sure_its_sign():
+    assert claim_page.verdict([0.005, 0.005, 0.006], "a beats b", 1.0) == "alike"
+    assert claim_page.verdict([0.04, 0.05, 0.06], "a beats b", 8.0) == "alike"
+    assert claim_page.verdict([0.04, 0.05, 0.06], "a beats b", 1.0) == "holds"
 
 
 def test_the_area_under_a_curve_is_its_mean_height_whatever_the_distances_of_its_points():
