@@ -124,21 +124,30 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
     sections = []
     for env in dict.fromkeys(env for env, _ in runs):
         mine = {row: list(folders.values()) for (name, row), folders in runs.items() if name == env}
-        lines: list[list[str | float]] = [
-            [f"prompts alone, {row['row']}", "", "", float(row["mean"]), f"{row['low']} to {row['high']}"]
-            for row in read_results(PROMPTED)
-            if row["env"] == env
-        ]
-        for row, paths in mine.items():
-            ends = [[read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1)]
-            lines.append([row, str(len(paths)), fmean(ends[0]), fmean(ends[1]), between(ends[1])])
-        over = table(["", "seeds", "return before", "after", "95 % interval"], lines, digits=2)
+        over = overview(env, mine)
         first = real.untrained(RESULTS) if env == "TLDR-v1" else []
         shown = real.section_of(env.removesuffix("-same-posts"), mine, first)
         sections.append(section(env, over, crossed(env, mine), *shown))
     about = prose((__doc__ or "").split("\n\n")[2])
     parts = [about, contrast(runs), *sections]
     return report("A real language model, row by row", parts, about="collm · studies/real.py")
+
+
+def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
+    """The environment's table: prompts alone, then every trained row over its seeds."""
+    lines = []
+    for row in read_results(PROMPTED):
+        if row["env"] == env:
+            mean, low, high = (f"{float(row[name]):.2f}" for name in ("mean", "low", "high"))
+            lines.append([f"prompts alone, {row['row']}", "", "", mean, f"{low} to {high}", "", ""])
+    for name, paths in runs.items():
+        before, after = ([read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1))
+        change = [b - a for a, b in zip(before, after, strict=True)]
+        spent = fmean(sum(step["cpu_s"] for step in read_log(path / "metrics.jsonl")) for path in paths)
+        cells = [f"{fmean(before):.2f}", f"{fmean(after):.2f}", between(after), between(change, "+")]
+        lines.append([name, str(len(paths)), *cells, f"{spent / 60:.1f}"])
+    columns = ["", "seeds", "return before", "after", "95 % interval", "change, 95 %", "CPU minutes a run"]
+    return table(columns, lines)
 
 
 def between(values: Sequence[float], sign: str = "") -> str:
