@@ -47,14 +47,12 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
 ALONE = ("GRPO", "AC")
-FACTUAL = (
-    *("--shared", "--credit", "difference", "--episodes", "16"),
-    *("--steps", "6", "--eval-every", "3", "--save-every", "3"),
-)
-"""settings on TLDR-v1, where what is right to write is harder to find than on TLDR-v0: both agents train one
-adapter, each on what its own text adds to the reward, with twice the texts a step"""
+FACTUAL = ("--episodes", "16", "--steps", "6", "--eval-every", "3", "--save-every", "3")
+TOGETHER = ("--shared", "--credit", "difference")
+"""settings on TLDR-v1, where what to write is harder to find than on TLDR-v0: twice the texts a step; two
+agents train one adapter, each on what its own text adds to the reward"""
 GROUP = 8
-"""texts for a history on TLDR-v1, for MAGRPO"""
+"""texts for a history on TLDR-v1, for MAGRPO and GRPO"""
 WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
 """folders beside those of the runs, and the warm start's supervised steps"""
 DEMO: Mapping[str, Sequence[str]] = {"TLDR-v1": ("MAGRPO",), "TLDR-v0": ("MAGRPO", "CoLLM-CC")}
@@ -150,7 +148,8 @@ def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
     for name, value in flags_given.items():
         line += [f"--{name}", str(value)]
     if env == "TLDR-v1":
-        line += [*FACTUAL, *(["--group", str(GROUP)] if row == "MAGRPO" else [])]
+        line += [*FACTUAL, *(() if row in ALONE else TOGETHER)]
+        line += ["--group", str(GROUP)] if KINDS[row] == ("magrpo",) else []
     return [*line, "--env-kwargs", json.dumps(kwargs), "--out", str(folder(out, env, row, seed))]
 
 

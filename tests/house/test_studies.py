@@ -8,6 +8,7 @@ import pytest
 from folders import ROOT
 
 from baselines.cli.train import read
+from baselines.credit import rules
 from leaderboard import lists
 from leaderboard.reported import METHODS
 
@@ -15,6 +16,7 @@ sys.path.append(str(ROOT / "studies"))
 import claim
 import claim_page
 import prompted
+import real
 import table
 
 from collm_envs import make_task
@@ -116,6 +118,19 @@ def test_every_row_of_prompts_alone_plays_a_protocol_on_a_list_that_runs_are_eva
             task = make_task(env, **kwargs)
             assert len(task.agents) == (1 if protocol == "single" else 2)
             assert int(line[line.index("--episodes") + 1]) * prompted.TIMES >= 24
+
+
+@pytest.mark.parametrize("key", dict.fromkeys((env, row) for env, row, _ in real.CELLS))
+def test_a_cell_of_the_real_models_table_has_settings_that_its_team_can_be_made_of(
+    key, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(real, "RUNS", tmp_path)
+    line = real.line_of(*key, seed=0)
+    config = read(line[0], line[1:])
+    task = make_task(config.env, **config.env_kwargs)
+    config.check_task(task)
+    assert rules.make(config.credit, config.credit_samples, task)
+    assert config.episodes * config.steps == (64 if key[0] == "TLDR-v0" else 96)
 
 
 def test_a_sentence_of_the_claim_holds_only_where_the_whole_interval_is_on_its_side():

@@ -35,7 +35,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(real, "POSTS", {"train": (47, 60), "eval": (25, 17)})
     monkeypatch.setattr(real, "WARM_STEPS", 1)
     monkeypatch.setattr(real, "TAUGHT", (82,))
-    monkeypatch.setattr(real, "FACTUAL", (*real.FACTUAL[:4], "4"))
+    monkeypatch.setattr(real, "FACTUAL", (*real.FACTUAL[:1], "4"))
     monkeypatch.setattr(real, "GROUP", 4)
     words = words_tokenizer(["the", "post", "says", "that", "it", "is", "long", "."], chat=CHAT)
     return save(tmp_path / "model", "llama", words)
