@@ -24,8 +24,9 @@ Where we differ from the paper:
   no steps of its own: value_coef L(V) is added to the policy's loss.
 - Advantages are not normalised unless `normalize` is set: then each agent's batch by itself.
 - lambda is 0.9; the paper has TD(0), lambda 0, which `--paper` keeps.  Where rewards come at the end of an
-  episode TD(0) ended lower, in a game with known answers and with the embedded model (studies/claim.py).
-- The critic reads a whole conversation once and gives the values of all its turns.
+  episode TD(0) ended lower, in a game with known answers and with the embedded model; where every turn of
+  that game is paid at once it learned faster and ended alike (studies/claim.py).
+- The critic reads a conversation once and gives the values of all its turns (critic_history="full").
 - V only: a critic Q(h, a) as the baseline of the same a takes the signal away as it becomes accurate.
 """
 
@@ -35,7 +36,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -76,7 +77,7 @@ class Config(Settings):
     """tokens of one history the critic reads"""
     critic_history: History = "full"
     """what a central critic reads: the joint history, or its newest turn alone, which is shorter and enough
-    where a prompt says all (`self_contained`); a decentral critic reads what its agent does, see `history`"""
+    where that says all that later rewards hang on; a decentral critic reads what its agent does: `history`"""
     value_coef: float = VALUE_COEF
     """weight of the value loss beside the policy's, with critic_on_actor"""
     value_clip: float | None = None
@@ -98,6 +99,10 @@ class Config(Settings):
         if self.critic_model and self.critic == "decentral":
             raise ValueError(
                 "critic_model is for the central critic; a decentral one reads its agent's tokens"
+            )
+        if self.critic_history not in get_args(History):
+            raise ValueError(
+                f"critic_history must be one of {', '.join(get_args(History))}, got {self.critic_history!r}"
             )
         if self.critic_history != "full" and self.critic == "decentral":
             raise ValueError(

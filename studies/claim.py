@@ -1,22 +1,23 @@
 """Does a central critic beat Monte Carlo and decentral critics where episodes are long and rewards sparse?
 
     python studies/claim.py [--only games | CELL ...] [--runs N] [--jobs J]     what is missing, then the page
+    python studies/claim.py --again CELL/METHOD/SEED                            a run again, beside its rows
 
-**Protocol**, written before the runs. *Question*: arXiv:2601.21972 says that a central critic (CoLLM-CC)
-beats Monte Carlo (MAGRPO) and decentral critics (CoLLM-DC) where episodes are long or rewards sparse, and
-that all are alike where they are short and dense.
+*Question*: arXiv:2601.21972 says that a central critic (CoLLM-CC) beats Monte Carlo (MAGRPO) and decentral
+critics (CoLLM-DC) where episodes are long or rewards sparse, and that all are alike where they are short and
+dense.
 
-*Task*: StrBuild-v0, words of one or two letters, terse prompts. An episode has 8 turns, 4 or one; at each the
-word is built anew, and the prompt shows what one wrote before. Dense: a turn's reward is paid at once.
-Final: all of an episode's reward is paid at its last turn (studies/claim_task.py), which leaves the return
-what it is. (StrBuild-v1 and HouseBuild-v1 pay final rewards by themselves; there this small a team learnt in
-tries to write nothing, with Monte Carlo and with a critic, because a wrong block costs more than it knew how
-to avoid. No rows are kept of those tries.)
+*Task*: StrBuild-v0, words of one or two letters, terse prompts. An episode has 4 turns or one (8 can be run);
+at each the word is built anew, and the prompt shows what one wrote before. Dense: a turn's reward is paid at
+once. Final: all of an episode's reward is paid at its last turn (studies/claim_task.py), which leaves the
+return what it is. (StrBuild-v1 and HouseBuild-v1 pay final rewards by themselves; there this small a team
+learnt in tries to write nothing, with Monte Carlo and with a critic, because a wrong block costs more than it
+knew how to avoid. No rows are kept of those tries.)
 
-*Policies*: the embedded model of 0.16 million parameters, one for each of two agents, which reads its
-newest prompt alone (`self_contained`); all runs begin with one warm start on noisy play of two turns.
-*Methods*: CoLLM-CC with TD(0) and with GAE 0.9, CoLLM-DC with GAE 0.9 (critics are copies of the actor's
-model, two passes a step), MAGRPO (one turn: groups of 8; more: the tree, groups of 2), MA-REINFORCE with the
+*Policies*: the embedded model of 0.16 million parameters, one for each of two agents, which reads its newest
+prompt alone (`self_contained`); all runs begin with one warm start on noisy play of two turns. *Methods*:
+CoLLM-CC with TD(0) and with GAE 0.9, CoLLM-DC with GAE 0.9 (critics are copies of the actor's model, two
+passes a step), MAGRPO (one turn: groups of 8; more: the tree, groups of 2), MA-REINFORCE with the
 leave-one-out baseline in groups of 8, and a method of ours, baselines/ridge.py. Where a turn is paid at once,
 counterfactual credit (C3; what follows a turn keeps the leave-one-out baseline) and ridge with its turns
 replayed, too; in one turn, where TD(0) and GAE are the same, difference and Shapley's credit. At four turns
@@ -25,21 +26,30 @@ returns are not discounted either; advantages of a step are normalised for each 
 
 *Equal*: the joint turns of a run, the same for all methods of a cell, and its learning rates: a whole run on
 seed 100 with each of four actor's rates; the two with the larger area under their curves again on seed 101;
-the larger mean of both is the run's. Neither seed is reported. Tuned at four turns with final rewards (what
-replays turns: with dense ones), which 8 turns use too, and in one turn on its own. *Seeds* 0 to 4.
-*Tuned twice*: at first a trial was three eighths of a run on one seed. It chose rates that broke longer runs
-of CoLLM-CC and MAGRPO, and the best rate was the smallest of those tried; these trials replace it. What was
-run at rates that are no longer chosen is in a table of its own.
+the larger mean of both is the run's. Neither seed is reported; the words are those that are. Tuned at four
+turns with final rewards, of which dense rewards and 8 turns take their rates (what replays turns has those of
+the method that does not), and in one turn on its own. Critics learn at 1e-3 in all of them. *Not equal*: a
+tree of many turns is many joint turns, so that MAGRPO takes larger steps and fewer (a column of the tables;
+two at 8 turns, where it has no row); counterfactual credit writes four more texts for each agent and turn,
+which no agent reads and its tokens leave out. *Seeds* 0 to 4.
 
-*Measures*: returns on held-out words, before, half-way and after; the area under that curve; the
-return at the fewest tokens and the fewest CPU seconds that a run of the cell had (between two measures by a
-straight line). Means with Student's t over seeds; P(better): the share of pairs of seeds in which a method
-ends above CoLLM-CC with GAE 0.9, ties by half. What is called better is so beyond the interval of the
-difference, and of twenty such intervals one is expected to err.
+*Measures*: returns on 64 held-out words, before, half-way and after; the area under that curve, by which
+rates are chosen; the return at the fewest tokens and the fewest CPU seconds that a run of the cell had
+(between two of the three measures by a straight line). Means with Student's t over seeds, from ten seeds on
+with a bootstrap. P(better): the share of pairs of seeds in which a method ends above CoLLM-CC with GAE 0.9,
+ties by half. One method is better where the whole interval of the difference is beyond a hundredth of the
+best return, and both are alike where it is within; of twenty such intervals one is expected to err.
+
+*Changed after a first look*: at first a trial was three eighths of a run on one seed. It chose rates that
+broke longer runs of CoLLM-CC and MAGRPO, and the best rate was often the smallest; whole trials with smaller
+rates replace it, and what was run at rates that are no longer chosen is in a table of its own. CoLLM-CC with
+GAE 0.9 is what others are set beside, since TD(0), which is published, was behind it. The hundredth, the
+leave-one-out baseline under counterfactual credit and the critic of the newest turn came later than the first
+rows, too.
 
 A row is an evaluation; a run's rows are written together when it is done, so the script can be stopped any
-time. One thread a run; CPU seconds are those of training, evaluations not counted. The anchor, a game with
-known answers, is studies/claim_games.py.
+time. One thread a run; CPU seconds are those of training, evaluations not counted, on a machine with other
+work. The anchor, a game with known answers, is studies/claim_games.py.
 """
 
 from __future__ import annotations
@@ -58,7 +68,6 @@ import claim_games
 import torch
 from claim_task import PaidAtTheEnd
 
-from baselines.cli.train import command
 from baselines.lm.tiny import model as tiny
 from baselines.play.episode import rollout_metrics
 from baselines.play.rollout import eval_starts, play
@@ -77,8 +86,9 @@ JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
 EVALUATION = 64
 """held-out episodes of a measure"""
 MAIN = ("CC, TD(0)", "CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
-REPLAYED = ("counterfactual credit", "ridge, replayed")
-"""methods that play a turn again without an agent's text: nothing to be had where the turn is not paid"""
+REPLAYED = {"counterfactual credit": "leave-one-out", "ridge, replayed": "ridge"}
+"""methods that play a turn again without an agent's text -> the same one that does not; idle where a turn is
+not paid"""
 CREDITS = ("difference credit", "Shapley credit")
 NEWEST = "CC of the newest turn"
 REFERENCE = "CC, GAE 0.9"
@@ -123,16 +133,14 @@ class Cell(NamedTuple):
     @property
     def tuned_at(self) -> Cell:
         """The cell whose trials choose the learning rates of this one."""
-        if self.turns == 1:
-            return self
-        return Cell(4, "dense" if self.method in REPLAYED else "final", self.method)
+        return self if self.turns == 1 else Cell(4, "final", REPLAYED.get(self.method, self.method))
 
 
 CELLS = (
     (4, "final", (*MAIN, NEWEST)),
     (4, "dense", (*MAIN, *REPLAYED)),
     (1, "final", (*MAIN[1:], *REPLAYED, *CREDITS)),
-    (8, "final", MAIN),
+    (8, "final", tuple(method for method in MAIN if method != "MAGRPO")),
 )
 """horizon, reward and methods, in order of weight"""
 
@@ -282,12 +290,14 @@ def make_jobs(jobs: Sequence[Job], keep: Callable[[list[dict[str, Any]]], None],
     if not jobs:
         return
     warm_started()  # once, before several look for it
-    threads = torch.set_num_threads
-    with ProcessPoolExecutor(processes, get_context("spawn"), threads, (1,)) as pool:
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))
+    try:
         for done in as_completed([pool.submit(one_run, *job) for job in jobs]):
             rows = done.result()
             keep(rows)
             print(*rows[0].values(), "->", *rows[-1].values(), flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def keep_trial(rows: list[dict[str, Any]]) -> None:
@@ -300,64 +310,97 @@ def keep_run(rows: list[dict[str, Any]]) -> None:
     append_rows(ROWS, rows)
 
 
-def make_runs(chosen: Sequence[str], most: int, processes: int) -> None:
-    """Trials and runs that are missing, cell by cell, seed by seed; `most` runs."""
-    for turns, reward, methods in CELLS:
-        if chosen and f"{turns}/{reward}" not in chosen:
-            continue
-        group = [Cell(turns, reward, method) for method in methods]
+def selected(words: Sequence[str]) -> list[tuple[Cell, int]]:
+    """Cells and seeds that these begin the names of ("4/final", "4/final/ridge/0"), in order of weight.
+
+    All where no word is given.  Raises ValueError for a word that begins none.
+    """
+    names = {
+        f"{turns}/{reward}/{method}/{seed}": (Cell(turns, reward, method), seed)
+        for turns, reward, methods in CELLS
+        for seed in SEEDS
+        for method in methods
+    }
+    for word in words:
+        if not any(f"{name}/".startswith(f"{word}/") for name in names):
+            cells = ", ".join(f"{turns}/{reward}" for turns, reward, _ in CELLS)
+            raise ValueError(f"{word!r} names no run: cells are {cells}; see METHODS, SEEDS in {__file__}")
+    begun = [word + "/" for word in words] or [""]
+    return [run for name, run in names.items() if any(f"{name}/".startswith(word) for word in begun)]
+
+
+def make_runs(runs: Sequence[tuple[Cell, int]], most: int, processes: int) -> None:
+    """Trials and runs that are missing, cell by cell, seed by seed; `most` in all."""
+    for _, group in itertools.groupby(runs, key=lambda run: (run[0].turns, run[0].reward)):
+        listed = list(group)
         for _ in TUNING:
             jobs = [
                 (cell, seed, rates_of(cell.method, lr))
-                for cell in dict.fromkeys(cell.tuned_at for cell in group)
+                for cell in dict.fromkeys(cell.tuned_at for cell, _ in listed)
                 for lr, seed in missing_trials(cell)
-            ]
+            ][:most]
             make_jobs(jobs, keep_trial, processes)
+            most -= len(jobs)
         done = {tuple(row[name] for name in KEY) for row in read_results(ROWS)}
-        jobs = []
-        for seed, cell in itertools.product(SEEDS, group):
-            rates = chosen_rates(cell)
-            assert rates is not None  # its trials are made above
-            if (*map(str, cell), str(seed), label(rates)) not in done:
-                jobs.append((cell, seed, rates))
-        make_jobs(jobs[:most], keep_run, processes)
-        most = max(0, most - len(jobs))
+        jobs = [
+            (cell, seed, rates)
+            for cell, seed in listed
+            if (rates := chosen_rates(cell)) and (*map(str, cell), str(seed), label(rates)) not in done
+        ][:most]
+        make_jobs(jobs, keep_run, processes)
+        most -= len(jobs)
+
+
+def once_more(runs: Sequence[tuple[Cell, int]]) -> None:
+    """Make these runs again and print what they come to beside what is kept.  Keeps nothing."""
+    kept = {
+        tuple(row[name] for name in KEY): row["return"] for row in read_results(ROWS, (*KEY, "step"))
+    }  # of every run the newest row
+    for cell, seed in runs:
+        rates = chosen_rates(cell)
+        if rates is None:
+            raise ValueError(f"{cell}: trials of its learning rates are missing; make them without --again")
+        rows = one_run(cell, seed, rates)
+        earlier = kept.get((*map(str, cell), str(seed), label(rates)), "none")
+        print(*rows[0].values(), "->", *rows[-1].values(), "| return that is kept:", earlier, flush=True)
 
 
 def commands() -> str:
-    """The command line of every run that is there, its seed left open; late rewards are this script's."""
-    reported = dict.fromkeys(
-        (Cell(int(row["turns"]), row["reward"], row["method"]), row["rates"]) for row in read_results(ROWS)
-    )
+    """The command line that repeats a run of every cell, and its minutes."""
+    ends = {tuple(row[name] for name in KEY): row for row in read_results(ROWS, (*KEY, "step"))}
     lines = []
-    for cell, rates in reported:
-        if cell.reward == "final" and cell.turns > 1:
-            again = f"python studies/claim.py {cell.turns}/{cell.reward}"
-            lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}: rates {rates}\n{again}")
-            continue
-        kind = METHODS[cell.method][0]
-        config = config_of(cell, 0, rates_of(cell.method, float(rates.partition("/")[0])))
-        config.steps = round(JOINT_TURNS * STEPS / joint_turns(kind, cell.turns))
-        line = command(kind, config)
-        lines.append(f"# {cell.method}, {cell.turns} turns, {cell.reward}\n{line} --seed SEED")
+    for (turns, reward, method, seed, rates), row in ends.items():
+        chosen = chosen_rates(Cell(int(turns), reward, method))
+        if seed == str(SEEDS[0]) and chosen and rates == label(chosen):
+            minutes = float(row["cpu_s"]) / 60
+            line = f"python studies/claim.py --again '{turns}/{reward}/{method}/{seed}'"
+            lines.append(f"{line}  # rates {rates}, {minutes:.1f} CPU minutes of training")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", choices=("games", "page"), help="make nothing else")
-    parser.add_argument("--runs", type=int, default=1000, help="runs with models to make at most")
+    parser.add_argument("--runs", type=int, default=1000, help="trials and runs to make at most")
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     parser.add_argument(
-        "cells", nargs="*", metavar="TURNS/REWARD", help="as 8/final; all where none is given"
+        "cells", nargs="*", metavar="CELL[/METHOD[/SEED]]", help="as 4/final; all where none is given"
     )
+    parser.add_argument("--again", action="store_true", help="repeat runs that are there; keep nothing")
     settings = parser.parse_args()
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    if settings.only != "page":
+    try:
+        runs = selected(settings.cells)
+    except ValueError as error:
+        parser.error(str(error))
+    if settings.again:
+        once_more(runs)
+        return
+    if settings.only == "games" or (settings.only is None and not settings.cells):
         claim_games.make()
     if settings.only is None:
-        make_runs(settings.cells, settings.runs, settings.jobs)
+        make_runs(runs, settings.runs, settings.jobs)
     import claim_page
 
     PAGE.write_text(claim_page.page(), encoding="utf-8")

@@ -21,29 +21,47 @@ Runs = Mapping[str, Mapping[int, Sequence[Row]]]
 GAMES = "Relay in tables, one-word texts"
 WORDS = "StrBuild-v0, the embedded model"
 TASKS = {GAMES: claim_games.ROWS, WORDS: claim.ROWS}
+KEYS = {GAMES: ("turns", "reward", "method", "seed", "step"), WORDS: (*claim.KEY, "step")}
+METHODS = {GAMES: [*claim_games.METHODS], WORDS: [*claim.METHODS]}
+"""in the order of the tables"""
+DRAWN = {GAMES: [*claim.MAIN], WORDS: [*claim.METHODS]}
+"""what the charts show"""
 SENTENCES = (
-    ("long, sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4, 2), "final"),
-    ("the same with TD(0): CC beats it", "CC, TD(0)", "leave-one-out", (8, 4, 2), "final"),
-    ("long, sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4, 2), "final"),
-    ("long, sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4, 2), "final"),
+    ("long, sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "final"),
+    ("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", "leave-one-out", (8, 4), "final"),
+    ("long, sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "final"),
+    ("long, sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "final"),
     ("short: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (1,), "final"),
+    ("short: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (1,), "final"),
+    ("short: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (1,), "final"),
     ("dense: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "dense"),
+    ("dense: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "dense"),
     ("dense: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "dense"),
 )
-"""(sentence, method, the one it is set beside, horizons, reward)"""
+"""(sentence, method, the one it is set beside, horizons, reward); Monte Carlo: the leave-one-out baseline"""
+OURS = (
+    ("ridge beside CC", "ridge", "CC, GAE 0.9"),
+    ("ridge beside DC", "ridge", "DC, GAE 0.9"),
+    ("ridge beside MAGRPO", "ridge", "MAGRPO"),
+    ("ridge beside leave-one-out", "ridge", "leave-one-out"),
+    ("ridge beside counterfactual credit (C3)", "ridge", "counterfactual credit"),
+    ("ridge, replayed, beside counterfactual credit (C3)", "ridge, replayed", "counterfactual credit"),
+)
+"""(what is compared, a method of ours, another)"""
+WITH_CRITICS = ("maac", "ridge")
 CLAIMED = "beats"
 BEST = {GAMES: lambda turns: 1.0, WORDS: lambda turns: 2.0 * turns}
 """task -> the best return at a horizon"""
 NEGLIGIBLE = 0.01
-"""share of the best return: an interval within it on both sides is called alike, however sure its sign"""
+"""share of the best return that a difference must exceed to count, however sure its sign"""
 REASONS = (
     ("GAE 0.9 in place of TD(0): its bias while V is wrong", "CC, GAE 0.9", "CC, TD(0)"),
     ("Monte Carlo in place of GAE 0.9", "CC, Monte Carlo", "CC, GAE 0.9"),
     ("advantages normalised: V lags behind returns that rise", "CC, GAE 0.9, normalised", "CC, GAE 0.9"),
-    ("V of the state in place of V of the whole text", "CC, TD(0)", "CC of texts, TD(0)"),
+    ("V of the state in place of V of every text by itself", "CC, TD(0)", "CC of texts, TD(0)"),
     ("the newest turn read alone in place of the joint history", claim.NEWEST, "CC, GAE 0.9"),
-    ("ridge regression in place of a table of V", "ridge", "CC, GAE 0.9"),
-    ("and the turn replayed without each agent", "ridge, replayed", "ridge"),
+    ("V by ridge regression on what the task measures", "ridge", "CC, GAE 0.9"),
+    ("ridge: each turn replayed without each agent", "ridge, replayed", "ridge"),
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""
@@ -58,18 +76,22 @@ LONG = (
 
 
 def runs_of(task: str, turns: int, reward: str) -> Runs:
-    """The runs of a cell, at the learning rates that its trials chose."""
-    runs: dict[str, dict[int, list[Row]]] = {}
-    for row in read_results(TASKS[task]):
+    """The runs of a cell, at the learning rates that its trials chose; methods as `METHODS` lists them."""
+    runs: dict[str, dict[int, list[Row]]] = {method: {} for method in METHODS[task]}
+    for row in read_results(TASKS[task], KEYS[task]):
         if (row["turns"], row["reward"]) == (str(turns), reward) and (task == GAMES or chosen(row)):
             runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(row)
-    return runs
+    return {method: seeds for method, seeds in runs.items() if seeds}
 
 
 def chosen(row: Row) -> bool:
     """Whether a row is of a run at the rates that its cell's trials chose."""
-    rates = rates_chosen(claim.Cell(int(row["turns"]), row["reward"], row["method"]))
+    rates = rates_chosen(cell_of(row))
     return rates is not None and row["rates"] == claim.label(rates)
+
+
+def cell_of(row: Row) -> claim.Cell:
+    return claim.Cell(int(row["turns"]), row["reward"], row["method"])
 
 
 @cache
@@ -125,11 +147,14 @@ def verdict(differences: Sequence[float], sentence: str, best: float) -> str:
     ends = interval(differences)
     if ends is None:
         return "not measured"
-    if max(map(abs, ends)) <= NEGLIGIBLE * best:
+    least = NEGLIGIBLE * best
+    if max(map(abs, ends)) <= least:
         return "alike"
     if CLAIMED not in sentence:
-        return "no difference beyond the interval" if ends[0] <= 0 <= ends[1] else "not alike"
-    return "holds" if ends[0] > 0 else "does not: the other is better" if ends[1] < 0 else "cannot be told"
+        return "not alike" if ends[0] > least or ends[1] < -least else "cannot be told"
+    if ends[0] > least:
+        return "holds"
+    return "does not: the other is better" if ends[1] < -least else "cannot be told"
 
 
 def verdicts() -> list[list[str]]:
@@ -168,18 +193,23 @@ def cell_table(task: str, turns: int, reward: str) -> str:
     first = next(iter(next(iter(runs.values())).values()))[0]
     costs, judged = [cost for cost in ("tokens", "cpu_s") if cost in first], "explained_variance" in first
     limits = {cost: fewest(runs, cost) for cost in costs}
-    columns = ["", "seeds", "before", "after", "area"]
-    columns += [f"at {limits[cost]:.3g} {'tokens' if cost == 'tokens' else 'CPU s'}" for cost in costs]
+    columns = ["", "seeds", "steps", "before", "after", "area"]
+    columns += [
+        f"at {limits[cost]:,.0f} tokens" if cost == "tokens" else f"at {limits[cost]:.2g} CPU s"
+        for cost in costs
+    ]
     columns += ["CPU s", *["explained variance"] * judged, f"less {claim.REFERENCE}, after", "P(better)"]
     lines = []
     for method, seeds in runs.items():
         values = list(seeds.values())
-        line = [method, str(len(values)), f"{fmean(float(rows[0]['return']) for rows in values):.2f}"]
+        line = [method, str(len(values)), values[0][-1]["step"]]
+        line += [f"{fmean(float(rows[0]['return']) for rows in values):.2f}"]
         line += [shown([last(rows) for rows in values]), shown([claim.area(rows) for rows in values])]
         line += [shown([at(cost, limits[cost])(rows) for rows in values]) for cost in costs]
         line += [f"{fmean(column(rows, 'cpu_s')[-1] for rows in values):.3g}"]
         if judged:
-            line += [f"{fmean(float(rows[-1]['explained_variance']) for rows in values):.2f}"]
+            explained = fmean(float(rows[-1]["explained_variance"]) for rows in values)
+            line += [f"{explained:.2f}" if claim.METHODS[method][0] in WITH_CRITICS else "–"]
         differences = apart(runs, method, claim.REFERENCE, last) if method != claim.REFERENCE else []
         chance = better(runs, method, claim.REFERENCE) if differences else None
         lines.append(
@@ -220,7 +250,7 @@ def rates() -> str:
     """What each learning rate came to: the trials, and the runs at rates that are no longer chosen."""
     tried: dict[claim.Cell, dict[float, list[Row]]] = {}
     for row in read_results(claim.TRIED):
-        cell = claim.Cell(int(row["turns"]), row["reward"], row["method"])
+        cell = cell_of(row)
         lr = float(row["rates"].partition("/")[0])
         tried.setdefault(cell, {}).setdefault(lr, []).append(row)
     lines = []
@@ -244,9 +274,9 @@ def rates() -> str:
 def passed_over() -> str:
     """The runs at rates that no trial chooses now, beside the same method at those that are chosen."""
     runs: dict[tuple[claim.Cell, str], dict[int, list[Row]]] = {}
-    for row in read_results(claim.ROWS):
-        if not chosen(row):
-            key = claim.Cell(int(row["turns"]), row["reward"], row["method"]), row["rates"]
+    for row in read_results(claim.ROWS, KEYS[WORDS]):
+        if rates_chosen(cell_of(row)) is not None and not chosen(row):
+            key = cell_of(row), row["rates"]
             runs.setdefault(key, {}).setdefault(int(row["seed"]), []).append(row)
     lines = []
     for (cell, rates), seeds in runs.items():
@@ -266,37 +296,75 @@ def length(turns: int, reward: str) -> str:
 
 
 def finding() -> str:
-    """What the verdicts come to, and what a method of ours does, in a sentence or two for every task."""
+    """What CoLLM-CC and a method of ours come to in the longest sparse cell of every task, in sentences."""
     parts = []
-    for task in TASKS:
-        name = task.partition(",")[0]
-        lines = [line for line in verdicts() if CLAIMED in line[0] and line[1].startswith(name)]
-        if not lines:
+    for task, turns in ((WORDS, 4), (GAMES, 8)):
+        runs = runs_of(task, turns, "final")
+        if claim.REFERENCE not in runs:
             continue
-        counts = [
-            sum(line[2].startswith(word) for line in lines)
-            for word in ("holds", "does not", "cannot", "alike")
-        ]
+        ends = [last(rows) for rows in runs[claim.REFERENCE].values()]
+        start = fmean(float(rows[0]["return"]) for rows in runs[claim.REFERENCE].values())
+        others = []
+        for other, name in (
+            ("leave-one-out", "Monte Carlo"),
+            ("MAGRPO", "MAGRPO"),
+            ("DC, GAE 0.9", "CoLLM-DC"),
+        ):
+            if len(differences := apart(runs, claim.REFERENCE, other, last)) > 1:
+                here = verdict(differences, CLAIMED, BEST[task](turns))
+                others.append(f"from {name} by {shown(differences)} ({here})")
         parts.append(
-            f"{name}: of {len(lines)} comparisons in which the claim has a central critic ahead, "
-            f"it holds in {counts[0]}, the other is better in {counts[1]}, both are alike in {counts[3]}, "
-            f"and {counts[2]} cannot be told."
+            f"{task.partition(',')[0]}, {turns} turns, reward at the end, {len(ends)} seeds: CoLLM-CC with GAE 0.9 "
+            f"goes from {start:.2f} to {shown(ends)}; that it beats the others: apart {', '.join(others)}."
         )
-        runs = runs_of(task, 8, "final") or runs_of(task, 4, "final")
-        if len(ours := apart(runs, "ridge", "CC, GAE 0.9", claim.area)) > 1:
+        if len(ours := apart(runs, "ridge", claim.REFERENCE, last)) > 1:
+            areas = apart(runs, "ridge", claim.REFERENCE, claim.area)
             parts.append(
-                f"There the area of a ridge critic of ours is {shown(ours)} above CC's with GAE 0.9."
+                f"Ridge, ours, is apart from CoLLM-CC by {shown(ours)}, in the area by {shown(areas)}."
             )
     return " ".join(parts)
 
 
+def ours() -> str:
+    """A method of ours beside the others: differences after, of the area, and at equal CPU seconds."""
+    lines = []
+    for task, turns, reward in ((WORDS, 4, "final"), (WORDS, 4, "dense"), (WORDS, 1, "final"), *LONG[:3]):
+        runs = runs_of(task, turns, reward)
+        for what, method, other in OURS:
+            if len(ends := apart(runs, method, other, last)) > 1:
+                equal = at("cpu_s", fewest({name: runs[name] for name in (method, other)}, "cpu_s"))
+                measured = [ends, *(apart(runs, method, other, measure) for measure in (claim.area, equal))]
+                where = f"{task.partition(',')[0]}, {length(turns, reward)}"
+                lines.append([what, where, *map(shown, measured), str(len(ends))])
+    columns = ["difference, 95 %", "cell", "after", "area", "at equal CPU seconds", "seeds"]
+    return section("A method of ours", table(columns, lines)) if lines else ""
+
+
+def cost() -> str:
+    """CPU hours of reported runs, of those that were passed over, and of trials, in a sentence."""
+    ends = [run for task in TASKS for run in newest(task).values()]
+    reported = [row for row in ends if "rates" not in row or chosen(row)]
+    hours = [sum(float(row["cpu_s"]) for row in rows) / 3600 for rows in (reported, ends)]
+    trials = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED)) / 3600
+    return (
+        f"CPU hours of training, one thread, evaluations not counted: {hours[0]:.2f} of reported runs, "
+        f"{hours[1] - hours[0]:.2f} of runs at rates that were passed over, {trials:.2f} of trials with models."
+    )
+
+
+def newest(task: str) -> Mapping[tuple[str, ...], Row]:
+    """The last row of every run of a task."""
+    keys = KEYS[task]
+    return {tuple(row[name] for name in keys[:-1]): row for row in read_results(TASKS[task], keys)}
+
+
 def headline() -> str:
-    """The chart on top: the longest sparse cell in which three methods have two seeds."""
-    for task, turns in ((WORDS, 8), (WORDS, 4), (GAMES, 8)):
+    """The chart on top: a long sparse cell in which three methods have two seeds."""
+    for task, turns in ((WORDS, 4), (GAMES, 8)):
         runs = runs_of(task, turns, "final")
         if sum(len(seeds) > 1 for seeds in runs.values()) > 2:
             caption = f"{task}: {turns} turns, reward at the end; mean and 95 % interval over seeds"
-            return chart(curves(runs, "joint_turns", METHODS[task]), "joint turns", "return", caption=caption)
+            return chart(curves(runs, "joint_turns", DRAWN[task]), "joint turns", "return", caption=caption)
     return ""
 
 
@@ -305,7 +373,6 @@ def page() -> str:
     protocol = (claim.__doc__ or "").split("\n\n", 2)[2]
     rewards = ("final", "final, each", "dense")
     cells = [(task, turns, reward) for reward in rewards for turns in (8, 4, 2, 1) for task in TASKS]
-    spent = sum(float(rows[-1]["cpu_s"]) for rows in all_runs())
     sections = [
         prose(finding()),
         headline(),
@@ -313,26 +380,14 @@ def page() -> str:
             "Sentence by sentence",
             table(["the claim", "task", "here", "difference, 95 %", "seeds"], verdicts()),
         ),
+        ours(),
         reasons(),
         rates(),
-        *(cell_section(*cell, methods=METHODS[cell[0]]) for cell in cells),
-        prose(f"Reported runs took {spent / 3600:.2f} CPU hours of one thread, evaluations not counted."),
-        folded("protocol, written before the runs", prose(protocol.replace("**", "").replace("*", ""))),
+        *(cell_section(*cell, methods=DRAWN[cell[0]]) for cell in cells),
+        prose(cost()),
+        folded("protocol", prose(protocol.replace("**", "").replace("*", ""))),
         folded("the anchor", prose((claim_games.__doc__ or "").replace("*", ""))),
         folded("the commands that repeat the runs with models", code(claim.commands())),
     ]
     title = "Does a central critic pay where episodes are long and rewards sparse?"
     return report(title, [part for part in sections if part], about="collm · studies/claim.py")
-
-
-METHODS = {GAMES: claim.MAIN, WORDS: list(claim.METHODS)}
-"""what is drawn; all are in the tables"""
-
-
-def all_runs() -> list[list[Row]]:
-    """The rows of every reported run."""
-    runs: dict[tuple[str, ...], list[Row]] = {}
-    for file in TASKS.values():
-        for row in read_results(file):
-            runs.setdefault((str(file), *(row.get(name, "") for name in claim.KEY)), []).append(row)
-    return list(runs.values())

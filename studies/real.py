@@ -6,8 +6,8 @@ Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--
 episodes, on TLDR-v1 6 of 16; a lone agent writes both texts and has twice the limit.  They come in order of
 weight and the script can be stopped any time: a run goes on from its last checkpoint, and of a finished one
 settings, evaluations, steps and some texts are in studies/results/real/.  In one turn MA-REINFORCE with its
-leave-one-out baseline has MAGRPO's advantages times 4/3, which AdamW takes away: one seed shows that it is
-the same run.  Rows of prompts alone are studies/prompted.py's.  COLLM_MODEL names another model than
+leave-one-out baseline has MAGRPO's advantages times 4/3, which AdamW takes away: its three seeds are the
+same runs.  Rows of prompts alone are studies/prompted.py's.  COLLM_MODEL names another model than
 `smollm2`.
 """
 
@@ -96,11 +96,11 @@ def keep(line: list[str], kept: Path, items: int = 2) -> None:
 
 def finished() -> dict[tuple[str, str], dict[int, Path]]:
     """{(environment, row): {seed: folder}} of all runs that are kept, in the order of `CELLS`."""
-    found: dict[tuple[str, str], dict[int, Path]] = {}
+    runs: dict[tuple[str, str], dict[int, Path]] = {}
     for env, row, seed in CELLS:
         if (kept := real.folder(RESULTS, env, row, seed)).is_dir():
-            found.setdefault((env, row), {})[seed] = kept
-    return found
+            runs.setdefault((env, row), {})[seed] = kept
+    return runs
 
 
 def write_rows(runs: dict[tuple[str, str], dict[int, Path]]) -> None:
@@ -147,7 +147,16 @@ def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
         cells = [f"{fmean(before):.2f}", f"{fmean(after):.2f}", between(after), between(change, "+")]
         lines.append([name, str(len(paths)), *cells, f"{spent / 60:.1f}"])
     columns = ["", "seeds", "return before", "after", "95 % interval", "change, 95 %", "CPU minutes a run"]
-    return table(columns, lines)
+    note = (
+        "Prompts alone are the untrained model; their intervals are over episodes, those of trained rows over "
+        "seeds."
+    )
+    if env != "TLDR-v0":
+        note += (
+            " Trained rows begin with a warm start of two agents' texts; there two agents train one adapter, each "
+            "on what its own text adds (--shared --credit difference), which is not the paper's setting."
+        )
+    return table(columns, lines) + prose(note)
 
 
 def between(values: Sequence[float], sign: str = "") -> str:

@@ -39,13 +39,13 @@ TOKENS: Mapping[str, int] = {"TLDR-v1": 56, "TLDR-v0": 40}
 """environment -> limit of a text; a lone agent, who writes both, has twice as many.  The headline first"""
 KINDS: Mapping[str, tuple[str, ...]] = {
     "MAGRPO": ("magrpo",),
-    "CoLLM-CC": ("maac", "--critic", "central"),
-    "CoLLM-DC": ("maac", "--critic", "decentral"),
+    "CoLLM-CC": ("maac", "--critic", "central", "--lam", "0"),
+    "CoLLM-DC": ("maac", "--critic", "decentral", "--lam", "0"),
     "MA-REINFORCE": ("reinforce",),
     "GRPO": ("magrpo",),
-    "AC": ("maac",),
+    "AC": ("maac", "--lam", "0"),
 }
-"""row -> its algorithm and the flags that make it this row; GRPO and AC have one agent"""
+"""row -> its algorithm and the flags that make it this row of the paper's; GRPO and AC have one agent"""
 ALONE = ("GRPO", "AC")
 FACTUAL = ("--episodes", "16", "--steps", "6", "--eval-every", "3", "--save-every", "3")
 TOGETHER = ("--shared", "--credit", "difference")
@@ -225,14 +225,14 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]], first: Sequence[Rec
         steps = sorted(set.intersection(*({line["step"] for line in lines} for lines in seeds)))
         values = [{line["step"]: line["return"] for line in lines} for lines in seeds]
         curves.append(spread(row, steps, [[run[step] for step in steps] for run in values]))
-    said = [
+    sentences = [
         f"{row}: {line}"
         for row, paths in runs.items()
         for line in remarks.of_run(read_log(paths[0] / "metrics.jsonl"))
     ]
     if first:
         earned = fmean(sum(turn["reward"] for turn in record.turns) for record in first)
-        said.insert(
+        sentences.insert(
             0,
             f"The untrained model earns {earned:.2f} on the same posts; the runs begin with a warm start, "
             f"{WARM_STEPS} supervised steps on reference summaries of other posts.",
@@ -241,7 +241,7 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]], first: Sequence[Rec
         prose(PAID[env]),
         table(COLUMNS[1:], rows),
         chart(curves, "optimizer steps", "return on posts that were not trained on"),
-        prose("\n\n".join(said)) if said else "",
+        prose("\n\n".join(sentences)) if sentences else "",
         *learned.shown(
             env, evals, {row: samples.read_samples(paths[0]) for row, paths in runs.items()}, first
         ),

@@ -18,6 +18,7 @@ import claim_page
 import prompted
 import real
 import table
+import warm
 
 from collm_envs import make_task
 
@@ -107,17 +108,25 @@ def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean
     assert claim.chosen_rates(claim.Cell(1, "final", "CC, GAE 0.9")) is None
 
 
-def test_every_row_of_prompts_alone_plays_a_protocol_on_a_list_that_runs_are_evaluated_on(
+def test_prompts_alone_play_the_episodes_that_runs_are_evaluated_on_and_sample_as_they_do(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(prompted.study, "RUNS", tmp_path)
+    monkeypatch.setattr(real, "RUNS", tmp_path)
     for env in prompted.ENVS:
+        if env == "ArXiv-v0":
+            trained = warm.train_line(env, 0)
+        else:
+            trained = real.line_of(env, "MAGRPO", 0)
+        run = read(trained[0], trained[1:])
         for protocol in prompted.PROTOCOLS:
             line = prompted.line_of(env, protocol)
             kwargs = json.loads(line[line.index("--env-kwargs") + 1])
-            task = make_task(env, **kwargs)
-            assert len(task.agents) == (1 if protocol == "single" else 2)
-            assert int(line[line.index("--episodes") + 1]) * prompted.TIMES >= 24
+            agents = kwargs.pop("num_agents", 2)
+            assert (agents, kwargs) == (1 if protocol == "single" else 2, run.env_kwargs)
+            assert int(line[line.index("--episodes") + 1]) == run.eval_episodes
+            policy = line[line.index("--policy") + 1]
+            tokens = run.max_new_tokens * (2 if agents == 1 else 1)
+            assert policy.endswith(f"temperature={run.temperature}&top_p={run.top_p}&max_new_tokens={tokens}")
 
 
 @pytest.mark.parametrize("key", dict.fromkeys((env, row) for env, row, _ in real.CELLS))
@@ -138,7 +147,7 @@ def test_a_sentence_of_the_claim_holds_only_where_the_whole_interval_is_on_its_s
     assert claim_page.verdict([-0.19, -0.2, -0.21], "a beats b", 1.0) == "does not: the other is better"
     assert claim_page.verdict([-0.1, 0.2, 0.3], "a beats b", 1.0) == "cannot be told"
     assert claim_page.verdict([0.3], "a beats b", 1.0) == "not measured"
-    assert claim_page.verdict([-0.1, 0.2, 0.3], "a is like b", 1.0) == "no difference beyond the interval"
+    assert claim_page.verdict([-0.1, 0.2, 0.3], "a is like b", 1.0) == "cannot be told"
     assert claim_page.verdict([0.19, 0.2, 0.21], "a is like b", 1.0) == "not alike"
 
 
@@ -146,6 +155,58 @@ def test_a_difference_below_a_hundredth_of_the_best_return_is_none_however_sure_
     assert claim_page.verdict([0.005, 0.005, 0.006], "a beats b", 1.0) == "alike"
     assert claim_page.verdict([0.04, 0.05, 0.06], "a beats b", 8.0) == "alike"
     assert claim_page.verdict([0.04, 0.05, 0.06], "a beats b", 1.0) == "holds"
+    assert claim_page.verdict([0.009, 0.0091, 0.0092], "a is like b", 0.5) == "not alike"
+
+
+def test_words_choose_the_runs_whose_names_they_begin():
+    both = claim.selected(["1/final/ridge", "4/dense/MAGRPO/2"])
+    assert {cell for cell, _ in both} == {claim.Cell(1, "final", "ridge"), claim.Cell(4, "dense", "MAGRPO")}
+    assert len(both) == len(claim.SEEDS) + 1
+    assert len(claim.selected([])) == sum(len(methods) for _, _, methods in claim.CELLS) * len(claim.SEEDS)
+    for word in ("8/dense", "4/final/rid", "4/final/ridge/9"):
+        with pytest.raises(ValueError, match="names no run"):
+            claim.selected([word])
+
+
+def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_nothing(
+    tmp_path, monkeypatch, capsys
+):
+    for name, file in {"TRIED": "trials.csv", "ROWS": "text.csv"}.items():
+        monkeypatch.setattr(claim, name, tmp_path / file)
+
+    def fake_run(cell, seed, rates):
+        ends = ((0, 0.0), (10, rates["lr"]))
+        values = {"turns": cell.turns, "reward": cell.reward, "method": cell.method, "seed": seed}
+        values |= {"rates": claim.label(rates), "tokens": 5, "cpu_s": 1.0, "explained_variance": 0.0}
+        return [{**values, "step": x, "joint_turns": x, "return": y} for x, y in ends]
+
+    def fake_jobs(jobs, keep, processes):
+        for job in jobs:
+            keep(fake_run(*job))
+
+    monkeypatch.setattr(claim, "make_jobs", fake_jobs)
+    monkeypatch.setattr(claim, "one_run", fake_run)
+    runs = claim.selected(["4/final/ridge", "4/final/leave-one-out"])
+    claim.make_runs(runs, 5, 1)
+    assert len(claim.read_results(claim.TRIED)) == 5
+    assert not claim.ROWS.exists()
+    claim.make_runs(runs, 100, 1)
+    assert len(claim.read_results(claim.TRIED)) == 12
+    rows = claim.read_results(claim.ROWS)
+    assert len(rows) == 2 * 2 * len(claim.SEEDS)
+    assert {row["rates"] for row in rows} == {f"{max(claim.ACTOR_RATES):g}"}
+    claim.make_runs(runs, 100, 1)
+    assert claim.read_results(claim.ROWS) == rows
+    claim.once_more(runs[:1])
+    assert "return that is kept: 0.001" in capsys.readouterr().out
+    assert claim.read_results(claim.ROWS) == rows
+    assert "--again '4/final/ridge/0'" in claim.commands()
+    monkeypatch.setattr(claim_page, "TASKS", claim_page.TASKS | {claim_page.WORDS: claim.ROWS})
+    claim_page.rates_chosen.cache_clear()
+    shown = claim_page.page()
+    claim_page.rates_chosen.cache_clear()
+    assert "StrBuild-v0, 4 turns, final reward" in shown
+    assert "ridge beside leave-one-out" in shown
 
 
 def test_the_area_under_a_curve_is_its_mean_height_whatever_the_distances_of_its_points():

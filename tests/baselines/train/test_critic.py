@@ -203,3 +203,5 @@ def test_a_critic_of_the_newest_turn_reads_what_all_read_then_and_wrote_before_a
     assert float(first[0]) == pytest.approx(float(first[1]), abs=1e-6)
     with pytest.raises(ValueError, match="a decentral one reads what its agent does"):
         maac.Config(critic="decentral", critic_history="last turn")
+    with pytest.raises(ValueError, match="critic_history must be one of full, last turn, got 'newest'"):
+        maac.Config(critic_history="newest")
