@@ -1,18 +1,19 @@
 """The anchor of studies/claim.py: a game of one-word texts whose answers are known, and tables for models.
 
 *Relay*: two agents, H turns. At turn t each reads the number of the turn and writes one of three words; the
-turn is right where both wrote word t mod 3. The reward is the share of right turns: dense, each turn what
-it earned, or final, all of it at the end. Uniform play returns 1/9 and the best 1, whatever H is. With
-dense rewards the turns are H games beside each other; with final ones a turn's reward comes with the noise
-of all. "final, each" pays every right word by itself: uniform play returns 1/3, and the other agent's words
-are noise that a replay of the turn without one's own can take out.
+turn is right where both wrote word t mod 3. The reward is the share of right turns: dense, each turn what it
+earned, or final, all of it at the end. Uniform play returns 1/9 and the best 1, whatever H is. With dense
+rewards the turns are H games beside each other; with final ones a turn's reward comes with the noise of all.
+"final, each" pays every right word by itself: uniform play returns 1/3, and the other agent's words are noise
+that a replay of the turn without one's own can take out.
 
-What each critic knows: a central one the turn and how many were right so far, which is all there is to
-know; a decentral one the turn and how many of its agent's own words were right; "of texts" is a central one
-that keeps every joint history apart, as a critic does that generalises nothing.
+What each critic knows: a central one the turn and how many were right so far, which is all there is to know;
+a decentral one the turn and how many of its agent's own words were right; "of texts" is a central one that
+keeps every joint history apart, as a critic does that generalises nothing.
 
-A run is 60 steps of 64 joint turns (a tree's steps are larger and fewer: 7 at 8 turns); seeds 0 to 9. The rate
-of every method is chosen in each cell by the mean over the curve of a run on seed 100, which is not reported.
+A run is 60 steps of 64 joint turns (a tree's steps are larger and fewer: 7 at 8 turns); seeds 0 to 9. The
+rate of every method is chosen in each cell by the mean over the curve of a run on seed 100, which is not
+reported.
 
 Trainers, rollout and losses are the package's own; a softmax over three words for each turn stands where a
 language model stands, with plain gradient steps (tests/support/tabular.py).
