@@ -312,16 +312,15 @@ def finding() -> str:
         ):
             if len(differences := apart(runs, claim.REFERENCE, other, last)) > 1:
                 here = verdict(differences, CLAIMED, BEST[task](turns))
-                others.append(f"from {name} by {shown(differences)} ({here})")
+                others.append(f"{name} {shown(differences)} ({here})")
         parts.append(
-            f"{task.partition(',')[0]}, {turns} turns, reward at the end, {len(ends)} seeds: CoLLM-CC with GAE 0.9 "
-            f"goes from {start:.2f} to {shown(ends)}; that it beats the others: apart {', '.join(others)}."
+            f"{task.partition(',')[0]}, {turns} turns, reward at the end, {len(ends)} seeds: CoLLM-CC with "
+            f"GAE 0.9 goes from {start:.2f} to {shown(ends)}. What it ends above the others, and whether the "
+            f"claim holds: {'; '.join(others)}."
         )
-        if len(ours := apart(runs, "ridge", claim.REFERENCE, last)) > 1:
+        if len(beyond := apart(runs, "ridge", claim.REFERENCE, last)) > 1:
             areas = apart(runs, "ridge", claim.REFERENCE, claim.area)
-            parts.append(
-                f"Ridge, ours, is apart from CoLLM-CC by {shown(ours)}, in the area by {shown(areas)}."
-            )
+            parts.append(f"Ridge, ours, ends {shown(beyond)} above CoLLM-CC; its area, {shown(areas)}.")
     return " ".join(parts)
 
 
@@ -348,7 +347,7 @@ def cost() -> str:
     trials = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED)) / 3600
     return (
         f"CPU hours of training, one thread, evaluations not counted: {hours[0]:.2f} of reported runs, "
-        f"{hours[1] - hours[0]:.2f} of runs at rates that were passed over, {trials:.2f} of trials with models."
+        f"{hours[1] - hours[0]:.2f} of runs at rates that were passed over, {trials:.2f} of models' trials."
     )
 
 
