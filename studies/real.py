@@ -148,13 +148,13 @@ def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
         lines.append([name, str(len(paths)), *cells, f"{spent / 60:.1f}"])
     columns = ["", "seeds", "return before", "after", "95 % interval", "change, 95 %", "CPU minutes a run"]
     note = (
-        "Prompts alone are the untrained model; their intervals are over episodes, those of trained rows over "
-        "seeds."
+        "Prompts alone are the untrained model; their intervals are over episodes, those of trained rows are "
+        "over seeds."
     )
     if env != "TLDR-v0":
         note += (
-            " Trained rows begin with a warm start of two agents' texts; two agents train one adapter, each on "
-            "what its own text adds (--shared --credit difference), which is not the paper's setting."
+            " Trained rows begin with a warm start of two agents' texts; two agents train one adapter, each by "
+            "what its text adds (--shared --credit difference), which is not the paper's setting."
         )
     return table(columns, lines) + prose(note)
 
