@@ -6,17 +6,20 @@ a turn would have come to without agent i, since a task is pure and plays any tu
     V_t(s)   = mean R_t + w_t . (x(s) - mean x)    ridge regression of returns on x, turn by turn
     delta_t  = r_t + gamma V(s_{t+1}) - V(s_t)                          V = 0 after the task's last turn
     A_t      = sum_k (gamma lambda)^k delta_{t+k}
-    c_{i,t}  = r(s_t, a_{-i}) + gamma V(s'(s_t, a_{-i}))        with `counterfactual`, else 0: agent i silent
+    c_{i,t}  = mean_k r(s_t, a_{-i}, a'_k) + gamma V(s'(s_t, a_{-i}, a'_k))      with `counterfactual`, else 0
     grad J_i = E[ sum_t (A_t - c_{i,t} - its prediction) grad log pi_i(a_{i,t} | h_{i,t}) ]
 
-A - c is what the team can expect beyond what it could without i's text: CoLLM-CC's advantage (maac.py) less
-the others' part of it, with silence where COMA (Foerster et al.  2018, arXiv:1705.08926) averages.
+a'_k are silence, or other texts of agent i at the same history (`alternatives`). A - c is what the team can
+expect beyond what it could without i's text: CoLLM-CC's advantage (maac.py) less the others' part of it.
+With alternatives c averages over agent i's own texts, as in COMA (Foerster et al. 2018, arXiv:1705.08926)
+and C3 (arXiv:2603.06859); what the turn is worth later is in it by V, so no more than the turn is played
+again.
 
-**What stays right.** w is fitted to earlier steps alone.  c_i reads s_t and the others' texts of the turn,
-which are written unseen by each other.  The prediction of A - c is a line in V(s_t) fitted to the step's
-other episodes (advantages.left_out_residual).  None of them depends on a_{i,t}, so whatever w is, what is
-subtracted has no expectation under grad log pi_i.  With lambda = 1 the gradient is the team's, exactly;
-below 1 an error of V biases it, as in any GAE.
+**What stays right.** w is fitted to earlier steps alone. c_i reads s_t, the others' texts of the turn, which
+are written unseen by each other, and alternatives, which are drawn beside a_{i,t}. The prediction of A - c
+is a line in V(s_t) fitted to the step's other episodes (advantages.left_out_residual). None of them depends
+on a_{i,t}, so whatever w is, what is subtracted has no expectation under grad log pi_i. With lambda = 1 the
+gradient is the team's, exactly; below 1 an error of V biases it, as in any GAE.
 
 **What it assumes.** That a task's metrics say much of what a state is worth, and, with `counterfactual`,
 that playing a turn once more for each agent is cheap.  No policy reads any of it, and there is nothing to
@@ -64,11 +67,17 @@ class Config(Settings):
     """share of the regression's old samples that every step keeps"""
     counterfactual: bool = False
     """subtract c_i, what a turn would have come to without the agent; off: the critic alone, c = 0"""
+    alternatives: int = 0
+    """with counterfactual: other texts of the agent at the same history, never played on; 0: it is silent"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.memory < 1:
             raise ValueError(f"memory must be at least 0 and below 1, got {self.memory}")
+        if self.alternatives < 0:
+            raise ValueError(f"alternatives must be at least 0, got {self.alternatives}")
+        if self.alternatives and not self.counterfactual:
+            raise ValueError(f"alternatives={self.alternatives} changes nothing without counterfactual=True")
         if self.credit != "shared":
             raise ValueError(f"ridge divides what a turn earns itself: leave credit, got {self.credit!r}")
 
@@ -124,7 +133,8 @@ def train(config: Config, task: Task, team: Ridged) -> Iterator[dict[str, float]
     """Take `config.steps` steps; yields what to log after each."""
     while team.step < config.steps:
         drawn = starts(task, config.seed, team.step, config.episodes)
-        nodes = play(task, drawn, team.policies, f"{config.seed}/{team.step}")
+        seed = f"{config.seed}/{team.step}"
+        nodes = play(task, drawn, team.policies, seed, alternatives=config.alternatives)
         paths = episodes(nodes)
         before = measured(paths)
         V = values(team, paths, before)
@@ -174,20 +184,33 @@ def without(
     paths: Sequence[Sequence[Node]],
     before: Mapping[int, Measures],
 ) -> Tensor:
-    """c_{i,t}: what each turn would have come to with the agent silent, by replay.   -> (E, H)"""
-    turns = [(e, t, node) for e, path in enumerate(paths) for t, node in enumerate(path)]
-    states = play_turns(task, [(node.before, silenced(task, node, agent)) for _, _, node in turns])
+    """c_{i,t}: what each turn would have come to without the agent's text, by replay.   -> (E, H)"""
+    turns = [
+        (e, t, node, texts)
+        for e, path in enumerate(paths)
+        for t, node in enumerate(path)
+        for texts in replaced(task, node, agent)
+    ]
+    states = play_turns(task, [(node.before, texts) for _, _, node, texts in turns])
     c = torch.zeros(len(paths), max(map(len, paths)), dtype=torch.float64)
+    times = torch.zeros_like(c)
     follow: dict[int, list[tuple[int, Measures]]] = {}
-    for (e, t, node), state in zip(turns, states, strict=True):
+    for (e, t, node, _), state in zip(turns, states, strict=True):
         score = task.score(state)
-        c[e, t] = score.reward
+        c[e, t] += score.reward
+        times[e, t] += 1
         if not task.done(state):
             follow.setdefault(t, []).append((e, {**before[id(node)], **score.metrics}))
     for t, states_after in follow.items():
-        rows = [e for e, _ in states_after]
-        c[rows, t] += config.gamma * team.V(t + 1, [measures for _, measures in states_after])
-    return c
+        V = config.gamma * team.V(t + 1, [measures for _, measures in states_after])
+        c[:, t].index_add_(0, torch.tensor([e for e, _ in states_after]), V)
+    return c / times.clamp(min=1)
+
+
+def replaced(task: Task, node: Node, agent: str) -> list[dict[str, str]]:
+    """The texts of a turn with the agent's alternatives in place of its own; where it has none, silent."""
+    silent = silenced(task, node, agent)
+    return [{**silent, agent: text} for text in node.alternatives.get(agent, ())] or [silent]
 
 
 def centred(x: Tensor, V: Tensor, paths: Sequence[Sequence[Node]]) -> Tensor:

@@ -20,9 +20,10 @@ CoLLM-CC with TD(0) and with GAE 0.9, CoLLM-DC with GAE 0.9 (critics are copies 
 passes a step), MAGRPO (one turn: groups of 8; more: the tree, groups of 2), MA-REINFORCE with the
 leave-one-out baseline in groups of 8, and a method of ours, baselines/ridge.py. Where a turn is paid at once,
 counterfactual credit (C3; what follows a turn keeps the leave-one-out baseline) and ridge with its turns
-replayed, too; in one turn, where TD(0) and GAE are the same, difference and Shapley's credit. At four turns
-with final rewards also a central critic that reads the newest turn alone, as the actors do. gamma is 1, since
-returns are not discounted either; advantages of a step are normalised for each agent, for all methods.
+replayed, by silence or by other texts of the agent's, too; in one turn, where TD(0) and GAE are the same,
+difference and Shapley's credit. At four turns with final rewards also a central critic that reads the newest
+turn alone, as the actors do. gamma is 1, since returns are not discounted either; advantages of a step are
+normalised for each agent, for all methods.
 
 *Equal*: the joint turns of a run, the same for all methods of a cell, and its learning rates: a whole run on
 seed 100 with each of four actor's rates; the two with the larger area under their curves again on seed 101;
@@ -30,8 +31,8 @@ the larger mean of both is the run's. Neither seed is reported; the words are th
 turns with final rewards, of which dense rewards and 8 turns take their rates (what replays turns has those of
 the method that does not), and in one turn on its own. Critics learn at 1e-3 in all of them. *Not equal*: a
 tree of many turns is many joint turns, so that MAGRPO takes larger steps and fewer (a column of the tables;
-two at 8 turns, where it has no row); counterfactual credit writes four more texts for each agent and turn,
-which no agent reads and its tokens leave out. *Seeds* 0 to 4.
+two at 8 turns, where it has no row); counterfactual credit and ridge with alternatives write four more texts
+for each agent and turn, which no agent reads and its tokens leave out. *Seeds* 0 to 4.
 
 *Measures*: returns on 64 held-out words, before, half-way and after; the area under that curve, by which
 rates are chosen; the return at the fewest tokens and the fewest CPU seconds that a run of the cell had
@@ -86,7 +87,8 @@ JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
 EVALUATION = 64
 """held-out episodes of a measure"""
 MAIN = ("CC, TD(0)", "CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
-REPLAYED = {"counterfactual credit": "leave-one-out", "ridge, replayed": "ridge"}
+OURS = "ridge, alternatives"
+REPLAYED = {"counterfactual credit": "leave-one-out", "ridge, replayed": "ridge", OURS: "ridge"}
 """methods that play a turn again without an agent's text -> the same one that does not; idle where a turn is
 not paid"""
 CREDITS = ("difference credit", "Shapley credit")
@@ -104,6 +106,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "ridge": ("ridge", {"lam": 0.9, "counterfactual": False}),
     "counterfactual credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "counterfactual"}),
     "ridge, replayed": ("ridge", {"lam": 0.9, "counterfactual": True}),
+    OURS: ("ridge", claim_games.ALTERNATIVES),
     NEWEST: ("maac", {**CRITIC, "lam": 0.9, "critic_history": "last turn"}),
     "difference credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "difference"}),
     "Shapley credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "shapley"}),
@@ -137,7 +140,7 @@ class Cell(NamedTuple):
 
 
 CELLS = (
-    (4, "final", (*MAIN, NEWEST)),
+    (4, "final", (*MAIN, OURS, NEWEST)),
     (4, "dense", (*MAIN, *REPLAYED)),
     (1, "final", (*MAIN[1:], *REPLAYED, *CREDITS)),
     (8, "final", tuple(method for method in MAIN if method != "MAGRPO")),

@@ -164,6 +164,7 @@ def no_critics(reward: str) -> dict[str, Averages]:
 
 
 LEAVE_ONE_OUT = {"baseline": "leave-one-out", "group": 8}
+ALTERNATIVES = {"lam": 0.9, "counterfactual": True, "alternatives": 4}
 METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages]]]] = {
     "CC, TD(0)": (maac, {"lam": 0.0}, central),
     "CC, GAE 0.9": (maac, {"lam": 0.9}, central),
@@ -172,6 +173,7 @@ METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages
     "leave-one-out": (reinforce, LEAVE_ONE_OUT, no_critics),
     "counterfactual credit": (reinforce, {**LEAVE_ONE_OUT, "credit": "counterfactual"}, no_critics),
     "ridge, replayed": (ridge, {"lam": 0.9, "counterfactual": True}, no_critics),
+    "ridge, alternatives": (ridge, ALTERNATIVES, no_critics),
     "CC, GAE 0.9, normalised": (maac, {"lam": 0.9, "normalize": True}, central),
     "CC, Monte Carlo": (maac, {"lam": 1.0}, central),
     "CC of texts, TD(0)": (maac, {"lam": 0.0}, central_of_texts),

@@ -39,13 +39,17 @@ SENTENCES = (
     ("dense: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "dense"),
 )
 """(sentence, method, the one it is set beside, horizons, reward); Monte Carlo: the leave-one-out baseline"""
+OTHERS = {
+    "CC": "CC, GAE 0.9",
+    "DC": "DC, GAE 0.9",
+    "MAGRPO": "MAGRPO",
+    "leave-one-out": "leave-one-out",
+    "C3": "counterfactual credit",
+}
 OURS = (
-    ("ridge beside CC", "ridge", "CC, GAE 0.9"),
-    ("ridge beside DC", "ridge", "DC, GAE 0.9"),
-    ("ridge beside MAGRPO", "ridge", "MAGRPO"),
-    ("ridge beside leave-one-out", "ridge", "leave-one-out"),
-    ("ridge beside counterfactual credit (C3)", "ridge", "counterfactual credit"),
-    ("ridge, replayed, beside counterfactual credit (C3)", "ridge, replayed", "counterfactual credit"),
+    *((f"ridge beside {name}", "ridge", other) for name, other in OTHERS.items()),
+    *((f"ridge with alternatives beside {name}", claim.OURS, other) for name, other in OTHERS.items()),
+    ("ridge with alternatives beside ridge", claim.OURS, "ridge"),
 )
 """(what is compared, a method of ours, another)"""
 WITH_CRITICS = ("maac", "ridge")
@@ -62,6 +66,7 @@ REASONS = (
     ("the newest turn read alone in place of the joint history", claim.NEWEST, "CC, GAE 0.9"),
     ("V by ridge regression on what the task measures", "ridge", "CC, GAE 0.9"),
     ("ridge: each turn replayed without each agent", "ridge, replayed", "ridge"),
+    ("ridge: each turn replayed with other texts", claim.OURS, "ridge"),
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""

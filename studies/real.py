@@ -153,8 +153,8 @@ def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
     )
     if env != "TLDR-v0":
         note += (
-            " Trained rows begin with a warm start of two agents' texts; two agents train one adapter, each by "
-            "what its text adds (--shared --credit difference), which is not the paper's setting."
+            " Trained rows begin with a warm start of two agents' texts; two agents train one adapter, each "
+            "by what its text adds (--shared --credit difference), which is not the paper's setting."
         )
     return table(columns, lines) + prose(note)
 

@@ -70,6 +70,7 @@ CASES = {
     "DC on the actors": ("maac", {"critic": "decentral", "critic_on_actor": True, **SLOW}),
     "CC on the shared actor": ("maac", {"critic_on_actor": True, "shared": True, **SLOW}),
     "ridge and replay": ("ridge", {"counterfactual": True, **TWO_TURNS}),
+    "ridge and alternatives": ("ridge", {"counterfactual": True, "alternatives": 3, **TWO_TURNS}),
     "shared": ("reinforce", {**REINFORCE, "shared": True}),
     "two models": ("reinforce", {**REINFORCE, "models": ("one", "other")}),
     "adapters": ("reinforce", {**REINFORCE, **ADAPTERS}),

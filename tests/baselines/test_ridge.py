@@ -71,6 +71,39 @@ def test_what_the_others_did_depends_on_nothing_that_the_agent_writes_in_the_tur
         assert all(len(values) == 1 for values in numbers.values())
 
 
+def test_alternatives_stand_for_the_agents_text_by_what_they_earn_and_what_follows_is_worth():
+    task = every_step_game(2)
+    team, _ = after_steps(task, 3)
+    policies = tabular(task).policies  # which draw, where those of `everything` follow a script
+    config = Config(counterfactual=True, alternatives=3, gamma=0.5)
+    nodes = play(task, [(task.rows[0], 0)] * 8, policies, "seed", alternatives=config.alternatives)
+    paths = episodes(nodes)
+    before = measured(paths)
+    for agent in task.agents:
+        c = without(agent, config, task, team, paths, before)
+        for e, path in enumerate(paths):
+            for t, node in enumerate(path):
+                worth = []
+                for text in node.alternatives[agent]:
+                    words = {a: move.text for a, move in node.moves.items()} | {agent: text}
+                    score = task.score(task.play(node.before, words))
+                    later = 0.0 if t == 1 else float(team.V(1, [{**before[id(node)], **score.metrics}])[0])
+                    worth.append(score.reward + 0.5 * later)
+                assert len(worth) == 3
+                assert float(c[e, t]) == pytest.approx(sum(worth) / 3, abs=1e-9)
+    assert len({float(x) for x in c[:, 0]}) > 1
+
+
+def test_a_word_that_earns_what_the_agents_other_words_do_is_not_pushed():
+    """With alternatives a dummy's c is what the turn came to, so nothing is left of it, in every episode."""
+    task = additive_bandit(3)
+    team = tabular(task)
+    list(train(Config(steps=1, episodes=32, counterfactual=True, alternatives=4), task, team))
+    dummy, worker = (gradient(team.policies[agent], "choose") for agent in ("agent_2", "agent_0"))
+    assert max(map(abs, dummy)) < 1e-6
+    assert max(map(abs, worker)) > 0.01
+
+
 def test_a_dummy_is_not_pushed_and_a_worker_as_its_own_word_earns():
     task = additive_bandit(4)
     team, n = after_steps(task, 3, counterfactual=True)
@@ -106,7 +139,13 @@ def test_a_teams_regressions_are_in_its_checkpoint():
 
 
 @pytest.mark.parametrize(
-    ("settings", "reason"), [({"memory": 1.0}, "memory must be"), ({"credit": "shapley"}, "leave credit")]
+    ("settings", "reason"),
+    [
+        ({"memory": 1.0}, "memory must be"),
+        ({"credit": "shapley"}, "leave credit"),
+        ({"alternatives": 2}, "without counterfactual=True"),
+        ({"alternatives": -1, "counterfactual": True}, "at least 0"),
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(settings, reason):
     with pytest.raises(ValueError, match=reason):
