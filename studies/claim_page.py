@@ -177,9 +177,9 @@ def verdicts() -> list[list[str]]:
 
 
 def curves(runs: Runs, by: str, methods: Sequence[str]) -> list[Curve]:
-    """Mean returns with their intervals over seeds."""
+    """Mean returns with their intervals over seeds, of methods with more than one."""
     drawn = []
-    for method in (method for method in methods if method in runs):
+    for method in (method for method in methods if len(runs.get(method, ())) > 1):
         seeds = [column(rows, "return") for rows in runs[method].values()]
         x = [
             fmean(values)
@@ -318,15 +318,19 @@ def finding() -> str:
             if len(differences := apart(runs, claim.REFERENCE, other, last)) > 1:
                 here = verdict(differences, CLAIMED, BEST[task](turns))
                 others.append(f"{name} {shown(differences)} ({here})")
-        parts.append(
+        sentences = [
             f"{task.partition(',')[0]}, {turns} turns, reward at the end, {len(ends)} seeds: CoLLM-CC with "
             f"GAE 0.9 goes from {start:.2f} to {shown(ends)}. What it ends above the others, and whether the "
             f"claim holds: {'; '.join(others)}."
-        )
-        if len(beyond := apart(runs, "ridge", claim.REFERENCE, last)) > 1:
-            areas = apart(runs, "ridge", claim.REFERENCE, claim.area)
-            parts.append(f"Ridge, ours, ends {shown(beyond)} above CoLLM-CC; its area, {shown(areas)}.")
-    return " ".join(parts)
+        ]
+        if len(beyond := apart(runs, claim.OURS, claim.REFERENCE, last)) > 1:
+            areas = apart(runs, claim.OURS, claim.REFERENCE, claim.area)
+            sentences.append(
+                f"Ours, ridge with alternatives, ends {shown(beyond)} above CoLLM-CC, and the area under "
+                f"its curve is {shown(areas)} above CoLLM-CC's."
+            )
+        parts.append(" ".join(sentences))
+    return "\n\n".join(parts)
 
 
 def ours() -> str:
