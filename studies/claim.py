@@ -57,7 +57,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
@@ -146,11 +146,6 @@ CELLS = (
     (8, "final", tuple(method for method in MAIN if method != "MAGRPO")),
 )
 """horizon, reward and methods, in order of weight"""
-
-
-def cells() -> Iterator[Cell]:
-    """All cells, in order of weight."""
-    return (Cell(turns, reward, method) for turns, reward, methods in CELLS for method in methods)
 
 
 def task_of(turns: int, reward: str) -> Task:
@@ -354,25 +349,29 @@ def make_runs(runs: Sequence[tuple[Cell, int]], most: int, processes: int) -> No
         most -= len(jobs)
 
 
+def last_rows(file: Path, key: Sequence[str]) -> dict[tuple[str, ...], dict[str, str]]:
+    """{values of the columns `key`, which tell runs apart: the last row of the run}"""
+    return {tuple(row[name] for name in key): row for row in read_results(file, (*key, "step"))}
+
+
 def once_more(runs: Sequence[tuple[Cell, int]]) -> None:
     """Make these runs again and print what they come to beside what is kept.  Keeps nothing."""
-    kept = {
-        tuple(row[name] for name in KEY): row["return"] for row in read_results(ROWS, (*KEY, "step"))
-    }  # of every run the newest row
+    kept = last_rows(ROWS, KEY)
     for cell, seed in runs:
         rates = chosen_rates(cell)
         if rates is None:
             raise ValueError(f"{cell}: trials of its learning rates are missing; make them without --again")
         rows = one_run(cell, seed, rates)
-        earlier = kept.get((*map(str, cell), str(seed), label(rates)), "none")
-        print(*rows[0].values(), "->", *rows[-1].values(), "| return that is kept:", earlier, flush=True)
+        row = kept.get((*map(str, cell), str(seed), label(rates)), {"return": "none"})
+        print(
+            *rows[0].values(), "->", *rows[-1].values(), "| return that is kept:", row["return"], flush=True
+        )
 
 
 def commands() -> str:
     """The command line that repeats a run of every cell, and its minutes."""
-    ends = {tuple(row[name] for name in KEY): row for row in read_results(ROWS, (*KEY, "step"))}
     lines = []
-    for (turns, reward, method, seed, rates), row in ends.items():
+    for (turns, reward, method, seed, rates), row in last_rows(ROWS, KEY).items():
         chosen = chosen_rates(Cell(int(turns), reward, method))
         if seed == str(SEEDS[0]) and chosen and rates == label(chosen):
             minutes = float(row["cpu_s"]) / 60

@@ -276,22 +276,24 @@ def cells() -> Iterator[tuple[str, int, str]]:
 
 def chosen_rate(reward: str, turns: int, method: str) -> float:
     """The rate with the largest area over the tuning seeds, which are not reported; made where missing."""
-    key = ("reward", "turns", "method", "rate", "seed")
+    tried = trials(reward, turns, method)
     for rate, seed in itertools.product(RATES, TUNING):
-        rows = read_results(TRIALS, key)
-        if (reward, str(turns), method, str(rate), str(seed)) not in {
-            tuple(row[name] for name in key) for row in rows
-        }:
-            value = mean_return(one_run(reward, turns, method, seed, rate))
+        if (str(rate), str(seed)) not in tried:
+            area = round(mean_return(one_run(reward, turns, method, seed, rate)), 5)
             line = {"reward": reward, "turns": turns, "method": method, "rate": rate, "seed": seed}
-            append_rows(TRIALS, [{**line, "area": round(value, 5)}])
-    tried = [
-        row
-        for row in read_results(TRIALS, key)
-        if (row["reward"], row["turns"], row["method"]) == (reward, str(turns), method)
-    ]
-    means = {rate: fmean(float(row["area"]) for row in tried if float(row["rate"]) == rate) for rate in RATES}
+            append_rows(TRIALS, [{**line, "area": area}])
+            tried[str(rate), str(seed)] = area
+    means = {rate: fmean(tried[str(rate), str(seed)] for seed in TUNING) for rate in RATES}
     return max(means, key=means.__getitem__)
+
+
+def trials(reward: str, turns: int, method: str) -> dict[tuple[str, str], float]:
+    """(rate, seed) -> the area of its trial, of those that were made for a cell's method."""
+    return {
+        (row["rate"], row["seed"]): float(row["area"])
+        for row in read_results(TRIALS)
+        if (row["reward"], row["turns"], row["method"]) == (reward, str(turns), method)
+    }
 
 
 def make() -> None:

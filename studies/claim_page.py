@@ -21,7 +21,8 @@ Runs = Mapping[str, Mapping[int, Sequence[Row]]]
 GAMES = "Relay in tables, one-word texts"
 WORDS = "StrBuild-v0, the embedded model"
 TASKS = {GAMES: claim_games.ROWS, WORDS: claim.ROWS}
-KEYS = {GAMES: ("turns", "reward", "method", "seed", "step"), WORDS: (*claim.KEY, "step")}
+KEYS = {GAMES: ("turns", "reward", "method", "seed"), WORDS: claim.KEY}
+"""task -> the columns that tell its runs apart"""
 METHODS = {GAMES: [*claim_games.METHODS], WORDS: [*claim.METHODS]}
 """in the order of the tables"""
 DRAWN = {GAMES: [*claim.MAIN], WORDS: [*claim.METHODS]}
@@ -83,7 +84,7 @@ LONG = (
 def runs_of(task: str, turns: int, reward: str) -> Runs:
     """The runs of a cell, at the learning rates that its trials chose; methods as `METHODS` lists them."""
     runs: dict[str, dict[int, list[Row]]] = {method: {} for method in METHODS[task]}
-    for row in read_results(TASKS[task], KEYS[task]):
+    for row in read_results(TASKS[task], (*KEYS[task], "step")):
         if (row["turns"], row["reward"]) == (str(turns), reward) and (task == GAMES or chosen(row)):
             runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(row)
     return {method: seeds for method, seeds in runs.items() if seeds}
@@ -170,9 +171,10 @@ def verdicts() -> list[list[str]]:
             for turns in horizons:
                 differences = apart(runs_of(task, turns, reward), method, other, last)
                 if len(differences) > 1:
-                    where = f"{task.partition(',')[0]}, {turns} turn{'s' * (turns > 1)}"
                     here = verdict(differences, sentence, BEST[task](turns))
-                    lines.append([sentence, where, here, shown(differences), str(len(differences))])
+                    lines.append(
+                        [sentence, titled(task, turns), here, shown(differences), str(len(differences))]
+                    )
     return lines
 
 
@@ -232,9 +234,7 @@ def cell_section(task: str, turns: int, reward: str, methods: Sequence[str]) -> 
         chart(curves(runs, "joint_turns", methods), "joint turns", "return"),
         chart(curves(runs, "cpu_s", methods), "CPU seconds", "return"),
     )
-    return section(
-        f"{task.partition(',')[0]}, {length(turns, reward)} reward", pair, cell_table(task, turns, reward)
-    )
+    return section(f"{titled(task, turns, reward)} reward", pair, cell_table(task, turns, reward))
 
 
 def reasons() -> str:
@@ -244,9 +244,10 @@ def reasons() -> str:
         runs = runs_of(task, turns, reward)
         for change, method, other in REASONS:
             if len(areas := apart(runs, method, other, claim.area)) > 1:
-                where = f"{task.partition(',')[0]}, {length(turns, reward)}"
                 ends = apart(runs, method, other, last)
-                lines.append([change, where, shown(areas), shown(ends), str(len(areas))])
+                lines.append(
+                    [change, titled(task, turns, reward), shown(areas), shown(ends), str(len(areas))]
+                )
     columns = ["change", "cell", "area, 95 %", "after, 95 %", "seeds"]
     return section("Where a critic is behind, and what helps", table(columns, lines)) if lines else ""
 
@@ -279,25 +280,30 @@ def rates() -> str:
 def passed_over() -> str:
     """The runs at rates that no trial chooses now, beside the same method at those that are chosen."""
     runs: dict[tuple[claim.Cell, str], dict[int, list[Row]]] = {}
-    for row in read_results(claim.ROWS, KEYS[WORDS]):
+    for row in read_results(claim.ROWS, (*KEYS[WORDS], "step")):
         if rates_chosen(cell_of(row)) is not None and not chosen(row):
             key = cell_of(row), row["rates"]
             runs.setdefault(key, {}).setdefault(int(row["seed"]), []).append(row)
     lines = []
-    for (cell, rates), seeds in runs.items():
+    for (cell, labelled), seeds in runs.items():
         ends = [last(rows) for rows in seeds.values()]
         beside = [
             last(rows) for rows in runs_of(WORDS, cell.turns, cell.reward).get(cell.method, {}).values()
         ]
-        where = [cell.method, length(cell.turns, cell.reward), rates, str(len(seeds))]
+        where = [cell.method, length(cell.turns, cell.reward), labelled, str(len(seeds))]
         lines.append([*where, shown(ends), shown(beside) if beside else "–"])
     columns = ["", "cell", "rates of actor/critic", "seeds", "after", "after, at the chosen rates"]
     return section("The same methods at rates that were not chosen", table(columns, lines)) if lines else ""
 
 
-def length(turns: int, reward: str) -> str:
-    """A cell's horizon and reward in words."""
-    return f"{turns} turn{'s' * (turns > 1)}, {reward}"
+def titled(task: str, turns: int, reward: str = "") -> str:
+    """The name of a task, its horizon, and the reward where it is given."""
+    return f"{task.partition(',')[0]}, {length(turns, reward)}"
+
+
+def length(turns: int, reward: str = "") -> str:
+    """A cell's horizon, and the reward where it is given."""
+    return f"{turns} turn{'s' * (turns > 1)}{', ' * bool(reward)}{reward}"
 
 
 def finding() -> str:
@@ -310,16 +316,17 @@ def finding() -> str:
         ends = [last(rows) for rows in runs[claim.REFERENCE].values()]
         start = fmean(float(rows[0]["return"]) for rows in runs[claim.REFERENCE].values())
         others = []
-        for other, name in (
-            ("leave-one-out", "Monte Carlo"),
-            ("MAGRPO", "MAGRPO"),
-            ("DC, GAE 0.9", "CoLLM-DC"),
-        ):
-            if len(differences := apart(runs, claim.REFERENCE, other, last)) > 1:
-                here = verdict(differences, CLAIMED, BEST[task](turns))
-                others.append(f"{name} {shown(differences)} ({here})")
+        for sentence, method, other, _, reward in SENTENCES:
+            differences = apart(runs, method, other, last)
+            if (
+                (method, reward) == (claim.REFERENCE, "final")
+                and CLAIMED in sentence
+                and len(differences) > 1
+            ):
+                here = verdict(differences, sentence, BEST[task](turns))
+                others.append(f"{sentence.rpartition(f'{CLAIMED} ')[2]} {shown(differences)} ({here})")
         sentences = [
-            f"{task.partition(',')[0]}, {turns} turns, reward at the end, {len(ends)} seeds: CoLLM-CC with "
+            f"{titled(task, turns)}, reward at the end, {len(ends)} seeds: CoLLM-CC with "
             f"GAE 0.9 goes from {start:.2f} to {shown(ends)}. What it ends above the others, and whether the "
             f"claim holds: {'; '.join(others)}."
         ]
@@ -342,15 +349,14 @@ def ours() -> str:
             if len(ends := apart(runs, method, other, last)) > 1:
                 equal = at("cpu_s", fewest({name: runs[name] for name in (method, other)}, "cpu_s"))
                 measured = [ends, *(apart(runs, method, other, measure) for measure in (claim.area, equal))]
-                where = f"{task.partition(',')[0]}, {length(turns, reward)}"
-                lines.append([what, where, *map(shown, measured), str(len(ends))])
+                lines.append([what, titled(task, turns, reward), *map(shown, measured), str(len(ends))])
     columns = ["difference, 95 %", "cell", "after", "area", "at equal CPU seconds", "seeds"]
     return section("A method of ours", table(columns, lines)) if lines else ""
 
 
 def cost() -> str:
     """CPU hours of reported runs, of those that were passed over, and of trials, in a sentence."""
-    ends = [run for task in TASKS for run in newest(task).values()]
+    ends = [row for task in TASKS for row in claim.last_rows(TASKS[task], KEYS[task]).values()]
     reported = [row for row in ends if "rates" not in row or chosen(row)]
     hours = [sum(float(row["cpu_s"]) for row in rows) / 3600 for rows in (reported, ends)]
     trials = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED)) / 3600
@@ -358,12 +364,6 @@ def cost() -> str:
         f"CPU hours of training, one thread, evaluations not counted: {hours[0]:.2f} of reported runs, "
         f"{hours[1] - hours[0]:.2f} of runs at rates that were passed over, {trials:.2f} of models' trials."
     )
-
-
-def newest(task: str) -> Mapping[tuple[str, ...], Row]:
-    """The last row of every run of a task."""
-    keys = KEYS[task]
-    return {tuple(row[name] for name in keys[:-1]): row for row in read_results(TASKS[task], keys)}
 
 
 def headline() -> str:
