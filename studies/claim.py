@@ -27,12 +27,12 @@ normalised for each agent, for all methods.
 
 *Equal*: the joint turns of a run, the same for all methods of a cell, and its learning rates: a whole run on
 seed 100 with each of four actor's rates; the two with the larger area under their curves again on seeds 101
-and 102; the larger mean of the three is the run's. No such seed is reported; the words are those that are. Tuned at four
-turns with final rewards, of which dense rewards and 8 turns take their rates (what replays turns has those of
-the method that does not), and in one turn on its own. Critics learn at 1e-3 in all of them. *Not equal*: a
-tree of many turns is many joint turns, so that MAGRPO takes larger steps and fewer (a column of the tables;
-two at 8 turns, where it has no row); counterfactual credit and ridge with alternatives write four more texts
-for each agent and turn, which no agent reads and its tokens leave out. *Seeds* 0 to 4.
+and 102; the larger mean of the three is the run's. No such seed is reported; the words are those that are.
+Tuned at four turns with final rewards, of which dense rewards and 8 turns take their rates (what replays
+turns has those of the method that does not), and in one turn on its own. Critics learn at 1e-3 in all of
+them. *Not equal*: a tree of many turns is many joint turns, so that MAGRPO takes larger steps and fewer (a
+column of the tables; two at 8 turns, where it has no row); counterfactual credit and ridge with alternatives
+write four more texts for each agent and turn, which no agent reads and its tokens leave out. *Seeds* 0 to 4.
 
 *Measures*: returns on 64 held-out words, before, half-way and after; the area under that curve, by which
 rates are chosen; the return at the fewest tokens and the fewest CPU seconds that a run of the cell had

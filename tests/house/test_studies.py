@@ -90,7 +90,7 @@ def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean
 ):
     monkeypatch.setattr(claim, "TRIED", tmp_path / "trials.csv")
     cell = claim.Cell(8, "final", "CC, GAE 0.9")
-    first, second = claim.TUNING
+    first, *others = claim.TUNING
 
     def tried(lr, seed, area):
         rates = claim.label(claim.rates_of(cell.method, lr))
@@ -101,9 +101,11 @@ def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean
     assert claim.missing_trials(cell.tuned_at) == [(lr, first) for lr in claim.ACTOR_RATES]
     for lr, area in zip(claim.ACTOR_RATES, (1.0, 4.0, 3.0, -2.0), strict=True):
         tried(lr, first, area)
-    assert sorted(claim.missing_trials(cell.tuned_at)) == [(2.5e-4, second), (5e-4, second)]
-    tried(2.5e-4, second, 1.0)
-    tried(5e-4, second, 3.0)
+    missing = [(lr, seed) for seed in others for lr in (5e-4, 2.5e-4)]
+    assert claim.missing_trials(cell.tuned_at) == missing
+    for lr, seed in missing:
+        assert claim.chosen_rates(cell) is None
+        tried(lr, seed, {5e-4: 3.0, 2.5e-4: 2.0}[lr])
     assert claim.chosen_rates(cell) == {"lr": 5e-4, "critic_lr": claim.CRITIC_RATE}
     assert claim.chosen_rates(claim.Cell(1, "final", "CC, GAE 0.9")) is None
 
@@ -191,7 +193,7 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert len(claim.read_results(claim.TRIED)) == 5
     assert not claim.ROWS.exists()
     claim.make_runs(runs, 100, 1)
-    assert len(claim.read_results(claim.TRIED)) == 12
+    assert len(claim.read_results(claim.TRIED)) == 2 * (4 + 2 * 2)
     rows = claim.read_results(claim.ROWS)
     assert len(rows) == 2 * 2 * len(claim.SEEDS)
     assert {row["rates"] for row in rows} == {f"{max(claim.ACTOR_RATES):g}"}
