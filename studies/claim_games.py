@@ -223,9 +223,9 @@ def sizes(algorithm: Any, turns: int) -> dict[str, Any]:
     return {**tree_sizes(turns, TEXTS), "gamma": 1.0}
 
 
-def tree_sizes(turns: int, texts: int) -> dict[str, int]:
-    """MAGRPO's branching, and the episodes of a step of about so many joint turns."""
-    group = 8 if turns == 1 else 2
+def tree_sizes(turns: int, texts: int, branches: int = 2) -> dict[str, int]:
+    """MAGRPO's branching, in one turn 8, and the episodes of a step of about so many joint turns."""
+    group = 8 if turns == 1 else branches
     roots = max(1, round(texts / nodes(group, turns)))
     return {"group": group, "episodes": roots * group**turns}
 

@@ -10,6 +10,7 @@ from typing import Any
 import claim
 import claim_games
 import numpy as np
+from claim_runs import C3, CRITIC_RATE, KEY, METHODS, NEWEST, OURS, REFERENCE, SETTINGS, Cell, area, label
 
 from baselines.runs.budget import read_results
 from collm_envs.evaluation import stats
@@ -18,20 +19,20 @@ from collm_envs.pages.report import Curve, chart, code, folded, prose, report, s
 Row = Mapping[str, Any]
 Runs = Mapping[str, Mapping[int, Sequence[Row]]]
 """method -> seed -> the rows of the run, in order"""
-GAMES = "Relay in tables, one-word texts"
-WORDS = "StrBuild-v0, the embedded model"
-TASKS = {GAMES: claim_games.ROWS, WORDS: claim.ROWS}
-KEYS = {GAMES: ("turns", "reward", "method", "seed"), WORDS: claim.KEY}
+GAMES, WORDS, HOUSES, SHARED_WORDS = "Relay in tables, one-word texts", *SETTINGS
+TASKS = {GAMES: claim_games.ROWS, **dict.fromkeys(SETTINGS, claim.ROWS)}
+"""task -> its rows; those of environments are of the embedded model"""
+KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, KEY)}
 """task -> the columns that tell its runs apart"""
-METHODS = {GAMES: [*claim_games.METHODS], WORDS: [*claim.METHODS]}
+LISTED = {GAMES: (*claim_games.METHODS,), **dict.fromkeys(SETTINGS, (*METHODS,))}
 """in the order of the tables"""
-DRAWN = {GAMES: [*claim.MAIN], WORDS: [*claim.METHODS]}
+DRAWN = {**LISTED, GAMES: claim.MAIN}
 """what the charts show"""
 SENTENCES = (
-    ("long, sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "final"),
-    ("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", "leave-one-out", (8, 4), "final"),
-    ("long, sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "final"),
-    ("long, sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "final"),
+    ("long or sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4, 2), "final"),
+    ("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", "leave-one-out", (8, 4, 2), "final"),
+    ("long or sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4, 2), "final"),
+    ("long or sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4, 2), "final"),
     ("short: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (1,), "final"),
     ("short: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (1,), "final"),
     ("short: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (1,), "final"),
@@ -45,18 +46,18 @@ OTHERS = {
     "DC": "DC, GAE 0.9",
     "MAGRPO": "MAGRPO",
     "leave-one-out": "leave-one-out",
-    "C3": "counterfactual credit",
+    "C3": C3,
 }
-OURS = (
+COMPARED = (
     *((f"ridge beside {name}", "ridge", other) for name, other in OTHERS.items()),
-    *((f"ridge with alternatives beside {name}", claim.OURS, other) for name, other in OTHERS.items()),
-    ("ridge with alternatives beside ridge", claim.OURS, "ridge"),
+    *((f"ridge with alternatives beside {name}", OURS, other) for name, other in OTHERS.items()),
+    ("ridge with alternatives beside ridge", OURS, "ridge"),
 )
 """(what is compared, a method of ours, another)"""
 WITH_CRITICS = ("maac", "ridge")
 CLAIMED = "beats"
-BEST = {GAMES: lambda turns: 1.0, WORDS: lambda turns: 2.0 * turns}
-"""task -> the best return at a horizon"""
+BEST = {GAMES: 1.0, WORDS: 2.0, HOUSES: 2.0, SHARED_WORDS: 2.0}
+"""task -> the best return; on `WORDS`, where every turn builds anew, of a turn"""
 NEGLIGIBLE = 0.01
 """share of the best return that a difference must exceed to count, however sure its sign"""
 REASONS = (
@@ -64,28 +65,33 @@ REASONS = (
     ("Monte Carlo in place of GAE 0.9", "CC, Monte Carlo", "CC, GAE 0.9"),
     ("advantages normalised: V lags behind returns that rise", "CC, GAE 0.9, normalised", "CC, GAE 0.9"),
     ("V of the state in place of V of every text by itself", "CC, TD(0)", "CC of texts, TD(0)"),
-    ("the newest turn read alone in place of the joint history", claim.NEWEST, "CC, GAE 0.9"),
+    ("the newest turn read alone in place of the joint history", NEWEST, "CC, GAE 0.9"),
     ("V by ridge regression on what the task measures", "ridge", "CC, GAE 0.9"),
     ("ridge: each turn replayed without each agent", "ridge, replayed", "ridge"),
-    ("ridge: each turn replayed with other texts", claim.OURS, "ridge"),
+    ("ridge: each turn replayed with other texts", OURS, "ridge"),
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""
 LONG = (
+    (WORDS, 4, "final"),
+    (HOUSES, 4, "final"),
+    (SHARED_WORDS, 2, "final"),
+    (WORDS, 4, "dense"),
     (GAMES, 8, "final"),
     (GAMES, 8, "final, each"),
     (GAMES, 8, "dense"),
-    (WORDS, 4, "final"),
-    (WORDS, 4, "dense"),
 )
 """the cells whose critics are compared with each other"""
+LONGEST = ((WORDS, 4), (HOUSES, 4), (SHARED_WORDS, 2), (GAMES, 8))
+"""the longest sparse cell of each task"""
 
 
 def runs_of(task: str, turns: int, reward: str) -> Runs:
-    """The runs of a cell, at the learning rates that its trials chose; methods as `METHODS` lists them."""
-    runs: dict[str, dict[int, list[Row]]] = {method: {} for method in METHODS[task]}
+    """The runs of a cell, at the learning rates that its trials chose; methods as `LISTED` has them."""
+    runs: dict[str, dict[int, list[Row]]] = {method: {} for method in LISTED[task]}
     for row in read_results(TASKS[task], (*KEYS[task], "step")):
-        if (row["turns"], row["reward"]) == (str(turns), reward) and (task == GAMES or chosen(row)):
+        here = row.get("env", GAMES), row["turns"], row["reward"]
+        if here == (task, str(turns), reward) and (task == GAMES or chosen(row)):
             runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(row)
     return {method: seeds for method, seeds in runs.items() if seeds}
 
@@ -93,15 +99,15 @@ def runs_of(task: str, turns: int, reward: str) -> Runs:
 def chosen(row: Row) -> bool:
     """Whether a row is of a run at the rates that its cell's trials chose."""
     rates = rates_chosen(cell_of(row))
-    return rates is not None and row["rates"] == claim.label(rates)
+    return rates is not None and row["rates"] == label(rates)
 
 
-def cell_of(row: Row) -> claim.Cell:
-    return claim.Cell(int(row["turns"]), row["reward"], row["method"])
+def cell_of(row: Row) -> Cell:
+    return Cell(row["env"], int(row["turns"]), row["reward"], row["method"])
 
 
 @cache
-def rates_chosen(cell: claim.Cell) -> Mapping[str, float] | None:
+def rates_chosen(cell: Cell) -> Mapping[str, float] | None:
     return claim.chosen_rates(cell)
 
 
@@ -163,6 +169,11 @@ def verdict(differences: Sequence[float], sentence: str, best: float) -> str:
     return "does not: the other is better" if ends[1] < -least else "cannot be told"
 
 
+def best(task: str, turns: int) -> float:
+    """The best return of an episode."""
+    return BEST[task] * (turns if task == WORDS else 1)
+
+
 def verdicts() -> list[list[str]]:
     """A line for every sentence, task and horizon that was measured."""
     lines = []
@@ -171,7 +182,7 @@ def verdicts() -> list[list[str]]:
             for turns in horizons:
                 differences = apart(runs_of(task, turns, reward), method, other, last)
                 if len(differences) > 1:
-                    here = verdict(differences, sentence, BEST[task](turns))
+                    here = verdict(differences, sentence, best(task, turns))
                     lines.append(
                         [sentence, titled(task, turns), here, shown(differences), str(len(differences))]
                     )
@@ -205,20 +216,20 @@ def cell_table(task: str, turns: int, reward: str) -> str:
         f"at {limits[cost]:,.0f} tokens" if cost == "tokens" else f"at {limits[cost]:.2g} CPU s"
         for cost in costs
     ]
-    columns += ["CPU s", *["explained variance"] * judged, f"less {claim.REFERENCE}, after", "P(better)"]
+    columns += ["CPU s", *["explained variance"] * judged, f"less {REFERENCE}, after", "P(better)"]
     lines = []
     for method, seeds in runs.items():
         values = list(seeds.values())
         line = [method, str(len(values)), values[0][-1]["step"]]
         line += [f"{fmean(float(rows[0]['return']) for rows in values):.2f}"]
-        line += [shown([last(rows) for rows in values]), shown([claim.area(rows) for rows in values])]
+        line += [shown([last(rows) for rows in values]), shown([area(rows) for rows in values])]
         line += [shown([at(cost, limits[cost])(rows) for rows in values]) for cost in costs]
         line += [f"{fmean(column(rows, 'cpu_s')[-1] for rows in values):.3g}"]
         if judged:
             explained = fmean(float(rows[-1]["explained_variance"]) for rows in values)
-            line += [f"{explained:.2f}" if claim.METHODS[method][0] in WITH_CRITICS else "–"]
-        differences = apart(runs, method, claim.REFERENCE, last) if method != claim.REFERENCE else []
-        chance = better(runs, method, claim.REFERENCE) if differences else None
+            line += [f"{explained:.2f}" if METHODS[method][0] in WITH_CRITICS else "–"]
+        differences = apart(runs, method, REFERENCE, last) if method != REFERENCE else []
+        chance = better(runs, method, REFERENCE) if differences else None
         lines.append(
             [*line, shown(differences) if differences else "–", "–" if chance is None else f"{chance:.2f}"]
         )
@@ -243,7 +254,7 @@ def reasons() -> str:
     for task, turns, reward in LONG:
         runs = runs_of(task, turns, reward)
         for change, method, other in REASONS:
-            if len(areas := apart(runs, method, other, claim.area)) > 1:
+            if len(areas := apart(runs, method, other, area)) > 1:
                 ends = apart(runs, method, other, last)
                 lines.append(
                     [change, titled(task, turns, reward), shown(areas), shown(ends), str(len(areas))]
@@ -254,7 +265,7 @@ def reasons() -> str:
 
 def rates() -> str:
     """What each learning rate came to: the trials, and the runs at rates that are no longer chosen."""
-    tried: dict[claim.Cell, dict[float, list[Row]]] = {}
+    tried: dict[Cell, dict[float, list[Row]]] = {}
     for row in read_results(claim.TRIED):
         cell = cell_of(row)
         lr = float(row["rates"].partition("/")[0])
@@ -262,7 +273,7 @@ def rates() -> str:
     lines = []
     for cell, by_rate in tried.items():
         pick = rates_chosen(cell)
-        line = [cell.method, length(cell.turns, cell.reward)]
+        line = [cell.method, titled(*cell[:3])]
         for lr in claim.ACTOR_RATES:
             areas = ", ".join(f"{float(row['area']):.2f}" for row in by_rate.get(lr, []))
             line.append(f"{areas} ✓" if pick and pick["lr"] == lr else areas)
@@ -271,16 +282,16 @@ def rates() -> str:
     trials = section(
         "What the trials of learning rates chose",
         table(columns, lines),
-        note=f"Areas on seeds {' and '.join(map(str, claim.TUNING))}, which are not reported; ✓ chosen. "
-        f"Critics learn at {claim.CRITIC_RATE:g}.",
+        note=f"Areas on seeds {', '.join(map(str, claim.TUNING))}, which are not reported; ✓ chosen. "
+        f"Critics learn at {CRITIC_RATE:g}.",
     )
     return trials + passed_over()
 
 
 def passed_over() -> str:
     """The runs at rates that no trial chooses now, beside the same method at those that are chosen."""
-    runs: dict[tuple[claim.Cell, str], dict[int, list[Row]]] = {}
-    for row in read_results(claim.ROWS, (*KEYS[WORDS], "step")):
+    runs: dict[tuple[Cell, str], dict[int, list[Row]]] = {}
+    for row in read_results(claim.ROWS, (*KEY, "step")):
         if rates_chosen(cell_of(row)) is not None and not chosen(row):
             key = cell_of(row), row["rates"]
             runs.setdefault(key, {}).setdefault(int(row["seed"]), []).append(row)
@@ -288,9 +299,9 @@ def passed_over() -> str:
     for (cell, labelled), seeds in runs.items():
         ends = [last(rows) for rows in seeds.values()]
         beside = [
-            last(rows) for rows in runs_of(WORDS, cell.turns, cell.reward).get(cell.method, {}).values()
+            last(rows) for rows in runs_of(cell.env, cell.turns, cell.reward).get(cell.method, {}).values()
         ]
-        where = [cell.method, length(cell.turns, cell.reward), labelled, str(len(seeds))]
+        where = [cell.method, titled(*cell[:3]), labelled, str(len(seeds))]
         lines.append([*where, shown(ends), shown(beside) if beside else "–"])
     columns = ["", "cell", "rates of actor/critic", "seeds", "after", "after, at the chosen rates"]
     return section("The same methods at rates that were not chosen", table(columns, lines)) if lines else ""
@@ -298,40 +309,31 @@ def passed_over() -> str:
 
 def titled(task: str, turns: int, reward: str = "") -> str:
     """The name of a task, its horizon, and the reward where it is given."""
-    return f"{task.partition(',')[0]}, {length(turns, reward)}"
-
-
-def length(turns: int, reward: str = "") -> str:
-    """A cell's horizon, and the reward where it is given."""
-    return f"{turns} turn{'s' * (turns > 1)}{', ' * bool(reward)}{reward}"
+    return f"{task.partition(',')[0]}, {turns} turn{'s' * (turns > 1)}{', ' * bool(reward)}{reward}"
 
 
 def finding() -> str:
     """What CoLLM-CC and a method of ours come to in the longest sparse cell of every task, in sentences."""
     parts = []
-    for task, turns in ((WORDS, 4), (GAMES, 8)):
+    for task, turns in LONGEST:
         runs = runs_of(task, turns, "final")
-        if claim.REFERENCE not in runs:
+        if REFERENCE not in runs:
             continue
-        ends = [last(rows) for rows in runs[claim.REFERENCE].values()]
-        start = fmean(float(rows[0]["return"]) for rows in runs[claim.REFERENCE].values())
+        ends = [last(rows) for rows in runs[REFERENCE].values()]
+        start = fmean(float(rows[0]["return"]) for rows in runs[REFERENCE].values())
         others = []
         for sentence, method, other, _, reward in SENTENCES:
             differences = apart(runs, method, other, last)
-            if (
-                (method, reward) == (claim.REFERENCE, "final")
-                and CLAIMED in sentence
-                and len(differences) > 1
-            ):
-                here = verdict(differences, sentence, BEST[task](turns))
+            if (method, reward) == (REFERENCE, "final") and CLAIMED in sentence and len(differences) > 1:
+                here = verdict(differences, sentence, best(task, turns))
                 others.append(f"{sentence.rpartition(f'{CLAIMED} ')[2]} {shown(differences)} ({here})")
         sentences = [
             f"{titled(task, turns)}, reward at the end, {len(ends)} seeds: CoLLM-CC with "
             f"GAE 0.9 goes from {start:.2f} to {shown(ends)}. What it ends above the others, and whether the "
             f"claim holds: {'; '.join(others)}."
         ]
-        if len(beyond := apart(runs, claim.OURS, claim.REFERENCE, last)) > 1:
-            areas = apart(runs, claim.OURS, claim.REFERENCE, claim.area)
+        if len(beyond := apart(runs, OURS, REFERENCE, last)) > 1:
+            areas = apart(runs, OURS, REFERENCE, area)
             sentences.append(
                 f"Ours, ridge with alternatives, ends {shown(beyond)} above CoLLM-CC, and the area under "
                 f"its curve is {shown(areas)} above CoLLM-CC's."
@@ -343,12 +345,12 @@ def finding() -> str:
 def ours() -> str:
     """A method of ours beside the others: differences after, of the area, and at equal CPU seconds."""
     lines = []
-    for task, turns, reward in ((WORDS, 4, "final"), (WORDS, 4, "dense"), (WORDS, 1, "final"), *LONG[:3]):
+    for task, turns, reward in (*LONG[:4], (WORDS, 1, "final"), *LONG[4:]):
         runs = runs_of(task, turns, reward)
-        for what, method, other in OURS:
+        for what, method, other in COMPARED:
             if len(ends := apart(runs, method, other, last)) > 1:
                 equal = at("cpu_s", fewest({name: runs[name] for name in (method, other)}, "cpu_s"))
-                measured = [ends, *(apart(runs, method, other, measure) for measure in (claim.area, equal))]
+                measured = [ends, *(apart(runs, method, other, measure) for measure in (area, equal))]
                 lines.append([what, titled(task, turns, reward), *map(shown, measured), str(len(ends))])
     columns = ["difference, 95 %", "cell", "after", "area", "at equal CPU seconds", "seeds"]
     return section("A method of ours", table(columns, lines)) if lines else ""
@@ -356,7 +358,8 @@ def ours() -> str:
 
 def cost() -> str:
     """CPU hours of reported runs, of those that were passed over, and of trials, in a sentence."""
-    ends = [row for task in TASKS for row in claim.last_rows(TASKS[task], KEYS[task]).values()]
+    files = {TASKS[task]: KEYS[task] for task in TASKS}
+    ends = [row for file, key in files.items() for row in claim.last_rows(file, key).values()]
     reported = [row for row in ends if "rates" not in row or chosen(row)]
     hours = [sum(float(row["cpu_s"]) for row in rows) / 3600 for rows in (reported, ends)]
     trials = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED)) / 3600
@@ -368,7 +371,7 @@ def cost() -> str:
 
 def headline() -> str:
     """The chart on top: a long sparse cell in which three methods have two seeds."""
-    for task, turns in ((WORDS, 4), (GAMES, 8)):
+    for task, turns in LONGEST:
         runs = runs_of(task, turns, "final")
         if sum(len(seeds) > 1 for seeds in runs.values()) > 2:
             caption = f"{task}: {turns} turns, reward at the end; mean and 95 % interval over seeds"

@@ -15,10 +15,12 @@ from leaderboard.reported import METHODS
 sys.path.append(str(ROOT / "studies"))
 import claim
 import claim_page
+import claim_runs
 import prompted
 import real
 import table
 import warm
+from claim_runs import Cell
 
 from collm_envs import make_task
 
@@ -76,12 +78,12 @@ def test_a_row_is_of_the_commits_its_runs_were_made_at(tmp_path, monkeypatch):
 
 def test_every_cell_of_the_claim_has_settings_and_all_methods_of_a_horizon_nearly_the_same_joint_turns():
     for cell in {cell for cell, _ in claim.selected([])}:
-        kind, _ = claim.METHODS[cell.method]
         for lr in claim.ACTOR_RATES:
-            config = claim.config_of(cell, 0, claim.rates_of(cell.method, lr))
+            config = claim_runs.config_of(cell, 0, claim_runs.rates_of(cell.method, lr))
             assert config.normalize
             assert config.lr == lr
-        steps = claim.STEPS * claim.JOINT_TURNS / claim.joint_turns(kind, cell.turns)
+        turns = claim_runs.SETTINGS[cell.env].steps * claim_runs.JOINT_TURNS
+        steps = turns / claim_runs.joint_turns(cell)
         assert round(steps) / steps == pytest.approx(1, abs=0.05)
 
 
@@ -89,12 +91,12 @@ def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(claim, "TRIED", tmp_path / "trials.csv")
-    cell = claim.Cell(8, "final", "CC, GAE 0.9")
+    cell = Cell("StrBuild-v0", 8, "final", "CC, GAE 0.9")
     first, *others = claim.TUNING
 
     def tried(lr, seed, area):
-        rates = claim.label(claim.rates_of(cell.method, lr))
-        values = zip(claim.KEY, (*cell.tuned_at, seed, rates), strict=True)
+        rates = claim_runs.label(claim_runs.rates_of(cell.method, lr))
+        values = zip(claim_runs.KEY, (*cell.tuned_at, seed, rates), strict=True)
         claim.append_rows(claim.TRIED, [dict(values) | {"area": area, "after": 0.0, "cpu_s": 0.0}])
 
     assert claim.chosen_rates(cell) is None
@@ -106,8 +108,8 @@ def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean
     for lr, seed in missing:
         assert claim.chosen_rates(cell) is None
         tried(lr, seed, {5e-4: 3.0, 2.5e-4: 2.0}[lr])
-    assert claim.chosen_rates(cell) == {"lr": 5e-4, "critic_lr": claim.CRITIC_RATE}
-    assert claim.chosen_rates(claim.Cell(1, "final", "CC, GAE 0.9")) is None
+    assert claim.chosen_rates(cell) == {"lr": 5e-4, "critic_lr": claim_runs.CRITIC_RATE}
+    assert claim.chosen_rates(Cell("StrBuild-v0", 1, "final", "CC, GAE 0.9")) is None
 
 
 def test_prompts_alone_play_the_episodes_that_runs_are_evaluated_on_and_sample_as_they_do(
@@ -161,10 +163,13 @@ def test_a_difference_below_a_hundredth_of_the_best_return_is_none_however_sure_
 
 
 def test_words_choose_the_runs_whose_names_they_begin():
-    both = claim.selected(["1/final/ridge", "4/dense/MAGRPO/2"])
-    assert {cell for cell, _ in both} == {claim.Cell(1, "final", "ridge"), claim.Cell(4, "dense", "MAGRPO")}
+    both = claim.selected(["StrBuild-v0/1/final/ridge", "StrBuild-v0/4/dense/MAGRPO/2"])
+    assert {cell for cell, _ in both} == {
+        Cell("StrBuild-v0", 1, "final", "ridge"),
+        Cell("StrBuild-v0", 4, "dense", "MAGRPO"),
+    }
     assert len(both) == len(claim.SEEDS) + 1
-    assert len(claim.selected([])) == sum(len(methods) for _, _, methods in claim.CELLS) * len(claim.SEEDS)
+    assert len(claim.selected([])) == sum(len(methods) for *_, methods in claim.CELLS) * len(claim.SEEDS)
     for word in ("8/dense", "4/final/rid", "4/final/ridge/9"):
         with pytest.raises(ValueError, match="names no run"):
             claim.selected([word])
@@ -178,8 +183,14 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
 
     def fake_run(cell, seed, rates):
         ends = ((0, 0.0), (10, rates["lr"]))
-        values = {"turns": cell.turns, "reward": cell.reward, "method": cell.method, "seed": seed}
-        values |= {"rates": claim.label(rates), "tokens": 5, "cpu_s": 1.0, "explained_variance": 0.0}
+        values = {
+            "env": cell.env,
+            "turns": cell.turns,
+            "reward": cell.reward,
+            "method": cell.method,
+            "seed": seed,
+        }
+        values |= {"rates": claim_runs.label(rates), "tokens": 5, "cpu_s": 1.0, "explained_variance": 0.0}
         return [{**values, "step": x, "joint_turns": x, "return": y} for x, y in ends]
 
     def fake_jobs(jobs, keep, processes):
@@ -188,7 +199,7 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
 
     monkeypatch.setattr(claim, "make_jobs", fake_jobs)
     monkeypatch.setattr(claim, "one_run", fake_run)
-    runs = claim.selected(["4/final/ridge", "4/final/leave-one-out"])
+    runs = claim.selected(["StrBuild-v0/4/final/ridge", "StrBuild-v0/4/final/leave-one-out"])
     claim.make_runs(runs, 5, 1)
     assert len(claim.read_results(claim.TRIED)) == 5
     assert not claim.ROWS.exists()
@@ -202,7 +213,7 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     claim.once_more(runs[:1])
     assert "return that is kept: 0.001" in capsys.readouterr().out
     assert claim.read_results(claim.ROWS) == rows
-    assert "--again '4/final/ridge/0'" in claim.commands()
+    assert "--again 'StrBuild-v0/4/final/ridge/0'" in claim.commands()
     monkeypatch.setattr(claim_page, "TASKS", claim_page.TASKS | {claim_page.WORDS: claim.ROWS})
     claim_page.rates_chosen.cache_clear()
     shown = claim_page.page()

@@ -1,0 +1,222 @@
+"""A run of studies/claim.py: its task, its method, the rows that come of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import cache
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import claim_games
+from claim_task import PaidAtTheEnd
+
+from baselines.lm.policy import History
+from baselines.lm.tiny import model as tiny
+from baselines.play.episode import rollout_metrics
+from baselines.play.rollout import eval_starts, play
+from baselines.runs.algorithms import algorithm
+from baselines.runs.budget import Budget
+from collm_envs import make_task
+from collm_envs.task import Task
+
+
+class Setting(NamedTuple):
+    """A task as the embedded model plays it."""
+
+    env_kwargs: Mapping[str, Any]
+    tokens: int
+    """limit of a text"""
+    history: History
+    steps: int
+    """of `JOINT_TURNS` in a run"""
+    talk: int = 0
+    """rounds of messages before a turn of building, each a turn, too"""
+    taught: int | None = None
+    """turns of the warm start's episodes; None: as many as are played"""
+    group: int = 2
+    """branches of MAGRPO's trees, where there is more than one turn"""
+
+
+SETTINGS = {
+    "StrBuild-v0": Setting(
+        {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "self_contained": True},
+        100,
+        "last turn",
+        16,
+        taught=2,
+    ),
+    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", 32, talk=1),
+    "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", 32, talk=1, group=4),
+}
+JOINT_TURNS, MEASURES = 64, 2
+"""of a step; measures in a run after the one before it"""
+EVALUATION = 64
+"""held-out episodes of a measure"""
+OURS, C3 = "ridge, alternatives", "counterfactual credit"
+REPLAYED = {C3: "leave-one-out", "ridge, replayed": "ridge", OURS: "ridge"}
+"""methods that play a turn again without an agent's text -> the same one that does not; idle where a turn is
+not paid"""
+CREDITS = ("difference credit", "Shapley credit")
+NEWEST = "CC of the newest turn"
+REFERENCE = "CC, GAE 0.9"
+"""the method that the others are set beside"""
+CRITIC = {"gamma": 1.0, "critic_epochs": 2}
+LEAVE_ONE_OUT = {"group": 8, "baseline": "leave-one-out"}
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "CC, TD(0)": ("maac", {**CRITIC, "lam": 0.0}),
+    "CC, GAE 0.9": ("maac", {**CRITIC, "lam": 0.9}),
+    "DC, GAE 0.9": ("maac", {**CRITIC, "lam": 0.9, "critic": "decentral"}),
+    "MAGRPO": ("magrpo", {}),
+    "leave-one-out": ("reinforce", LEAVE_ONE_OUT),
+    "ridge": ("ridge", {"lam": 0.9, "counterfactual": False}),
+    C3: ("reinforce", {**LEAVE_ONE_OUT, "credit": "counterfactual"}),
+    "ridge, replayed": ("ridge", {"lam": 0.9, "counterfactual": True}),
+    OURS: ("ridge", claim_games.ALTERNATIVES),
+    NEWEST: ("maac", {**CRITIC, "lam": 0.9, "critic_history": "last turn"}),
+    "difference credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "difference"}),
+    "Shapley credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "shapley"}),
+}
+CRITIC_RATE = 1e-3
+KEY = ("env", "turns", "reward", "method", "seed", "rates")
+FIELDS = (
+    *KEY,
+    "step",
+    "joint_turns",
+    "tokens",
+    "cpu_s",
+    "return",
+    "explained_variance",
+    "advantage_variance",
+)
+
+
+class Cell(NamedTuple):
+    """A task, a horizon, a reward and a method."""
+
+    env: str
+    turns: int
+    reward: str
+    method: str
+
+    @property
+    def tuned_at(self) -> Cell:
+        """The cell whose trials choose the learning rates of this one."""
+        if self.turns == 1:
+            return self
+        turns = 4 if self.env == "StrBuild-v0" else self.turns
+        return Cell(self.env, turns, "final", REPLAYED.get(self.method, self.method))
+
+
+def kwargs_of(env: str, turns: int) -> dict[str, Any]:
+    """The keywords of an environment whose episodes have so many turns, messages counted."""
+    setting = SETTINGS[env]
+    built, rest = divmod(turns, 1 + setting.talk)
+    if rest:
+        raise ValueError(f"{env}: {turns} turns with {setting.talk} rounds of messages before each")
+    return {**setting.env_kwargs, "max_turns": built} | ({"talk": setting.talk} if setting.talk else {})
+
+
+def task_of(cell: Cell) -> Task:
+    """The task of a cell."""
+    task = make_task(cell.env, **kwargs_of(cell.env, cell.turns))
+    return task if cell.reward == "dense" else PaidAtTheEnd(task)
+
+
+def config_of(cell: Cell, seed: int, rates: dict[str, float], model: str = "tiny") -> Any:
+    """The settings of a run."""
+    kind, own = METHODS[cell.method]
+    setting = SETTINGS[cell.env]
+    return algorithm(kind).Config(
+        env=cell.env,
+        env_kwargs=kwargs_of(cell.env, cell.turns),
+        model=model,
+        max_new_tokens=setting.tokens,
+        history=setting.history,
+        normalize=True,
+        seed=seed,
+        steps=10_000,
+        checked_turns=0,
+        **sizes(cell),
+        **own,
+        **rates,
+    )
+
+
+def warm_started(cell: Cell) -> str:
+    """The folder of the model that all runs of a task and horizon begin with, taught by noisy play."""
+    setting = SETTINGS[cell.env]
+    return str(tiny.folder(cell.env, kwargs_of(cell.env, setting.taught or cell.turns), setting.history))
+
+
+def sizes(cell: Cell) -> dict[str, int]:
+    """Episodes of a step, of a tree its groups too."""
+    if METHODS[cell.method][0] != "magrpo":
+        return {"episodes": max(8, JOINT_TURNS // cell.turns)}
+    return claim_games.tree_sizes(cell.turns, JOINT_TURNS, SETTINGS[cell.env].group)
+
+
+def joint_turns(cell: Cell) -> int:
+    """Joint turns of a step."""
+    return claim_games.joint_turns(sizes(cell), cell.turns)
+
+
+def rates_of(method: str, lr: float) -> dict[str, float]:
+    """The learning rates of a run at this actor's rate."""
+    return {"lr": lr} | ({"critic_lr": CRITIC_RATE} if METHODS[method][0] == "maac" else {})
+
+
+def label(rates: Mapping[str, float]) -> str:
+    """Rates as they are written into rows."""
+    return "/".join(f"{rate:g}" for rate in rates.values())
+
+
+def one_run(cell: Cell, seed: int, rates: dict[str, float]) -> list[dict[str, Any]]:
+    """A run: its rows, before the first step and at each measure."""
+    task = task_of(cell)
+    config = config_of(cell, seed, rates, warm_started(cell))
+    module = algorithm(METHODS[cell.method][0])
+    team, budget = module.team(config, task), Budget(float("inf"))
+    size = joint_turns(cell)
+    all_turns = size * max(1, round(JOINT_TURNS * SETTINGS[cell.env].steps / size))
+    rows: list[dict[str, Any]] = []
+    tokens, newest = 0.0, [{"explained_variance": 0.0, "advantage_variance": 0.0}]
+
+    def measure() -> None:
+        earned = held_out(task, team) if team.step else before(cell.env, cell.turns)
+        means = [fmean(step.get(name, 0.0) for step in newest) for name in FIELDS[-2:]]
+        at = (team.step, team.step * size, round(tokens), round(budget.spent, 2))
+        values = (*cell, seed, label(rates), *at, *(round(x, 5) for x in (earned, *means)))
+        rows.append(dict(zip(FIELDS, values, strict=True)))
+
+    measure()
+    newest.clear()
+    for metrics in budget.within(module.train(config, task, team)):
+        tokens += metrics["tokens"]
+        newest.append(metrics)
+        if team.step * size >= all_turns * len(rows) / MEASURES:
+            measure()
+            newest.clear()
+        if team.step * size >= all_turns:
+            return rows
+    return rows
+
+
+def held_out(task: Task, team: Any) -> float:
+    """The mean return on held-out episodes."""
+    return rollout_metrics(play(task, eval_starts(task, EVALUATION), team.policies, "claim"))["return"]
+
+
+@cache
+def before(env: str, turns: int) -> float:
+    """The mean return on held-out episodes that all runs of this horizon begin with."""
+    cell = Cell(env, turns, "dense", "leave-one-out")
+    task = task_of(cell)
+    return held_out(task, algorithm("reinforce").team(config_of(cell, 0, {}, warm_started(cell)), task))
+
+
+def area(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The mean return over a run's joint turns: the area under its curve, by trapezoids."""
+    at, earned = ([float(row[name]) for row in rows] for name in ("joint_turns", "return"))
+    pieces = zip(itertools.pairwise(at), itertools.pairwise(earned), strict=True)
+    return sum((b - a) * (y + z) / 2 for (a, b), (y, z) in pieces) / (at[-1] - at[0])
