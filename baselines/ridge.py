@@ -210,7 +210,7 @@ def without(
 def replaced(task: Task, node: Node, agent: str) -> list[dict[str, str]]:
     """The texts of a turn with the agent's alternatives in place of its own; where it has none, silent."""
     silent = silenced(task, node, agent)
-    return [{**silent, agent: text} for text in node.alternatives.get(agent, ())] or [silent]
+    return [{**silent, agent: other.text} for other in node.alternatives.get(agent, ())] or [silent]
 
 
 def centred(x: Tensor, V: Tensor, paths: Sequence[Sequence[Node]]) -> Tensor:

@@ -35,7 +35,8 @@ take their rates (counterfactual credit has those of leave-one-out, ridge that r
 and in one turn on its own. Critics learn at 1e-3 in all of them. *Not equal*: a tree of many turns is many
 joint turns, so that MAGRPO takes larger steps and fewer (a column of the tables; two at 8 turns, where it has
 no row); counterfactual credit and ridge with alternatives write four more texts for each agent and turn,
-which no agent reads and its tokens leave out. *Seeds* 0 to 4.
+which no agent reads: they are in CPU seconds, and in tokens as many times those of the texts that are played,
+on the page and not in the rows. *Seeds* 0 to 4.
 
 *Measures*: returns on 64 held-out episodes, before, half-way and after; the area under that curve, by which
 rates are chosen; the return at the fewest tokens and the fewest CPU seconds that a run of the cell had

@@ -10,7 +10,20 @@ from typing import Any
 import claim
 import claim_games
 import numpy as np
-from claim_runs import C3, CRITIC_RATE, KEY, METHODS, NEWEST, OURS, REFERENCE, SETTINGS, Cell, area, label
+from claim_runs import (
+    C3,
+    CRITIC_RATE,
+    KEY,
+    METHODS,
+    NEWEST,
+    OURS,
+    REFERENCE,
+    SETTINGS,
+    Cell,
+    area,
+    label,
+    texts_written,
+)
 
 from baselines.runs.budget import read_results
 from collm_envs.evaluation import stats
@@ -92,8 +105,15 @@ def runs_of(task: str, turns: int, reward: str) -> Runs:
     for row in read_results(TASKS[task], (*KEYS[task], "step")):
         here = row.get("env", GAMES), row["turns"], row["reward"]
         if here == (task, str(turns), reward) and (task == GAMES or chosen(row)):
-            runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(row)
+            runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(with_all_tokens(row))
     return {method: seeds for method, seeds in runs.items() if seeds}
+
+
+def with_all_tokens(row: Row) -> Row:
+    """The row with the tokens of alternatives, whose texts are as long on average as those played."""
+    if "tokens" not in row:
+        return row
+    return {**row, "tokens": int(row["tokens"]) * texts_written(row["method"])}
 
 
 def chosen(row: Row) -> bool:

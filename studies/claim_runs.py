@@ -171,6 +171,14 @@ def label(rates: Mapping[str, float]) -> str:
     return "/".join(f"{rate:g}" for rate in rates.values())
 
 
+def texts_written(method: str) -> int:
+    """Texts that are written for one that is played: it and its alternatives."""
+    kind, own = METHODS[method]
+    if own.get("credit") == "counterfactual":
+        return 1 + algorithm(kind).Config.credit_samples
+    return 1 + own.get("alternatives", 0)
+
+
 def one_run(cell: Cell, seed: int, rates: dict[str, float]) -> list[dict[str, Any]]:
     """A run: its rows, before the first step and at each measure."""
     task = task_of(cell)

@@ -70,10 +70,10 @@ def counterfactual_rewards(replays: Replays, nodes: Sequence[Node]) -> Tensor:
     """
     agents = replays.task.agents
     turns = [
-        (node.before, {**texts_of(node), agent: text})
+        (node.before, {**texts_of(node), agent: other.text})
         for node in nodes
         for agent in agents
-        for text in node.alternatives[agent]
+        for other in node.alternatives[agent]
     ]
     sizes = [len(node.alternatives[agent]) for node in nodes for agent in agents]
     parts = rewards(replays, turns).split(sizes)

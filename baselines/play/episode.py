@@ -33,8 +33,8 @@ class Node:
     score: Score
     parent: Node | None = None
     children: list[Node] = field(default_factory=list)
-    alternatives: dict[str, list[str]] = field(default_factory=dict)
-    """agent -> further texts sampled at this history and not played; empty unless requested"""
+    alternatives: dict[str, list[Move]] = field(default_factory=dict)
+    """agent -> further texts sampled at this history and not played; empty unless asked for"""
 
     @property
     def reward(self) -> float:
@@ -80,11 +80,12 @@ def rollout_metrics(roots: Sequence[Node]) -> dict[str, float]:
     """Mean return, metrics of the last turn, and counts of texts and tokens of these episodes.
 
     `token_entropy`: the mean of -log pi over the tokens that were sampled, which estimates the entropy of a
-    token, in nats.
+    token, in nats.  `alternative_tokens`: of the texts that were written beside those played, if any were.
     """
     paths = episodes(roots)
     moves = {id(move): move for node in walk(roots) for move in node.moves.values()}
     written = sum(len(move.ids) for move in moves.values())
+    aside = {id(move): move for node in walk(roots) for texts in node.alternatives.values() for move in texts}
     out = {
         "return": sum(node.reward for path in paths for node in path) / len(paths),
         "turns": sum(len(path) for path in paths) / len(paths),
@@ -93,6 +94,8 @@ def rollout_metrics(roots: Sequence[Node]) -> dict[str, float]:
         "token_entropy": -sum(sum(move.logp) for move in moves.values()) / max(1, written),
         "tokens": float(written),
     }
+    if aside:
+        out["alternative_tokens"] = float(sum(len(move.ids) for move in aside.values()))
     for name in paths[0][-1].score.metrics:
         out[f"metric/{name}"] = sum(path[-1].score.metrics[name] for path in paths) / len(paths)
     return out

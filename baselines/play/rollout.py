@@ -67,7 +67,7 @@ class Texts(NamedTuple):
     """one for each place"""
     moves: dict[str, list[Move]]
     """place by place, the branches of one place together; agents that do not write now are left out"""
-    aside: dict[str, list[list[str]]]
+    aside: dict[str, list[list[Move]]]
     """the alternative texts of each place; empty unless requested"""
 
 
@@ -176,10 +176,10 @@ def _texts(
         if group.agents[0] in writing:
             texts.moves.update(zip(group.agents, _chunks(moves, count * branches), strict=True))
             if alternatives:  # the last one belongs to the history that `_ask_aside` adds
-                at_places = _chunks([move.text for move in others][:-1], alternatives)
+                at_places = _chunks(others[:-1], alternatives)
                 texts.aside.update(zip(group.agents, _chunks([*at_places], count), strict=True))
         elif alternatives:
-            texts.aside.update((agent, [[""]] * count) for agent in group.agents)
+            texts.aside.update((agent, [[Move(None, [])]] * count) for agent in group.agents)
     return texts
 
 

@@ -84,8 +84,8 @@ def test_alternatives_stand_for_the_agents_text_by_what_they_earn_and_what_follo
         for e, path in enumerate(paths):
             for t, node in enumerate(path):
                 worth = []
-                for text in node.alternatives[agent]:
-                    words = {a: move.text for a, move in node.moves.items()} | {agent: text}
+                for other in node.alternatives[agent]:
+                    words = {a: move.text for a, move in node.moves.items()} | {agent: other.text}
                     score = task.score(task.play(node.before, words))
                     later = 0.0 if t == 1 else float(team.V(1, [{**before[id(node)], **score.metrics}])[0])
                     worth.append(score.reward + 0.5 * later)

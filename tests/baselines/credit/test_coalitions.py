@@ -12,6 +12,7 @@ from toy_games import Game, additive_bandit
 
 import collm_envs
 from baselines.credit.coalitions import counterfactual_rewards, difference_rewards, shapley_values
+from baselines.lm.history import Move
 from baselines.play.replays import Replays, texts_of
 from baselines.play.rollout import play, play_turns
 from collm_envs import silence
@@ -170,7 +171,10 @@ def test_turns_that_wait_are_played_side_by_side_and_come_back_in_order():
 def test_alternatives_are_weighed_with_the_others_texts_as_played():
     task = additive_bandit(3)
     (node,) = nodes = played(task, [{"agent_0": "1", "agent_1": "0", "agent_2": "1"}])
-    node.alternatives.update(agent_0=["0", "0", "1", "0"], agent_1=["1", "1"], agent_2=["0"])
+    others = {"agent_0": "0010", "agent_1": "11", "agent_2": "0"}
+    node.alternatives.update(
+        {a: [Move(None, [], text=word) for word in words] for a, words in others.items()}
+    )
     b = counterfactual_rewards(Replays(task, nodes), nodes)
     assert b.tolist() == [[0.25, 2.0, 1.0]]
     assert texts_of(node) == {"agent_0": "1", "agent_1": "0", "agent_2": "1"}

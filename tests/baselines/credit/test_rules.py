@@ -18,6 +18,7 @@ from baselines.credit.pinned import FLOOR
 from baselines.credit.rules import RULES, Credit, make, mixed, weighted, written
 from baselines.credit.written import Written
 from baselines.formulas.advantages import left_out_residual
+from baselines.lm.history import Move
 from baselines.lm.learning import Lesson
 from baselines.play.replays import Replays
 from baselines.play.rollout import play
@@ -95,8 +96,12 @@ def everything(task):
     scripts = {agent: [[words[k] for words in joint]] for k, agent in enumerate(task.agents)}
     nodes = play(task, [(task.rows[0], 0)] * len(joint), tabular_team(task, scripts=scripts).policies, "s")
     for node in nodes:
-        node.alternatives.update({agent: list(task.words) for agent in task.agents})
+        node.alternatives.update(all_words(task))
     return nodes
+
+
+def all_words(task):
+    return {agent: [Move(None, [], text=word) for word in task.words] for agent in task.agents}
 
 
 @pytest.mark.parametrize("n", [2, 8])
@@ -165,7 +170,7 @@ def with_all_words(credit, task):
 
     def rule(replays, nodes):
         for node in nodes:
-            node.alternatives.update({agent: list(task.words) for agent in task.agents})
+            node.alternatives.update(all_words(task))
         return credit.rule(replays, nodes)
 
     return Credit(rule) if credit.rule else credit

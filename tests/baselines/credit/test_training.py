@@ -12,7 +12,7 @@ from baselines import maac, magrpo, reinforce
 from baselines.credit import rules
 from baselines.credit.language import Refused
 from baselines.lm.sampling import Sampling
-from baselines.play.episode import walk
+from baselines.play.episode import rollout_metrics, walk
 from baselines.play.rollout import play, starts
 from baselines.runs import checkpoint
 
@@ -168,6 +168,11 @@ def test_alternatives_leave_the_played_texts_as_they_are(many, shared):
     assert more[0].alternatives["agent_0"] is not plain[0].alternatives
     assert more[0].alternatives == more[1].alternatives  # one history, the same other texts
     assert not any(node.alternatives for node in walk(plain))
+    written = {move for node in walk(more) for moves in node.alternatives.values() for move in moves}
+    assert len(written) == many * len(task.agents) * (3 + 6)  # places at turn 1 and at turn 2
+    counts = rollout_metrics(more)
+    assert counts.pop("alternative_tokens") == sum(len(move.ids) for move in written)
+    assert counts == rollout_metrics(plain)
 
 
 def test_alternatives_are_texts_of_the_same_policy_at_the_same_history(training_seed):
@@ -178,8 +183,9 @@ def test_alternatives_are_texts_of_the_same_policy_at_the_same_history(training_
     )
     for k in (0, 1):
         said = [node.moves["agent_1"].text for node in nodes if node.item.data["k"] == k]
-        aside = [text for node in nodes if node.item.data["k"] == k for text in node.alternatives["agent_1"]]
+        others = [node.alternatives["agent_1"] for node in nodes if node.item.data["k"] == k]
+        aside = [move.text for moves in others for move in moves]
         likely = max(set(said), key=said.count)
         assert aside.count(likely) / 600 == pytest.approx(said.count(likely) / 300, abs=0.1)
-        again = sum(one.moves["agent_1"].text == one.alternatives["agent_1"][0] for one in nodes)
+        again = sum(node.moves["agent_1"].text == node.alternatives["agent_1"][0].text for node in nodes)
     assert again < len(nodes)  # drawn apart from what was played
