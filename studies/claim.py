@@ -98,7 +98,7 @@ CELLS = (
     ("StrBuild-v1", 2, "final", (*MAIN[1:], OURS, C3)),
     ("StrBuild-v0", 4, "dense", (*MAIN, *REPLAYED)),
     ("StrBuild-v0", 1, "final", (*MAIN[1:], *REPLAYED, *CREDITS)),
-    ("StrBuild-v0", 8, "final", tuple(method for method in MAIN if method != "MAGRPO")),
+    ("StrBuild-v0", 8, "final", (*(method for method in MAIN if method != "MAGRPO"), OURS)),
 )
 """task, horizon, reward and methods, in order of weight"""
 
