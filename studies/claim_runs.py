@@ -54,9 +54,8 @@ JOINT_TURNS, MEASURES = 64, 2
 EVALUATION = 64
 """held-out episodes of a measure"""
 OURS, C3 = "ridge, alternatives", "counterfactual credit"
-REPLAYED = {C3: "leave-one-out", "ridge, replayed": "ridge", OURS: "ridge"}
-"""methods that play a turn again without an agent's text -> the same one that does not; idle where a turn is
-not paid"""
+SILENT = "ridge, replayed"
+"""plays a turn again without an agent's text: idle where a turn is not paid, so it has rates of `ridge`"""
 CREDITS = ("difference credit", "Shapley credit")
 NEWEST = "CC of the newest turn"
 REFERENCE = "CC, GAE 0.9"
@@ -71,7 +70,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "leave-one-out": ("reinforce", LEAVE_ONE_OUT),
     "ridge": ("ridge", {"lam": 0.9, "counterfactual": False}),
     C3: ("reinforce", {**LEAVE_ONE_OUT, "credit": "counterfactual"}),
-    "ridge, replayed": ("ridge", {"lam": 0.9, "counterfactual": True}),
+    SILENT: ("ridge", {"lam": 0.9, "counterfactual": True}),
     OURS: ("ridge", claim_games.ALTERNATIVES),
     NEWEST: ("maac", {**CRITIC, "lam": 0.9, "critic_history": "last turn"}),
     "difference credit": ("reinforce", {**LEAVE_ONE_OUT, "credit": "difference"}),
@@ -105,7 +104,7 @@ class Cell(NamedTuple):
         if self.turns == 1:
             return self
         turns = 4 if self.env == "StrBuild-v0" else self.turns
-        return Cell(self.env, turns, "final", REPLAYED.get(self.method, self.method))
+        return Cell(self.env, turns, "final", "ridge" if self.method == SILENT else self.method)
 
 
 def kwargs_of(env: str, turns: int) -> dict[str, Any]:
