@@ -46,8 +46,8 @@ SETTINGS = {
         16,
         taught=2,
     ),
-    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", 24, talk=1),
-    "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", 24, talk=1, group=4),
+    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", 16, talk=1),
+    "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", 16, talk=1, group=4),
 }
 JOINT_TURNS, MEASURES = 64, 2
 """of a step; measures in a run after the one before it"""
