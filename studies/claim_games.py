@@ -164,6 +164,7 @@ def no_critics(reward: str) -> dict[str, Averages]:
 
 
 LEAVE_ONE_OUT = {"baseline": "leave-one-out", "group": 8}
+OURS, C3, SILENT = "ridge, alternatives", "counterfactual credit", "ridge, replayed"
 ALTERNATIVES = {"lam": 0.9, "counterfactual": True, "alternatives": 4}
 METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages]]]] = {
     "CC, TD(0)": (maac, {"lam": 0.0}, central),
@@ -171,9 +172,9 @@ METHODS: dict[str, tuple[Any, dict[str, Any], Callable[[str], dict[str, Averages
     "DC, GAE 0.9": (maac, {"lam": 0.9, "critic": "decentral"}, decentral),
     "MAGRPO": (magrpo, {}, no_critics),
     "leave-one-out": (reinforce, LEAVE_ONE_OUT, no_critics),
-    "counterfactual credit": (reinforce, {**LEAVE_ONE_OUT, "credit": "counterfactual"}, no_critics),
-    "ridge, replayed": (ridge, {"lam": 0.9, "counterfactual": True}, no_critics),
-    "ridge, alternatives": (ridge, ALTERNATIVES, no_critics),
+    C3: (reinforce, {**LEAVE_ONE_OUT, "credit": "counterfactual"}, no_critics),
+    SILENT: (ridge, {"lam": 0.9, "counterfactual": True}, no_critics),
+    OURS: (ridge, ALTERNATIVES, no_critics),
     "CC, GAE 0.9, normalised": (maac, {"lam": 0.9, "normalize": True}, central),
     "CC, Monte Carlo": (maac, {"lam": 1.0}, central),
     "CC of texts, TD(0)": (maac, {"lam": 0.0}, central_of_texts),
@@ -223,9 +224,9 @@ def sizes(algorithm: Any, turns: int) -> dict[str, Any]:
     return {**tree_sizes(turns, TEXTS), "gamma": 1.0}
 
 
-def tree_sizes(turns: int, texts: int, branches: int = 2) -> dict[str, int]:
-    """MAGRPO's branching, in one turn 8, and the episodes of a step of about so many joint turns."""
-    group = 8 if turns == 1 else branches
+def tree_sizes(turns: int, texts: int) -> dict[str, int]:
+    """MAGRPO's branching, and the episodes of a step of about so many joint turns."""
+    group = 8 if turns == 1 else 2
     roots = max(1, round(texts / nodes(group, turns)))
     return {"group": group, "episodes": roots * group**turns}
 
@@ -265,7 +266,7 @@ def expected(team: Any, task: Any) -> float:
 
 
 def mean_return(rows: Sequence[dict[str, Any]]) -> float:
-    """Mean over a run's measures, by which rates are chosen; what is shown is `claim.area`."""
+    """Mean over a run's measures, by which rates are chosen; what is shown is `claim_runs.area`."""
     return fmean(float(row["return"]) for row in rows)
 
 

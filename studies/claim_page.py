@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import claim
 import claim_games
@@ -19,7 +19,7 @@ from claim_runs import (
     OURS,
     REFERENCE,
     SETTINGS,
-    Cell,
+    Arm,
     area,
     label,
     texts_written,
@@ -32,7 +32,7 @@ from collm_envs.pages.report import Curve, chart, code, folded, prose, report, s
 Row = Mapping[str, Any]
 Runs = Mapping[str, Mapping[int, Sequence[Row]]]
 """method -> seed -> the rows of the run, in order"""
-GAMES, WORDS, HOUSES, SHARED_WORDS = "Relay in tables, one-word texts", *SETTINGS
+GAMES, WORDS, HOUSES = "Relay in tables, one-word texts", "StrBuild-v0", "HouseBuild-v1"
 TASKS = {GAMES: claim_games.ROWS, **dict.fromkeys(SETTINGS, claim.ROWS)}
 """task -> its rows; those of environments are of the embedded model"""
 KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, KEY)}
@@ -41,19 +41,34 @@ LISTED = {GAMES: (*claim_games.METHODS,), **dict.fromkeys(SETTINGS, (*METHODS,))
 """in the order of the tables"""
 DRAWN = {**LISTED, GAMES: claim.MAIN}
 """what the charts show"""
+
+
+class Sentence(NamedTuple):
+    """A sentence about two methods."""
+
+    text: str
+    method: str
+    other: str
+    horizons: tuple[int, ...]
+    reward: str
+    claims: str
+    """better or alike"""
+
+
+LOO = "leave-one-out"
 SENTENCES = (
-    ("long or sparse: CC beats Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4, 2), "final"),
-    ("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", "leave-one-out", (8, 4, 2), "final"),
-    ("long or sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4, 2), "final"),
-    ("long or sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4, 2), "final"),
-    ("short: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (1,), "final"),
-    ("short: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (1,), "final"),
-    ("short: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (1,), "final"),
-    ("dense: CC is like Monte Carlo", "CC, GAE 0.9", "leave-one-out", (8, 4), "dense"),
-    ("dense: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "dense"),
-    ("dense: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "dense"),
+    Sentence("long and sparse: CC beats Monte Carlo", "CC, GAE 0.9", LOO, (8, 4), "final", "better"),
+    Sentence("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", LOO, (8, 4), "final", "better"),
+    Sentence("long and sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "final", "better"),
+    Sentence("long and sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "final", "better"),
+    Sentence("short: CC is like Monte Carlo", "CC, GAE 0.9", LOO, (1,), "final", "alike"),
+    Sentence("short: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (1,), "final", "alike"),
+    Sentence("short: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (1,), "final", "alike"),
+    Sentence("dense: CC is like Monte Carlo", "CC, GAE 0.9", LOO, (8, 4), "dense", "alike"),
+    Sentence("dense: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "dense", "alike"),
+    Sentence("dense: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "dense", "alike"),
 )
-"""(sentence, method, the one it is set beside, horizons, reward); Monte Carlo: the leave-one-out baseline"""
+"""Monte Carlo: the leave-one-out baseline"""
 OTHERS = {
     "CC": "CC, GAE 0.9",
     "DC": "DC, GAE 0.9",
@@ -68,9 +83,10 @@ COMPARED = (
 )
 """(what is compared, a method of ours, another)"""
 WITH_CRITICS = ("maac", "ridge")
-CLAIMED = "beats"
-BEST = {GAMES: 1.0, WORDS: 2.0, HOUSES: 2.0, SHARED_WORDS: 2.0}
+BEST = {GAMES: 1.0, WORDS: 2.0, HOUSES: 2.0}
 """task -> the best return; on `WORDS`, where every turn builds anew, of a turn"""
+FEWEST = 4
+"""seeds from which a verdict is given"""
 NEGLIGIBLE = 0.01
 """share of the best return that a difference must exceed to count, however sure its sign"""
 REASONS = (
@@ -88,23 +104,22 @@ REASONS = (
 LONG = (
     (WORDS, 4, "final"),
     (HOUSES, 4, "final"),
-    (SHARED_WORDS, 2, "final"),
     (WORDS, 4, "dense"),
     (GAMES, 8, "final"),
     (GAMES, 8, "final, each"),
     (GAMES, 8, "dense"),
 )
 """the cells whose critics are compared with each other"""
-LONGEST = ((WORDS, 4), (HOUSES, 4), (SHARED_WORDS, 2), (GAMES, 8))
-"""the longest sparse cell of each task"""
+LONGEST = ((WORDS, 4), (HOUSES, 4), (GAMES, 8))
+"""the long and sparse cell of each task"""
 
 
 def runs_of(task: str, turns: int, reward: str) -> Runs:
     """The runs of a cell, at the learning rates that its trials chose; methods as `LISTED` has them."""
     runs: dict[str, dict[int, list[Row]]] = {method: {} for method in LISTED[task]}
     for row in read_results(TASKS[task], (*KEYS[task], "step")):
-        here = row.get("env", GAMES), row["turns"], row["reward"]
-        if here == (task, str(turns), reward) and (task == GAMES or chosen(row)):
+        cell = row.get("env", GAMES), row["turns"], row["reward"]
+        if cell == (task, str(turns), reward) and (task == GAMES or chosen(row)):
             runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(with_all_tokens(row))
     return {method: seeds for method, seeds in runs.items() if seeds}
 
@@ -117,18 +132,18 @@ def with_all_tokens(row: Row) -> Row:
 
 
 def chosen(row: Row) -> bool:
-    """Whether a row is of a run at the rates that its cell's trials chose."""
-    rates = rates_chosen(cell_of(row))
+    """Whether a row is of a run at the rates that its trials chose."""
+    rates = rates_chosen(arm_of(row))
     return rates is not None and row["rates"] == label(rates)
 
 
-def cell_of(row: Row) -> Cell:
-    return Cell(row["env"], int(row["turns"]), row["reward"], row["method"])
+def arm_of(row: Row) -> Arm:
+    return Arm(row["env"], int(row["turns"]), row["reward"], row["method"])
 
 
 @cache
-def rates_chosen(cell: Cell) -> Mapping[str, float] | None:
-    return claim.chosen_rates(cell)
+def rates_chosen(arm: Arm) -> Mapping[str, float] | None:
+    return claim.chosen_rates(arm)
 
 
 def column(rows: Sequence[Row], name: str) -> list[float]:
@@ -174,15 +189,15 @@ def better(runs: Runs, method: str, other: str) -> float | None:
     return fmean((x > y) + (x == y) / 2 for x, y in pairs) if pairs else None
 
 
-def verdict(differences: Sequence[float], sentence: str, best: float) -> str:
-    """What an interval says about a sentence.   best: the best return"""
+def verdict(differences: Sequence[float], claims: str, best: float) -> str:
+    """What an interval says about a sentence that claims "better" or "alike".   best: the best return"""
     ends = interval(differences)
-    if ends is None:
+    if ends is None or len(differences) < FEWEST:
         return "not measured"
     least = NEGLIGIBLE * best
     if max(map(abs, ends)) <= least:
         return "alike"
-    if CLAIMED not in sentence:
+    if claims == "alike":
         return "not alike" if ends[0] > least or ends[1] < -least else "cannot be told"
     if ends[0] > least:
         return "holds"
@@ -197,15 +212,15 @@ def best(task: str, turns: int) -> float:
 def verdicts() -> list[list[str]]:
     """A line for every sentence, task and horizon that was measured."""
     lines = []
-    for sentence, method, other, horizons, reward in SENTENCES:
+    for sentence in SENTENCES:
         for task in TASKS:
-            for turns in horizons:
-                differences = apart(runs_of(task, turns, reward), method, other, last)
-                if len(differences) > 1:
-                    here = verdict(differences, sentence, best(task, turns))
-                    lines.append(
-                        [sentence, titled(task, turns), here, shown(differences), str(len(differences))]
-                    )
+            for turns in sentence.horizons:
+                runs = runs_of(task, turns, sentence.reward)
+                differences = apart(runs, sentence.method, sentence.other, last)
+                if len(differences) >= FEWEST:
+                    holds = verdict(differences, sentence.claims, best(task, turns))
+                    measured = shown(differences), str(len(differences))
+                    lines.append([sentence.text, titled(task, turns), holds, *measured])
     return lines
 
 
@@ -285,20 +300,20 @@ def reasons() -> str:
 
 def rates() -> str:
     """What each learning rate came to: the trials, and the runs at rates that are no longer chosen."""
-    tried: dict[Cell, dict[float, list[Row]]] = {}
+    tried: dict[Arm, dict[float, list[Row]]] = {}
     for row in read_results(claim.TRIED):
-        cell = cell_of(row)
         lr = float(row["rates"].partition("/")[0])
-        tried.setdefault(cell, {}).setdefault(lr, []).append(row)
+        tried.setdefault(arm_of(row), {}).setdefault(lr, []).append(row)
+    grid = sorted({lr for by_rate in tried.values() for lr in by_rate})
     lines = []
-    for cell, by_rate in tried.items():
-        pick = rates_chosen(cell)
-        line = [cell.method, titled(*cell[:3])]
-        for lr in claim.ACTOR_RATES:
+    for arm, by_rate in tried.items():
+        pick = rates_chosen(arm)
+        line = [arm.method, titled(*arm[:3])]
+        for lr in grid:
             areas = ", ".join(f"{float(row['area']):.2f}" for row in by_rate.get(lr, []))
             line.append(f"{areas} ✓" if pick and pick["lr"] == lr else areas)
         lines.append(line)
-    columns = ["", "cell", *(f"lr {lr:g}" for lr in claim.ACTOR_RATES)]
+    columns = ["", "cell", *(f"lr {lr:g}" for lr in grid)]
     trials = section(
         "What the trials of learning rates chose",
         table(columns, lines),
@@ -310,18 +325,17 @@ def rates() -> str:
 
 def passed_over() -> str:
     """The runs at rates that no trial chooses now, beside the same method at those that are chosen."""
-    runs: dict[tuple[Cell, str], dict[int, list[Row]]] = {}
+    runs: dict[tuple[Arm, str], dict[int, list[Row]]] = {}
     for row in read_results(claim.ROWS, (*KEY, "step")):
-        if rates_chosen(cell_of(row)) is not None and not chosen(row):
-            key = cell_of(row), row["rates"]
+        if rates_chosen(arm_of(row)) is not None and not chosen(row):
+            key = arm_of(row), row["rates"]
             runs.setdefault(key, {}).setdefault(int(row["seed"]), []).append(row)
     lines = []
-    for (cell, labelled), seeds in runs.items():
+    for (arm, labelled), seeds in runs.items():
         ends = [last(rows) for rows in seeds.values()]
-        beside = [
-            last(rows) for rows in runs_of(cell.env, cell.turns, cell.reward).get(cell.method, {}).values()
-        ]
-        where = [cell.method, titled(*cell[:3]), labelled, str(len(seeds))]
+        chosen_runs = runs_of(arm.env, arm.turns, arm.reward).get(arm.method, {})
+        beside = [last(rows) for rows in chosen_runs.values()]
+        where = [arm.method, titled(*arm[:3]), labelled, str(len(seeds))]
         lines.append([*where, shown(ends), shown(beside) if beside else "–"])
     columns = ["", "cell", "rates of actor/critic", "seeds", "after", "after, at the chosen rates"]
     return section("The same methods at rates that were not chosen", table(columns, lines)) if lines else ""
@@ -333,39 +347,44 @@ def titled(task: str, turns: int, reward: str = "") -> str:
 
 
 def finding() -> str:
-    """What CoLLM-CC and a method of ours come to in the longest sparse cell of every task, in sentences."""
-    parts = []
-    for task, turns in LONGEST:
-        runs = runs_of(task, turns, "final")
-        if REFERENCE not in runs:
-            continue
-        ends = [last(rows) for rows in runs[REFERENCE].values()]
-        start = fmean(float(rows[0]["return"]) for rows in runs[REFERENCE].values())
-        others = []
-        for sentence, method, other, _, reward in SENTENCES:
-            differences = apart(runs, method, other, last)
-            if (method, reward) == (REFERENCE, "final") and CLAIMED in sentence and len(differences) > 1:
-                here = verdict(differences, sentence, best(task, turns))
-                others.append(f"{sentence.rpartition(f'{CLAIMED} ')[2]} {shown(differences)} ({here})")
-        sentences = [
-            f"{titled(task, turns)}, reward at the end, {len(ends)} seeds: CoLLM-CC with "
-            f"GAE 0.9 goes from {start:.2f} to {shown(ends)}. What it ends above the others, and whether the "
-            f"claim holds: {'; '.join(others)}."
-        ]
-        if len(beyond := apart(runs, OURS, REFERENCE, last)) > 1:
-            areas = apart(runs, OURS, REFERENCE, area)
-            sentences.append(
-                f"Ours, ridge with alternatives, ends {shown(beyond)} above CoLLM-CC, and the area under "
-                f"its curve is {shown(areas)} above CoLLM-CC's."
-            )
-        parts.append(" ".join(sentences))
-    return "\n\n".join(parts)
+    """What CoLLM-CC and a method of ours come to in the long and sparse cell of every task, in sentences."""
+    return "\n\n".join(filter(None, (finding_of(task, turns) for task, turns in LONGEST)))
+
+
+def finding_of(task: str, turns: int) -> str:
+    """The sentences about one cell; "" where CoLLM-CC has no run."""
+    runs = runs_of(task, turns, "final")
+    if REFERENCE not in runs:
+        return ""
+    ends = [last(rows) for rows in runs[REFERENCE].values()]
+    start = fmean(float(rows[0]["return"]) for rows in runs[REFERENCE].values())
+    sentences = [
+        f"{titled(task, turns)}, reward at the end, {len(ends)} seeds: CoLLM-CC with GAE 0.9 goes from "
+        f"{start:.2f} to {shown(ends)} of {best(task, turns):g}."
+    ]
+    others = []
+    for sentence in SENTENCES:
+        differences = apart(runs, sentence.method, sentence.other, last)
+        if (sentence.method, sentence.reward, sentence.claims) == (REFERENCE, "final", "better") and len(
+            differences
+        ) >= FEWEST:
+            holds = verdict(differences, sentence.claims, best(task, turns))
+            others.append(f"{sentence.other} {shown(differences)} ({holds})")
+    if others:
+        sentences.append(f"CoLLM-CC less others, and whether it beats them: {'; '.join(others)}.")
+    if len(beyond := apart(runs, OURS, REFERENCE, last)) >= FEWEST:
+        areas = apart(runs, OURS, REFERENCE, area)
+        sentences.append(
+            f"Ours ({OURS}, which reads what the task measures) less CoLLM-CC: {shown(beyond)} after, "
+            f"{shown(areas)} in the area under the curve."
+        )
+    return " ".join(sentences)
 
 
 def ours() -> str:
     """A method of ours beside the others: differences after, of the area, and at equal CPU seconds."""
     lines = []
-    for task, turns, reward in (*LONG[:4], (WORDS, 1, "final"), *LONG[4:]):
+    for task, turns, reward in (*LONG, (WORDS, 1, "final")):
         runs = runs_of(task, turns, reward)
         for what, method, other in COMPARED:
             if len(ends := apart(runs, method, other, last)) > 1:
@@ -377,20 +396,25 @@ def ours() -> str:
 
 
 def cost() -> str:
-    """CPU hours of reported runs, of those that were passed over, and of trials, in a sentence."""
+    """CPU hours of reported runs, of those at other rates, and of trials, in a sentence."""
     files = {TASKS[task]: KEYS[task] for task in TASKS}
-    ends = [row for file, key in files.items() for row in claim.last_rows(file, key).values()]
-    reported = [row for row in ends if "rates" not in row or chosen(row)]
-    hours = [sum(float(row["cpu_s"]) for row in rows) / 3600 for rows in (reported, ends)]
-    trials = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED)) / 3600
-    return (
-        f"CPU hours of training, one thread, evaluations not counted: {hours[0]:.2f} of reported runs, "
-        f"{hours[1] - hours[0]:.2f} of runs at rates that were passed over, {trials:.2f} of models' trials."
-    )
+    spent = {"reported runs": 0.0, "runs at rates that were passed over": 0.0, "runs whose trials go on": 0.0}
+    for file, key in files.items():
+        for row in claim.last_rows(file, key).values():
+            if "rates" not in row or chosen(row):
+                state = "reported runs"
+            elif rates_chosen(arm_of(row)):
+                state = "runs at rates that were passed over"
+            else:
+                state = "runs whose trials go on"
+            spent[state] += float(row["cpu_s"])
+    spent["models' trials"] = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED))
+    hours = ", ".join(f"{seconds / 3600:.2f} of {what}" for what, seconds in spent.items() if seconds)
+    return f"CPU hours of training, one thread, evaluations not counted: {hours}."
 
 
 def headline() -> str:
-    """The chart on top: a long sparse cell in which three methods have two seeds."""
+    """The chart on top: a long and sparse cell in which three methods have two seeds."""
     for task, turns in LONGEST:
         runs = runs_of(task, turns, "final")
         if sum(len(seeds) > 1 for seeds in runs.values()) > 2:

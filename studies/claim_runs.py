@@ -28,14 +28,10 @@ class Setting(NamedTuple):
     tokens: int
     """limit of a text"""
     history: History
-    steps: int
-    """of `JOINT_TURNS` in a run"""
+    taught: int
+    """turns of the warm start's episodes, messages counted"""
     talk: int = 0
     """rounds of messages before a turn of building, each a turn, too"""
-    taught: int | None = None
-    """turns of the warm start's episodes; None: as many as are played"""
-    group: int = 2
-    """branches of MAGRPO's trees, where there is more than one turn"""
 
 
 SETTINGS = {
@@ -43,19 +39,15 @@ SETTINGS = {
         {"prompts": "terse", "words": "generated", "length": [1, 2], "n": 600, "self_contained": True},
         100,
         "last turn",
-        16,
         taught=2,
     ),
-    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", 16, talk=1),
-    "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", 16, talk=1, group=4),
+    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", taught=4, talk=1),
 }
-JOINT_TURNS, MEASURES = 64, 2
-"""of a step; measures in a run after the one before it"""
+JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
+"""joint turns of a step, steps of that size in a run, evaluations in a run after the first, untrained one"""
 EVALUATION = 64
 """held-out episodes of a measure"""
-OURS, C3 = "ridge, alternatives", "counterfactual credit"
-SILENT = "ridge, replayed"
-"""plays a turn again without an agent's text: idle where a turn is not paid, so it has rates of `ridge`"""
+OURS, C3, SILENT = claim_games.OURS, claim_games.C3, claim_games.SILENT
 CREDITS = ("difference credit", "Shapley credit")
 NEWEST = "CC of the newest turn"
 REFERENCE = "CC, GAE 0.9"
@@ -90,8 +82,8 @@ FIELDS = (
 )
 
 
-class Cell(NamedTuple):
-    """A task, a horizon, a reward and a method."""
+class Arm(NamedTuple):
+    """A method in a cell, which is a task, a horizon and a reward."""
 
     env: str
     turns: int
@@ -99,12 +91,11 @@ class Cell(NamedTuple):
     method: str
 
     @property
-    def tuned_at(self) -> Cell:
-        """The cell whose trials choose the learning rates of this one."""
+    def tuned_at(self) -> Arm:
+        """The arm whose trials choose the learning rates of this one."""
         if self.turns == 1:
             return self
-        turns = 4 if self.env == "StrBuild-v0" else self.turns
-        return Cell(self.env, turns, "final", "ridge" if self.method == SILENT else self.method)
+        return Arm(self.env, 4, "final", "ridge" if self.method == SILENT else self.method)
 
 
 def kwargs_of(env: str, turns: int) -> dict[str, Any]:
@@ -116,19 +107,19 @@ def kwargs_of(env: str, turns: int) -> dict[str, Any]:
     return {**setting.env_kwargs, "max_turns": built} | ({"talk": setting.talk} if setting.talk else {})
 
 
-def task_of(cell: Cell) -> Task:
-    """The task of a cell."""
-    task = make_task(cell.env, **kwargs_of(cell.env, cell.turns))
-    return task if cell.reward == "dense" else PaidAtTheEnd(task)
+def task_of(arm: Arm) -> Task:
+    """The task of an arm."""
+    task = make_task(arm.env, **kwargs_of(arm.env, arm.turns))
+    return task if arm.reward == "dense" else PaidAtTheEnd(task)
 
 
-def config_of(cell: Cell, seed: int, rates: dict[str, float], model: str = "tiny") -> Any:
+def config_of(arm: Arm, seed: int, rates: dict[str, float], model: str = "tiny") -> Any:
     """The settings of a run."""
-    kind, own = METHODS[cell.method]
-    setting = SETTINGS[cell.env]
+    kind, own = METHODS[arm.method]
+    setting = SETTINGS[arm.env]
     return algorithm(kind).Config(
-        env=cell.env,
-        env_kwargs=kwargs_of(cell.env, cell.turns),
+        env=arm.env,
+        env_kwargs=kwargs_of(arm.env, arm.turns),
         model=model,
         max_new_tokens=setting.tokens,
         history=setting.history,
@@ -136,28 +127,28 @@ def config_of(cell: Cell, seed: int, rates: dict[str, float], model: str = "tiny
         seed=seed,
         steps=10_000,
         checked_turns=0,
-        **sizes(cell),
+        **sizes(arm),
         **own,
         **rates,
     )
 
 
-def warm_started(cell: Cell) -> str:
-    """The folder of the model that all runs of a task and horizon begin with, taught by noisy play."""
-    setting = SETTINGS[cell.env]
-    return str(tiny.folder(cell.env, kwargs_of(cell.env, setting.taught or cell.turns), setting.history))
+def warm_started(arm: Arm) -> str:
+    """The folder of the model that all runs of a task begin with, taught by noisy play."""
+    setting = SETTINGS[arm.env]
+    return str(tiny.folder(arm.env, kwargs_of(arm.env, setting.taught), setting.history))
 
 
-def sizes(cell: Cell) -> dict[str, int]:
+def sizes(arm: Arm) -> dict[str, int]:
     """Episodes of a step, of a tree its groups too."""
-    if METHODS[cell.method][0] != "magrpo":
-        return {"episodes": max(8, JOINT_TURNS // cell.turns)}
-    return claim_games.tree_sizes(cell.turns, JOINT_TURNS, SETTINGS[cell.env].group)
+    if METHODS[arm.method][0] != "magrpo":
+        return {"episodes": max(8, JOINT_TURNS // arm.turns)}
+    return claim_games.tree_sizes(arm.turns, JOINT_TURNS)
 
 
-def joint_turns(cell: Cell) -> int:
+def joint_turns(arm: Arm) -> int:
     """Joint turns of a step."""
-    return claim_games.joint_turns(sizes(cell), cell.turns)
+    return claim_games.joint_turns(sizes(arm), arm.turns)
 
 
 def rates_of(method: str, lr: float) -> dict[str, float]:
@@ -171,29 +162,29 @@ def label(rates: Mapping[str, float]) -> str:
 
 
 def texts_written(method: str) -> int:
-    """Texts that are written for one that is played: it and its alternatives."""
+    """How many texts are written for each that is played: that text and its alternatives."""
     kind, own = METHODS[method]
     if own.get("credit") == "counterfactual":
         return 1 + algorithm(kind).Config.credit_samples
     return 1 + own.get("alternatives", 0)
 
 
-def one_run(cell: Cell, seed: int, rates: dict[str, float]) -> list[dict[str, Any]]:
+def one_run(arm: Arm, seed: int, rates: dict[str, float]) -> list[dict[str, Any]]:
     """A run: its rows, before the first step and at each measure."""
-    task = task_of(cell)
-    config = config_of(cell, seed, rates, warm_started(cell))
-    module = algorithm(METHODS[cell.method][0])
+    task = task_of(arm)
+    config = config_of(arm, seed, rates, warm_started(arm))
+    module = algorithm(METHODS[arm.method][0])
     team, budget = module.team(config, task), Budget(float("inf"))
-    size = joint_turns(cell)
-    all_turns = size * max(1, round(JOINT_TURNS * SETTINGS[cell.env].steps / size))
+    size = joint_turns(arm)
+    all_turns = size * max(1, round(JOINT_TURNS * STEPS / size))
     rows: list[dict[str, Any]] = []
     tokens, newest = 0.0, [{"explained_variance": 0.0, "advantage_variance": 0.0}]
 
     def measure() -> None:
-        earned = held_out(task, team) if team.step else before(cell.env, cell.turns)
+        earned = held_out(task, team) if team.step else before(arm.env, arm.turns)
         means = [fmean(step.get(name, 0.0) for step in newest) for name in FIELDS[-2:]]
         at = (team.step, team.step * size, round(tokens), round(budget.spent, 2))
-        values = (*cell, seed, label(rates), *at, *(round(x, 5) for x in (earned, *means)))
+        values = (*arm, seed, label(rates), *at, *(round(x, 5) for x in (earned, *means)))
         rows.append(dict(zip(FIELDS, values, strict=True)))
 
     measure()
@@ -217,9 +208,9 @@ def held_out(task: Task, team: Any) -> float:
 @cache
 def before(env: str, turns: int) -> float:
     """The mean return on held-out episodes that all runs of this horizon begin with."""
-    cell = Cell(env, turns, "dense", "leave-one-out")
-    task = task_of(cell)
-    return held_out(task, algorithm("reinforce").team(config_of(cell, 0, {}, warm_started(cell)), task))
+    arm = Arm(env, turns, "dense", "leave-one-out")
+    task = task_of(arm)
+    return held_out(task, algorithm("reinforce").team(config_of(arm, 0, {}, warm_started(arm)), task))
 
 
 def area(rows: Sequence[Mapping[str, Any]]) -> float:

@@ -1,4 +1,4 @@
-"""Any task with a sparse reward: the same return, paid on the last turn."""
+"""A task with a sparse reward: the same return, paid on the last turn."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ class Due:
 
 
 class PaidAtTheEnd:
-    """`task`, whose turns earn 0 but for an episode's last one, which earns the sum of all."""
+    """`task`, whose turns earn 0 but for an episode's last one, which earns the sum of all.
+
+    For tasks in which all agents write at every turn and silence is "".  Scripted players are left out, and
+    metrics are as they were: they tell what turns earn before it is paid.
+    """
+
+    players: Mapping[str, Any] = {}
 
     def __init__(self, task: Task):
-        self.task, self.agents, self.players = task, task.agents, task.players
+        self.task, self.agents = task, task.agents
         self.max_turns, self.revision = task.max_turns, task.revision
         low, high = (bound * task.max_turns for bound in task.reward_range)
         self.reward_range = (min(low, 0.0), max(high, 0.0))

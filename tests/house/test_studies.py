@@ -20,7 +20,7 @@ import prompted
 import real
 import table
 import warm
-from claim_runs import Cell
+from claim_runs import Arm
 
 from collm_envs import make_task
 
@@ -76,40 +76,88 @@ def test_a_row_is_of_the_commits_its_runs_were_made_at(tmp_path, monkeypatch):
         table.commits(runs, "")
 
 
-def test_every_cell_of_the_claim_has_settings_and_all_methods_of_a_horizon_nearly_the_same_joint_turns():
-    for cell in {cell for cell, _ in claim.selected([])}:
+def test_every_arm_of_the_claim_has_settings_and_all_methods_of_a_horizon_nearly_the_same_joint_turns():
+    for arm in {arm for arm, _ in claim.selected([])}:
         for lr in claim.ACTOR_RATES:
-            config = claim_runs.config_of(cell, 0, claim_runs.rates_of(cell.method, lr))
-            assert config.normalize
-            assert config.lr == lr
-        turns = claim_runs.SETTINGS[cell.env].steps * claim_runs.JOINT_TURNS
-        steps = turns / claim_runs.joint_turns(cell)
+            assert claim_runs.config_of(arm, 0, claim_runs.rates_of(arm.method, lr)).normalize
+        steps = claim_runs.STEPS * claim_runs.JOINT_TURNS / claim_runs.joint_turns(arm)
         assert round(steps) / steps == pytest.approx(1, abs=0.05)
 
 
-def test_trials_try_every_rate_once_and_the_better_two_again_and_the_larger_mean_is_chosen(
-    tmp_path, monkeypatch
-):
+def test_a_step_of_the_claim_has_the_starts_that_its_protocol_says():
+    at = {turns: Arm("StrBuild-v0", turns, "final", "MAGRPO") for turns in (1, 4)}
+    assert claim_runs.sizes(at[1]) == {"group": 8, "episodes": 64}
+    assert claim_runs.sizes(at[4]) == {"group": 2, "episodes": 2 * 2**4}
+    assert claim_runs.joint_turns(at[4]) == 60
+    assert claim_runs.sizes(at[4]._replace(method="ridge")) == {"episodes": 16}
+
+
+def test_arms_of_several_turns_are_tuned_at_four_with_the_reward_at_the_end_and_in_one_turn_by_themselves():
+    ours = Arm("StrBuild-v0", 8, "final", claim_runs.OURS)
+    assert ours.tuned_at == Arm("StrBuild-v0", 4, "final", claim_runs.OURS)
+    assert ours._replace(turns=1).tuned_at == ours._replace(turns=1)
+    silent = Arm("StrBuild-v0", 4, "dense", claim_runs.SILENT)
+    assert silent.tuned_at == Arm("StrBuild-v0", 4, "final", "ridge")
+    house = Arm("HouseBuild-v1", 4, "final", "MAGRPO")
+    assert house.tuned_at == house
+
+
+def test_turns_of_messages_count_as_turns_of_an_episode():
+    assert claim_runs.kwargs_of("HouseBuild-v1", 4) == {"prompts": "terse", "max_turns": 2, "talk": 1}
+    with pytest.raises(ValueError, match="3 turns with 1 rounds"):
+        claim_runs.kwargs_of("HouseBuild-v1", 3)
+
+
+@pytest.mark.parametrize("arm", [Arm("StrBuild-v0", 2, "final", ""), Arm("HouseBuild-v1", 4, "final", "")])
+def test_what_is_paid_at_the_end_is_what_dense_turns_pay_in_all(arm):
+    tasks = claim_runs.task_of(arm._replace(reward="dense")), claim_runs.task_of(arm)
+    dense, final = (rewards_of(task, "/setblock 0 0 0 stone") for task in tasks)
+    assert final == [0.0] * (arm.turns - 1) + [pytest.approx(sum(dense))]
+    assert sum(map(abs, dense)) > 0
+
+
+def rewards_of(task, text):
+    """Rewards of an episode in which all agents write the same text at every turn."""
+    state, rewards = task.start(task.items("eval")[0], 0), []
+    while not task.done(state):
+        state = task.play(state, dict.fromkeys(task.agents, text))
+        rewards.append(task.score(state).reward)
+    return rewards
+
+
+def test_the_page_counts_the_tokens_of_alternatives():
+    factors = {method: claim_runs.texts_written(method) for method in claim_runs.METHODS}
+    assert {method for method, factor in factors.items() if factor == 5} == {claim_runs.OURS, claim_runs.C3}
+    assert set(factors.values()) == {1, 5}
+    row = {"method": claim_runs.C3, "tokens": "10"}
+    assert claim_page.with_all_tokens(row) == {"method": claim_runs.C3, "tokens": 50}
+
+
+def test_trials_widen_until_the_best_rate_is_inside_and_try_the_better_two_again(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "TRIED", tmp_path / "trials.csv")
-    cell = Cell("StrBuild-v0", 8, "final", "CC, GAE 0.9")
+    arm = Arm("StrBuild-v0", 8, "final", "CC, GAE 0.9")
     first, *others = claim.TUNING
 
     def tried(lr, seed, area):
-        rates = claim_runs.label(claim_runs.rates_of(cell.method, lr))
-        values = zip(claim_runs.KEY, (*cell.tuned_at, seed, rates), strict=True)
+        rates = claim_runs.label(claim_runs.rates_of(arm.method, lr))
+        values = zip(claim_runs.KEY, (*arm.tuned_at, seed, rates), strict=True)
         claim.append_rows(claim.TRIED, [dict(values) | {"area": area, "after": 0.0, "cpu_s": 0.0}])
 
-    assert claim.chosen_rates(cell) is None
-    assert claim.missing_trials(cell.tuned_at) == [(lr, first) for lr in claim.ACTOR_RATES]
-    for lr, area in zip(claim.ACTOR_RATES, (1.0, 4.0, 3.0, -2.0), strict=True):
+    assert claim.chosen_rates(arm) is None
+    assert claim.missing_trials(arm.tuned_at) == [(lr, first) for lr in claim.ACTOR_RATES]
+    for lr, area in zip(claim.ACTOR_RATES, (3.0, 2.0, 1.0, -2.0), strict=True):
         tried(lr, first, area)
-    missing = [(lr, seed) for seed in others for lr in (5e-4, 2.5e-4)]
-    assert claim.missing_trials(cell.tuned_at) == missing
+    assert claim.missing_trials(arm.tuned_at) == [(6.25e-5, first)]
+    tried(6.25e-5, first, 4.0)
+    assert claim.missing_trials(arm.tuned_at) == [(3.125e-5, first)]
+    tried(3.125e-5, first, 1.0)
+    missing = [(lr, seed) for seed in others for lr in (1.25e-4, 6.25e-5)]
+    assert claim.missing_trials(arm.tuned_at) == missing
     for lr, seed in missing:
-        assert claim.chosen_rates(cell) is None
-        tried(lr, seed, {5e-4: 3.0, 2.5e-4: 2.0}[lr])
-    assert claim.chosen_rates(cell) == {"lr": 5e-4, "critic_lr": claim_runs.CRITIC_RATE}
-    assert claim.chosen_rates(Cell("StrBuild-v0", 1, "final", "CC, GAE 0.9")) is None
+        assert claim.chosen_rates(arm) is None
+        tried(lr, seed, {1.25e-4: 3.0, 6.25e-5: 2.0}[lr])
+    assert claim.chosen_rates(arm) == {"lr": 1.25e-4, "critic_lr": claim_runs.CRITIC_RATE}
+    assert claim.chosen_rates(Arm("StrBuild-v0", 1, "final", "CC, GAE 0.9")) is None
 
 
 def test_prompts_alone_play_the_episodes_that_runs_are_evaluated_on_and_sample_as_they_do(
@@ -147,30 +195,30 @@ def test_a_cell_of_the_real_models_table_has_settings_that_its_team_can_be_made_
 
 
 def test_a_sentence_of_the_claim_holds_only_where_the_whole_interval_is_on_its_side():
-    assert claim_page.verdict([0.19, 0.2, 0.21], "a beats b", 1.0) == "holds"
-    assert claim_page.verdict([-0.19, -0.2, -0.21], "a beats b", 1.0) == "does not: the other is better"
-    assert claim_page.verdict([-0.1, 0.2, 0.3], "a beats b", 1.0) == "cannot be told"
-    assert claim_page.verdict([0.3], "a beats b", 1.0) == "not measured"
-    assert claim_page.verdict([-0.1, 0.2, 0.3], "a is like b", 1.0) == "cannot be told"
-    assert claim_page.verdict([0.19, 0.2, 0.21], "a is like b", 1.0) == "not alike"
+    assert claim_page.verdict([0.19, 0.2, 0.2, 0.21], "better", 1.0) == "holds"
+    assert claim_page.verdict([-0.19, -0.2, -0.2, -0.21], "better", 1.0) == "does not: the other is better"
+    assert claim_page.verdict([-0.1, 0.2, 0.2, 0.3], "better", 1.0) == "cannot be told"
+    assert claim_page.verdict([0.19, 0.2, 0.21], "better", 1.0) == "not measured"
+    assert claim_page.verdict([-0.1, 0.2, 0.2, 0.3], "alike", 1.0) == "cannot be told"
+    assert claim_page.verdict([0.19, 0.2, 0.2, 0.21], "alike", 1.0) == "not alike"
 
 
 def test_a_difference_below_a_hundredth_of_the_best_return_is_none_however_sure_its_sign():
-    assert claim_page.verdict([0.005, 0.005, 0.006], "a beats b", 1.0) == "alike"
-    assert claim_page.verdict([0.04, 0.05, 0.06], "a beats b", 8.0) == "alike"
-    assert claim_page.verdict([0.04, 0.05, 0.06], "a beats b", 1.0) == "holds"
-    assert claim_page.verdict([0.009, 0.0091, 0.0092], "a is like b", 0.5) == "not alike"
+    assert claim_page.verdict([0.005, 0.005, 0.005, 0.006], "better", 1.0) == "alike"
+    assert claim_page.verdict([0.04, 0.05, 0.05, 0.06], "better", 8.0) == "alike"
+    assert claim_page.verdict([0.04, 0.05, 0.05, 0.06], "better", 1.0) == "holds"
+    assert claim_page.verdict([0.009, 0.0091, 0.0091, 0.0092], "alike", 0.5) == "not alike"
 
 
 def test_words_choose_the_runs_whose_names_they_begin():
     both = claim.selected(["StrBuild-v0/1/final/ridge", "StrBuild-v0/4/dense/MAGRPO/2"])
     assert {cell for cell, _ in both} == {
-        Cell("StrBuild-v0", 1, "final", "ridge"),
-        Cell("StrBuild-v0", 4, "dense", "MAGRPO"),
+        Arm("StrBuild-v0", 1, "final", "ridge"),
+        Arm("StrBuild-v0", 4, "dense", "MAGRPO"),
     }
     assert len(both) == len(claim.SEEDS) + 1
     assert len(claim.selected([])) == sum(len(methods) for *_, methods in claim.CELLS) * len(claim.SEEDS)
-    for word in ("8/dense", "4/final/rid", "4/final/ridge/9"):
+    for word in ("StrBuild", "StrBuild-v0/8/dense", "StrBuild-v0/4/final/rid", "StrBuild-v0/4/final/ridge/9"):
         with pytest.raises(ValueError, match="names no run"):
             claim.selected([word])
 
@@ -181,45 +229,44 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     for name, file in {"TRIED": "trials.csv", "ROWS": "text.csv"}.items():
         monkeypatch.setattr(claim, name, tmp_path / file)
 
-    def fake_run(cell, seed, rates):
-        ends = ((0, 0.0), (10, rates["lr"]))
-        values = {
-            "env": cell.env,
-            "turns": cell.turns,
-            "reward": cell.reward,
-            "method": cell.method,
-            "seed": seed,
-        }
-        values |= {"rates": claim_runs.label(rates), "tokens": 5, "cpu_s": 1.0, "explained_variance": 0.0}
+    def fake_run(arm, seed, rates):
+        ends = ((0, 0.0), (10, 1.0 - abs(rates["lr"] - 5e-4)))
+        values = {**arm._asdict(), "seed": seed, "rates": claim_runs.label(rates)}
+        values |= {"tokens": 5, "cpu_s": 1.0, "explained_variance": 0.0}
         return [{**values, "step": x, "joint_turns": x, "return": y} for x, y in ends]
 
     def fake_jobs(jobs, keep, processes):
         for job in jobs:
             keep(fake_run(*job))
 
+    methods = ("ridge", "leave-one-out", claim_runs.REFERENCE, claim_runs.OURS)
     monkeypatch.setattr(claim, "make_jobs", fake_jobs)
     monkeypatch.setattr(claim, "one_run", fake_run)
-    runs = claim.selected(["StrBuild-v0/4/final/ridge", "StrBuild-v0/4/final/leave-one-out"])
+    runs = claim.selected([f"StrBuild-v0/4/final/{method}" for method in methods])
     claim.make_runs(runs, 5, 1)
     assert len(claim.read_results(claim.TRIED)) == 5
     assert not claim.ROWS.exists()
     claim.make_runs(runs, 100, 1)
-    assert len(claim.read_results(claim.TRIED)) == 2 * (4 + 2 * 2)
+    assert len(claim.read_results(claim.TRIED)) == 4 * (4 + 2 * 2)
     rows = claim.read_results(claim.ROWS)
-    assert len(rows) == 2 * 2 * len(claim.SEEDS)
-    assert {row["rates"] for row in rows} == {f"{max(claim.ACTOR_RATES):g}"}
+    assert len(rows) == 4 * 2 * len(claim.SEEDS)
+    assert {row["rates"] for row in rows} == {"0.0005", "0.0005/0.001"}
     claim.make_runs(runs, 100, 1)
     assert claim.read_results(claim.ROWS) == rows
     claim.once_more(runs[:1])
-    assert "return that is kept: 0.001" in capsys.readouterr().out
+    assert "return that is kept: 1.0" in capsys.readouterr().out
     assert claim.read_results(claim.ROWS) == rows
     assert "--again 'StrBuild-v0/4/final/ridge/0'" in claim.commands()
-    monkeypatch.setattr(claim_page, "TASKS", claim_page.TASKS | {claim_page.WORDS: claim.ROWS})
+    games = {claim_page.GAMES: claim_page.TASKS[claim_page.GAMES]}
+    monkeypatch.setattr(claim_page, "TASKS", games | dict.fromkeys(claim_runs.SETTINGS, claim.ROWS))
     claim_page.rates_chosen.cache_clear()
     shown = claim_page.page()
     claim_page.rates_chosen.cache_clear()
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge beside leave-one-out" in shown
+    assert "CoLLM-CC less others, and whether it beats them: leave-one-out 0.00 [0.00, 0.00] (alike)" in shown
+    assert "less CoLLM-CC: 0.00 [0.00, 0.00] after" in shown
+    assert "HouseBuild-v1, 4 turns" not in shown
 
 
 def test_the_area_under_a_curve_is_its_mean_height_whatever_the_distances_of_its_points():
