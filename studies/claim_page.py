@@ -365,8 +365,8 @@ def lead() -> str:
         return ""
     undecided = counts.total() - counts["holds"] - counts[OTHER_BETTER]
     return (
-        f"In {counts.total()} comparisons on long and sparse cells CoLLM-CC is better in {counts['holds']}, the "
-        f"other method in {counts[OTHER_BETTER]}; {undecided} are alike or cannot be told."
+        f"In {counts.total()} comparisons on long and sparse cells CoLLM-CC is better in {counts['holds']}, "
+        f"the other method in {counts[OTHER_BETTER]}; {undecided} are alike or cannot be told."
     )
 
 
