@@ -23,9 +23,10 @@ gradient is the team's, exactly; below 1 an error of V biases it, as in any GAE.
 
 **What it assumes.** That a task's metrics say much of what a state is worth, and, with `counterfactual`,
 that playing a turn once more for each agent is cheap.  No policy reads any of it, and there is nothing to
-keep for execution.  In tables (studies/claim.py) it learns faster than CoLLM-CC and than leave-one-out.  With
-the embedded model and four alternatives it has a larger area under its curve than CoLLM-CC on StrBuild-v0, in
-one turn and in four with the reward at the end; without alternatives five seeds cannot tell.
+keep for execution.  Where rewards come at the end of an episode, metrics tell it early what other critics
+learn late.  In tables (studies/claim.py) it learns faster than CoLLM-CC and than leave-one-out.  With the
+embedded model and four alternatives it ends above CoLLM-CC on StrBuild-v0 in one turn; at four turns with the
+reward at the end five seeds cannot tell, and MAGRPO and leave-one-out learn as much in less time.
 
 To read on, in order: play/rollout.py (episodes), formulas/regression.py (V), formulas/advantages.py (A),
 train/team.py (lessons to policies).
