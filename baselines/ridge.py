@@ -1,4 +1,4 @@
-"""A ridge critic: a central critic of what a task measures, which costs next to nothing.  Ours.
+"""A ridge critic: a central critic of what a task measures; by itself it costs next to nothing.  Ours.
 
 A task measures its states itself (`Score.metrics`).  In training these numbers x(s) are known, and so is what
 a turn would have come to without agent i, since a task is pure and plays any turn again:
@@ -24,9 +24,10 @@ gradient is the team's, exactly; below 1 an error of V biases it, as in any GAE.
 **What it assumes.** That a task's metrics say much of what a state is worth, and, with `counterfactual`,
 that playing a turn once more for each agent is cheap.  No policy reads any of it, and there is nothing to
 keep for execution.  Where rewards come at the end of an episode, metrics tell it early what other critics
-learn late.  In tables (studies/claim.py) it learns faster than CoLLM-CC and than leave-one-out.  With the
-embedded model and four alternatives it ends above CoLLM-CC on StrBuild-v0 in one turn; at four turns with the
-reward at the end five seeds cannot tell, and MAGRPO and leave-one-out learn as much in less time.
+learn late.  In tables (studies/claim.py) the area under its curve is larger than CoLLM-CC's and
+leave-one-out's.  With the embedded model and four alternatives, which double the time of a step, it ends
+above CoLLM-CC on StrBuild-v0 in one turn; at four turns with the reward at the end five seeds cannot tell,
+nor can they tell it from MAGRPO and leave-one-out, which take half the time.
 
 To read on, in order: play/rollout.py (episodes), formulas/regression.py (V), formulas/advantages.py (A),
 train/team.py (lessons to policies).
