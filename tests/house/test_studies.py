@@ -259,9 +259,11 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert "--again 'StrBuild-v0/4/final/ridge/0'" in claim.commands()
     games = {claim_page.GAMES: claim_page.TASKS[claim_page.GAMES]}
     monkeypatch.setattr(claim_page, "TASKS", games | dict.fromkeys(claim_runs.SETTINGS, claim.ROWS))
-    claim_page.rates_chosen.cache_clear()
+    for kept in (claim_page.rates_chosen, claim_page.runs_of):
+        kept.cache_clear()
     shown = claim_page.page()
-    claim_page.rates_chosen.cache_clear()
+    for kept in (claim_page.rates_chosen, claim_page.runs_of):
+        kept.cache_clear()
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge beside leave-one-out" in shown
     assert "CoLLM-CC less others, and whether it beats them: leave-one-out 0.00 [0.00, 0.00] (alike)" in shown

@@ -35,10 +35,10 @@ UNIFORM = Credit(lambda replays, nodes: weighted(torch.full((len(nodes), 2), 0.5
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_shared_reward_teaches_what_it_taught_before_there_was_credit(name, monkeypatch):
     task = fractions_game()
-    found = taught(name, monkeypatch, task, scripted_team(name, task), credit="shared")
+    learned = taught(name, monkeypatch, task, scripted_team(name, task), credit="shared")
     for agent, rows in GOLDEN[name].items():
-        assert [(word, weight) for word, _, weight in rows] == [(w, v) for w, _, v in found[agent]]
-        assert [a for _, a, _ in found[agent]] == pytest.approx([a for _, a, _ in rows], abs=1e-12)
+        assert [(word, weight) for word, _, weight in rows] == [(w, v) for w, _, v in learned[agent]]
+        assert [a for _, a, _ in learned[agent]] == pytest.approx([a for _, a, _ in rows], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -55,9 +55,9 @@ def test_weights_keep_the_direction_and_set_the_size(name, monkeypatch):
     plain, team = scripted_team(name, task), scripted_team(name, task)
     w = torch.tensor([0.9, 0.1], dtype=torch.float64)
     team.credit = Credit(lambda replays, nodes: weighted(w.expand(len(nodes), 2)))
-    base, found = taught(name, monkeypatch, task, plain), taught(name, monkeypatch, task, team)
+    base, learned = taught(name, monkeypatch, task, plain), taught(name, monkeypatch, task, team)
     for agent, size in (("agent_0", 1.8), ("agent_1", 0.2)):
-        assert [a for _, a, _ in found[agent]] == pytest.approx([size * a for _, a, _ in base[agent]])
+        assert [a for _, a, _ in learned[agent]] == pytest.approx([size * a for _, a, _ in base[agent]])
 
 
 # the additive bandit: agent_0's gradient is 1/4 for every n, and its variance
@@ -139,10 +139,10 @@ ERRATIC = Credit(written(Written("erratic", "baseline", erratic)))
 @pytest.mark.parametrize("credit", [Credit(RULES["difference"]), Credit(RULES["counterfactual"]), ERRATIC])
 def test_a_baseline_that_is_blind_to_the_own_text_leaves_the_expected_gradient_as_it_is(credit):
     gradients = []
-    for some in (Credit(), credit):
+    for given in (Credit(), credit):
         task = two_turns()
         team, n = enumerating(task)
-        team.credit = with_all_words(some, task)
+        team.credit = with_all_words(given, task)
         config = reinforce.Config(steps=1, episodes=n, group=1, gamma=0.5)
         next(reinforce.train(config, task, team))
         gradients.append(torch.cat([policy.newest for policy in team.policies.values()]))
@@ -159,7 +159,7 @@ def enumerating(task):
     """A uniform team that plays all its episodes once, and how many there are."""
     joint = list(product(product(range(len(task.words)), repeat=task.n), repeat=task.max_turns))
     scripts = {
-        agent: [[one[t][k] for one in joint] for t in range(task.max_turns)]
+        agent: [[words[t][k] for words in joint] for t in range(task.max_turns)]
         for k, agent in enumerate(task.agents)
     }
     return tabular_team(task, scripts=scripts), len(joint)
@@ -181,9 +181,9 @@ def test_random_baselines_are_unbiased_within_the_noise_of_every_trainer(algorit
     """Group means shrink the gradient by 1 - 1/G; steps of 16 episodes."""
     task = additive_bandit(3)
     factor = 0.75 if algorithm == "magrpo" else 1.0
-    found = torch.tensor([mean_push(algorithm, task, step) for step in range(80)], dtype=torch.float64)
-    error = float(found.std()) / len(found) ** 0.5
-    assert float(found.mean()) == pytest.approx(0.25 * factor, abs=3 * error)
+    pushes = torch.tensor([mean_push(algorithm, task, step) for step in range(80)], dtype=torch.float64)
+    error = float(pushes.std()) / len(pushes) ** 0.5
+    assert float(pushes.mean()) == pytest.approx(0.25 * factor, abs=3 * error)
     assert error < 0.1
 
 
@@ -229,7 +229,7 @@ def test_magrpos_gradient_with_the_difference_reward_is_that_with_the_teams():
     for name in ("shared", "difference"):
         task = matrix_game(BRANCH_B)
         joint = list(product(product(range(2), repeat=2), repeat=2))
-        scripts = {a: [[one[k] for pair in joint for one in pair]] for k, a in enumerate(task.agents)}
+        scripts = {a: [[words[k] for pair in joint for words in pair]] for k, a in enumerate(task.agents)}
         team = tabular_team(task, scripts=scripts)
         config = magrpo.Config(steps=1, episodes=2 * len(joint), group=2, credit=name)
         team.credit = make(config.credit, config.credit_samples, task)
@@ -293,7 +293,7 @@ def test_a_written_function_enters_by_its_mode(mode):
 def test_the_left_out_residual_is_that_of_a_line_through_the_others():
     dice = torch.Generator().manual_seed(0)
     x, v = (torch.randn(7, dtype=torch.float64, generator=dice) for _ in range(2))
-    found = left_out_residual(x, v)
+    residual = left_out_residual(x, v)
     penalty = float((v - v.mean()).square().sum()) / 7
     for e in range(7):
         others = [k for k in range(7) if k != e]
@@ -301,7 +301,7 @@ def test_the_left_out_residual_is_that_of_a_line_through_the_others():
         a, b = torch.linalg.solve(
             X.T @ X + torch.diag(torch.tensor([0.0, penalty], dtype=torch.float64)), X.T @ x[others]
         )
-        assert float(found[e]) == pytest.approx(float(x[e] - a - b * (v[e] - v.mean())), abs=1e-12)
+        assert float(residual[e]) == pytest.approx(float(x[e] - a - b * (v[e] - v.mean())), abs=1e-12)
 
 
 def test_without_a_spread_the_left_out_residual_is_the_distance_to_the_mean_of_the_others():
