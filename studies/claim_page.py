@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import claim
 import claim_games
-import numpy as np
-from claim_runs import (
-    C3,
-    CRITIC_RATE,
-    KEY,
-    METHODS,
-    NEWEST,
-    OURS,
-    REFERENCE,
-    SETTINGS,
-    Arm,
-    area,
-    label,
-    texts_written,
+from claim_rows import (
+    GAMES,
+    HOUSES,
+    LISTED,
+    TASKS,
+    WORDS,
+    Row,
+    Runs,
+    apart,
+    arm_of,
+    at,
+    better,
+    chosen,
+    column,
+    fewest,
+    interval,
+    last,
+    last_of_all,
+    rates_chosen,
+    runs_of,
+    shown,
 )
+from claim_runs import C3, CRITIC_RATE, KEY, METHODS, NEWEST, OURS, REFERENCE, SILENT, Arm, area
 
 from baselines.runs.budget import read_results
-from collm_envs.evaluation import stats
 from collm_envs.pages.report import Curve, chart, code, folded, prose, report, section, side_by_side, table
 
-Row = Mapping[str, Any]
-Runs = Mapping[str, Mapping[int, Sequence[Row]]]
-"""method -> seed -> the rows of the run, in order"""
-GAMES, WORDS, HOUSES = "Relay in tables, one-word texts", "StrBuild-v0", "HouseBuild-v1"
-TASKS = {GAMES: claim_games.ROWS, **dict.fromkeys(SETTINGS, claim.ROWS)}
-"""task -> its rows; those of environments are of the embedded model"""
-KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, KEY)}
-"""task -> the columns that tell its runs apart"""
-LISTED = {GAMES: (*claim_games.METHODS,), **dict.fromkeys(SETTINGS, (*METHODS,))}
-"""in the order of the tables"""
 DRAWN = {**LISTED, GAMES: claim.MAIN}
 """what the charts of the cells show"""
 ON_TOP = ("CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", C3, OURS)
@@ -102,7 +98,7 @@ REASONS = (
     ("V of the state in place of V of every text by itself", "CC, TD(0)", "CC of texts, TD(0)"),
     ("the newest turn read alone in place of the joint history", NEWEST, "CC, GAE 0.9"),
     ("V by ridge regression on what the task measures", "ridge", "CC, GAE 0.9"),
-    ("ridge: each turn replayed without each agent", "ridge, replayed", "ridge"),
+    ("ridge: each turn replayed without each agent", SILENT, "ridge"),
     ("ridge: each turn replayed with other texts", OURS, "ridge"),
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
@@ -118,82 +114,6 @@ LONG = (
 """the cells whose critics are compared with each other"""
 LONGEST = ((WORDS, 4), (HOUSES, 4), (GAMES, 8))
 """the long and sparse cell of each task"""
-
-
-@cache
-def runs_of(task: str, turns: int, reward: str) -> Runs:
-    """The runs of a cell, at the learning rates that its trials chose; methods as `LISTED` has them."""
-    runs: dict[str, dict[int, list[Row]]] = {method: {} for method in LISTED[task]}
-    for row in read_results(TASKS[task], (*KEYS[task], "step")):
-        cell = row.get("env", GAMES), row["turns"], row["reward"]
-        if cell == (task, str(turns), reward) and (task == GAMES or chosen(row)):
-            runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(with_all_tokens(row))
-    return {method: seeds for method, seeds in runs.items() if seeds}
-
-
-def with_all_tokens(row: Row) -> Row:
-    """The row with the tokens of alternatives, whose texts are as long on average as those played."""
-    if "tokens" not in row:
-        return row
-    return {**row, "tokens": int(row["tokens"]) * texts_written(row["method"])}
-
-
-def chosen(row: Row) -> bool:
-    """Whether a row is of a run at the rates that its trials chose."""
-    rates = rates_chosen(arm_of(row))
-    return rates is not None and row["rates"] == label(rates)
-
-
-def arm_of(row: Row) -> Arm:
-    return Arm(row["env"], int(row["turns"]), row["reward"], row["method"])
-
-
-@cache
-def rates_chosen(arm: Arm) -> Mapping[str, float] | None:
-    return claim.chosen_rates(arm)
-
-
-def column(rows: Sequence[Row], name: str) -> list[float]:
-    return [float(row[name]) for row in rows]
-
-
-def last(rows: Sequence[Row]) -> float:
-    """The return after the run."""
-    return float(rows[-1]["return"])
-
-
-def at(cost: str, limit: float) -> Callable[[Sequence[Row]], float]:
-    """The return where so many tokens or CPU seconds were spent, by a straight line between two measures."""
-    return lambda rows: float(np.interp(limit, column(rows, cost), column(rows, "return")))
-
-
-def fewest(runs: Runs, cost: str) -> float:
-    """What the cheapest run of the cell spent in all."""
-    return min(column(rows, cost)[-1] for seeds in runs.values() for rows in seeds.values())
-
-
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """95 % interval of the mean, see `stats.interval`; None for a single value."""
-    return stats.interval(np.array(values)) if len(values) > 1 else None
-
-
-def shown(values: Sequence[float], digits: int = 2) -> str:
-    """Mean and interval."""
-    ends = interval(values)
-    mean = f"{fmean(values):.{digits}f}"
-    return mean if ends is None else f"{mean} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
-
-
-def apart(runs: Runs, method: str, other: str, measure: Callable[[Sequence[Row]], float]) -> list[float]:
-    """Differences of two methods on the seeds that both have."""
-    mine, theirs = runs.get(method, {}), runs.get(other, {})
-    return [measure(mine[seed]) - measure(theirs[seed]) for seed in sorted(set(mine) & set(theirs))]
-
-
-def better(runs: Runs, method: str, other: str) -> float | None:
-    """P(better): the share of all pairs of seeds in which the method ends above the other; ties by half."""
-    pairs = [(last(a), last(b)) for a in runs.get(method, {}).values() for b in runs.get(other, {}).values()]
-    return fmean((x > y) + (x == y) / 2 for x, y in pairs) if pairs else None
 
 
 def verdict(differences: Sequence[float], claims: str, best: float) -> str:
@@ -414,17 +334,15 @@ def ours() -> str:
 
 def cost() -> str:
     """CPU hours of reported runs, of those at other rates, and of trials, in a sentence."""
-    files = {TASKS[task]: KEYS[task] for task in TASKS}
     spent = {"reported runs": 0.0, "runs at rates that were passed over": 0.0, "runs whose trials go on": 0.0}
-    for file, key in files.items():
-        for row in claim.last_rows(file, key).values():
-            if "rates" not in row or chosen(row):
-                state = "reported runs"
-            elif rates_chosen(arm_of(row)):
-                state = "runs at rates that were passed over"
-            else:
-                state = "runs whose trials go on"
-            spent[state] += float(row["cpu_s"])
+    for row in last_of_all():
+        if "rates" not in row or chosen(row):
+            state = "reported runs"
+        elif rates_chosen(arm_of(row)):
+            state = "runs at rates that were passed over"
+        else:
+            state = "runs whose trials go on"
+        spent[state] += float(row["cpu_s"])
     spent["models' trials"] = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED))
     hours = ", ".join(f"{seconds / 3600:.2f} of {what}" for what, seconds in spent.items() if seconds)
     return f"CPU hours of training, one thread, evaluations not counted: {hours}."

@@ -15,6 +15,7 @@ from leaderboard.reported import METHODS
 sys.path.append(str(ROOT / "studies"))
 import claim
 import claim_page
+import claim_rows
 import claim_runs
 import prompted
 import real
@@ -130,7 +131,7 @@ def test_the_page_counts_the_tokens_of_alternatives():
     assert {method for method, factor in factors.items() if factor == 5} == {claim_runs.OURS, claim_runs.C3}
     assert set(factors.values()) == {1, 5}
     row = {"method": claim_runs.C3, "tokens": "10"}
-    assert claim_page.with_all_tokens(row) == {"method": claim_runs.C3, "tokens": 50}
+    assert claim_rows.with_all_tokens(row) == {"method": claim_runs.C3, "tokens": 50}
 
 
 def test_trials_widen_until_the_best_rate_is_inside_and_try_the_better_two_again(tmp_path, monkeypatch):
@@ -257,12 +258,12 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert "return that is kept: 1.0" in capsys.readouterr().out
     assert claim.read_results(claim.ROWS) == rows
     assert "--again 'StrBuild-v0/4/final/ridge/0'" in claim.commands()
-    games = {claim_page.GAMES: claim_page.TASKS[claim_page.GAMES]}
-    monkeypatch.setattr(claim_page, "TASKS", games | dict.fromkeys(claim_runs.SETTINGS, claim.ROWS))
-    for kept in (claim_page.rates_chosen, claim_page.runs_of):
+    games = {claim_rows.GAMES: claim_rows.TASKS[claim_rows.GAMES]}
+    monkeypatch.setattr(claim_rows, "TASKS", games | dict.fromkeys(claim_runs.SETTINGS, claim.ROWS))
+    for kept in (claim_rows.rates_chosen, claim_rows.runs_of):
         kept.cache_clear()
     shown = claim_page.page()
-    for kept in (claim_page.rates_chosen, claim_page.runs_of):
+    for kept in (claim_rows.rates_chosen, claim_rows.runs_of):
         kept.cache_clear()
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge beside leave-one-out" in shown
