@@ -2,10 +2,9 @@
 
     python studies/prompted.py [ENV ...]    make the rows that are missing (of these)
 
-SmolLM2-135M-Instruct plays the episodes that the runs of studies/real.py, and on ArXiv-v0 those of
-studies/warm.py, are evaluated on, each of them three times, with their sampling and limits.  A lone agent
-writes both texts and has twice the limit.  Rows: studies/results/real/prompted.csv, with the command of each;
-intervals are over episodes.
+SmolLM2-135M-Instruct plays the episodes that the runs of studies/real.py are evaluated on, each of them three
+times, with their sampling and limits.  A lone agent writes both texts and has twice the limit.  Rows:
+studies/results/real/prompted.csv, with the command of each; intervals are over episodes.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import real as study
 import torch
-import warm
 
 from baselines.cli import evaluate, real
+from baselines.cli.train import read
 from baselines.runs.budget import append_rows, read_results
-from baselines.train.presets import PRESETS
 
 PROTOCOLS = ("single", "parallel", "pipeline", "discussion")
 ENVS = ("TLDR-v0", "TLDR-v1", "ArXiv-v0")
@@ -32,22 +28,15 @@ TIMES = 3
 
 def line_of(env: str, protocol: str) -> list[str]:
     """What follows `collm eval` for a row; writes the posts that it reads."""
-    kwargs, tokens, episodes = played(env)
+    trained = study.line_of(env, "MAGRPO", seed=0)
+    run = read(trained[0], trained[1:])
+    kwargs, tokens = run.env_kwargs, run.max_new_tokens
     if protocol == "single":
         kwargs, tokens = {**kwargs, "num_agents": 1}, 2 * tokens
     policy = f"hf:{study.MODEL}?{real.sampled_as_in_runs(tokens)}"
     line = [env, "--env-kwargs", json.dumps(kwargs), "--protocol", protocol, "--policy", policy]
-    line += ["--episodes", str(episodes), "--seeds", str(TIMES)]
+    line += ["--episodes", str(run.eval_episodes), "--seeds", str(TIMES)]
     return [*line, "--out", str(study.RUNS / f"{env}-{protocol}")]
-
-
-def played(env: str) -> tuple[Mapping[str, Any], int, int]:
-    """Keywords, limit of a text and number of the episodes that runs on an environment are evaluated on."""
-    if env == "ArXiv-v0":
-        setting = warm.SETTINGS[env]
-        return setting.env_kwargs, setting.tokens, int(setting.train["eval_episodes"])
-    kwargs = {"prompts": "terse"} if env == "TLDR-v0" else {"items": str(real.posts(study.RUNS))}
-    return kwargs, real.TOKENS[env], PRESETS["laptop"].always["eval_episodes"]
 
 
 def make(env: str, protocol: str) -> None:

@@ -1,14 +1,14 @@
-"""A real language model on TLDR-v0 and TLDR-v1: every row of the table, the same number of texts for each.
+"""A real language model on the tasks of writing: every row of the table, the same number of texts for each.
 
     python studies/real.py [ENV/ROW/SEED ...]    make the runs that are missing (of these), then rows and page
 
 Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--preset laptop`): 8 steps of 8
-episodes, on TLDR-v1 6 of 16; a lone agent writes both texts and has twice the limit.  They come in order of
-weight and the script can be stopped any time: a run goes on from its last checkpoint, and of a finished one
-settings, evaluations, steps and some texts are in studies/results/real/.  In one turn MA-REINFORCE with its
-leave-one-out baseline has MAGRPO's advantages times 4/3, which AdamW takes away: its three seeds are the
-same runs.  Rows of prompts alone are studies/prompted.py's.  COLLM_MODEL names another model than
-`smollm2`.
+episodes, on TLDR-v1 6 of 16, on ArXiv-v0, whose texts are long, 5 of 8; a lone agent writes both texts and
+has twice the limit.  They come in order of weight and the script can be stopped any time: a run goes on from
+its last checkpoint, and of a finished one settings, evaluations, steps and some texts are in
+studies/results/real/.  In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times
+4/3, which AdamW takes away: its three seeds are the same runs.  Rows of prompts alone are
+studies/prompted.py's.  COLLM_MODEL names another model than `smollm2`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ CELLS = [
     *((env, row, seed) for env in ("TLDR-v0", "TLDR-v1") for seed in SEEDS for row in LATER),
     *(("TLDR-v0", "MA-REINFORCE", seed) for seed in SEEDS),
     *((env, "MAGRPO", seed) for seed in MORE_SEEDS for env in (SAME_POSTS, "TLDR-v1")),
+    *(("ArXiv-v0", row, seed) for seed in SEEDS for row in (*FIRST, *LATER)),
 ]
 PROMPTED = RESULTS / "prompted.csv"
-ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8}
+ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8, "ArXiv-v0": 2}
 """environment -> posts whose texts before and after are kept"""
 
 
@@ -60,11 +61,16 @@ def make_run(env: str, row: str, seed: int) -> None:
     kept = real.folder(RESULTS, env, row, seed)
     if kept.is_dir():
         return
-    if env != "TLDR-v0":
+    if warm_started(env):
         real.prepare(RUNS, MODEL)
         shutil.copytree(RUNS / real.UNTRAINED, RESULTS / real.UNTRAINED, dirs_exist_ok=True)
     keep(line_of(env, row, seed), kept, ITEMS[env])
     print(env, row, seed, *real.cells(kept), flush=True)
+
+
+def warm_started(env: str) -> bool:
+    """Whether the runs on an environment begin with a warm start."""
+    return env in ("TLDR-v1", SAME_POSTS)
 
 
 def line_of(env: str, row: str, seed: int) -> list[str]:
@@ -124,10 +130,10 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
     sections = []
     for env in dict.fromkeys(env for env, _ in runs):
         mine = {row: list(folders.values()) for (name, row), folders in runs.items() if name == env}
-        over = overview(env, mine)
         first = real.untrained(RESULTS) if env == "TLDR-v1" else []
         shown = real.section_of(env.removesuffix("-same-posts"), mine, first)
-        sections.append(section(env, over, crossed(env, mine), *shown))
+        facts = "" if env == "ArXiv-v0" else crossed(env, mine)
+        sections.append(section(env, overview(env, mine), facts, *shown))
     about = prose((__doc__ or "").split("\n\n")[2])
     parts = [about, contrast(runs), *sections]
     return report("A real language model, row by row", parts, about="collm · studies/real.py")
@@ -151,7 +157,7 @@ def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
         "Prompts alone are the untrained model; their intervals are over episodes, those of trained rows are "
         "over seeds."
     )
-    if env != "TLDR-v0":
+    if warm_started(env):
         note += (
             " Trained rows begin with a warm start of two agents' texts; two agents train one adapter, each "
             "by what its text adds (--shared --credit difference), which is not the paper's setting."

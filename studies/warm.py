@@ -1,12 +1,12 @@
-"""A real language model on every v0 task but TLDR: a warm start where it does not know the form, then MAGRPO.
+"""A real language model on building and code, whose form it does not know: a warm start, then MAGRPO.
 
     python studies/warm.py [ENV ...]    make the runs that are missing (of these), then rows and page
 
 SmolLM2-135M-Instruct writes no command that counts and hardly a function that runs, so that every text of a
 group earns the same and nothing can be learned.  `collm warm-start` shows it a scripted player's texts on
-the items to train on, once for all seeds; then come three seeds of MAGRPO with `--preset laptop`.  ArXiv-v0
-asks for English and needs no warm start.  All numbers are on items that neither has seen.  A run goes on
-where it was stopped.  COLLM_MODEL names another model.
+the items to train on, once for all seeds; then come three seeds of MAGRPO with `--preset laptop`.  All
+numbers are on items that neither has seen.  A run goes on where it was stopped.  COLLM_MODEL names another
+model.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Setting(NamedTuple):
     tokens: int
     """limit of a text"""
     warm: Mapping[str, str | float]
-    """settings of the warm start, the player whose texts it learns among them; empty where none is needed"""
+    """settings of the warm start, the player whose texts it learns among them"""
     train: Mapping[str, float]
     """settings of training beside those of the preset"""
     paid: str
@@ -73,14 +73,6 @@ SETTINGS = {
         {"steps": 6, "eval_every": 3, "episodes": 16, "group": 8, "lr": 1e-4},
         "Houses of boxes, written box by box; an empty site earns the share of its air.",
     ),
-    "ArXiv-v0": Setting(
-        {},
-        256,
-        {},
-        {"steps": 5, "eval_every": 5, "eval_episodes": 8, "save_every": 1, "group": 8, "lr": 2e-4},
-        "Two paragraphs of 128 to 256 words of like length that share some words, with transition words: "
-        "nothing of it asks whether what they say is true.",
-    ),
 }
 
 
@@ -102,16 +94,11 @@ def warm_line(env: str) -> list[str]:
     return [*line, *flags(setting.warm), "--out", str(RUNS / f"{env}-warm")]
 
 
-def begins_with(env: str) -> Path | str:
-    """The model that training begins with."""
-    return RUNS / f"{env}-warm" if SETTINGS[env].warm else MODEL
-
-
 def train_line(env: str, seed: int) -> list[str]:
     """What follows `collm train`."""
     setting = SETTINGS[env]
     line = ["magrpo", "--preset", "laptop", "--env", env, "--env-kwargs", json.dumps(setting.env_kwargs)]
-    given = {"model": begins_with(env), "seed": seed, "max-new-tokens": setting.tokens, **setting.train}
+    given = {"model": RUNS / f"{env}-warm", "seed": seed, "max-new-tokens": setting.tokens, **setting.train}
     return [*line, *flags(given), "--out", str(RUNS / f"{env}-{seed}")]
 
 
@@ -127,7 +114,7 @@ def make(env: str) -> None:
     for seed in SEEDS:
         kept = RESULTS / f"{env}-{seed}"
         if not kept.is_dir():
-            if SETTINGS[env].warm and not (RUNS / f"{env}-warm").is_dir():
+            if not (RUNS / f"{env}-warm").is_dir():
                 warm_start(warm_line(env))
             keep(train_line(env, seed), kept)
             print(env, seed, *(f"{line['return']:.2f}" for line in read_log(kept / "eval.jsonl")), flush=True)
@@ -170,16 +157,12 @@ def section_of(env: str, paths: list[Path]) -> str:
     setting = SETTINGS[env]
     first, evals = first_records(env), [read_log(path / "eval.jsonl") for path in paths]
     rows: list[list[str | float]] = [["untrained", earned(first), ""]]
-    stages = {"after the warm start": 0, "after MAGRPO": -1}
-    if not setting.warm:
-        del stages["after the warm start"]
-    for stage, at in stages.items():
+    for stage, at in {"after the warm start": 0, "after MAGRPO": -1}.items():
         values = [lines[at]["return"] for lines in evals]
         rows.append([stage, fmean(values), between(values)])
     steps = [line["step"] for line in evals[0]]
     curve = spread("MAGRPO", steps, [[line["return"] for line in lines] for lines in evals])
-    commands = [["warm-start", *warm_line(env)]] if setting.warm else []
-    commands += [["train", *train_line(env, 0)]]
+    commands = [["warm-start", *warm_line(env)], ["train", *train_line(env, 0)]]
     return section(
         env,
         prose(setting.paid),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from baselines.cli import evaluate, learned
 from baselines.cli.terminal import Column, console, flags, note, show
@@ -35,7 +36,7 @@ POSTS = {
 """short built-in posts of TLDR-v1, by number: a step reads the whole post"""
 TAUGHT = (47, 60, 82, 34, 23, 62, 53, 76)
 """posts of the train split whose references the warm start learns"""
-TOKENS: Mapping[str, int] = {"TLDR-v1": 56, "TLDR-v0": 40}
+TOKENS: Mapping[str, int] = {"TLDR-v1": 56, "TLDR-v0": 40, "ArXiv-v0": 256}
 """environment -> limit of a text; a lone agent, who writes both, has twice as many.  The headline first"""
 KINDS: Mapping[str, tuple[str, ...]] = {
     "MAGRPO": ("magrpo",),
@@ -51,8 +52,10 @@ FACTUAL = ("--episodes", "16", "--steps", "6", "--eval-every", "3", "--save-ever
 TOGETHER = ("--shared", "--credit", "difference")
 """settings on TLDR-v1, where what to write is harder to find than on TLDR-v0: twice the texts a step; two
 agents train one adapter, each on what its own text adds to the reward"""
+LONG = ("--steps", "5", "--eval-every", "5", "--eval-episodes", "8", "--save-every", "1", "--lr", "2e-4")
+"""settings on ArXiv-v0, whose prompts and texts are long: minutes a run as on the others"""
 GROUP = 8
-"""texts for a history on TLDR-v1, for MAGRPO and GRPO"""
+"""texts for a history on TLDR-v1 and ArXiv-v0, for MAGRPO and GRPO"""
 WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
 """folders beside those of the runs, and the warm start's supervised steps"""
 DEMO: Mapping[str, Sequence[str]] = {"TLDR-v1": ("MAGRPO",), "TLDR-v0": ("MAGRPO", "CoLLM-CC")}
@@ -61,6 +64,8 @@ PAID = {
     "TLDR-v1": "Its reward pays facts of the post, written down by hand, told in own words.",
     "TLDR-v0": "Its reward pays lengths, connectives and words in common, and never reads the post: read the "
     "texts below the curve before you call it learning to summarise.",
+    "ArXiv-v0": "Its reward pays two paragraphs of 128 to 256 words of like length that share some words and "
+    "hold transition words; nothing of it asks whether what they say is true.",
 }
 
 
@@ -140,7 +145,8 @@ def folder(out: Path, env: str, row: str, seed: int) -> Path:
 def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
     """What follows `collm train` for a row of the table on an environment; writes the posts that it reads."""
     tokens = TOKENS[env] * (2 if row in ALONE else 1)
-    kwargs = {"prompts": "terse"} if env == "TLDR-v0" else {"items": str(posts(out))}
+    kwargs: dict[str, Any] = {"prompts": "terse"} if env == "TLDR-v0" else {}
+    kwargs |= {"items": str(posts(out))} if env == "TLDR-v1" else {}
     kwargs |= {"num_agents": 1} if row in ALONE else {}
     begun = str(out / WARM_START) if env == "TLDR-v1" else model
     flags_given = {"env": env, "model": begun, "seed": seed, "max-new-tokens": tokens}
@@ -149,7 +155,10 @@ def line_of(env: str, row: str, seed: int, out: Path, model: str) -> list[str]:
         line += [f"--{name}", str(value)]
     if env == "TLDR-v1":
         line += [*FACTUAL, *(() if row in ALONE else TOGETHER)]
-        line += ["--group", str(GROUP)] if KINDS[row] == ("magrpo",) else []
+    if env == "ArXiv-v0":
+        line += LONG
+    if env != "TLDR-v0" and KINDS[row] == ("magrpo",):
+        line += ["--group", str(GROUP)]
     return [*line, "--env-kwargs", json.dumps(kwargs), "--out", str(folder(out, env, row, seed))]
 
 
