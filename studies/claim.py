@@ -87,6 +87,7 @@ import torch
 from claim_runs import (
     C3,
     CREDITS,
+    CRITIC_RATE,
     KEY,
     NEWEST,
     OURS,
@@ -106,24 +107,56 @@ ROWS, TRIED, PAGE = FOLDER / "text.csv", FOLDER / "text-trials.csv", FOLDER / "i
 SEEDS, TUNING = (0, 1, 2, 3, 4), (100, 101, 102)
 WITH_GAE = ("CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
 MAIN = ("CC, TD(0)", *WITH_GAE)
+WITHOUT_TREES = tuple(method for method in MAIN if method != "MAGRPO")
 ACTOR_RATES = (1.25e-4, 2.5e-4, 5e-4, 1e-3)
+CRITIC_RATES = (2.5e-4, 4e-3)
+"""of the critics of `JUDGED` methods, tried at the actor's rate that is chosen"""
+JUDGED = ("CC, GAE 0.9", "DC, GAE 0.9")
 CELLS = (
     ("StrBuild-v0", 4, "final", (*MAIN, OURS, C3, NEWEST)),
-    ("HouseBuild-v1", 4, "final", (*WITH_GAE, OURS, C3)),
+    ("HouseBuild-v1", 4, "final", (*MAIN, OURS, C3)),
     ("StrBuild-v0", 4, "dense", (*MAIN, OURS, C3, SILENT)),
     ("StrBuild-v0", 1, "final", (*WITH_GAE, OURS, C3, SILENT, *CREDITS)),
-    ("StrBuild-v0", 8, "final", ("CC, TD(0)", "CC, GAE 0.9", "DC, GAE 0.9", "leave-one-out", "ridge", OURS)),
+    ("HouseBuild-v1", 8, "final", (*WITHOUT_TREES, OURS, C3)),
+    ("StrBuild-v0", 8, "final", (*WITHOUT_TREES, OURS)),
 )
 """task, horizon, reward and methods, in order of weight"""
 
 
 def trials(arm: Arm) -> dict[tuple[float, int], float]:
     """(actor's rate, seed) -> the area of its trial, of those that were made for an arm."""
+    tried = critic_trials(arm)
     return {
-        (float(row["rates"].partition("/")[0]), int(row["seed"])): float(row["area"])
+        (lr, seed): area for (lr, critic_lr, seed), area in tried.items() if critic_lr in (0.0, CRITIC_RATE)
+    }
+
+
+def critic_trials(arm: Arm) -> dict[tuple[float, float, int], float]:
+    """(actor's rate, critic's, seed) -> the area of its trial; a critic's rate of 0 where there is none."""
+    return {
+        (*rates_in(row["rates"]), int(row["seed"])): float(row["area"])
         for row in read_results(TRIED)
         if (row["env"], row["turns"], row["reward"], row["method"]) == tuple(map(str, arm))
     }
+
+
+def rates_in(labelled: str) -> tuple[float, float]:
+    """The rates of actor and critic that `label` wrote, the critic's 0 where there is none."""
+    lr, _, critic_lr = labelled.partition("/")
+    return float(lr), float(critic_lr or 0)
+
+
+def missing_critic_trials(arm: Arm) -> list[tuple[dict[str, float], int]]:
+    """(rates, seed) of the trials of `CRITIC_RATES` that are missing, at the actor's rate that is chosen."""
+    if arm.method not in JUDGED or (chosen := chosen_rates(arm)) is None:
+        return []
+    tried = critic_trials(arm)
+    return [
+        ({**chosen, "critic_lr": rate}, seed)
+        for rate in CRITIC_RATES
+        for seed in TUNING
+        if (chosen["lr"], rate, seed) not in tried
+    ]
 
 
 def missing_trials(arm: Arm) -> list[tuple[float, int]]:
@@ -219,6 +252,13 @@ def make_runs(runs: Sequence[tuple[Arm, int]], most: int, processes: int) -> Non
             if (rates := chosen_rates(arm)) and (*map(str, arm), str(seed), label(rates)) not in done
         ][:most]
         make_jobs(jobs, keep_run, processes)
+        most -= len(jobs)
+        jobs = [
+            (arm, seed, rates)
+            for arm in dict.fromkeys(arm for arm, _ in listed if arm == arm.tuned_at)
+            for rates, seed in missing_critic_trials(arm)
+        ][:most]
+        make_jobs(jobs, keep_trial, processes)
         most -= len(jobs)
 
 

@@ -229,7 +229,9 @@ def rates() -> str:
     """What each learning rate came to: the trials, and the runs at rates that are no longer chosen."""
     tried: dict[Arm, dict[float, list[Row]]] = {}
     for row in read_results(claim.TRIED):
-        lr = float(row["rates"].partition("/")[0])
+        lr, critic_lr = claim.rates_in(row["rates"])
+        if critic_lr not in (0.0, CRITIC_RATE):
+            continue
         tried.setdefault(arm_of(row), {}).setdefault(lr, []).append(row)
     grid = sorted({lr for by_rate in tried.values() for lr in by_rate})
     lines = []
@@ -247,7 +249,26 @@ def rates() -> str:
         note=f"Areas on seeds {', '.join(map(str, claim.TUNING))}, which are not reported; ✓ chosen. "
         f"Critics learn at {CRITIC_RATE:g}.",
     )
-    return trials + passed_over()
+    return trials + critic_rates() + passed_over()
+
+
+def critic_rates() -> str:
+    """What other rates of the critic come to on the trials' seeds, at the actor's rate that is chosen."""
+    rates = sorted((CRITIC_RATE, *claim.CRITIC_RATES))
+    lines = []
+    for env, turns, reward, methods in claim.CELLS:
+        for arm in (Arm(env, turns, reward, method) for method in methods if method in claim.JUDGED):
+            pick = rates_chosen(arm)
+            if pick is None or arm != arm.tuned_at:
+                continue
+            tried = claim.critic_trials(arm)
+            areas = [[tried.get((pick["lr"], rate, seed)) for seed in claim.TUNING] for rate in rates]
+            if all(None not in by_seed for by_seed in areas):
+                by_rate = [f"{fmean(x):.2f} ({', '.join(f'{y:.2f}' for y in x)})" for x in areas]
+                lines.append([arm.method, titled(env, turns, reward), f"{pick['lr']:g}", *by_rate])
+    columns = ["", "cell", "actor's rate", *(f"critic's rate {rate:g}" for rate in rates)]
+    note = f"Mean area, and that of each seed of the trials. Reported runs have {CRITIC_RATE:g}."
+    return section("The critic's rate", table(columns, lines), note=note) if lines else ""
 
 
 def passed_over() -> str:

@@ -245,7 +245,8 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert len(claim.read_results(claim.TRIED)) == 5
     assert not claim.ROWS.exists()
     claim.make_runs(runs, 100, 1)
-    assert len(claim.read_results(claim.TRIED)) == 4 * (4 + 2 * 2)
+    critics = len(claim.CRITIC_RATES) * len(claim.TUNING)
+    assert len(claim.read_results(claim.TRIED)) == 4 * (4 + 2 * 2) + critics
     rows = claim.read_results(claim.ROWS)
     assert len(rows) == 4 * 2 * len(claim.SEEDS)
     assert {row["rates"] for row in rows} == {"0.0005", "0.0005/0.001"}
@@ -264,6 +265,7 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
         kept.cache_clear()
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge beside leave-one-out" in shown
+    assert "s rate 0.004" in shown
     assert "CoLLM-CC less others, and whether it beats them: leave-one-out 0.00 [0.00, 0.00] (alike)" in shown
     assert "comparisons on long and sparse cells CoLLM-CC is better in" in shown
     assert "less CoLLM-CC: 0.00 [0.00, 0.00] after" in shown
