@@ -14,6 +14,8 @@ from collm_envs.pages.markup import escape, number
 COLOURS = 7
 LINE = 18
 """least distance of two labels, in units of the drawing"""
+LETTER = 9.2
+"""room for a letter of a curve's label at its end, on narrow screens, where letters are largest"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,11 @@ def curves(
             ends.append((frame.y(last[0]), colour(k), f"{curve.name} {number(last[0], 2)}"))
     parts.append(_end_labels(ends, frame))
     label = escape(f"{y_label} by {x_label}; at the end: {'; '.join(text for _, _, text in ends)}")
-    return f'<svg class="chart" viewBox="0 0 640 326" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    longest = max((len(text) for _, _, text in ends), default=0)
+    width = max(640, ceil(frame.right + 8 + LETTER * longest))
+    return (
+        f'<svg class="chart" viewBox="0 0 {width} 326" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    )
 
 
 def reward_bars(

@@ -58,6 +58,18 @@ def test_labels_at_the_end_never_overlap():
     assert all(b - a >= LINE - 0.11 for a, b in zip(sorted(places), sorted(places)[1:], strict=False))
 
 
+def test_a_long_name_at_the_end_of_a_curve_is_inside_the_drawing():
+    def room(name):
+        drawn = curves([Curve(name, [0, 1], [0, 0.25])], "x", "y")
+        width, x = (
+            float(re.search(f"{key}([0-9.]+)", drawn)[1]) for key in ("viewBox=.0 0 ", 'class="end".* x="')
+        )
+        return width - x
+
+    assert room("counterfactual credit") >= 9 * len("counterfactual credit 0.25")
+    assert room("CC") == room("MAGRPO")
+
+
 def test_a_chart_without_curves_is_an_empty_frame():
     assert curves([], "x", "y").count("<path") == curves([], "x", "y").count('class="axis"') + 1
 
