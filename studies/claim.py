@@ -115,6 +115,7 @@ JUDGED = ("CC, GAE 0.9", "DC, GAE 0.9")
 CELLS = (
     ("StrBuild-v0", 4, "final", (*MAIN, OURS, C3, NEWEST)),
     ("HouseBuild-v1", 4, "final", (*MAIN, OURS, C3)),
+    ("StrBuild-v1", 4, "final", (*WITH_GAE, OURS, C3)),
     ("StrBuild-v0", 4, "dense", (*MAIN, OURS, C3, SILENT)),
     ("StrBuild-v0", 1, "final", (*WITH_GAE, OURS, C3, SILENT, *CREDITS)),
     ("HouseBuild-v1", 8, "final", (*WITHOUT_TREES, OURS, C3)),

@@ -19,6 +19,7 @@ Row = Mapping[str, Any]
 Runs = Mapping[str, Mapping[int, Sequence[Row]]]
 """method -> seed -> the rows of the run, in order"""
 GAMES, WORDS, HOUSES = "Relay in tables, one-word texts", "StrBuild-v0", "HouseBuild-v1"
+SPLIT_WORDS = "StrBuild-v1"
 TASKS = {GAMES: claim_games.ROWS, **dict.fromkeys(SETTINGS, claim.ROWS)}
 """task -> its rows; those of environments are of the embedded model"""
 KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, KEY)}

@@ -42,6 +42,7 @@ SETTINGS = {
         taught=2,
     ),
     "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", taught=4, talk=1),
+    "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", taught=2, talk=1),
 }
 JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
 """joint turns of a step, steps of that size in a run, evaluations in a run after the first, untrained one"""
