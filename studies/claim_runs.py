@@ -32,6 +32,8 @@ class Setting(NamedTuple):
     """turns of the warm start's episodes, messages counted"""
     talk: int = 0
     """rounds of messages before a turn of building, each a turn, too"""
+    longer: Mapping[int, tuple[int, int]] = {}
+    """turns of an episode -> turns of its warm start's episodes and joint turns of a step, where they differ"""
 
 
 SETTINGS = {
@@ -41,11 +43,11 @@ SETTINGS = {
         "last turn",
         taught=2,
     ),
-    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", taught=4, talk=1),
+    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", taught=4, talk=1, longer={8: (8, 128)}),
     "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", taught=2, talk=1),
 }
 JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
-"""joint turns of a step, steps of that size in a run, evaluations in a run after the first, untrained one"""
+"""joint turns of most steps, steps of a run, evaluations in a run after the first, untrained one"""
 EVALUATION = 64
 """held-out episodes of a measure"""
 OURS, C3, SILENT = claim_games.OURS, claim_games.C3, claim_games.SILENT
@@ -135,16 +137,23 @@ def config_of(arm: Arm, seed: int, rates: dict[str, float], model: str = "tiny")
 
 
 def warm_started(arm: Arm) -> str:
-    """The folder of the model that all runs of a task begin with, taught by noisy play."""
+    """The folder of the model that all runs of a cell begin with, taught by noisy play."""
+    taught, _ = taught_and_step(arm)
+    return str(tiny.folder(arm.env, kwargs_of(arm.env, taught), SETTINGS[arm.env].history))
+
+
+def taught_and_step(arm: Arm) -> tuple[int, int]:
+    """Turns of an episode that the warm start is taught by, and about how many joint turns a step has."""
     setting = SETTINGS[arm.env]
-    return str(tiny.folder(arm.env, kwargs_of(arm.env, setting.taught), setting.history))
+    return setting.longer.get(arm.turns, (setting.taught, JOINT_TURNS))
 
 
 def sizes(arm: Arm) -> dict[str, int]:
     """Episodes of a step, of a tree its groups too."""
+    _, step = taught_and_step(arm)
     if METHODS[arm.method][0] != "magrpo":
-        return {"episodes": max(8, JOINT_TURNS // arm.turns)}
-    return claim_games.tree_sizes(arm.turns, JOINT_TURNS)
+        return {"episodes": max(8, step // arm.turns)}
+    return claim_games.tree_sizes(arm.turns, step)
 
 
 def joint_turns(arm: Arm) -> int:
@@ -177,7 +186,7 @@ def one_run(arm: Arm, seed: int, rates: dict[str, float]) -> list[dict[str, Any]
     module = algorithm(METHODS[arm.method][0])
     team, budget = module.team(config, task), Budget(float("inf"))
     size = joint_turns(arm)
-    all_turns = size * max(1, round(JOINT_TURNS * STEPS / size))
+    all_turns = size * max(1, round(taught_and_step(arm)[1] * STEPS / size))
     rows: list[dict[str, Any]] = []
     tokens, newest = 0.0, [{"explained_variance": 0.0, "advantage_variance": 0.0}]
 
