@@ -25,12 +25,11 @@ groups of 8, counterfactual credit (as in C3: four other texts of an agent in pl
 own reward; that baseline for what follows, so that with final rewards it acts on the last turn alone, without
 C3's continuations), and a method of ours, baselines/ridge.py, by itself and with four other texts of an agent
 played in place of its own. CoLLM-CC with TD(0), which is published, is on StrBuild-v0 and HouseBuild-v1 (in
-one turn it is GAE). On StrBuild-v0 also, with turns paid at once, ridge with its turns replayed by silence; in
-one turn difference and Shapley's credit; at four turns with final rewards a central critic that reads the
-newest turn alone, as the actors do.
-gamma is 1, since returns are not discounted either; advantages of a step are normalised for each agent, for
-all methods. (In one turn MAGRPO and leave-one-out are then the same but for rounding; and MAGRPO's siblings
-share what was paid before, so that dense and final are the same to it.)
+one turn it is GAE). On StrBuild-v0 also, with turns paid at once, ridge with its turns replayed by silence;
+in one turn difference and Shapley's credit; at four turns with final rewards a central critic that reads the
+newest turn alone, as the actors do. gamma is 1, since returns are not discounted either; advantages of a step
+are normalised for each agent, for all methods. (In one turn MAGRPO and leave-one-out are then the same but
+for rounding; and MAGRPO's siblings share what was paid before, so that dense and final are the same to it.)
 
 *Equal*: the joint turns of a run, 16 steps of 64, and the tuning of the actor's learning rate: a whole run on
 seed 100 with each of four rates, and with half the smallest or twice the largest as long as that is the best;

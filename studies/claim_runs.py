@@ -33,7 +33,7 @@ class Setting(NamedTuple):
     talk: int = 0
     """rounds of messages before a turn of building, each a turn, too"""
     longer: Mapping[int, tuple[int, int]] = {}
-    """turns of an episode -> turns of its warm start's episodes and joint turns of a step, where they differ"""
+    """turns of an episode -> turns of its warm start's episodes, joint turns of a step, where they differ"""
 
 
 SETTINGS = {
