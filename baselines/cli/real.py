@@ -249,7 +249,7 @@ def section_of(env: str, runs: Mapping[str, Sequence[Path]], first: Sequence[Rec
     return [
         prose(PAID[env]),
         table(COLUMNS[1:], rows),
-        chart(curves, "optimizer steps", "return on posts that were not trained on"),
+        chart(curves, "optimizer steps", "return on items that were not trained on"),
         prose("\n\n".join(sentences)) if sentences else "",
         *learned.shown(
             env, evals, {row: samples.read_samples(paths[0]) for row, paths in runs.items()}, first

@@ -100,6 +100,7 @@ def test_arms_of_several_turns_are_tuned_at_four_with_the_reward_at_the_end_and_
     assert silent.tuned_at == Arm("StrBuild-v0", 4, "final", "ridge")
     house = Arm("HouseBuild-v1", 4, "final", "MAGRPO")
     assert house.tuned_at == house
+    assert house._replace(turns=8).tuned_at == house._replace(turns=8), "its steps and warm start differ"
 
 
 def test_turns_of_messages_count_as_turns_of_an_episode():
