@@ -88,6 +88,7 @@ WITH_CRITICS = ("maac", "ridge")
 BEST = {GAMES: 1.0, WORDS: 2.0, HOUSES: 2.0, SPLIT_WORDS: 2.0}
 """task -> the best return; on `WORDS`, where every turn builds anew, of a turn"""
 OTHER_BETTER = "does not: the other is better"
+NOT_MEASURED = "not measured"
 FEWEST = 4
 """seeds from which a verdict is given"""
 NEGLIGIBLE = 0.01
@@ -115,7 +116,7 @@ LONG = (
     (GAMES, 8, "dense"),
 )
 """the cells whose critics are compared with each other"""
-LONGEST = ((WORDS, 4), (HOUSES, 8), (HOUSES, 4), (SPLIT_WORDS, 4), (GAMES, 8))
+LONGEST = ((WORDS, 4), (HOUSES, 8), (HOUSES, 4), (SPLIT_WORDS, 4), (GAMES, 8), (GAMES, 4))
 """the long and sparse cells that the sentences on top are about"""
 
 
@@ -123,7 +124,7 @@ def verdict(differences: Sequence[float], claims: str, best: float) -> str:
     """What an interval says about a sentence that claims "better" or "alike".   best: the best return"""
     ends = interval(differences)
     if ends is None or len(differences) < FEWEST:
-        return "not measured"
+        return NOT_MEASURED
     least = NEGLIGIBLE * best
     if max(map(abs, ends)) <= least:
         return "alike"
@@ -298,48 +299,61 @@ def titled(task: str, turns: int, reward: str = "") -> str:
 
 
 def finding() -> str:
-    """What CoLLM-CC and a method of ours come to in the long and sparse cell of every task, in sentences."""
-    return "\n\n".join(filter(None, (lead(), *(finding_of(task, turns) for task, turns in LONGEST))))
-
-
-def lead() -> str:
-    """How often CoLLM-CC is better than another method in the long and sparse cells."""
+    """How often CoLLM-CC beats the others, and ours CoLLM-CC, in the long and sparse cells, in sentences."""
     counts = Counter(holds for _, _, holds, *_ in verdicts(CLAIMED))
     if not counts:
         return ""
-    undecided = counts.total() - counts["holds"] - counts[OTHER_BETTER]
-    return (
-        f"In {counts.total()} comparisons on long and sparse cells CoLLM-CC is better in {counts['holds']}, "
-        f"the other method in {counts[OTHER_BETTER]}; {undecided} are alike or cannot be told."
-    )
-
-
-def finding_of(task: str, turns: int) -> str:
-    """The sentences about one cell; "" where CoLLM-CC has no run."""
-    runs = runs_of(task, turns, "final")
-    if REFERENCE not in runs:
-        return ""
-    ends = [last(rows) for rows in runs[REFERENCE].values()]
-    start = fmean(float(rows[0]["return"]) for rows in runs[REFERENCE].values())
     sentences = [
-        f"{titled(task, turns)}, reward at the end, {len(ends)} seeds: CoLLM-CC with GAE 0.9 goes from "
-        f"{start:.2f} to {shown(ends)} of {best(task, turns):g}."
+        f"In {counts.total()} comparisons on long and sparse cells CoLLM-CC is better in {counts['holds']}, "
+        f"the other method in {counts[OTHER_BETTER]}; {undecided(counts)} are alike or cannot be told."
     ]
-    others = []
-    for sentence in CLAIMED:
-        differences = apart(runs, sentence.method, sentence.other, last)
-        if len(differences) >= FEWEST:
-            holds = verdict(differences, sentence.claims, best(task, turns))
-            others.append(f"{sentence.other} {shown(differences)} ({holds})")
-    if others:
-        sentences.append(f"CoLLM-CC less others, and whether it beats them: {'; '.join(others)}.")
-    if len(beyond := apart(runs, OURS, REFERENCE, last)) >= FEWEST:
-        areas = apart(runs, OURS, REFERENCE, area)
-        sentences.append(
-            f"Ours ({OURS}, which reads what the task measures) less CoLLM-CC: {shown(beyond)} after, "
-            f"{shown(areas)} in the area under the curve."
-        )
+    for what, method in (
+        ("ridge, a critic of ours that reads what the task measures,", "ridge"),
+        ("the same with alternatives", OURS),
+    ):
+        counts = Counter(verdict(*beside_reference(method, *cell)) for cell in LONGEST)
+        del counts[NOT_MEASURED]
+        if counts:
+            sentences.append(
+                f"In {counts.total()} such cells {what} ends above CoLLM-CC in {counts['holds']}, below it "
+                f"in {counts[OTHER_BETTER]}; {undecided(counts)} are alike or cannot be told."
+            )
     return " ".join(sentences)
+
+
+def undecided(counts: Counter[str]) -> int:
+    """How many verdicts are that neither method is better."""
+    return counts.total() - counts["holds"] - counts[OTHER_BETTER]
+
+
+def beside_reference(method: str, task: str, turns: int) -> tuple[list[float], str, float]:
+    """What `verdict` takes to say whether a method is better than CoLLM-CC where rewards are at the end."""
+    differences = apart(runs_of(task, turns, "final"), method, REFERENCE, last)
+    return differences, "better", best(task, turns)
+
+
+def longest() -> str:
+    """A column for each long and sparse cell: CoLLM-CC, the other methods less it."""
+    cells = [cell for cell in LONGEST if REFERENCE in runs_of(*cell, "final")]
+    mine = [[*runs_of(*cell, "final")[REFERENCE].values()] for cell in cells]
+    lines = [
+        ["seeds", *(str(len(seeds)) for seeds in mine)],
+        ["CoLLM-CC, before", *(f"{fmean(float(rows[0]['return']) for rows in seeds):.2f}" for seeds in mine)],
+        ["CoLLM-CC, after", *(shown([last(rows) for rows in seeds]) for seeds in mine)],
+    ]
+    marks = {"holds": " ▲", OTHER_BETTER: " ▼"}
+    for method in (*(sentence.other for sentence in CLAIMED), C3, "ridge", OURS):
+        line = [f"{method}, less that"]
+        for cell in cells:
+            differences, *judged = beside_reference(method, *cell)
+            mark = marks.get(verdict(differences, *judged), "")
+            line.append(f"{shown(differences)}{mark}" if len(differences) >= FEWEST else "–")
+        lines.append(line)
+    note = (
+        "▲ better than CoLLM-CC (GAE 0.9), ▼ worse, by the whole interval and a hundredth of the best return."
+    )
+    titles = ["return, 95 % over seeds", *(titled(*cell) for cell in cells)]
+    return section("The long and sparse cells", table(titles, lines), note=note) if cells else ""
 
 
 def ours() -> str:
@@ -390,6 +404,7 @@ def page() -> str:
     sections = [
         prose(finding()),
         headline(),
+        longest(),
         section(
             "Sentence by sentence",
             table(["the claim", "task", "here", "difference, 95 %", "seeds"], verdicts(SENTENCES)),

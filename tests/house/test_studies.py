@@ -267,9 +267,9 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge beside leave-one-out" in shown
     assert "s rate 0.004" in shown
-    assert "CoLLM-CC less others, and whether it beats them: leave-one-out 0.00 [0.00, 0.00] (alike)" in shown
     assert "comparisons on long and sparse cells CoLLM-CC is better in" in shown
-    assert "less CoLLM-CC: 0.00 [0.00, 0.00] after" in shown
+    assert "such cells the same with alternatives ends above CoLLM-CC in 0, below it in 0" in shown
+    assert "leave-one-out, less that" in shown
     assert "HouseBuild-v1, 4 turns" not in shown
 
 
