@@ -108,74 +108,65 @@ ROWS, TRIED, PAGE = FOLDER / "text.csv", FOLDER / "text-trials.csv", FOLDER / "i
 SEEDS, TUNING = (0, 1, 2, 3, 4), (100, 101, 102)
 WITH_GAE = ("CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
 MAIN = ("CC, TD(0)", *WITH_GAE)
-WITHOUT_TREES = tuple(method for method in MAIN if method != "MAGRPO")
 ACTOR_RATES = (1.25e-4, 2.5e-4, 5e-4, 1e-3)
-CRITIC_RATES = (2.5e-4, 4e-3)
-"""of the critics of `JUDGED` methods, tried at the actor's rate that is chosen"""
-JUDGED = ("CC, GAE 0.9", "DC, GAE 0.9")
+ALSO_TRIED = {Arm("StrBuild-v1", 4, "final", "CC, GAE 0.9"): (2.5e-4, 2e-3)}
+"""further rates for all tuning seeds: there the choice fell on the largest that was tried"""
+CRITIC_RATES, WITH_CRITIC_TRIALS = (2.5e-4, 4e-3), ("CC, GAE 0.9", "DC, GAE 0.9")
+"""further rates of the critic, and the methods that have trials of them, at the actor's chosen rate"""
 CELLS = (
     ("StrBuild-v0", 4, "final", (*MAIN, OURS, C3, NEWEST)),
     ("HouseBuild-v1", 4, "final", (*MAIN, OURS, C3)),
     ("StrBuild-v1", 4, "final", (*WITH_GAE, OURS, C3)),
+    ("HouseBuild-v1", 8, "final", ("CC, GAE 0.9", "DC, GAE 0.9", "leave-one-out", "ridge", OURS, C3)),
     ("StrBuild-v0", 4, "dense", (*MAIN, OURS, C3, SILENT)),
     ("StrBuild-v0", 1, "final", (*WITH_GAE, OURS, C3, SILENT, *CREDITS)),
-    ("HouseBuild-v1", 8, "final", (*WITHOUT_TREES, OURS, C3)),
-    ("StrBuild-v0", 8, "final", (*WITHOUT_TREES, OURS)),
 )
 """task, horizon, reward and methods, in order of weight"""
 
 
-def trials(arm: Arm) -> dict[tuple[float, int], float]:
-    """(actor's rate, seed) -> the area of its trial, of those that were made for an arm."""
-    tried = critic_trials(arm)
-    return {
-        (lr, seed): area for (lr, critic_lr, seed), area in tried.items() if critic_lr in (0.0, CRITIC_RATE)
-    }
+def trials(arm: Arm, critic_rate: float = CRITIC_RATE) -> dict[tuple[float, int], float]:
+    """(actor's rate, seed) -> the area of its trial, of those that were made for an arm.
 
-
-def critic_trials(arm: Arm) -> dict[tuple[float, float, int], float]:
-    """(actor's rate, critic's, seed) -> the area of its trial; a critic's rate of 0 where there is none."""
-    return {
-        (*rates_in(row["rates"]), int(row["seed"])): float(row["area"])
-        for row in read_results(TRIED)
-        if (row["env"], row["turns"], row["reward"], row["method"]) == tuple(map(str, arm))
-    }
-
-
-def rates_in(labelled: str) -> tuple[float, float]:
-    """The rates of actor and critic that `label` wrote, the critic's 0 where there is none."""
-    lr, _, critic_lr = labelled.partition("/")
-    return float(lr), float(critic_lr or 0)
-
-
-def missing_critic_trials(arm: Arm) -> list[tuple[dict[str, float], int]]:
-    """(rates, seed) of the trials of `CRITIC_RATES` that are missing, at the actor's rate that is chosen."""
-    if arm.method not in JUDGED or (chosen := chosen_rates(arm)) is None:
-        return []
-    tried = critic_trials(arm)
-    return [
-        ({**chosen, "critic_lr": rate}, seed)
-        for rate in CRITIC_RATES
-        for seed in TUNING
-        if (chosen["lr"], rate, seed) not in tried
-    ]
+    critic_rate: of the critic, where the method has one
+    """
+    areas = {}
+    for row in read_results(TRIED, KEY):
+        lr, _, critic_lr = row["rates"].partition("/")
+        own = (row["env"], row["turns"], row["reward"], row["method"]) == tuple(map(str, arm))
+        if own and float(critic_lr or critic_rate) == critic_rate:
+            areas[float(lr), int(row["seed"])] = float(row["area"])
+    return areas
 
 
 def missing_trials(arm: Arm) -> list[tuple[float, int]]:
     """(actor's rate, seed) of the trials to make next.
 
     `ACTOR_RATES` on the first seed; half the smallest or twice the largest as long as that is the best; then
-    the better two on the other seeds.
+    the better two, and those of `ALSO_TRIED`, on the other seeds.
     """
     first, *others = TUNING
-    areas = trials(arm)
-    if missing := [(lr, first) for lr in ACTOR_RATES if (lr, first) not in areas]:
+    areas, further = trials(arm), ALSO_TRIED.get(arm, ())
+    if missing := [(lr, first) for lr in (*ACTOR_RATES, *further) if (lr, first) not in areas]:
         return missing
     ranked = sorted((lr for lr, seed in areas if seed == first), key=lambda lr: areas[lr, first])
     best = ranked[-1]
     if best in (least := min(ranked), max(ranked)):
         return [(best / 2 if best == least else best * 2, first)]
-    return [(lr, seed) for seed in others for lr in ranked[-2:] if (lr, seed) not in areas]
+    again = dict.fromkeys((*ranked[-2:], *further))
+    return [(lr, seed) for seed in others for lr in again if (lr, seed) not in areas]
+
+
+def missing_critic_trials(arm: Arm) -> list[tuple[dict[str, float], int]]:
+    """(rates, seed) of the trials of `CRITIC_RATES` that are missing, at the actor's rate that is chosen."""
+    chosen = chosen_rates(arm)
+    if chosen is None or arm.method not in WITH_CRITIC_TRIALS or arm != arm.tuned_at:
+        return []
+    return [
+        ({**chosen, "critic_lr": rate}, seed)
+        for rate in CRITIC_RATES
+        for seed in TUNING
+        if (chosen["lr"], seed) not in trials(arm, rate)
+    ]
 
 
 def chosen_rates(arm: Arm) -> dict[str, float] | None:
@@ -255,13 +246,12 @@ def make_runs(runs: Sequence[tuple[Arm, int]], most: int, processes: int) -> Non
         ][:most]
         make_jobs(jobs, keep_run, processes)
         most -= len(jobs)
-        jobs = [
-            (arm, seed, rates)
-            for arm in dict.fromkeys(arm for arm, _ in listed if arm == arm.tuned_at)
-            for rates, seed in missing_critic_trials(arm)
-        ][:most]
-        make_jobs(jobs, keep_trial, processes)
-        most -= len(jobs)
+    jobs = [
+        (arm, seed, rates)
+        for arm in dict.fromkeys(arm for arm, _ in runs)
+        for rates, seed in missing_critic_trials(arm)
+    ]
+    make_jobs(jobs[:most], keep_trial, processes)
 
 
 def last_rows(file: Path, key: Sequence[str]) -> dict[tuple[str, ...], dict[str, str]]:

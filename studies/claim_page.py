@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
@@ -12,7 +13,6 @@ import claim_games
 from claim_rows import (
     GAMES,
     HOUSES,
-    LISTED,
     SPLIT_WORDS,
     TASKS,
     WORDS,
@@ -37,8 +37,8 @@ from claim_runs import C3, CRITIC_RATE, KEY, METHODS, NEWEST, OURS, REFERENCE, S
 from baselines.runs.budget import read_results
 from collm_envs.pages.report import Curve, chart, code, folded, prose, report, section, side_by_side, table
 
-DRAWN = {**LISTED, GAMES: claim.MAIN}
-"""what the charts of the cells show"""
+DRAWN = (*claim.MAIN, OURS)
+"""what the charts of the cells show, as many as a chart has colours"""
 ON_TOP = ("CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", C3, OURS)
 """what the chart on top shows"""
 
@@ -71,24 +71,14 @@ SENTENCES = (
 """Monte Carlo: the leave-one-out baseline"""
 CLAIMED = tuple(s for s in SENTENCES if (s.method, s.claims) == (REFERENCE, "better"))
 """the sentences that CoLLM-CC is better, all of long and sparse cells"""
-OTHERS = {
-    "CC": "CC, GAE 0.9",
-    "DC": "DC, GAE 0.9",
-    "MAGRPO": "MAGRPO",
-    "leave-one-out": "leave-one-out",
-    "C3": C3,
-}
-COMPARED = (
-    *((f"ridge beside {name}", "ridge", other) for name, other in OTHERS.items()),
-    *((f"ridge with alternatives beside {name}", OURS, other) for name, other in OTHERS.items()),
-    ("ridge with alternatives beside ridge", OURS, "ridge"),
-)
-"""(what is compared, a method of ours, another)"""
-WITH_CRITICS = ("maac", "ridge")
+OTHERS = (REFERENCE, "DC, GAE 0.9", "MAGRPO", LOO, C3)
+COMPARED = (*itertools.product(("ridge", OURS), OTHERS), (OURS, "ridge"))
+"""(a method of ours, another)"""
+WITH_CRITICS, EXPLAINED = ("maac", "ridge"), "explained_variance"
 BEST = {GAMES: 1.0, WORDS: 2.0, HOUSES: 2.0, SPLIT_WORDS: 2.0}
 """task -> the best return; on `WORDS`, where every turn builds anew, of a turn"""
 OTHER_BETTER = "does not: the other is better"
-NOT_MEASURED = "not measured"
+NOT_MEASURED, UNDECIDED = "not measured", "cannot be told"
 FEWEST = 4
 """seeds from which a verdict is given"""
 NEGLIGIBLE = 0.01
@@ -105,9 +95,9 @@ REASONS = (
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""
-LONG = (
-    (WORDS, 4, "final"),
+CRITICS = (
     (HOUSES, 8, "final"),
+    (WORDS, 4, "final"),
     (HOUSES, 4, "final"),
     (SPLIT_WORDS, 4, "final"),
     (WORDS, 4, "dense"),
@@ -116,8 +106,22 @@ LONG = (
     (GAMES, 8, "dense"),
 )
 """the cells whose critics are compared with each other"""
-LONGEST = ((WORDS, 4), (HOUSES, 8), (HOUSES, 4), (SPLIT_WORDS, 4), (GAMES, 8), (GAMES, 4))
-"""the long and sparse cells that the sentences on top are about"""
+MODELS = ((HOUSES, 8), (WORDS, 4), (HOUSES, 4), (SPLIT_WORDS, 4))
+LONG_AND_SPARSE = (*MODELS, (GAMES, 8), (GAMES, 4))
+"""task and horizon of the cells that the sentences on top are about; `MODELS`: of language models"""
+IN_TABLE = (
+    *((sentence.method, sentence.other) for sentence in CLAIMED),
+    *((REFERENCE, other) for other in (C3, "ridge", OURS)),
+    ("CC, TD(0)", LOO),
+)
+"""(method, another): the differences of the table on top"""
+WORDS_USED = (
+    "CC and DC are CoLLM-CC and CoLLM-DC, a central critic and decentral ones, with GAE 0.9 but where TD(0) "
+    "is written. leave-one-out is MA-REINFORCE with that baseline, Monte Carlo as MAGRPO is. ridge is a "
+    "critic of ours, a regression on what the task measures of its states; with alternatives four other texts of an "
+    "agent are played in place of its own, as counterfactual credit does, too. After: the return after the "
+    "run; area: the mean return over the run. A difference is of runs with the same seeds."
+)
 
 
 def verdict(differences: Sequence[float], claims: str, best: float) -> str:
@@ -129,10 +133,10 @@ def verdict(differences: Sequence[float], claims: str, best: float) -> str:
     if max(map(abs, ends)) <= least:
         return "alike"
     if claims == "alike":
-        return "not alike" if ends[0] > least or ends[1] < -least else "cannot be told"
+        return "not alike" if ends[0] > least or ends[1] < -least else UNDECIDED
     if ends[0] > least:
         return "holds"
-    return OTHER_BETTER if ends[1] < -least else "cannot be told"
+    return OTHER_BETTER if ends[1] < -least else UNDECIDED
 
 
 def best(task: str, turns: int) -> float:
@@ -175,14 +179,19 @@ def cell_table(task: str, turns: int, reward: str) -> str:
     """One line a method: where it ends, its area, what it has at equal tokens and CPU seconds, P(better)."""
     runs = runs_of(task, turns, reward)
     first = next(iter(next(iter(runs.values())).values()))[0]
-    costs, judged = [cost for cost in ("tokens", "cpu_s") if cost in first], "explained_variance" in first
+    costs = [cost for cost in ("tokens", "cpu_s") if cost in first]
     limits = {cost: fewest(runs, cost) for cost in costs}
     columns = ["", "seeds", "steps", "before", "after", "area"]
     columns += [
         f"at {limits[cost]:,.0f} tokens" if cost == "tokens" else f"at {limits[cost]:.2g} CPU s"
         for cost in costs
     ]
-    columns += ["CPU s", *["explained variance"] * judged, f"less {REFERENCE}, after", "P(better)"]
+    columns += [
+        "CPU s",
+        *["explained variance"] * (EXPLAINED in first),
+        f"less {REFERENCE}, after",
+        "P(better)",
+    ]
     lines = []
     for method, seeds in runs.items():
         values = list(seeds.values())
@@ -191,25 +200,25 @@ def cell_table(task: str, turns: int, reward: str) -> str:
         line += [shown([last(rows) for rows in values]), shown([area(rows) for rows in values])]
         line += [shown([at(cost, limits[cost])(rows) for rows in values]) for cost in costs]
         line += [f"{fmean(column(rows, 'cpu_s')[-1] for rows in values):.3g}"]
-        if judged:
-            explained = fmean(float(rows[-1]["explained_variance"]) for rows in values)
+        if EXPLAINED in first:
+            explained = fmean(float(rows[-1][EXPLAINED]) for rows in values)
             line += [f"{explained:.2f}" if METHODS[method][0] in WITH_CRITICS else "–"]
         differences = apart(runs, method, REFERENCE, last) if method != REFERENCE else []
-        chance = better(runs, method, REFERENCE) if differences else None
+        chance = better(runs, method, REFERENCE) if len(differences) >= FEWEST else None
         lines.append(
             [*line, shown(differences) if differences else "–", "–" if chance is None else f"{chance:.2f}"]
         )
     return table(columns, lines)
 
 
-def cell_section(task: str, turns: int, reward: str, methods: Sequence[str]) -> str:
+def cell_section(task: str, turns: int, reward: str) -> str:
     """Charts by joint turns and by CPU seconds, and the table, of one cell; "" where nothing is there."""
     runs = runs_of(task, turns, reward)
-    if not runs:
+    if not any(len(seeds) > 1 for seeds in runs.values()):
         return ""
     pair = side_by_side(
-        chart(curves(runs, "joint_turns", methods), "joint turns", "return"),
-        chart(curves(runs, "cpu_s", methods), "CPU seconds", "return"),
+        chart(curves(runs, "joint_turns", DRAWN), "joint turns", "return"),
+        chart(curves(runs, "cpu_s", DRAWN), "CPU seconds", "return"),
     )
     return section(f"{titled(task, turns, reward)} reward", pair, cell_table(task, turns, reward))
 
@@ -217,7 +226,7 @@ def cell_section(task: str, turns: int, reward: str, methods: Sequence[str]) -> 
 def reasons() -> str:
     """What each change of a critic does: differences of the area, and of the return after."""
     lines = []
-    for task, turns, reward in LONG:
+    for task, turns, reward in CRITICS:
         runs = runs_of(task, turns, reward)
         for change, method, other in REASONS:
             if len(areas := apart(runs, method, other, area)) > 1:
@@ -231,46 +240,43 @@ def reasons() -> str:
 
 def rates() -> str:
     """What each learning rate came to: the trials, and the runs at rates that are no longer chosen."""
-    tried: dict[Arm, dict[float, list[Row]]] = {}
-    for row in read_results(claim.TRIED):
-        lr, critic_lr = claim.rates_in(row["rates"])
-        if critic_lr not in (0.0, CRITIC_RATE):
-            continue
-        tried.setdefault(arm_of(row), {}).setdefault(lr, []).append(row)
-    grid = sorted({lr for by_rate in tried.values() for lr in by_rate})
+    arms = [*dict.fromkeys(arm_of(row) for row in read_results(claim.TRIED, KEY))]
+    grid = sorted({lr for arm in arms for lr, _ in claim.trials(arm)})
     lines = []
-    for arm, by_rate in tried.items():
-        pick = rates_chosen(arm)
+    for arm in arms:
+        areas, pick = claim.trials(arm), rates_chosen(arm)
+        edges = [extreme(lr for lr, _ in areas) for extreme in (min, max)]
         line = [arm.method, titled(*arm[:3])]
         for lr in grid:
-            areas = ", ".join(f"{float(row['area']):.2f}" for row in by_rate.get(lr, []))
-            line.append(f"{areas} ✓" if pick and pick["lr"] == lr else areas)
+            cell = ", ".join(f"{areas[lr, seed]:.2f}" for seed in claim.TUNING if (lr, seed) in areas)
+            if pick and pick["lr"] == lr:
+                cell += " ✓, at the edge" if lr in edges else " ✓"
+            line.append(cell)
         lines.append(line)
     columns = ["", "cell", *(f"lr {lr:g}" for lr in grid)]
     trials = section(
         "What the trials of learning rates chose",
         table(columns, lines),
-        note=f"Areas on seeds {', '.join(map(str, claim.TUNING))}, which are not reported; ✓ chosen. "
-        f"Critics learn at {CRITIC_RATE:g}.",
+        note=f"Areas on seeds {', '.join(map(str, claim.TUNING))}, which are not reported; ✓ chosen, none "
+        f"where trials are missing. Critics learn at {CRITIC_RATE:g}.",
     )
     return trials + critic_rates() + passed_over()
 
 
 def critic_rates() -> str:
     """What other rates of the critic come to on the trials' seeds, at the actor's rate that is chosen."""
-    rates = sorted((CRITIC_RATE, *claim.CRITIC_RATES))
+    grid = sorted((CRITIC_RATE, *claim.CRITIC_RATES))
     lines = []
     for env, turns, reward, methods in claim.CELLS:
-        for arm in (Arm(env, turns, reward, method) for method in methods if method in claim.JUDGED):
+        for arm in (Arm(env, turns, reward, method) for method in methods):
             pick = rates_chosen(arm)
-            if pick is None or arm != arm.tuned_at:
-                continue
-            tried = claim.critic_trials(arm)
-            areas = [[tried.get((pick["lr"], rate, seed)) for seed in claim.TUNING] for rate in rates]
-            if all(None not in by_seed for by_seed in areas):
-                by_rate = [f"{fmean(x):.2f} ({', '.join(f'{y:.2f}' for y in x)})" for x in areas]
-                lines.append([arm.method, titled(env, turns, reward), f"{pick['lr']:g}", *by_rate])
-    columns = ["", "cell", "actor's rate", *(f"critic's rate {rate:g}" for rate in rates)]
+            tried = [claim.trials(arm, rate) for rate in grid]
+            keys = [(pick["lr"], seed) for seed in claim.TUNING] if pick and arm == arm.tuned_at else []
+            if arm.method in claim.WITH_CRITIC_TRIALS and keys and all(set(keys) <= set(x) for x in tried):
+                by_rate = [[areas[key] for key in keys] for areas in tried]
+                cells = [f"{fmean(x):.2f} ({', '.join(f'{y:.2f}' for y in x)})" for x in by_rate]
+                lines.append([arm.method, titled(env, turns, reward), f"{keys[0][0]:g}", *cells])
+    columns = ["", "cell", "actor's rate", *(f"critic's rate {rate:g}" for rate in grid)]
     note = f"Mean area, and that of each seed of the trials. Reported runs have {CRITIC_RATE:g}."
     return section("The critic's rate", table(columns, lines), note=note) if lines else ""
 
@@ -299,59 +305,65 @@ def titled(task: str, turns: int, reward: str = "") -> str:
 
 
 def finding() -> str:
-    """How often CoLLM-CC beats the others, and ours CoLLM-CC, in the long and sparse cells, in sentences."""
-    counts = Counter(holds for _, _, holds, *_ in verdicts(CLAIMED))
+    """How CoLLM-CC and ours come out in the long and sparse cells, in sentences; "" before there are runs."""
+    games = [cell for cell in LONG_AND_SPARSE if cell not in MODELS]
+    claimed = [(sentence.method, sentence.other) for sentence in CLAIMED]
+    counted = {
+        "With language models CC is {} (of it with leave-one-out, MAGRPO and DC)": tally(claimed, MODELS),
+        "In a game with known answers it is {}": tally(claimed, games),
+        "With TD(0), as published, it is {} (of it with leave-one-out)": tally(
+            [("CC, TD(0)", LOO)], LONG_AND_SPARSE
+        ),
+        "Ridge, a critic of ours, is {} (of it with CC, language models)": tally(
+            [("ridge", REFERENCE)], MODELS
+        ),
+        "With alternatives it is {}": tally([(OURS, REFERENCE)], MODELS),
+    }
+    return " ".join(f"{text.format(counts)}." for text, counts in counted.items() if counts)
+
+
+def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[tuple[str, int]]) -> str:
+    """In how many of these cells the first of each pair is better than the second; "" before any runs."""
+    counts = Counter(judged(method, other, *cell)[1] for method, other in pairs for cell in cells)
+    del counts[NOT_MEASURED]
     if not counts:
         return ""
-    sentences = [
-        f"In {counts.total()} comparisons on long and sparse cells CoLLM-CC is better in {counts['holds']}, "
-        f"the other method in {counts[OTHER_BETTER]}; {undecided(counts)} are alike or cannot be told."
-    ]
-    for what, method in (
-        ("ridge, a critic of ours that reads what the task measures,", "ridge"),
-        ("the same with alternatives", OURS),
-    ):
-        counts = Counter(verdict(*beside_reference(method, *cell)) for cell in LONGEST)
-        del counts[NOT_MEASURED]
-        if counts:
-            sentences.append(
-                f"In {counts.total()} such cells {what} ends above CoLLM-CC in {counts['holds']}, below it "
-                f"in {counts[OTHER_BETTER]}; {undecided(counts)} are alike or cannot be told."
-            )
-    return " ".join(sentences)
+    return (
+        f"better in {counts['holds']}, worse in {counts[OTHER_BETTER]}, alike in {counts['alike']} and not "
+        f"told apart in {counts[UNDECIDED]} of {counts.total()} comparisons"
+    )
 
 
-def undecided(counts: Counter[str]) -> int:
-    """How many verdicts are that neither method is better."""
-    return counts.total() - counts["holds"] - counts[OTHER_BETTER]
-
-
-def beside_reference(method: str, task: str, turns: int) -> tuple[list[float], str, float]:
-    """What `verdict` takes to say whether a method is better than CoLLM-CC where rewards are at the end."""
-    differences = apart(runs_of(task, turns, "final"), method, REFERENCE, last)
-    return differences, "better", best(task, turns)
+def judged(method: str, other: str, task: str, turns: int) -> tuple[list[float], str]:
+    """A method less another where rewards are at the end, and the verdict whether it is better."""
+    differences = apart(runs_of(task, turns, "final"), method, other, last)
+    return differences, verdict(differences, "better", best(task, turns))
 
 
 def longest() -> str:
-    """A column for each long and sparse cell: CoLLM-CC, the other methods less it."""
-    cells = [cell for cell in LONGEST if REFERENCE in runs_of(*cell, "final")]
+    """A column for each long and sparse cell: CoLLM-CC, and methods less others."""
+    cells = [cell for cell in LONG_AND_SPARSE if REFERENCE in runs_of(*cell, "final")]
     mine = [[*runs_of(*cell, "final")[REFERENCE].values()] for cell in cells]
+    explained = [
+        f"{fmean(column([rows[-1] for rows in seeds], EXPLAINED)):.2f}" if EXPLAINED in seeds[0][-1] else "–"
+        for seeds in mine
+    ]
     lines = [
+        ["best return", *(f"{best(*cell):g}" for cell in cells)],
         ["seeds", *(str(len(seeds)) for seeds in mine)],
-        ["CoLLM-CC, before", *(f"{fmean(float(rows[0]['return']) for rows in seeds):.2f}" for seeds in mine)],
-        ["CoLLM-CC, after", *(shown([last(rows) for rows in seeds]) for seeds in mine)],
+        ["CC, before", *(f"{fmean(float(rows[0]['return']) for rows in seeds):.2f}" for seeds in mine)],
+        ["CC, after", *(shown([last(rows) for rows in seeds]) for seeds in mine)],
+        ["variance its critic explains", *explained],
     ]
     marks = {"holds": " ▲", OTHER_BETTER: " ▼"}
-    for method in (*(sentence.other for sentence in CLAIMED), C3, "ridge", OURS):
-        line = [f"{method}, less that"]
+    for method, other in IN_TABLE:
+        line = [f"{method.removesuffix(', GAE 0.9')} less {other.removesuffix(', GAE 0.9')}"]
         for cell in cells:
-            differences, *judged = beside_reference(method, *cell)
-            mark = marks.get(verdict(differences, *judged), "")
-            line.append(f"{shown(differences)}{mark}" if len(differences) >= FEWEST else "–")
+            differences, holds = judged(method, other, *cell)
+            measured = len(differences) >= FEWEST
+            line.append(f"{shown(differences)}{marks.get(holds, '')}" if measured else "–")
         lines.append(line)
-    note = (
-        "▲ better than CoLLM-CC (GAE 0.9), ▼ worse, by the whole interval and a hundredth of the best return."
-    )
+    note = "▲ the first is better, ▼ the other, by the whole interval and a hundredth of the best return."
     titles = ["return, 95 % over seeds", *(titled(*cell) for cell in cells)]
     return section("The long and sparse cells", table(titles, lines), note=note) if cells else ""
 
@@ -359,13 +371,14 @@ def longest() -> str:
 def ours() -> str:
     """A method of ours beside the others: differences after, of the area, and at equal CPU seconds."""
     lines = []
-    for task, turns, reward in (*LONG, (WORDS, 1, "final")):
+    for task, turns, reward in (*CRITICS, (WORDS, 1, "final")):
         runs = runs_of(task, turns, reward)
-        for what, method, other in COMPARED:
+        for method, other in COMPARED:
             if len(ends := apart(runs, method, other, last)) > 1:
                 equal = at("cpu_s", fewest({name: runs[name] for name in (method, other)}, "cpu_s"))
                 measured = [ends, *(apart(runs, method, other, measure) for measure in (area, equal))]
-                lines.append([what, titled(task, turns, reward), *map(shown, measured), str(len(ends))])
+                what = f"{method} less {other}", titled(task, turns, reward)
+                lines.append([*what, *map(shown, measured), str(len(ends))])
     columns = ["difference, 95 %", "cell", "after", "area", "at equal CPU seconds", "seeds"]
     return section("A method of ours", table(columns, lines)) if lines else ""
 
@@ -381,14 +394,14 @@ def cost() -> str:
         else:
             state = "runs whose trials go on"
         spent[state] += float(row["cpu_s"])
-    spent["models' trials"] = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED))
+    spent["models' trials"] = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED, KEY))
     hours = ", ".join(f"{seconds / 3600:.2f} of {what}" for what, seconds in spent.items() if seconds)
     return f"CPU hours of training, one thread, evaluations not counted: {hours}."
 
 
 def headline() -> str:
     """The chart on top: a long and sparse cell in which three methods have two seeds."""
-    for task, turns in LONGEST:
+    for task, turns in LONG_AND_SPARSE:
         runs = runs_of(task, turns, "final")
         if sum(len(seeds) > 1 for seeds in runs.values()) > 2:
             caption = f"{task}: {turns} turns, reward at the end; mean and 95 % interval over seeds"
@@ -404,6 +417,7 @@ def page() -> str:
     sections = [
         prose(finding()),
         headline(),
+        prose(WORDS_USED),
         longest(),
         section(
             "Sentence by sentence",
@@ -412,7 +426,7 @@ def page() -> str:
         ours(),
         reasons(),
         rates(),
-        *(cell_section(*cell, methods=DRAWN[cell[0]]) for cell in cells),
+        *(cell_section(*cell) for cell in cells),
         prose(cost()),
         folded("protocol", prose(protocol.replace("**", "").replace("*", ""))),
         folded("the anchor", prose((claim_games.__doc__ or "").replace("*", ""))),

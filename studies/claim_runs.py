@@ -28,12 +28,10 @@ class Setting(NamedTuple):
     tokens: int
     """limit of a text"""
     history: History
-    taught: int
-    """turns of the warm start's episodes, messages counted"""
+    taught: int | None
+    """turns of the warm start's episodes, messages counted; None: those of the run's own"""
     talk: int = 0
     """rounds of messages before a turn of building, each a turn, too"""
-    longer: Mapping[int, tuple[int, int]] = {}
-    """turns of an episode -> turns of its warm start's episodes, joint turns of a step, where they differ"""
 
 
 SETTINGS = {
@@ -43,11 +41,11 @@ SETTINGS = {
         "last turn",
         taught=2,
     ),
-    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", taught=4, talk=1, longer={8: (8, 128)}),
+    "HouseBuild-v1": Setting({"prompts": "terse"}, 64, "full", taught=None, talk=1),
     "StrBuild-v1": Setting({"prompts": "terse"}, 80, "full", taught=2, talk=1),
 }
-JOINT_TURNS, STEPS, MEASURES = 64, 16, 2
-"""joint turns of most steps, steps of a run, evaluations in a run after the first, untrained one"""
+JOINT_TURNS, EPISODES, STEPS, MEASURES = 64, 16, 16, 2
+"""least joint turns and least episodes of a step, steps of a run, evaluations after the untrained one"""
 EVALUATION = 64
 """held-out episodes of a measure"""
 OURS, C3, SILENT = claim_games.OURS, claim_games.C3, claim_games.SILENT
@@ -95,10 +93,9 @@ class Arm(NamedTuple):
 
     @property
     def tuned_at(self) -> Arm:
-        """The arm whose trials choose the learning rates of this one."""
-        if self.turns == 1 or self.turns in SETTINGS[self.env].longer:
-            return self
-        return Arm(self.env, 4, "final", "ridge" if self.method == SILENT else self.method)
+        """The arm whose trials choose the learning rates of this one: its own with rewards at the end."""
+        borrows = self.method == SILENT and self.turns > 1
+        return Arm(self.env, self.turns, "final", "ridge" if borrows else self.method)
 
 
 def kwargs_of(env: str, turns: int) -> dict[str, Any]:
@@ -138,22 +135,24 @@ def config_of(arm: Arm, seed: int, rates: dict[str, float], model: str = "tiny")
 
 def warm_started(arm: Arm) -> str:
     """The folder of the model that all runs of a cell begin with, taught by noisy play."""
-    taught, _ = taught_and_step(arm)
-    return str(tiny.folder(arm.env, kwargs_of(arm.env, taught), SETTINGS[arm.env].history))
+    return str(tiny.folder(arm.env, taught_kwargs(arm), SETTINGS[arm.env].history))
 
 
-def taught_and_step(arm: Arm) -> tuple[int, int]:
-    """Turns of an episode that the warm start is taught by, and about how many joint turns a step has."""
-    setting = SETTINGS[arm.env]
-    return setting.longer.get(arm.turns, (setting.taught, JOINT_TURNS))
+def taught_kwargs(arm: Arm) -> dict[str, Any]:
+    """The keywords of the episodes that a warm start is taught by."""
+    return kwargs_of(arm.env, SETTINGS[arm.env].taught or arm.turns)
 
 
 def sizes(arm: Arm) -> dict[str, int]:
     """Episodes of a step, of a tree its groups too."""
-    _, step = taught_and_step(arm)
     if METHODS[arm.method][0] != "magrpo":
-        return {"episodes": max(8, step // arm.turns)}
-    return claim_games.tree_sizes(arm.turns, step)
+        return {"episodes": least_joint_turns(arm) // arm.turns}
+    return claim_games.tree_sizes(arm.turns, least_joint_turns(arm))
+
+
+def least_joint_turns(arm: Arm) -> int:
+    """Joint turns of a step, but for trees, which come near."""
+    return max(JOINT_TURNS, EPISODES * arm.turns)
 
 
 def joint_turns(arm: Arm) -> int:
@@ -186,7 +185,7 @@ def one_run(arm: Arm, seed: int, rates: dict[str, float]) -> list[dict[str, Any]
     module = algorithm(METHODS[arm.method][0])
     team, budget = module.team(config, task), Budget(float("inf"))
     size = joint_turns(arm)
-    all_turns = size * max(1, round(taught_and_step(arm)[1] * STEPS / size))
+    all_turns = size * max(1, round(least_joint_turns(arm) * STEPS / size))
     rows: list[dict[str, Any]] = []
     tokens, newest = 0.0, [{"explained_variance": 0.0, "advantage_variance": 0.0}]
 
