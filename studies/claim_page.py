@@ -118,9 +118,9 @@ IN_TABLE = (
 WORDS_USED = (
     "CC and DC are CoLLM-CC and CoLLM-DC, a central critic and decentral ones, with GAE 0.9 but where TD(0) "
     "is written. leave-one-out is MA-REINFORCE with that baseline, Monte Carlo as MAGRPO is. ridge is a "
-    "critic of ours, a regression on what the task measures of its states; with alternatives four other texts of an "
-    "agent are played in place of its own, as counterfactual credit does, too. After: the return after the "
-    "run; area: the mean return over the run. A difference is of runs with the same seeds."
+    "critic of ours, a regression on what the task measures of its states; with alternatives four other "
+    "texts of an agent are played in place of its own, as counterfactual credit does, too. After: the return "
+    "after the run; area: the mean return over the run. A difference is of runs with the same seeds."
 )
 
 
@@ -308,18 +308,15 @@ def finding() -> str:
     """How CoLLM-CC and ours come out in the long and sparse cells, in sentences; "" before there are runs."""
     games = [cell for cell in LONG_AND_SPARSE if cell not in MODELS]
     claimed = [(sentence.method, sentence.other) for sentence in CLAIMED]
+    of_td0, of_ridge, of_ours = [("CC, TD(0)", LOO)], [("ridge", REFERENCE)], [(OURS, REFERENCE)]
     counted = {
-        "With language models CC is {} (of it with leave-one-out, MAGRPO and DC)": tally(claimed, MODELS),
-        "In a game with known answers it is {}": tally(claimed, games),
-        "With TD(0), as published, it is {} (of it with leave-one-out)": tally(
-            [("CC, TD(0)", LOO)], LONG_AND_SPARSE
-        ),
-        "Ridge, a critic of ours, is {} (of it with CC, language models)": tally(
-            [("ridge", REFERENCE)], MODELS
-        ),
-        "With alternatives it is {}": tally([(OURS, REFERENCE)], MODELS),
+        "With language models CC, beside leave-one-out, MAGRPO and DC, is": tally(claimed, MODELS),
+        "In a game with known answers it is": tally(claimed, games),
+        "With TD(0), as published, it is, beside leave-one-out,": tally(of_td0, LONG_AND_SPARSE),
+        "Ridge, a critic of ours, is, beside CC with language models,": tally(of_ridge, MODELS),
+        "With alternatives it is": tally(of_ours, MODELS),
     }
-    return " ".join(f"{text.format(counts)}." for text, counts in counted.items() if counts)
+    return " ".join(f"{text} {counts}." for text, counts in counted.items() if counts)
 
 
 def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[tuple[str, int]]) -> str:
@@ -328,10 +325,9 @@ def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[tuple[str, int]]) ->
     del counts[NOT_MEASURED]
     if not counts:
         return ""
-    return (
-        f"better in {counts['holds']}, worse in {counts[OTHER_BETTER]}, alike in {counts['alike']} and not "
-        f"told apart in {counts[UNDECIDED]} of {counts.total()} comparisons"
-    )
+    words = {"holds": "better", OTHER_BETTER: "worse", "alike": "alike", UNDECIDED: "not told apart"}
+    kinds = [f"{word} in {counts[kind]}" for kind, word in words.items() if counts[kind]]
+    return f"{', '.join(kinds)} of {counts.total()} comparison{'s' * (counts.total() > 1)}"
 
 
 def judged(method: str, other: str, task: str, turns: int) -> tuple[list[float], str]:
