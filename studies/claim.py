@@ -5,19 +5,19 @@
 
 *Question*: arXiv:2601.21972 says that a central critic (CoLLM-CC) beats Monte Carlo methods (MAGRPO is one)
 and decentral critics (CoLLM-DC) where episodes are long or rewards sparse, and that all are alike where they
-are short and dense. Here a cell is long (4 turns, 8 in the game) and sparse (final), short (one turn), or
-long and dense, which the paper's sentence leaves open: it is set beside "alike".
+are short and dense. Here a cell is long (4 turns or 8) and sparse (final), short (one turn), or long and
+dense, which the paper's sentence leaves open: it is set beside "alike".
 
-*Tasks*: StrBuild-v0, words of one or two letters, terse prompts; an episode has 4 turns or one (8 can be
-run), at each the word is built anew, and the prompt shows what the agent wrote before. Dense: a turn's reward
-is paid at once. Final: all of an episode's reward is paid at its last turn (studies/claim_task.py), which
-leaves the return what it is. HouseBuild-v1 and StrBuild-v1, terse prompts, where no agent sees all and the
-world lasts: a round of messages, which earn nothing, before each of two turns of building, 4 turns in all,
-paid at the last. The anchor is a game with known answers, one-word texts (studies/claim_games.py).
+*Tasks*: StrBuild-v0, words of one or two letters, terse prompts; an episode has 4 turns or one, at each the
+word is built anew, and the prompt shows what the agent wrote before. Dense: a turn's reward is paid at once.
+Final: all of an episode's reward is paid at its last turn (studies/claim_task.py), which leaves the return
+what it is. HouseBuild-v1 and StrBuild-v1, terse prompts, where no agent sees all and the world lasts: a round
+of messages, which earn nothing, before each turn of building, paid at the last; 4 turns in all, on
+HouseBuild-v1 also 8. The anchor is a game with known answers, one-word texts (studies/claim_games.py).
 
 *Policy*: the embedded model of 0.16 million parameters, one for each of two agents, which reads its newest
-prompt alone on StrBuild-v0 (`self_contained`) and its whole history on the others; all runs of a task begin
-with one warm start on noisy play.
+prompt alone on StrBuild-v0 (`self_contained`) and its whole history on the others. All runs of a task begin
+with one warm start on noisy play, of episodes of two turns, on HouseBuild-v1 of as many as the run's.
 
 *Methods*: CoLLM-CC and CoLLM-DC with GAE 0.9 (critics are copies of the actor's model, two passes a step),
 MAGRPO (one turn: groups of 8; more: the tree, groups of 2), MA-REINFORCE with the leave-one-out baseline in
@@ -31,24 +31,24 @@ newest turn alone, as the actors do. gamma is 1, since returns are not discounte
 are normalised for each agent, for all methods. (In one turn MAGRPO and leave-one-out are then the same but
 for rounding; and MAGRPO's siblings share what was paid before, so that dense and final are the same to it.)
 
-*Equal*: the joint turns of a run, 16 steps of 64, and the tuning of the actor's learning rate: a whole run on
-seed 100 with each of four rates, and with half the smallest or twice the largest as long as that is the best;
-the two with the larger area under their curves again on seeds 101 and 102; the larger mean of the three is
-the run's. Trials are scored on the same held-out episodes as runs; their seeds are not reported. Tuned for
-each task at four turns with final rewards, of which dense rewards and 8 turns of StrBuild-v0 take their
-rates, and in one turn by itself; ridge with silence has the rates of ridge. *Seeds* 0 to 4.
+*Equal*: the joint turns of a run, 16 steps of 64, at 8 turns of 128; and the tuning of the actor's learning
+rate: a whole run on seed 100 with each of four rates, and with half the smallest or twice the largest as long
+as that is the best; the two with the larger area under their curves again on seeds 101 and 102; the larger
+mean of the three is the run's. Trials are scored on the same held-out episodes as runs; their seeds are not
+reported. Tuned for each task and horizon with final rewards, of which dense rewards take their rates; ridge
+with silence has those of ridge at 4 turns. *Seeds* 0 to 4.
 
-*Not equal*: critics learn at 1e-3; rates a quarter and four times that were tried on the trials' seeds where
-the page says so, and no run was made anew for it. Nothing else of a method was tuned (ridge's settings are
-its defaults). Ridge reads in training what the task measures of its states after every turn
+*Not equal*: critics learn at 1e-3; a quarter of that and four times that were tried on the trials' seeds
+where the page says so, and no run was made anew for it. Nothing else of a method was tuned (ridge's settings
+are its defaults). Ridge reads in training what the task measures of its states after every turn
 (`Score.metrics`), with final rewards too, where these tell what a turn has earned before it is paid; no other
-method reads that. A step has 16 starts for CC, DC and ridge at 4 turns, two for leave-one-out and
+method reads that. A step has 16 starts for CC, DC and ridge at 4 and 8 turns, two for leave-one-out and
 counterfactual credit (groups of 8) and for MAGRPO, whose trees have 30 joint turns; MAGRPO's runs have 17
-steps of 60. At 8 turns a tree is 510 joint turns, and MAGRPO has no row. Counterfactual credit and ridge with
-alternatives write four more texts for each agent and turn, which no agent reads, and replay the turn with
-them: CPU seconds hold that; the page multiplies their tokens by five, since rows count those of texts that
-are played, and at the fewest tokens of a cell they are a straight line from the first measure. Tokens are
-those written, not those that a critic reads.
+steps of 60. At 8 turns a tree is 510 joint turns, and MAGRPO has no row with a model. Counterfactual credit
+and ridge with alternatives write four more texts for each agent and turn, which no agent reads, and replay
+the turn with them: CPU seconds hold that; the page multiplies their tokens by five, since rows count those of
+texts that are played, and at the fewest tokens of a cell they are a straight line from the first measure.
+Tokens are those written, not those that a critic reads.
 
 *Measures*: returns on 64 held-out episodes, before, half-way and after; the area under that curve, by which
 rates are chosen; the return at the fewest tokens and the fewest CPU seconds that a run of the cell had
@@ -64,9 +64,14 @@ three, since leave-one-out's rate had been a trial's luck, as its reported runs 
 was run at rates that are no longer chosen is in a table of its own. CoLLM-CC with GAE 0.9 is what others are
 set beside, since TD(0) was behind it. The hundredth, the leave-one-out baseline under counterfactual credit,
 the critic of the newest turn, and trials of their own for counterfactual credit and ridge with alternatives
-came later than the first rows, too. So did HouseBuild-v1: in first tries, at the largest of the rates, with a
-critic and without, a team there and on StrBuild-v1 learnt to write nothing; its size was chosen by two runs
-of leave-one-out on seed 100.
+came later than the first rows, too. So did HouseBuild-v1 and StrBuild-v1: in first tries, at the largest of
+the rates, with a critic and without, a team there learnt to write nothing; the sizes of the two were chosen
+by some runs of leave-one-out on seed 100. 8 turns of HouseBuild-v1 first had the warm start of 4 and steps of
+64, with which three runs of critics went from 0.07 to nothing; then a warm start of 8, steps of 128 and the
+rates of 4 turns, with which both forms of ridge were ahead of the others in two seeds; then, before the rest
+of the seeds, trials of all methods at that horizon. On StrBuild-v1 CoLLM-CC's choice fell on the largest
+rate, so it alone has two more rates on all three seeds; with TD(0) it has the smallest that was tried on
+StrBuild-v0, below which it hardly moves.
 
 A row is an evaluation; a run's rows are written together when it is done, so the script can be stopped any
 time. One thread a run; CPU seconds are those of training, evaluations not counted, on a machine with other

@@ -3,13 +3,14 @@
     python studies/real.py [ENV/ROW/SEED ...]    make the runs that are missing (of these), then rows and page
 
 Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--preset laptop`): 8 steps of 8
-episodes, on TLDR-v1 6 of 16, on ArXiv-v0, whose texts are long, 5 of 8; a lone agent writes both texts and
-has twice the limit.  They come in order of weight and the script can be stopped any time: a run goes on from
-its last checkpoint, and of a finished one settings, evaluations, steps and some texts are in
-studies/results/real/.  In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times
-4/3, which AdamW takes away: its three seeds are the same runs.  On ArXiv-v0 a lone agent does not write the
-line between its two texts, so that all earn 0 and nothing can be learned: one seed shows it.  Rows of prompts
-alone are studies/prompted.py's.  COLLM_MODEL names another model than `smollm2`.
+episodes, on TLDR-v1 6 of 16; on ArXiv-v0, which `collm real` leaves out since its texts are long, 5 of 8,
+groups of 8, a learning rate of 2e-4, evaluated on 8 episodes. A lone agent writes both texts and has twice
+the limit; on ArXiv-v0 it does not write the line between them, so that in training nearly all earn 0 and
+nothing can be learned: one seed shows it. Runs come in order of weight and the script can be stopped any
+time: a run goes on from its last checkpoint, and of a finished one settings, evaluations, steps and some
+texts are in studies/results/real/. In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's
+advantages times 4/3, which AdamW takes away: its three seeds are the same runs. Rows of prompts alone are
+studies/prompted.py's. COLLM_MODEL names another model than `smollm2`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ CELLS = [
 ]
 PROMPTED = RESULTS / "prompted.csv"
 ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8, "ArXiv-v0": 2}
-"""environment -> posts whose texts before and after are kept"""
+"""environment -> posts or abstracts whose texts before and after are kept"""
 
 
 def make_run(env: str, row: str, seed: int) -> None:
@@ -155,10 +156,10 @@ def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
         cells = [f"{fmean(before):.2f}", f"{fmean(after):.2f}", between(after), between(change, "+")]
         lines.append([name, str(len(paths)), *cells, f"{spent / 60:.1f}"])
     columns = ["", "seeds", "return before", "after", "95 % interval", "change, 95 %", "CPU minutes a run"]
-    note = (
-        "Prompts alone are the untrained model; their intervals are over episodes, those of trained rows are "
-        "over seeds."
-    )
+    prompted = any(row["env"] == env for row in read_results(PROMPTED))
+    note = "Intervals are over seeds."
+    if prompted:
+        note += " Prompts alone are the untrained model; their intervals are over episodes."
     if warm_started(env):
         note += (
             " Trained rows begin with a warm start of two agents' texts; two agents train one adapter, each "

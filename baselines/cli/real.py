@@ -2,7 +2,8 @@
 
 MAGRPO on TLDR-v1, whose reward reads the post, MAGRPO and CoLLM-CC on TLDR-v0, whose reward never does.  On
 TLDR-v1 it begins with a warm start: supervised steps on reference summaries of posts that are not met again.
-The same command goes on where it was stopped.
+The same command goes on where it was stopped.  Command lines and sections of a page are also those of the
+table of all methods, which has ArXiv-v0 too (studies/real.py).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ TOGETHER = ("--shared", "--credit", "difference")
 """settings on TLDR-v1, where what to write is harder to find than on TLDR-v0: twice the texts a step; two
 agents train one adapter, each on what its own text adds to the reward"""
 LONG = ("--steps", "5", "--eval-every", "5", "--eval-episodes", "8", "--save-every", "1", "--lr", "2e-4")
-"""settings on ArXiv-v0, whose prompts and texts are long: minutes a run as on the others"""
+"""settings on ArXiv-v0, whose prompts and texts are long"""
 GROUP = 8
 """texts for a history on TLDR-v1 and ArXiv-v0, for MAGRPO and GRPO"""
 WARM_START, WARM_STEPS, UNTRAINED = "warm-start", 12, "untrained"
