@@ -5,11 +5,11 @@
 Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--preset laptop`): 8 steps of 8
 episodes, on TLDR-v1 6 of 16; on ArXiv-v0, which `collm real` leaves out since its texts are long, 5 of 8,
 groups of 8, a learning rate of 2e-4, evaluated on 8 episodes. A lone agent writes both texts and has twice
-the limit; on ArXiv-v0 it does not write the line between them, so that in training nearly all earn 0 and
-nothing can be learned: one seed shows it. Runs come in order of weight and the script can be stopped any
-time: a run goes on from its last checkpoint, and of a finished one settings, evaluations, steps and some
-texts are in studies/results/real/. In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's
-advantages times 4/3, which AdamW takes away: its three seeds are the same runs. Rows of prompts alone are
+the limit; on ArXiv-v0 it does not write the line between them, so that in training all earn 0 and nothing can
+be learned: one seed shows it. Runs come in order of weight and the script can be stopped any time: a run goes
+on from its last checkpoint, and of a finished one settings, evaluations, steps and some texts are in
+studies/results/real/. In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times
+4/3, which AdamW takes away: its three seeds are the same runs. Rows of prompts alone are
 studies/prompted.py's. COLLM_MODEL names another model than `smollm2`.
 """
 
