@@ -361,7 +361,8 @@ def longest() -> str:
         lines.append(line)
     note = "▲ the first is better, ▼ the other, by the whole interval and a hundredth of the best return."
     titles = ["return, 95 % over seeds", *(titled(*cell) for cell in cells)]
-    return section("The long and sparse cells", table(titles, lines), note=note) if cells else ""
+    parts = table(titles, lines), prose(WORDS_USED)
+    return section("The long and sparse cells", *parts, note=note) if cells else ""
 
 
 def ours() -> str:
@@ -413,7 +414,6 @@ def page() -> str:
     sections = [
         prose(finding()),
         headline(),
-        prose(WORDS_USED),
         longest(),
         section(
             "Sentence by sentence",
