@@ -267,7 +267,7 @@ def critic_rates() -> str:
     """What other rates of the critic come to on the trials' seeds, at the actor's rate that is chosen."""
     grid = sorted((CRITIC_RATE, *claim.CRITIC_RATES))
     lines = []
-    for env, turns, reward, methods in claim.CELLS:
+    for env, turns, reward, _, methods in claim.CELLS:
         for arm in (Arm(env, turns, reward, method) for method in methods):
             pick = rates_chosen(arm)
             tried = [claim.trials(arm, rate) for rate in grid]

@@ -232,7 +232,7 @@ def test_words_choose_the_runs_whose_names_they_begin():
         Arm("StrBuild-v0", 4, "dense", "MAGRPO"),
     }
     assert len(both) == len(claim.SEEDS) + 1
-    assert len(claim.selected([])) == sum(len(methods) for *_, methods in claim.CELLS) * len(claim.SEEDS)
+    assert len(claim.selected([])) == sum(len(seeds) * len(methods) for *_, seeds, methods in claim.CELLS)
     for word in ("StrBuild", "StrBuild-v0/8/dense", "StrBuild-v0/4/final/rid", "StrBuild-v0/4/final/ridge/9"):
         with pytest.raises(ValueError, match="names no run"):
             claim.selected([word])
