@@ -116,12 +116,12 @@ IN_TABLE = (
 )
 """(method, another): the differences of the table on top"""
 WORDS_USED = (
-    "CC and DC are CoLLM-CC and CoLLM-DC, a central critic and decentral ones, with GAE 0.9 but where TD(0) "
-    "is written. leave-one-out is MA-REINFORCE with that baseline, Monte Carlo as MAGRPO is. ridge is a "
-    "critic of ours, a regression on what the task measures after every turn: on HouseBuild-v1 the score that "
-    "is paid at the end, which to ridge is not sparse. With alternatives four other texts of an agent are "
-    "played in place of its own, as counterfactual credit does, too. After: the return after the run; area: "
-    "the mean return over the run. A difference is of runs with the same seeds."
+    "CC and DC are CoLLM-CC and CoLLM-DC, a central critic and decentral ones, with GAE 0.9 but where "
+    "TD(0) is written. leave-one-out is MA-REINFORCE with that baseline, Monte Carlo as MAGRPO is. ridge "
+    "is a critic of ours, a regression on what the task measures after every turn: on HouseBuild-v1 the "
+    "score that is paid at the end, which to ridge is not sparse. With alternatives four other texts of "
+    "an agent are played in place of its own, as counterfactual credit does, too. After: the return after "
+    "the run; area: the mean return over the run. A difference is of runs with the same seeds."
 )
 
 
