@@ -11,10 +11,9 @@ a turn would have come to without agent i, since a task is pure and plays any tu
 
 a'_k are silence, or other texts of agent i at the same history (`alternatives`). A - c is what the team can
 expect beyond what it could with i's text drawn anew (or left out) and the others' fixed: CoLLM-CC's advantage
-(maac.py) less the others' part of it.
-With alternatives c averages over agent i's own texts, as in COMA (Foerster et al. 2018, arXiv:1705.08926)
-and C3 (arXiv:2603.06859); what the turn is worth later is in it by V, so no more than the turn is played
-again.
+(maac.py) less the others' part of it. With alternatives c averages over agent i's own texts, as in COMA
+(Foerster et al. 2018, arXiv:1705.08926) and C3 (arXiv:2603.06859); what the turn is worth later is in it by
+V, so no more than the turn is played again.
 
 **What stays right.** w is fitted to earlier steps alone. c_i reads s_t, the others' texts of the turn, which
 are written unseen by each other, and alternatives, which are drawn beside a_{i,t}. The prediction of A - c

@@ -95,20 +95,15 @@ REASONS = (
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""
-CRITICS = (
-    (HOUSES, 8, "final"),
-    (WORDS, 4, "final"),
-    (HOUSES, 4, "final"),
-    (SPLIT_WORDS, 4, "final"),
-    (WORDS, 4, "dense"),
-    (GAMES, 8, "final"),
-    (GAMES, 8, "final, each"),
-    (GAMES, 8, "dense"),
-)
-"""the cells whose critics are compared with each other"""
 MODELS = ((HOUSES, 8), (WORDS, 4), (HOUSES, 4), (SPLIT_WORDS, 4))
 LONG_AND_SPARSE = (*MODELS, (GAMES, 8), (GAMES, 4))
 """task and horizon of the cells that the sentences on top are about; `MODELS`: of language models"""
+CRITICS = (
+    *((task, turns, "final") for task, turns in MODELS),
+    (WORDS, 4, "dense"),
+    *((GAMES, 8, reward) for reward in ("final", "final, each", "dense")),
+)
+"""the cells whose critics are compared with each other"""
 IN_TABLE = (
     *((sentence.method, sentence.other) for sentence in CLAIMED),
     *((REFERENCE, other) for other in (C3, "ridge", OURS)),
@@ -151,10 +146,9 @@ def verdicts(sentences: Sequence[Sentence]) -> list[list[str]]:
     for sentence in sentences:
         for task in TASKS:
             for turns in sentence.horizons:
-                runs = runs_of(task, turns, sentence.reward)
-                differences = apart(runs, sentence.method, sentence.other, last)
-                if len(differences) >= FEWEST:
-                    holds = verdict(differences, sentence.claims, best(task, turns))
+                pair = sentence.method, sentence.other
+                differences, holds = judged(*pair, task, turns, sentence.reward, sentence.claims)
+                if holds != NOT_MEASURED:
                     measured = shown(differences), str(len(differences))
                     lines.append([sentence.text, titled(task, turns), holds, *measured])
     return lines
@@ -269,14 +263,17 @@ def critic_rates() -> str:
     grid = sorted((CRITIC_RATE, *claim.CRITIC_RATES))
     lines = []
     for env, turns, reward, _, methods in claim.CELLS:
-        for arm in (Arm(env, turns, reward, method) for method in methods):
+        for method in (method for method in methods if method in claim.WITH_CRITIC_TRIALS):
+            arm = Arm(env, turns, reward, method)
             pick = rates_chosen(arm)
+            if pick is None or arm != arm.tuned_at:
+                continue
             tried = [claim.trials(arm, rate) for rate in grid]
-            keys = [(pick["lr"], seed) for seed in claim.TUNING] if pick and arm == arm.tuned_at else []
-            if arm.method in claim.WITH_CRITIC_TRIALS and keys and all(set(keys) <= set(x) for x in tried):
+            keys = [(pick["lr"], seed) for seed in claim.TUNING]
+            if all(set(keys) <= set(areas) for areas in tried):
                 by_rate = [[areas[key] for key in keys] for areas in tried]
                 cells = [f"{fmean(x):.2f} ({', '.join(f'{y:.2f}' for y in x)})" for x in by_rate]
-                lines.append([arm.method, titled(env, turns, reward), f"{keys[0][0]:g}", *cells])
+                lines.append([arm.method, titled(env, turns, reward), f"{pick['lr']:g}", *cells])
     columns = ["", "cell", "actor's rate", *(f"critic's rate {rate:g}" for rate in grid)]
     note = f"Mean area, and that of each seed of the trials. Reported runs have {CRITIC_RATE:g}."
     return section("The critic's rate", table(columns, lines), note=note) if lines else ""
@@ -331,10 +328,12 @@ def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[tuple[str, int]]) ->
     return f"{', '.join(kinds)} of {counts.total()} comparison{'s' * (counts.total() > 1)}"
 
 
-def judged(method: str, other: str, task: str, turns: int) -> tuple[list[float], str]:
-    """A method less another where rewards are at the end, and the verdict whether it is better."""
-    differences = apart(runs_of(task, turns, "final"), method, other, last)
-    return differences, verdict(differences, "better", best(task, turns))
+def judged(
+    method: str, other: str, task: str, turns: int, reward: str = "final", claims: str = "better"
+) -> tuple[list[float], str]:
+    """A method less another in a cell, after the run, and the verdict whether it is better (or alike)."""
+    differences = apart(runs_of(task, turns, reward), method, other, last)
+    return differences, verdict(differences, claims, best(task, turns))
 
 
 def longest() -> str:
@@ -357,8 +356,7 @@ def longest() -> str:
         line = [f"{method.removesuffix(', GAE 0.9')} less {other.removesuffix(', GAE 0.9')}"]
         for cell in cells:
             differences, holds = judged(method, other, *cell)
-            measured = len(differences) >= FEWEST
-            line.append(f"{shown(differences)}{marks.get(holds, '')}" if measured else "–")
+            line.append("–" if holds == NOT_MEASURED else f"{shown(differences)}{marks.get(holds, '')}")
         lines.append(line)
     note = "▲ the first is better, ▼ the other, by the whole interval and a hundredth of the best return."
     titles = ["return, 95 % over seeds", *(titled(*cell) for cell in cells)]

@@ -145,10 +145,10 @@ def page(runs: dict[tuple[str, str], dict[int, Path]]) -> str:
 def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
     """The environment's table: prompts alone, then every trained row over its seeds."""
     lines = []
-    for row in read_results(PROMPTED):
-        if row["env"] == env:
-            mean, low, high = (f"{float(row[name]):.2f}" for name in ("mean", "low", "high"))
-            lines.append([f"prompts alone, {row['row']}", "", "", mean, f"{low} to {high}", "", ""])
+    prompted = [row for row in read_results(PROMPTED) if row["env"] == env]
+    for row in prompted:
+        mean, low, high = (f"{float(row[name]):.2f}" for name in ("mean", "low", "high"))
+        lines.append([f"prompts alone, {row['row']}", "", "", mean, f"{low} to {high}", "", ""])
     for name, paths in runs.items():
         before, after = ([read_log(path / "eval.jsonl")[at]["return"] for path in paths] for at in (0, -1))
         change = [b - a for a, b in zip(before, after, strict=True)]
@@ -156,7 +156,6 @@ def overview(env: str, runs: Mapping[str, Sequence[Path]]) -> str:
         cells = [f"{fmean(before):.2f}", f"{fmean(after):.2f}", between(after), between(change, "+")]
         lines.append([name, str(len(paths)), *cells, f"{spent / 60:.1f}"])
     columns = ["", "seeds", "return before", "after", "95 % interval", "change, 95 %", "CPU minutes a run"]
-    prompted = any(row["env"] == env for row in read_results(PROMPTED))
     note = "Intervals are over seeds."
     if prompted:
         note += " Prompts alone are the untrained model; their intervals are over episodes."
