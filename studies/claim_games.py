@@ -12,8 +12,9 @@ a decentral one the turn and how many of its agent's own words were right; "of t
 keeps every joint history apart, as a critic does that generalises nothing.
 
 A run is 60 steps of 64 joint turns (a tree's steps are larger and fewer: 7 at 8 turns); seeds 0 to 9. The
-rate of every method is chosen in each cell by the mean over the curves of runs on seeds 100 and 101, which
-are not reported.
+rate of every method is chosen in each cell by whole runs on seeds 100, 101 and 102, which are not reported:
+the largest mean area under their curves, of five rates, and of a third of the smallest or three times the
+largest as long as that is the best.
 
 Trainers, rollout and losses are the package's own; a softmax over three words for each turn stands where a
 language model stands, with plain gradient steps (tests/support/tabular.py).
@@ -186,10 +187,12 @@ CELLS = (("final", 8), ("final, each", 8), ("final", 1), ("dense", 8), ("final",
 """reward and horizon, in order of weight"""
 TEXTS, STEPS = 64, 60
 """joint turns of a step, and steps of that size in a run; a tree's steps are larger and fewer"""
-MEASURES, SEEDS, TUNING = 12, range(10), (100, 101)
+MEASURES, SEEDS, TUNING = 12, range(10), (100, 101, 102)
 RATES = (0.5, 1.5, 4.5, 13.5, 40.5)
 """of plain gradient steps: times the horizon, over which a turn's reward is divided, and a tenth of it where
 advantages are normalised, which makes them about ten times as large"""
+WIDER = 3.0
+"""how much larger or smaller the next rate is where the best is at the edge"""
 FIELDS = ("reward", "turns", "method", "seed", "rate", "step", "joint_turns", "cpu_s", "return")
 
 
@@ -265,9 +268,11 @@ def expected(team: Any, task: Any) -> float:
     return fmean(chances)
 
 
-def mean_return(rows: Sequence[dict[str, Any]]) -> float:
-    """Mean over a run's measures, by which rates are chosen; what is shown is `claim_runs.area`."""
-    return fmean(float(row["return"]) for row in rows)
+def area(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The mean return over a run's joint turns: the area under its curve, by trapezoids."""
+    at, earned = ([float(row[name]) for row in rows] for name in ("joint_turns", "return"))
+    pieces = zip(itertools.pairwise(at), itertools.pairwise(earned), strict=True)
+    return sum((b - a) * (y + z) / 2 for (a, b), (y, z) in pieces) / (at[-1] - at[0])
 
 
 def cells() -> Iterator[tuple[str, int, str]]:
@@ -276,22 +281,35 @@ def cells() -> Iterator[tuple[str, int, str]]:
 
 
 def chosen_rate(reward: str, turns: int, method: str) -> float:
-    """The rate with the largest area over the tuning seeds, which are not reported; made where missing."""
-    tried = trials(reward, turns, method)
-    for rate, seed in itertools.product(RATES, TUNING):
-        if (str(rate), str(seed)) not in tried:
-            area = round(mean_return(one_run(reward, turns, method, seed, rate)), 5)
+    """The rate with the largest mean area over the tuning seeds; makes the trials that are missing."""
+    while missing := missing_trials(trials(reward, turns, method)):
+        for rate, seed in missing:
+            measured = round(area(one_run(reward, turns, method, seed, rate)), 5)
             line = {"reward": reward, "turns": turns, "method": method, "rate": rate, "seed": seed}
-            append_rows(TRIALS, [{**line, "area": area}])
-            tried[str(rate), str(seed)] = area
-    means = {rate: fmean(tried[str(rate), str(seed)] for seed in TUNING) for rate in RATES}
-    return max(means, key=means.__getitem__)
+            append_rows(TRIALS, [{**line, "area": measured}])
+    return best_rate(trials(reward, turns, method))
 
 
-def trials(reward: str, turns: int, method: str) -> dict[tuple[str, str], float]:
+def missing_trials(areas: Mapping[tuple[float, int], float]) -> list[tuple[float, int]]:
+    """(rate, seed) of the trials to make next: those of `RATES`, then of a further rate while the best is at
+    the edge."""
+    grid = sorted({*RATES, *(rate for rate, _ in areas)})
+    if missing := [(rate, seed) for rate in grid for seed in TUNING if (rate, seed) not in areas]:
+        return missing
+    further = {grid[0]: grid[0] / WIDER, grid[-1]: grid[-1] * WIDER}.get(best_rate(areas))
+    return [(further, seed) for seed in TUNING] if further else []
+
+
+def best_rate(areas: Mapping[tuple[float, int], float]) -> float:
+    """The smallest of the rates with the largest mean area; `areas` has all tuning seeds of each rate."""
+    rates = sorted({rate for rate, _ in areas})
+    return max(rates, key=lambda rate: fmean(areas[rate, seed] for seed in TUNING))
+
+
+def trials(reward: str, turns: int, method: str) -> dict[tuple[float, int], float]:
     """(rate, seed) -> the area of its trial, of those that were made for a cell's method."""
     return {
-        (row["rate"], row["seed"]): float(row["area"])
+        (float(row["rate"]), int(row["seed"])): float(row["area"])
         for row in read_results(TRIALS)
         if (row["reward"], row["turns"], row["method"]) == (reward, str(turns), method)
     }

@@ -10,29 +10,32 @@ from typing import NamedTuple
 
 import claim
 import claim_games
+from claim_games import area
 from claim_rows import (
     GAMES,
-    HOUSES,
-    SPLIT_WORDS,
+    HOUSE_V1,
+    STR_V0,
+    STR_V1,
     TASKS,
-    WORDS,
+    Cell,
     Row,
     Runs,
+    Seeds,
     apart,
     arm_of,
     at,
     better,
-    chosen,
+    cached_rates,
     column,
     fewest,
     interval,
+    is_chosen,
     last,
     last_of_all,
-    rates_chosen,
     runs_of,
     shown,
 )
-from claim_runs import C3, CRITIC_RATE, KEY, METHODS, NEWEST, OURS, REFERENCE, SILENT, Arm, area
+from claim_runs import C3, CRITIC_RATE, KEY, METHODS, NEWEST, OURS, REFERENCE, SILENT, Arm
 
 from baselines.runs.budget import read_results
 from collm_envs.pages.report import Curve, chart, code, folded, prose, report, section, side_by_side, table
@@ -50,23 +53,25 @@ class Sentence(NamedTuple):
     method: str
     other: str
     horizons: tuple[int, ...]
-    reward: str
+    rewards: tuple[str, ...]
     claims: str
     """better or alike"""
 
 
 LOO = "leave-one-out"
+LONG, SPARSE, DENSE = (8, 4), ("final", "final, each"), ("dense",)
+"""horizons; rewards"""
 SENTENCES = (
-    Sentence("long and sparse: CC beats Monte Carlo", "CC, GAE 0.9", LOO, (8, 4), "final", "better"),
-    Sentence("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", LOO, (8, 4), "final", "better"),
-    Sentence("long and sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "final", "better"),
-    Sentence("long and sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "final", "better"),
-    Sentence("short: CC is like Monte Carlo", "CC, GAE 0.9", LOO, (1,), "final", "alike"),
-    Sentence("short: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (1,), "final", "alike"),
-    Sentence("short: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (1,), "final", "alike"),
-    Sentence("dense: CC is like Monte Carlo", "CC, GAE 0.9", LOO, (8, 4), "dense", "alike"),
-    Sentence("dense: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (8, 4), "dense", "alike"),
-    Sentence("dense: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (8, 4), "dense", "alike"),
+    Sentence("long and sparse: CC beats Monte Carlo", "CC, GAE 0.9", LOO, LONG, SPARSE, "better"),
+    Sentence("with TD(0), as published: CC beats Monte Carlo", "CC, TD(0)", LOO, LONG, SPARSE, "better"),
+    Sentence("long and sparse: CC beats MAGRPO", "CC, GAE 0.9", "MAGRPO", LONG, SPARSE, "better"),
+    Sentence("long and sparse: CC beats DC", "CC, GAE 0.9", "DC, GAE 0.9", LONG, SPARSE, "better"),
+    Sentence("short: CC is like Monte Carlo", "CC, GAE 0.9", LOO, (1,), SPARSE, "alike"),
+    Sentence("short: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", (1,), SPARSE, "alike"),
+    Sentence("short: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", (1,), SPARSE, "alike"),
+    Sentence("dense: CC is like Monte Carlo", "CC, GAE 0.9", LOO, LONG, DENSE, "alike"),
+    Sentence("dense: CC is like MAGRPO", "CC, GAE 0.9", "MAGRPO", LONG, DENSE, "alike"),
+    Sentence("dense: CC is like DC", "CC, GAE 0.9", "DC, GAE 0.9", LONG, DENSE, "alike"),
 )
 """Monte Carlo: the leave-one-out baseline"""
 CLAIMED = tuple(s for s in SENTENCES if (s.method, s.claims) == (REFERENCE, "better"))
@@ -75,10 +80,11 @@ OTHERS = (REFERENCE, "DC, GAE 0.9", "MAGRPO", LOO, C3)
 COMPARED = (*itertools.product(("ridge", OURS), OTHERS), (OURS, "ridge"))
 """(a method of ours, another)"""
 WITH_CRITICS, EXPLAINED = ("maac", "ridge"), "explained_variance"
-BEST = {GAMES: 1.0, WORDS: 2.0, HOUSES: 2.0, SPLIT_WORDS: 2.0}
-"""task -> the best return; on `WORDS`, where every turn builds anew, of a turn"""
+BEST = {GAMES: 1.0, STR_V0: 2.0, HOUSE_V1: 2.0, STR_V1: 2.0}
+"""task -> the best return; on `STR_V0`, where every turn builds anew, of a turn"""
 OTHER_BETTER = "does not: the other is better"
 NOT_MEASURED, UNDECIDED = "not measured", "cannot be told"
+COSTS = ("tokens", "cpu_s")
 FEWEST = 4
 """seeds from which a verdict is given"""
 NEGLIGIBLE = 0.01
@@ -95,14 +101,13 @@ REASONS = (
     ("ridge regression beside leave-one-out, which has no critic", "ridge", "leave-one-out"),
 )
 """(what is changed, method with it, method without)"""
-MODELS = ((HOUSES, 8), (WORDS, 4), (HOUSES, 4), (SPLIT_WORDS, 4))
-LONG_AND_SPARSE = (*MODELS, (GAMES, 8), (GAMES, 4))
-"""task and horizon of the cells that the sentences on top are about; `MODELS`: of language models"""
-CRITICS = (
-    *((task, turns, "final") for task, turns in MODELS),
-    (WORDS, 4, "dense"),
-    *((GAMES, 8, reward) for reward in ("final", "final, each", "dense")),
+MODELS = tuple(
+    Cell(task, turns, "final") for task, turns in ((HOUSE_V1, 8), (STR_V0, 4), (HOUSE_V1, 4), (STR_V1, 4))
 )
+LONG_GAMES = Cell(GAMES, 8, "final"), Cell(GAMES, 8, "final, each"), Cell(GAMES, 4, "final")
+LONG_AND_SPARSE = (*MODELS, *LONG_GAMES)
+"""the cells that the sentences on top are about; `MODELS`: of language models"""
+CRITICS = (*MODELS, Cell(STR_V0, 4, "dense"), *LONG_GAMES, Cell(GAMES, 8, "dense"))
 """the cells whose critics are compared with each other"""
 IN_TABLE = (
     *((sentence.method, sentence.other) for sentence in CLAIMED),
@@ -113,9 +118,9 @@ IN_TABLE = (
 WORDS_USED = (
     "CC and DC are CoLLM-CC and CoLLM-DC, a central critic and decentral ones, with GAE 0.9 but where "
     "TD(0) is written. leave-one-out is MA-REINFORCE with that baseline, Monte Carlo as MAGRPO is. ridge "
-    "is a critic of ours, a regression on what the task measures after every turn: on HouseBuild-v1 the "
-    "score that is paid at the end, which to ridge is not sparse. With alternatives four other texts of "
-    "an agent are played in place of its own, as counterfactual credit does, too. After: the return after "
+    "is a critic of ours, a regression on what the task measures after every turn. That holds what the turn "
+    "has earned before it is paid: to ridge no reward is sparse. With alternatives four other texts of an "
+    "agent are played in place of its own, as counterfactual credit does, too. After: the return after "
     "the run; area: the mean return over the run. A difference is of runs with the same seeds."
 )
 
@@ -135,22 +140,20 @@ def verdict(differences: Sequence[float], claims: str, best: float) -> str:
     return OTHER_BETTER if ends[1] < -least else UNDECIDED
 
 
-def best(task: str, turns: int) -> float:
+def best(cell: Cell) -> float:
     """The best return of an episode."""
-    return BEST[task] * (turns if task == WORDS else 1)
+    return BEST[cell.task] * (cell.turns if cell.task == STR_V0 else 1)
 
 
 def verdicts(sentences: Sequence[Sentence]) -> list[list[str]]:
     """A line for each of these sentences, task and horizon that was measured."""
     lines = []
     for sentence in sentences:
-        for task in TASKS:
-            for turns in sentence.horizons:
-                pair = sentence.method, sentence.other
-                differences, holds = judged(*pair, task, turns, sentence.reward, sentence.claims)
-                if holds != NOT_MEASURED:
-                    measured = shown(differences), str(len(differences))
-                    lines.append([sentence.text, titled(task, turns), holds, *measured])
+        for cell in itertools.starmap(Cell, itertools.product(TASKS, sentence.horizons, sentence.rewards)):
+            differences, holds = judged(sentence.method, sentence.other, cell, sentence.claims)
+            if holds != NOT_MEASURED:
+                line = [sentence.text, titled(cell), holds, shown(differences), str(len(differences))]
+                lines.append(line)
     return lines
 
 
@@ -170,12 +173,16 @@ def curves(runs: Runs, by: str, methods: Sequence[str]) -> list[Curve]:
     return drawn
 
 
-def cell_table(task: str, turns: int, reward: str) -> str:
+def first_row(seeds: Seeds) -> Row:
+    return next(iter(seeds.values()))[0]
+
+
+def cell_table(cell: Cell) -> str:
     """One line a method: where it ends, its area, what it has at equal tokens and CPU seconds, P(better)."""
-    runs = runs_of(task, turns, reward)
-    first = next(iter(next(iter(runs.values())).values()))[0]
-    costs = [cost for cost in ("tokens", "cpu_s") if cost in first]
-    limits = {cost: fewest(runs, cost) for cost in costs}
+    runs = runs_of(cell)
+    first = first_row(next(iter(runs.values())))
+    costs = [cost for cost in COSTS if cost in first]
+    limits = {cost: fewest(runs.values(), cost) for cost in costs}
     columns = ["", "seeds", "steps", "before", "after", "area"]
     columns += [
         f"at {limits[cost]:,.0f} tokens" if cost == "tokens" else f"at {limits[cost]:.2g} CPU s"
@@ -198,7 +205,7 @@ def cell_table(task: str, turns: int, reward: str) -> str:
         if EXPLAINED in first:
             explained = fmean(float(rows[-1][EXPLAINED]) for rows in values)
             line += [f"{explained:.2f}" if METHODS[method][0] in WITH_CRITICS else "–"]
-        differences = apart(runs, method, REFERENCE, last) if method != REFERENCE else []
+        differences = apart(seeds, runs.get(REFERENCE, {}), last) if method != REFERENCE else []
         chance = better(runs, method, REFERENCE) if len(differences) >= FEWEST else None
         lines.append(
             [*line, shown(differences) if differences else "–", "–" if chance is None else f"{chance:.2f}"]
@@ -206,31 +213,45 @@ def cell_table(task: str, turns: int, reward: str) -> str:
     return table(columns, lines)
 
 
-def cell_section(task: str, turns: int, reward: str) -> str:
-    """Charts by joint turns and by CPU seconds, and the table, of one cell; "" where nothing is there."""
-    runs = runs_of(task, turns, reward)
+def cell_section(cell: Cell) -> str:
+    """Charts by joint turns and by CPU seconds, and the table, of a cell; "" where nothing is there."""
+    runs = runs_of(cell)
     if not any(len(seeds) > 1 for seeds in runs.values()):
         return ""
     pair = side_by_side(
         chart(curves(runs, "joint_turns", DRAWN), "joint turns", "return"),
         chart(curves(runs, "cpu_s", DRAWN), "CPU seconds", "return"),
     )
-    return section(f"{titled(task, turns, reward)} reward", pair, cell_table(task, turns, reward))
+    return section(f"{titled(cell)} reward", pair, cell_table(cell))
 
 
 def reasons() -> str:
     """What each change of a critic does: differences of the area, and of the return after."""
     lines = []
-    for task, turns, reward in CRITICS:
-        runs = runs_of(task, turns, reward)
+    for cell in CRITICS:
+        runs = runs_of(cell)
         for change, method, other in REASONS:
-            if len(areas := apart(runs, method, other, area)) > 1:
-                ends = apart(runs, method, other, last)
-                lines.append(
-                    [change, titled(task, turns, reward), shown(areas), shown(ends), str(len(areas))]
-                )
+            pair = runs.get(method, {}), runs.get(other, {})
+            if len(areas := apart(*pair, area)) > 1:
+                ends = shown(apart(*pair, last))
+                lines.append([change, titled(cell), shown(areas), ends, str(len(areas))])
     columns = ["change", "cell", "area, 95 %", "after, 95 %", "seeds"]
     return section("Where a critic is behind, and what helps", table(columns, lines)) if lines else ""
+
+
+def paid_at_once() -> str:
+    """What it does to be paid every turn, and ridge, paid at the end, beside methods that are."""
+    lines = []
+    for cell in LONG_AND_SPARSE:
+        final, dense = runs_of(cell), runs_of(cell._replace(reward="dense"))
+        for mine, other in ((REFERENCE, REFERENCE), (LOO, LOO), (REFERENCE, "ridge"), (LOO, "ridge")):
+            pair = dense.get(mine, {}), final.get(other, {})
+            if len(ends := apart(*pair, last)) > 1:
+                what = f"{mine}, every turn, less {other}, at the end"
+                measured = shown(ends), shown(apart(*pair, area)), str(len(ends))
+                lines.append([what, titled(cell)[: -len(", final")], *measured])
+    columns = ["when paid", "cell", "after, 95 %", "area, 95 %", "seeds"]
+    return section("What it is to be paid at the end", table(columns, lines)) if lines else ""
 
 
 def rates() -> str:
@@ -239,9 +260,9 @@ def rates() -> str:
     grid = sorted({lr for arm in arms for lr, _ in claim.trials(arm)})
     lines = []
     for arm in arms:
-        areas, pick = claim.trials(arm), rates_chosen(arm)
+        areas, pick = claim.trials(arm), cached_rates(arm)
         edges = [extreme(lr for lr, _ in areas) for extreme in (min, max)]
-        line = [arm.method, titled(*arm[:3])]
+        line = [arm.method, titled(cell_of(arm))]
         for lr in grid:
             cell = ", ".join(f"{areas[lr, seed]:.2f}" for seed in claim.TUNING if (lr, seed) in areas)
             if pick and pick["lr"] == lr:
@@ -255,27 +276,51 @@ def rates() -> str:
         note=f"Areas on seeds {', '.join(map(str, claim.TUNING))}, which are not reported; ✓ chosen, none "
         f"where trials are missing. Critics learn at {CRITIC_RATE:g}.",
     )
-    return trials + critic_rates() + passed_over()
+    return trials + game_rates() + critic_rates() + passed_over()
+
+
+def game_rates() -> str:
+    """The rate of each method in each cell of the game, the mean area of its trials, the grid's ends."""
+    columns = ["", *(f"{turns} turns, {reward}" for reward, turns in claim_games.CELLS)]
+    lines = []
+    for method in claim_games.METHODS:
+        line = [method]
+        for reward, turns in claim_games.CELLS:
+            areas = claim_games.trials(reward, turns, method)
+            if not areas or claim_games.missing_trials(areas):
+                line.append("–")
+                continue
+            rate = claim_games.best_rate(areas)
+            mean = fmean(areas[rate, seed] for seed in claim_games.TUNING)
+            ends = [extreme(rate for rate, _ in areas) for extreme in (min, max)]
+            line.append(f"{rate:g} ({mean:.2f}), of {ends[0]:g} to {ends[1]:g}")
+        lines.append(line)
+    if all(set(line[1:]) == {"–"} for line in lines):
+        return ""
+    note = f"In brackets the mean area on seeds {', '.join(map(str, claim_games.TUNING))}, not reported."
+    return section("What the trials in the game chose", table(columns, lines), note=note)
 
 
 def critic_rates() -> str:
-    """What other rates of the critic come to on the trials' seeds, at the actor's rate that is chosen."""
+    """What other rates of the critic come to on the trials' seeds, at the actor's rate they were tried at."""
     grid = sorted((CRITIC_RATE, *claim.CRITIC_RATES))
     lines = []
-    for env, turns, reward, _, methods in claim.CELLS:
-        for method in (method for method in methods if method in claim.WITH_CRITIC_TRIALS):
-            arm = Arm(env, turns, reward, method)
-            pick = rates_chosen(arm)
-            if pick is None or arm != arm.tuned_at:
+    for arm in dict.fromkeys(arm_of(row) for row in read_results(claim.TRIED, KEY)):
+        tried = [claim.trials(arm, rate) for rate in grid]
+        pick = cached_rates(arm)
+        for lr in sorted({lr for lr, _ in tried[0]}):
+            keys = [(lr, seed) for seed in claim.TUNING]
+            if not all(set(keys) <= set(areas) for areas in tried):
                 continue
-            tried = [claim.trials(arm, rate) for rate in grid]
-            keys = [(pick["lr"], seed) for seed in claim.TUNING]
-            if all(set(keys) <= set(areas) for areas in tried):
-                by_rate = [[areas[key] for key in keys] for areas in tried]
-                cells = [f"{fmean(x):.2f} ({', '.join(f'{y:.2f}' for y in x)})" for x in by_rate]
-                lines.append([arm.method, titled(env, turns, reward), f"{pick['lr']:g}", *cells])
+            by_rate = [[areas[key] for key in keys] for areas in tried]
+            cells = [f"{fmean(x):.2f} ({', '.join(f'{y:.2f}' for y in x)})" for x in by_rate]
+            mark = " ✓" if pick and pick["lr"] == lr else ""
+            lines.append([arm.method, titled(cell_of(arm)), f"{lr:g}{mark}", *cells])
     columns = ["", "cell", "actor's rate", *(f"critic's rate {rate:g}" for rate in grid)]
-    note = f"Mean area, and that of each seed of the trials. Reported runs have {CRITIC_RATE:g}."
+    note = (
+        "Mean area, and that of each seed of the trials; ✓ the actor's rate of the reported runs, whose "
+        f"critics have {CRITIC_RATE:g}."
+    )
     return section("The critic's rate", table(columns, lines), note=note) if lines else ""
 
 
@@ -283,33 +328,36 @@ def passed_over() -> str:
     """The runs at rates that no trial chooses now, beside the same method at those that are chosen."""
     runs: dict[tuple[Arm, str], dict[int, list[Row]]] = {}
     for row in read_results(claim.ROWS, (*KEY, "step")):
-        if rates_chosen(arm_of(row)) is not None and not chosen(row):
+        if cached_rates(arm_of(row)) is not None and not is_chosen(row):
             key = arm_of(row), row["rates"]
             runs.setdefault(key, {}).setdefault(int(row["seed"]), []).append(row)
     lines = []
     for (arm, labelled), seeds in runs.items():
         ends = [last(rows) for rows in seeds.values()]
-        chosen_runs = runs_of(arm.env, arm.turns, arm.reward).get(arm.method, {})
+        chosen_runs = runs_of(cell_of(arm)).get(arm.method, {})
         beside = [last(rows) for rows in chosen_runs.values()]
-        where = [arm.method, titled(*arm[:3]), labelled, str(len(seeds))]
+        where = [arm.method, titled(cell_of(arm)), labelled, str(len(seeds))]
         lines.append([*where, shown(ends), shown(beside) if beside else "–"])
     columns = ["", "cell", "rates of actor/critic", "seeds", "after", "after, at the chosen rates"]
     return section("The same methods at rates that were not chosen", table(columns, lines)) if lines else ""
 
 
-def titled(task: str, turns: int, reward: str = "") -> str:
-    """The name of a task, its horizon, and the reward where it is given."""
-    return f"{task.partition(',')[0]}, {turns} turn{'s' * (turns > 1)}{', ' * bool(reward)}{reward}"
+def titled(cell: Cell) -> str:
+    """A cell in words."""
+    return f"{cell.task.partition(',')[0]}, {cell.turns} turn{'s' * (cell.turns > 1)}, {cell.reward}"
+
+
+def cell_of(arm: Arm) -> Cell:
+    return Cell(arm.env, arm.turns, arm.reward)
 
 
 def finding() -> str:
     """How CoLLM-CC and ours come out in the long and sparse cells, in sentences; "" before there are runs."""
-    games = [cell for cell in LONG_AND_SPARSE if cell not in MODELS]
     claimed = [(sentence.method, sentence.other) for sentence in CLAIMED]
     of_td0, of_ridge, of_ours = [("CC, TD(0)", LOO)], [("ridge", REFERENCE)], [(OURS, REFERENCE)]
     counted = {
         "With language models CC, beside leave-one-out, MAGRPO and DC, is": tally(claimed, MODELS),
-        "In a game with known answers it is": tally(claimed, games),
+        "In a game with known answers it is": tally(claimed, LONG_GAMES),
         "With TD(0), as published, it is, beside leave-one-out,": tally(of_td0, LONG_AND_SPARSE),
         "Ridge, a critic of ours, is, beside CC with language models,": tally(of_ridge, MODELS),
         "With alternatives it is": tally(of_ours, MODELS),
@@ -317,9 +365,9 @@ def finding() -> str:
     return " ".join(f"{text} {counts}." for text, counts in counted.items() if counts)
 
 
-def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[tuple[str, int]]) -> str:
+def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[Cell]) -> str:
     """In how many of these cells the first of each pair is better than the second; "" before any runs."""
-    counts = Counter(judged(method, other, *cell)[1] for method, other in pairs for cell in cells)
+    counts = Counter(judged(method, other, cell)[1] for method, other in pairs for cell in cells)
     del counts[NOT_MEASURED]
     if not counts:
         return ""
@@ -328,24 +376,23 @@ def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[tuple[str, int]]) ->
     return f"{', '.join(kinds)} of {counts.total()} comparison{'s' * (counts.total() > 1)}"
 
 
-def judged(
-    method: str, other: str, task: str, turns: int, reward: str = "final", claims: str = "better"
-) -> tuple[list[float], str]:
+def judged(method: str, other: str, cell: Cell, claims: str = "better") -> tuple[list[float], str]:
     """A method less another in a cell, after the run, and the verdict whether it is better (or alike)."""
-    differences = apart(runs_of(task, turns, reward), method, other, last)
-    return differences, verdict(differences, claims, best(task, turns))
+    runs = runs_of(cell)
+    differences = apart(runs.get(method, {}), runs.get(other, {}), last)
+    return differences, verdict(differences, claims, best(cell))
 
 
 def longest() -> str:
     """A column for each long and sparse cell: CoLLM-CC, and methods less others."""
-    cells = [cell for cell in LONG_AND_SPARSE if REFERENCE in runs_of(*cell, "final")]
-    mine = [[*runs_of(*cell, "final")[REFERENCE].values()] for cell in cells]
+    cells = [cell for cell in LONG_AND_SPARSE if REFERENCE in runs_of(cell)]
+    mine = [[*runs_of(cell)[REFERENCE].values()] for cell in cells]
     explained = [
         f"{fmean(column([rows[-1] for rows in seeds], EXPLAINED)):.2f}" if EXPLAINED in seeds[0][-1] else "–"
         for seeds in mine
     ]
     lines = [
-        ["best return", *(f"{best(*cell):g}" for cell in cells)],
+        ["best return", *(f"{best(cell):g}" for cell in cells)],
         ["seeds", *(str(len(seeds)) for seeds in mine)],
         ["CC, before", *(f"{fmean(float(rows[0]['return']) for rows in seeds):.2f}" for seeds in mine)],
         ["CC, after", *(shown([last(rows) for rows in seeds]) for seeds in mine)],
@@ -355,27 +402,36 @@ def longest() -> str:
     for method, other in IN_TABLE:
         line = [f"{method.removesuffix(', GAE 0.9')} less {other.removesuffix(', GAE 0.9')}"]
         for cell in cells:
-            differences, holds = judged(method, other, *cell)
+            differences, holds = judged(method, other, cell)
             line.append("–" if holds == NOT_MEASURED else f"{shown(differences)}{marks.get(holds, '')}")
         lines.append(line)
     note = "▲ the first is better, ▼ the other, by the whole interval and a hundredth of the best return."
-    titles = ["return, 95 % over seeds", *(titled(*cell) for cell in cells)]
+    titles = ["return, 95 % over seeds", *(titled(cell) for cell in cells)]
     parts = table(titles, lines), prose(WORDS_USED)
     return section("The long and sparse cells", *parts, note=note) if cells else ""
 
 
 def ours() -> str:
-    """A method of ours beside the others: differences after, of the area, and at equal CPU seconds."""
+    """A method of ours beside the others: differences after, of the area, at equal tokens and CPU seconds."""
     lines = []
-    for task, turns, reward in (*CRITICS, (WORDS, 1, "final")):
-        runs = runs_of(task, turns, reward)
+    for cell in (*CRITICS, Cell(STR_V0, 1, "final")):
+        runs = runs_of(cell)
         for method, other in COMPARED:
-            if len(ends := apart(runs, method, other, last)) > 1:
-                equal = at("cpu_s", fewest({name: runs[name] for name in (method, other)}, "cpu_s"))
-                measured = [ends, *(apart(runs, method, other, measure) for measure in (area, equal))]
-                what = f"{method} less {other}", titled(task, turns, reward)
-                lines.append([*what, *map(shown, measured), str(len(ends))])
-    columns = ["difference, 95 %", "cell", "after", "area", "at equal CPU seconds", "seeds"]
+            pair = runs.get(method, {}), runs.get(other, {})
+            if len(ends := apart(*pair, last)) > 1:
+                equal = {cost: at(cost, fewest(pair, cost)) for cost in COSTS if cost in first_row(pair[0])}
+                measures = [area, *(equal.get(cost) for cost in COSTS)]
+                cells = [shown(apart(*pair, measure)) if measure else "–" for measure in measures]
+                lines.append([f"{method} less {other}", titled(cell), shown(ends), *cells, str(len(ends))])
+    columns = [
+        "difference, 95 %",
+        "cell",
+        "after",
+        "area",
+        "at equal tokens",
+        "at equal CPU seconds",
+        "seeds",
+    ]
     return section("A method of ours", table(columns, lines)) if lines else ""
 
 
@@ -383,9 +439,9 @@ def cost() -> str:
     """CPU hours of reported runs, of those at other rates, and of trials, in a sentence."""
     spent = {"reported runs": 0.0, "runs at rates that were passed over": 0.0, "runs whose trials go on": 0.0}
     for row in last_of_all():
-        if "rates" not in row or chosen(row):
+        if "rates" not in row or is_chosen(row):
             state = "reported runs"
-        elif rates_chosen(arm_of(row)):
+        elif cached_rates(arm_of(row)):
             state = "runs at rates that were passed over"
         else:
             state = "runs whose trials go on"
@@ -397,10 +453,10 @@ def cost() -> str:
 
 def headline() -> str:
     """The chart on top: a long and sparse cell in which three methods have two seeds."""
-    for task, turns in LONG_AND_SPARSE:
-        runs = runs_of(task, turns, "final")
+    for cell in LONG_AND_SPARSE:
+        runs = runs_of(cell)
         if sum(len(seeds) > 1 for seeds in runs.values()) > 2:
-            caption = f"{task}: {turns} turns, reward at the end; mean and 95 % interval over seeds"
+            caption = f"{cell.task}: {cell.turns} turns, reward at the end; mean and 95 % interval over seeds"
             return chart(curves(runs, "joint_turns", ON_TOP), "joint turns", "return", caption=caption)
     return ""
 
@@ -409,7 +465,7 @@ def page() -> str:
     """studies/results/claim/index.html"""
     protocol = (claim.__doc__ or "").split("\n\n", 2)[2]
     rewards = ("final", "final, each", "dense")
-    cells = [(task, turns, reward) for reward in rewards for turns in (8, 4, 2, 1) for task in TASKS]
+    cells = [Cell(task, turns, reward) for reward in rewards for turns in (8, 4, 2, 1) for task in TASKS]
     sections = [
         prose(finding()),
         headline(),
@@ -419,9 +475,10 @@ def page() -> str:
             table(["the claim", "task", "here", "difference, 95 %", "seeds"], verdicts(SENTENCES)),
         ),
         ours(),
+        paid_at_once(),
         reasons(),
         rates(),
-        *(cell_section(*cell) for cell in cells),
+        *(cell_section(cell) for cell in cells),
         prose(cost()),
         folded("protocol", prose(protocol.replace("**", "").replace("*", ""))),
         folded("the anchor", prose((claim_games.__doc__ or "").replace("*", ""))),

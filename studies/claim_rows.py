@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import claim
 import claim_games
@@ -16,10 +16,22 @@ from baselines.runs.budget import read_results
 from collm_envs.evaluation import stats
 
 Row = Mapping[str, Any]
-Runs = Mapping[str, Mapping[int, Sequence[Row]]]
-"""method -> seed -> the rows of the run, in order"""
-GAMES, WORDS, HOUSES = "Relay in tables, one-word texts", "StrBuild-v0", "HouseBuild-v1"
-SPLIT_WORDS = "StrBuild-v1"
+Seeds = Mapping[int, Sequence[Row]]
+"""seed -> the rows of the run, in order"""
+Runs = Mapping[str, Seeds]
+"""method -> its runs"""
+
+
+class Cell(NamedTuple):
+    """Where methods are compared."""
+
+    task: str
+    turns: int
+    reward: str
+
+
+GAMES = "Relay in tables, one-word texts"
+STR_V0, STR_V1, HOUSE_V1 = "StrBuild-v0", "StrBuild-v1", "HouseBuild-v1"
 TASKS = {GAMES: claim_games.ROWS, **dict.fromkeys(SETTINGS, claim.ROWS)}
 """task -> its rows; those of environments are of the embedded model"""
 KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, KEY)}
@@ -29,12 +41,12 @@ LISTED = {GAMES: (*claim_games.METHODS,), **dict.fromkeys(SETTINGS, (*METHODS,))
 
 
 @cache
-def runs_of(task: str, turns: int, reward: str) -> Runs:
+def runs_of(cell: Cell) -> Runs:
     """The runs of a cell, at the learning rates that its trials chose; methods as `LISTED` has them."""
-    runs: dict[str, dict[int, list[Row]]] = {method: {} for method in LISTED[task]}
-    for row in read_results(TASKS[task], (*KEYS[task], "step")):
-        cell = row.get("env", GAMES), row["turns"], row["reward"]
-        if cell == (task, str(turns), reward) and (task == GAMES or chosen(row)):
+    runs: dict[str, dict[int, list[Row]]] = {method: {} for method in LISTED[cell.task]}
+    for row in read_results(TASKS[cell.task], (*KEYS[cell.task], "step")):
+        own = row.get("env", GAMES), int(row["turns"]), row["reward"]
+        if own == cell and (cell.task == GAMES or is_chosen(row)):
             runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(with_all_tokens(row))
     return {method: seeds for method, seeds in runs.items() if seeds}
 
@@ -52,9 +64,9 @@ def with_all_tokens(row: Row) -> Row:
     return {**row, "tokens": int(row["tokens"]) * texts_written(row["method"])}
 
 
-def chosen(row: Row) -> bool:
+def is_chosen(row: Row) -> bool:
     """Whether a row is of a run at the rates that its trials chose."""
-    rates = rates_chosen(arm_of(row))
+    rates = cached_rates(arm_of(row))
     return rates is not None and row["rates"] == label(rates)
 
 
@@ -63,7 +75,8 @@ def arm_of(row: Row) -> Arm:
 
 
 @cache
-def rates_chosen(arm: Arm) -> Mapping[str, float] | None:
+def cached_rates(arm: Arm) -> Mapping[str, float] | None:
+    """`claim.chosen_rates`, which reads a file."""
     return claim.chosen_rates(arm)
 
 
@@ -81,9 +94,9 @@ def at(cost: str, limit: float) -> Callable[[Sequence[Row]], float]:
     return lambda rows: float(np.interp(limit, column(rows, cost), column(rows, "return")))
 
 
-def fewest(runs: Runs, cost: str) -> float:
-    """What the cheapest run of the cell spent in all."""
-    return min(column(rows, cost)[-1] for seeds in runs.values() for rows in seeds.values())
+def fewest(methods: Iterable[Seeds], cost: str) -> float:
+    """What the cheapest run of these methods spent in all."""
+    return min(column(rows, cost)[-1] for seeds in methods for rows in seeds.values())
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -98,10 +111,9 @@ def shown(values: Sequence[float], digits: int = 2) -> str:
     return mean if ends is None else f"{mean} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
 
 
-def apart(runs: Runs, method: str, other: str, measure: Callable[[Sequence[Row]], float]) -> list[float]:
+def apart(mine: Seeds, other: Seeds, measure: Callable[[Sequence[Row]], float]) -> list[float]:
     """Differences of two methods on the seeds that both have."""
-    mine, theirs = runs.get(method, {}), runs.get(other, {})
-    return [measure(mine[seed]) - measure(theirs[seed]) for seed in sorted(set(mine) & set(theirs))]
+    return [measure(mine[seed]) - measure(other[seed]) for seed in sorted(set(mine) & set(other))]
 
 
 def better(runs: Runs, method: str, other: str) -> float | None:

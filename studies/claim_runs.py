@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -220,10 +219,3 @@ def before(env: str, turns: int) -> float:
     arm = Arm(env, turns, "dense", "leave-one-out")
     task = task_of(arm)
     return held_out(task, algorithm("reinforce").team(config_of(arm, 0, {}, warm_started(arm)), task))
-
-
-def area(rows: Sequence[Mapping[str, Any]]) -> float:
-    """The mean return over a run's joint turns: the area under its curve, by trapezoids."""
-    at, earned = ([float(row[name]) for row in rows] for name in ("joint_turns", "return"))
-    pieces = zip(itertools.pairwise(at), itertools.pairwise(earned), strict=True)
-    return sum((b - a) * (y + z) / 2 for (a, b), (y, z) in pieces) / (at[-1] - at[0])

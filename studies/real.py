@@ -5,10 +5,9 @@
 Runs are those of `collm real` (SmolLM2-135M-Instruct, LoRA, the settings of `--preset laptop`): 8 steps of 8
 episodes, on TLDR-v1 6 of 16; on ArXiv-v0, which `collm real` leaves out since its texts are long, 5 of 8,
 groups of 8, a learning rate of 2e-4, evaluated on 8 episodes. A lone agent writes both texts and has twice
-the limit; on ArXiv-v0 it does not write the line between them, so that in training all earn 0 and nothing can
-be learned: one seed shows it. Runs come in order of weight and the script can be stopped any time: a run goes
-on from its last checkpoint, and of a finished one settings, evaluations, steps and some texts are in
-studies/results/real/. In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times
+the limit. Runs come in order of weight and the script can be stopped any time: a run goes on from its last
+checkpoint, and of a finished one settings, evaluations, steps and some texts are in studies/results/real/.
+In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times
 4/3, which AdamW takes away: its three seeds are the same runs. Rows of prompts alone are
 studies/prompted.py's. COLLM_MODEL names another model than `smollm2`.
 """
@@ -51,8 +50,7 @@ CELLS = [
     *((env, row, seed) for env in ("TLDR-v0", "TLDR-v1") for seed in SEEDS for row in LATER),
     *(("TLDR-v0", "MA-REINFORCE", seed) for seed in SEEDS),
     *((env, "MAGRPO", seed) for seed in MORE_SEEDS for env in (SAME_POSTS, "TLDR-v1")),
-    *(("ArXiv-v0", row, seed) for seed in SEEDS for row in (*FIRST, "CoLLM-DC")),
-    *(("ArXiv-v0", row, SEEDS[0]) for row in real.ALONE),
+    *(("ArXiv-v0", row, seed) for seed in SEEDS for row in (*FIRST, *LATER)),
 ]
 PROMPTED = RESULTS / "prompted.csv"
 ITEMS = {"TLDR-v0": 2, "TLDR-v1": 8, SAME_POSTS: 8, "ArXiv-v0": 2}

@@ -62,8 +62,8 @@ def _by_env(rows: Sequence[ReportRow]) -> dict[str, list[ReportRow]]:
 NOTE = (
     "Score: reward of an episode's last turn, or the task's own measure from 0 to 1; return: sum of the "
     "rewards of all turns, of which the IQM is. "
-    "Mean and 95 % interval: over training seeds (Student's t for three to nine of them, a percentile "
-    "bootstrap from ten on; of two both are shown), or over pairs of item and episode seed where nothing "
+    "Mean and 95 % interval: over training seeds (Student's t for three to ten of them, a percentile "
+    "bootstrap from eleven on; of two both are shown), or over pairs of item and episode seed where nothing "
     "was trained. IQM: interquartile mean. Retention: return of a team over that of the same policy as one "
     "agent with all views and blocks."
 )

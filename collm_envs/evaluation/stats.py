@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 DRAWS, SEED = 2000, 0
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306}
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Student's t, two-sided 95 %, by number of values; a bootstrap of so few is too narrow"""
 LEAST_OF_STRATUM = 8
 """smallest stratum: with fewer pairs the bootstrap interval is too narrow"""
@@ -47,8 +47,8 @@ def summary(scores: np.ndarray, strata: Sequence[np.ndarray]) -> Summary:
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of at least two `values` (n,): Student's t to nine, a percentile bootstrap
-    from ten on."""
+    """95 % interval of the mean of at least two `values` (n,): Student's t to ten, a percentile bootstrap
+    from eleven on."""
     if len(values) not in T_975:
         return bootstrap([values])
     half = T_975[len(values)] * values.std(ddof=1) / len(values) ** 0.5

@@ -14,6 +14,7 @@ from leaderboard.reported import METHODS
 
 sys.path.append(str(ROOT / "studies"))
 import claim
+import claim_games
 import claim_page
 import claim_rows
 import claim_runs
@@ -49,10 +50,10 @@ def test_every_row_of_the_papers_table_is_trained_or_prompted_and_plays_the_list
 def test_an_entry_of_a_trained_row_names_its_runs_and_the_command_that_repeats_them():
     place, line = table.submitting("TLDR-v0", "GRPO", 2, "abc123")
     assert str(place) == "leaderboard/entries/TLDR-v0-tiny/tiny-grpo"
-    said = dict(zip(line[4::2], line[5::2], strict=False))
+    flags = dict(zip(line[4::2], line[5::2], strict=False))
     assert line[2:4] == ["no/runs/TLDR-v0/GRPO-0-played", "no/runs/TLDR-v0/GRPO-1-played"]
-    assert (said["--commit"], said["--kind"]) == ("abc123", "trained")
-    assert "--seed SEED --out no/runs/TLDR-v0/GRPO-SEED --env-kwargs" in said["--command"]
+    assert (flags["--commit"], flags["--kind"]) == ("abc123", "trained")
+    assert "--seed SEED --out no/runs/TLDR-v0/GRPO-SEED --env-kwargs" in flags["--command"]
     assert line[-3:] == ["--training", "no/runs/TLDR-v0/GRPO-0", "no/runs/TLDR-v0/GRPO-1"]
 
 
@@ -126,20 +127,22 @@ def test_turns_of_messages_count_as_turns_of_an_episode():
 
 
 @pytest.mark.parametrize("arm", [Arm("StrBuild-v0", 2, "final", ""), Arm("HouseBuild-v1", 4, "final", "")])
-def test_what_is_paid_at_the_end_is_what_dense_turns_pay_in_all(arm):
+def test_what_is_paid_at_the_end_is_what_dense_turns_pay_in_all_and_measured_as_it_was(arm):
     tasks = claim_runs.task_of(arm._replace(reward="dense")), claim_runs.task_of(arm)
-    dense, final = (rewards_of(task, "/setblock 0 0 0 stone") for task in tasks)
+    scores = [scores_of(task, "/setblock 0 0 0 stone") for task in tasks]
+    dense, final = ([score.reward for score in of_task] for of_task in scores)
     assert final == [0.0] * (arm.turns - 1) + [pytest.approx(sum(dense))]
     assert sum(map(abs, dense)) > 0
+    assert [score.metrics for score in scores[0]] == [score.metrics for score in scores[1]]
 
 
-def rewards_of(task, text):
-    """Rewards of an episode in which all agents write the same text at every turn."""
-    state, rewards = task.start(task.items("eval")[0], 0), []
+def scores_of(task, text):
+    """Scores of the turns of an episode in which all agents write the same text at every turn."""
+    state, scores = task.start(task.items("eval")[0], 0), []
     while not task.done(state):
         state = task.play(state, dict.fromkeys(task.agents, text))
-        rewards.append(task.score(state).reward)
-    return rewards
+        scores.append(task.score(state))
+    return scores
 
 
 def test_the_page_counts_the_tokens_of_alternatives():
@@ -150,31 +153,92 @@ def test_the_page_counts_the_tokens_of_alternatives():
     assert claim_rows.with_all_tokens(row) == {"method": claim_runs.C3, "tokens": 50}
 
 
-def test_trials_widen_until_the_best_rate_is_inside_and_try_the_better_two_again(tmp_path, monkeypatch):
+@pytest.fixture
+def tried(tmp_path, monkeypatch):
+    """A function that writes down what a trial of CoLLM-CC came to: (rate, seed, area) -> None."""
     monkeypatch.setattr(claim, "TRIED", tmp_path / "trials.csv")
-    arm = Arm("StrBuild-v0", 8, "final", "CC, GAE 0.9")
-    first, *others = claim.TUNING
 
-    def tried(lr, seed, area):
-        rates = claim_runs.label(claim_runs.rates_of(arm.method, lr))
-        values = zip(claim_runs.KEY, (*arm.tuned_at, seed, rates), strict=True)
+    def keep(lr, seed, area):
+        rates = claim_runs.label(claim_runs.rates_of(TUNED.method, lr))
+        values = zip(claim_runs.KEY, (*TUNED, seed, rates), strict=True)
         claim.append_rows(claim.TRIED, [dict(values) | {"area": area, "after": 0.0, "cpu_s": 0.0}])
 
-    assert claim.chosen_rates(arm) is None
-    assert claim.missing_trials(arm.tuned_at) == [(lr, first) for lr in claim.ACTOR_RATES]
-    for lr, area in zip(claim.ACTOR_RATES, (3.0, 2.0, 1.0, -2.0), strict=True):
+    return keep
+
+
+TUNED = Arm("StrBuild-v0", 8, "final", "CC, GAE 0.9")
+
+
+def test_trials_widen_until_the_best_rate_is_inside_and_try_the_better_two_again(tried):
+    first, *others = claim.TUNING
+    assert claim.chosen_rates(TUNED) is None
+    assert claim.missing_trials(TUNED) == [(lr, first) for lr in claim.ACTOR_RATES]
+    for lr, area in zip(claim.ACTOR_RATES, (-2.0, 1.0, 2.0, 3.0), strict=True):
         tried(lr, first, area)
-    assert claim.missing_trials(arm.tuned_at) == [(6.25e-5, first)]
-    tried(6.25e-5, first, 4.0)
-    assert claim.missing_trials(arm.tuned_at) == [(3.125e-5, first)]
-    tried(3.125e-5, first, 1.0)
-    missing = [(lr, seed) for seed in others for lr in (1.25e-4, 6.25e-5)]
-    assert claim.missing_trials(arm.tuned_at) == missing
+    assert claim.missing_trials(TUNED) == [(2e-3, first)]
+    tried(2e-3, first, 4.0)
+    assert claim.missing_trials(TUNED) == [(4e-3, first)]
+    tried(4e-3, first, 1.0)
+    missing = [(lr, seed) for seed in others for lr in (1e-3, 2e-3)]
+    assert claim.missing_trials(TUNED) == missing
     for lr, seed in missing:
-        assert claim.chosen_rates(arm) is None
-        tried(lr, seed, {1.25e-4: 3.0, 6.25e-5: 2.0}[lr])
-    assert claim.chosen_rates(arm) == {"lr": 1.25e-4, "critic_lr": claim_runs.CRITIC_RATE}
-    assert claim.chosen_rates(Arm("StrBuild-v0", 1, "final", "CC, GAE 0.9")) is None
+        assert claim.chosen_rates(TUNED) is None
+        tried(lr, seed, {1e-3: 3.0, 2e-3: 2.0}[lr])
+    assert claim.chosen_rates(TUNED) == {"lr": 1e-3, "critic_lr": claim_runs.CRITIC_RATE}
+    assert claim.chosen_rates(TUNED._replace(turns=1)) is None
+
+
+def test_a_choice_at_the_edge_is_widened_on_all_seeds_but_not_below_the_slowest_rate(tried):
+    for seed, areas in zip(claim.TUNING, ((2.0, 3.0, 1.0, 0.0), (2.0, 0.0), (2.0, 0.0)), strict=True):
+        for lr, area in zip(claim.ACTOR_RATES, areas, strict=False):
+            tried(lr, seed, area)
+    assert claim.missing_trials(TUNED) == [(6.25e-5, seed) for seed in claim.TUNING]
+    assert claim.chosen_rates(TUNED) is None
+    for seed in claim.TUNING:
+        tried(claim.SLOWEST, seed, 2.5)
+    assert claim.missing_trials(TUNED) == []
+    assert claim.chosen_rates(TUNED)["lr"] == claim.SLOWEST
+
+
+def test_trials_in_the_game_are_of_all_seeds_and_widen_while_the_best_is_at_the_edge():
+    areas = {}
+    for best, further in ((40.5, 121.5), (121.5, 364.5)):
+        while missing := claim_games.missing_trials(areas):
+            if missing[0][0] == further:
+                break
+            areas |= {(rate, seed): -abs(rate - best) for rate, seed in missing}
+        assert missing == [(further, seed) for seed in claim_games.TUNING]
+        areas |= {(further, seed): -1000.0 for seed in claim_games.TUNING}
+        assert claim_games.missing_trials(areas) == []
+        assert claim_games.best_rate(areas) == best
+        areas = {key: -abs(key[0] - 121.5) for key in areas}
+
+
+@pytest.mark.parametrize(
+    ("reward", "words", "paid"),
+    [
+        ("dense", ("01", "11"), (0.0, 0.5)),
+        ("dense", ("00", "11"), (0.5, 0.5)),
+        ("final", ("00", "11"), (0.0, 1.0)),
+        ("final, each", ("01", "11"), (0.0, 0.75)),
+        ("final, each", ("11", "00"), (0.0, 0.0)),
+    ],
+)
+def test_the_game_pays_the_share_of_right_turns_or_words_at_once_or_at_the_end(reward, words, paid):
+    game = claim_games.Relay(2, reward)
+    state, rewards = game.start(game.rows[0], 0), []
+    for pair in words:
+        state = game.play(state, dict(zip(game.agents, pair, strict=True)))
+        rewards.append(game.score(state).reward)
+    assert tuple(rewards) == paid
+    assert game.done(state)
+
+
+@pytest.mark.parametrize(("reward", "uniform"), [("dense", 1 / 9), ("final", 1 / 9), ("final, each", 1 / 3)])
+def test_uniform_play_of_the_game_returns_what_its_docstring_says_and_learning_more(reward, uniform):
+    rows = claim_games.one_run(reward, 2, "leave-one-out", 0, 4.5)
+    assert rows[0]["return"] == pytest.approx(uniform, abs=1e-5)
+    assert rows[-1]["return"] > 0.9
 
 
 def test_prompts_alone_play_the_episodes_that_runs_are_evaluated_on_and_sample_as_they_do(
@@ -275,10 +339,10 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert "--again 'StrBuild-v0/4/final/ridge/0'" in claim.commands()
     games = {claim_rows.GAMES: claim_rows.TASKS[claim_rows.GAMES]}
     monkeypatch.setattr(claim_rows, "TASKS", games | dict.fromkeys(claim_runs.SETTINGS, claim.ROWS))
-    for kept in (claim_rows.rates_chosen, claim_rows.runs_of):
+    for kept in (claim_rows.cached_rates, claim_rows.runs_of):
         kept.cache_clear()
     shown = claim_page.page()
-    for kept in (claim_rows.rates_chosen, claim_rows.runs_of):
+    for kept in (claim_rows.cached_rates, claim_rows.runs_of):
         kept.cache_clear()
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge less leave-one-out" in shown
@@ -291,4 +355,4 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
 
 def test_the_area_under_a_curve_is_its_mean_height_whatever_the_distances_of_its_points():
     rows = [{"joint_turns": x, "return": y} for x, y in ((0, 0.0), (10, 1.0), (40, 1.0))]
-    assert claim.area(rows) == pytest.approx((5 + 30) / 40)
+    assert claim_games.area(rows) == pytest.approx((5 + 30) / 40)
