@@ -42,9 +42,9 @@ with silence has those of ridge at 4 turns. *Seeds* 0 to 4, at 8 turns of HouseB
 *Not equal*: critics learn at 1e-3; a quarter of that and four times that were tried on the trials' seeds
 where the page says so, and no run was made anew for it. Nothing else of a method was tuned (ridge's settings
 are its defaults). Ridge reads in training what the task measures of its states after every turn
-(`Score.metrics`), with final rewards too, where these tell what a turn has earned before it is paid (on
-HouseBuild-v1 the score itself, so that to ridge such a reward is not sparse); no other method reads that.
-CoLLM-CC and leave-one-out are therefore run with the same turns paid at once, too. A step has 16 starts for
+(`Score.metrics`). On all of these tasks that holds what a turn has earned, or the score that is paid for,
+before it is paid, so that to ridge no reward is sparse; no other method reads that. CoLLM-CC and
+leave-one-out are therefore run with the same turns paid at once, too. A step has 16 starts for
 CC, DC and ridge at 4 and 8 turns, two for leave-one-out and counterfactual credit (groups of 8) and for
 MAGRPO, whose trees have 30 joint turns; MAGRPO's runs have 17 steps of 60. At 8 turns a tree is 510 joint
 turns, and MAGRPO has no row with a model. Counterfactual credit and ridge with alternatives write four more
@@ -55,8 +55,8 @@ critic reads.
 
 *Measures*: returns on 64 held-out episodes, before, half-way and after; the area under that curve, by which
 rates are chosen; the return at the fewest tokens and the fewest CPU seconds that a run of the cell had
-(between two of the three measures by a straight line). Means with Student's t over seeds, from ten seeds on
-with a bootstrap: intervals are over seeds of training, given one warm start and these episodes. P(better):
+(between two of the three measures by a straight line). Means with Student's t over seeds: intervals are over
+seeds of training, given one warm start and these episodes. P(better):
 the share of pairs of seeds in which a method ends above CoLLM-CC with GAE 0.9, ties by half. From four seeds
 on a method is better where the whole interval of the difference is beyond a hundredth of the best return, and
 both are alike where it is within; of twenty such intervals one is expected to err.
@@ -76,7 +76,9 @@ of the seeds, trials of all methods at that horizon; then, since five seeds deci
 9, dense rewards, and a third rate of CoLLM-CC on all tuning seeds, since after the first it was behind by
 0.0002. StrBuild-v0 at 8 turns was left after a run of CoLLM-CC and of TD(0), which both fell, from 4.42 to
 4.10 and 4.19 of 16. On StrBuild-v1 CoLLM-CC's choice fell on the largest rate, so it alone has two more rates
-on all three seeds; with TD(0) it has the smallest that was tried on StrBuild-v0, below which it hardly moves.
+on all three seeds; from then on every choice at an edge was widened. Intervals of ten seeds were of a
+bootstrap before, which is too narrow. The game's rates were five, on two tuning seeds, until three of the
+fifteen that its sentences rest on were found at the grid's edge.
 
 A row is an evaluation; a run's rows are written together when it is done, so the script can be stopped any
 time. One thread a run; CPU seconds are those of training, evaluations not counted, on a machine with other

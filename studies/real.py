@@ -7,9 +7,9 @@ episodes, on TLDR-v1 6 of 16; on ArXiv-v0, which `collm real` leaves out since i
 groups of 8, a learning rate of 2e-4, evaluated on 8 episodes. A lone agent writes both texts and has twice
 the limit. Runs come in order of weight and the script can be stopped any time: a run goes on from its last
 checkpoint, and of a finished one settings, evaluations, steps and some texts are in studies/results/real/.
-In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times
-4/3, which AdamW takes away: its three seeds are the same runs. Rows of prompts alone are
-studies/prompted.py's. COLLM_MODEL names another model than `smollm2`.
+In one turn MA-REINFORCE with its leave-one-out baseline has MAGRPO's advantages times 4/3, which AdamW takes
+away: its three seeds end in the same evaluations. Rows of prompts alone are studies/prompted.py's.
+COLLM_MODEL names another model than `smollm2`.
 """
 
 from __future__ import annotations
