@@ -242,14 +242,14 @@ def reasons() -> str:
 def paid_at_once() -> str:
     """What it does to be paid every turn, and ridge, paid at the end, beside methods that are."""
     lines = []
-    for cell in LONG_AND_SPARSE:
+    for cell in (cell for cell in LONG_AND_SPARSE if cell.reward == "final"):
         final, dense = runs_of(cell), runs_of(cell._replace(reward="dense"))
         for mine, other in ((REFERENCE, REFERENCE), (LOO, LOO), (REFERENCE, "ridge"), (LOO, "ridge")):
             pair = dense.get(mine, {}), final.get(other, {})
             if len(ends := apart(*pair, last)) > 1:
                 what = f"{mine}, every turn, less {other}, at the end"
                 measured = shown(ends), shown(apart(*pair, area)), str(len(ends))
-                lines.append([what, titled(cell)[: -len(", final")], *measured])
+                lines.append([what, titled(cell).removesuffix(", final"), *measured])
     columns = ["when paid", "cell", "after, 95 %", "area, 95 %", "seeds"]
     return section("What it is to be paid at the end", table(columns, lines)) if lines else ""
 

@@ -46,6 +46,7 @@ def settings() -> Iterator[Ready]:
     yield Ready("ArXiv-v0", ENVS["ArXiv-v0"].env_kwargs)
     yield Ready("TLDR-v0", {"prompts": "terse", "num_agents": 1})
     yield Ready("TLDR-v0", {})
+    yield Ready("HouseBuild-v1", {**ENVS["HouseBuild-v1"].env_kwargs, "max_turns": 4})  # studies/claim.py's
 
 
 def file_of(ready: Ready) -> Path:

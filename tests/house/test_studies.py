@@ -188,16 +188,18 @@ def test_trials_widen_until_the_best_rate_is_inside_and_try_the_better_two_again
     assert claim.chosen_rates(TUNED._replace(turns=1)) is None
 
 
-def test_a_choice_at_the_edge_is_widened_on_all_seeds_but_not_below_the_slowest_rate(tried):
+def test_a_choice_at_the_edge_is_widened_on_all_seeds_but_for_what_always_falls(tried, monkeypatch):
     for seed, areas in zip(claim.TUNING, ((2.0, 3.0, 1.0, 0.0), (2.0, 0.0), (2.0, 0.0)), strict=True):
         for lr, area in zip(claim.ACTOR_RATES, areas, strict=False):
             tried(lr, seed, area)
     assert claim.missing_trials(TUNED) == [(6.25e-5, seed) for seed in claim.TUNING]
     assert claim.chosen_rates(TUNED) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(claim, "ALWAYS_FALLS", {TUNED})
+        assert claim.chosen_rates(TUNED)["lr"] == 1.25e-4
     for seed in claim.TUNING:
-        tried(claim.SLOWEST, seed, 2.5)
-    assert claim.missing_trials(TUNED) == []
-    assert claim.chosen_rates(TUNED)["lr"] == claim.SLOWEST
+        tried(6.25e-5, seed, 1.5)
+    assert claim.chosen_rates(TUNED)["lr"] == 1.25e-4
 
 
 def test_trials_in_the_game_are_of_all_seeds_and_widen_while_the_best_is_at_the_edge():
