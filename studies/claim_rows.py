@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -38,15 +39,26 @@ KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, 
 """task -> the columns that tell its runs apart"""
 LISTED = {GAMES: (*claim_games.METHODS,), **dict.fromkeys(SETTINGS, (*METHODS,))}
 """in the order of the tables"""
+FIRST_START = claim.FOLDER / "text-first-start.csv"
+"""rows of 8 turns of HouseBuild-v1 from a warm start that was not kept"""
 
 
 @cache
 def runs_of(cell: Cell) -> Runs:
     """The runs of a cell, at the learning rates that its trials chose; methods as `LISTED` has them."""
+    return grouped(cell, TASKS[cell.task], lambda row: cell.task == GAMES or is_chosen(row))
+
+
+def from_first_start(cell: Cell) -> Runs:
+    """The runs of a cell from a warm start that is lost, at the rates that were chosen for it."""
+    return grouped(cell, FIRST_START, lambda row: True)
+
+
+def grouped(cell: Cell, file: Path, wanted: Callable[[Row], bool]) -> Runs:
+    """The runs of a cell in a file of rows; methods as `LISTED` has them."""
     runs: dict[str, dict[int, list[Row]]] = {method: {} for method in LISTED[cell.task]}
-    for row in read_results(TASKS[cell.task], (*KEYS[cell.task], "step")):
-        own = row.get("env", GAMES), int(row["turns"]), row["reward"]
-        if own == cell and (cell.task == GAMES or is_chosen(row)):
+    for row in read_results(file, (*KEYS[cell.task], "step")):
+        if (row.get("env", GAMES), int(row["turns"]), row["reward"]) == cell and wanted(row):
             runs.setdefault(row["method"], {}).setdefault(int(row["seed"]), []).append(with_all_tokens(row))
     return {method: seeds for method, seeds in runs.items() if seeds}
 

@@ -172,18 +172,18 @@ def test_an_environment_without_a_noisy_player_is_refused_by_name(tmp_path, monk
 READY = list(ready.settings())
 
 
-@pytest.mark.parametrize("one", READY, ids=lambda one: f"{one.env}-{','.join(one.kwargs)}")
-def test_a_common_setting_is_shipped_and_needs_no_warm_start(one, tmp_path, monkeypatch):
+@pytest.mark.parametrize("setting", READY, ids=lambda setting: f"{setting.env}-{','.join(setting.kwargs)}")
+def test_a_common_setting_is_shipped_and_needs_no_warm_start(setting, tmp_path, monkeypatch):
     """`python -m baselines.train.warm_starts` makes what is missing here."""
-    assert ready.file_of(one).is_file()
+    assert ready.file_of(setting).is_file()
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path))
     monkeypatch.setattr(tiny, "warm_start_in", None)
-    assert load_model(str(tiny.folder(one.env, one.kwargs)), "cpu")
+    assert load_model(str(tiny.folder(setting.env, setting.kwargs)), "cpu")
 
 
 def test_nothing_else_is_shipped_and_all_of_it_is_small():
     files = set(tiny.WEIGHTS.iterdir())
-    assert files == {ready.file_of(one) for one in READY}
+    assert files == {ready.file_of(setting) for setting in READY}
     assert sum(file.stat().st_size for file in files) < 8e6
 
 
@@ -191,9 +191,9 @@ def test_nothing_else_is_shipped_and_all_of_it_is_small():
 def test_a_shipped_model_earns_what_its_file_states(env, tmp_path, monkeypatch):
     """On another processor other texts may be drawn: four standard errors of both means are allowed."""
     monkeypatch.setenv("COLLM_CACHE", str(tmp_path))
-    one = next(one for one in READY if one.env == env)
-    with safe_open(ready.file_of(one), "pt") as file:
+    setting = next(setting for setting in READY if setting.env == env)
+    with safe_open(ready.file_of(setting), "pt") as file:
         facts = file.metadata()
-    mean, error = ready.earned(one, tiny.folder(one.env, one.kwargs))
+    mean, error = ready.earned(setting, tiny.folder(setting.env, setting.kwargs))
     assert abs(mean - float(facts["return"])) < 4 * (error**2 + float(facts["error"]) ** 2) ** 0.5
-    assert json.loads(facts["env_kwargs"]) == one.kwargs
+    assert json.loads(facts["env_kwargs"]) == setting.kwargs
