@@ -23,9 +23,9 @@ Where we differ from the paper:
   for each agent on the same inputs), and `critic_epochs` passes where asked for.  A critic on the actor takes
   no steps of its own: value_coef L(V) is added to the policy's loss.
 - Advantages are not normalised unless `normalize` is set: then each agent's batch by itself.
-- lambda is 0.9; the paper has TD(0), lambda 0, which `--paper` keeps.  TD(0) ended lower wherever both were
-  run: in a game with known answers, paid at the end or at once, and with the embedded model in two tasks
-  paid at the end (studies/claim.py).
+- lambda is 0.9; the paper has TD(0), lambda 0, which `--paper` keeps.  CoLLM-CC with TD(0) ended lower in all
+  five cells of 4 and 8 turns paid at the end in which both were run, two of them with the embedded model, and
+  in 8 turns of the game paid at once; in 2 turns of it the two are not told apart (studies/claim.py).
 - The critic reads a conversation once and gives the values of all its turns (critic_history="full").
 - V only: a critic Q(h, a) as the baseline of the same a takes the signal away as it becomes accurate.
 """

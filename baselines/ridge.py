@@ -29,11 +29,12 @@ episode is not sparse.
 **What came of it** (studies/claim.py). It explains 0.07 to 0.47 of the variance of returns where CoLLM-CC's
 critic explains 0.00 to 0.13, at half the CPU seconds, and its policies are not reliably better for it. With
 the embedded model and the reward at the end of eight turns of HouseBuild-v1 it ended above CoLLM-CC in ten
-seeds from one warm start and not in ten from another; in four turns five seeds tell it from neither CoLLM-CC
-nor leave-one-out on any of three tasks, and on StrBuild-v0 two of five fell. Four alternatives are five
-times the tokens, and after the run nothing tells them from leave-one-out. In one turn, where nothing is
-measured before, ridge by itself is behind leave-one-out. In a game in tables, whose metrics are all there is
-to know, it learns sooner than CoLLM-CC.
+seeds from one warm start and not in ten from another; in four turns it is beyond neither CoLLM-CC nor
+leave-one-out by a hundredth of the best return on any of three tasks, five seeds, of which two fell on
+StrBuild-v0 at the rate that its trials chose. Four alternatives are five times the tokens, and after the run
+nothing tells them from leave-one-out. In one turn, where nothing is measured before, ridge by itself is
+behind leave-one-out. In a game in tables, whose metrics are all there is to know, it learns sooner than
+CoLLM-CC.
 
 To read on, in order: play/rollout.py (episodes), formulas/regression.py (V), formulas/advantages.py (A),
 train/team.py (lessons to policies).

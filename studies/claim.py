@@ -31,19 +31,19 @@ an agent played in place of its own. CoLLM-CC with TD(0), which is published, is
 HouseBuild-v1 (in one turn it is GAE). On StrBuild-v0 also, with turns paid at once, ridge with its turns
 replayed by silence; in one turn difference and Shapley's credit; at four turns with final rewards a central
 critic that reads the newest turn alone, as the actors do. gamma is 1, since returns are not discounted
-either; advantages of a step are normalised for each agent, for all methods. (In one turn MAGRPO and
-leave-one-out are then the same but for rounding; and MAGRPO's siblings share what was paid before, so that
-dense and final are the same to it.)
+either; advantages of a step are normalised for each agent, for all methods with a model; in the game none
+but those of an arm that says so. (In one turn MAGRPO and leave-one-out are then the same but for rounding;
+and MAGRPO's siblings share what was paid before, so that dense and final are the same to it.)
 
 *Equal*: the joint turns of a run, 16 steps of 64, at 8 turns of 128; and the tuning of the actor's learning
 rate: a whole run on seed 100 with each of four rates, and with half the smallest or twice the largest as
 long as that is the best; the two with the larger area under their curves again on seeds 101 and 102; the
 largest mean of the three is the run's, once the rates beyond are tried on all three, too, where it is at an
-edge (but for TD(0) on StrBuild-v0, which falls at every rate, least at the smallest). Trials are scored on
-the same held-out episodes as runs; their seeds are not reported. Tuned for each task and horizon with final
-rewards, of which dense rewards take their rates; ridge with silence has those of ridge at 4 turns. *Seeds* 0
-to 4, at 8 turns of HouseBuild-v1 0 to 9; 0 to 2 of ridge with silence and of the newest turn's critic on
-StrBuild-v0 at 4 turns.
+edge (but for TD(0) on StrBuild-v0, whose mean ends below its start at every rate, least at the smallest).
+Trials are scored on the same held-out episodes as runs; their seeds are not reported. Tuned for each task
+and horizon with final rewards, of which dense rewards take their rates; ridge with silence has those of
+ridge at 4 turns. *Seeds* 0 to 4, at 8 turns of HouseBuild-v1 0 to 9; 0 to 2 of ridge with silence and of the
+newest turn's critic on StrBuild-v0 at 4 turns.
 
 *Not equal*: critics learn at 1e-3; a quarter of that and four times that were tried on the trials' seeds
 where the page says so, and no run was made anew for it. Nothing else of a method was tuned (ridge's settings
@@ -80,12 +80,12 @@ the warm start of 4 and steps of 64, with which three runs of critics went from 
 start of 8, steps of 128, trials of all methods at that horizon and, since five seeds decided only as pairs,
 ten. Both forms of ridge came out ahead of CoLLM-CC. That warm start was lost, and one made elsewhere began
 at 0.40 in place of 0.18 (a standard error of either is 0.08), so the cell was made anew from one that is
-kept, trials and all; the rows of the first are in text-first-start.csv, and on the page beside the others.
-StrBuild-v0 at 8 turns was left after a run of CoLLM-CC and of TD(0), which both fell, from 4.42 to 4.10 and
-4.19 of 16. On StrBuild-v1 CoLLM-CC's choice fell on the largest rate, so it alone has two more rates on all
-three seeds; from then on every choice at an edge was widened. Intervals of ten seeds were of a bootstrap
-before, which is too narrow. The game's rates were five, on two tuning seeds, until three of the fifteen that
-its sentences rest on were found at the grid's edge.
+kept, trials and all; the rows and trials of the first are in text-first-start*.csv, and on the page beside
+the others. StrBuild-v0 at 8 turns was left after a run of CoLLM-CC and of TD(0), which both fell, from 4.42
+to 4.10 and 4.19 of 16. On StrBuild-v1 CoLLM-CC's choice fell on the largest rate, so it alone has two more
+rates on all three seeds; from then on every choice at an edge was widened. Intervals of ten seeds were of a
+bootstrap before, which is too narrow. The game's rates were five, on two tuning seeds, until three of the
+fifteen that its sentences rest on were found at the grid's edge.
 
 A row is an evaluation; a run's rows are written together when it is done, so the script can be stopped any
 time. One thread a run; CPU seconds are those of training, evaluations not counted, on a machine with other
@@ -129,7 +129,7 @@ WITH_GAE = ("CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
 MAIN = ("CC, TD(0)", *WITH_GAE)
 ACTOR_RATES = (1.25e-4, 2.5e-4, 5e-4, 1e-3)
 ALWAYS_FALLS = {Arm("StrBuild-v0", 4, "final", "CC, TD(0)")}
-"""what ends below its start at every rate: the best is the smallest, however small, and is not widened"""
+"""whose mean ends below its start at every rate: the best is the smallest, however small; not widened"""
 ALSO_TRIED = {
     # the choice fell on the largest rate that was tried
     Arm("StrBuild-v1", 4, "final", "CC, GAE 0.9"): (2.5e-4, 2e-3),
