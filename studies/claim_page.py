@@ -12,6 +12,8 @@ import claim
 import claim_games
 from claim_games import area
 from claim_rows import (
+    FIRST_START,
+    FIRST_START_TRIED,
     GAMES,
     HOUSE_V1,
     STR_V0,
@@ -385,13 +387,19 @@ def finding() -> str:
     claimed = [(sentence.method, sentence.other) for sentence in CLAIMED]
     of_td0, of_ridge, of_ours = [("CC, TD(0)", LOO)], [("ridge", REFERENCE)], [(OURS, REFERENCE)]
     counted = {
-        "With language models CC, beside leave-one-out, MAGRPO and DC, is": tally(claimed, MODELS),
+        "With language models CC (GAE 0.9), beside leave-one-out, MAGRPO and DC, is": tally(claimed, MODELS),
         "In a game with known answers it is": tally(claimed, LONG_GAMES),
         "With TD(0), as published, it is, beside leave-one-out,": tally(of_td0, LONG_AND_SPARSE),
         "Ridge, a critic of ours, is, beside CC with language models,": tally(of_ridge, MODELS),
         "With alternatives it is": tally(of_ours, MODELS),
     }
-    return " ".join(f"{text} {counts}." for text, counts in counted.items() if counts)
+    sentences = [f"{text} {counts}." for text, counts in counted.items() if counts]
+    kept, lost = (runs(MODELS[0]) for runs in (runs_of, from_first_start))
+    if "ridge" in kept and REFERENCE in kept:
+        ends = [shown(apart(runs["ridge"], runs[REFERENCE], last)) for runs in (lost, kept)]
+        text = "In the longest cell ridge less CC is {} from one warm start and {} from another."
+        sentences.append(text.format(*ends))
+    return " ".join(sentences)
 
 
 def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[Cell]) -> str:
@@ -476,6 +484,8 @@ def cost() -> str:
             state = "runs whose trials go on"
         spent[state] += float(row["cpu_s"])
     spent["models' trials"] = sum(float(row["cpu_s"]) for row in read_results(claim.TRIED, KEY))
+    lost = [*claim.last_rows(FIRST_START, KEY).values(), *read_results(FIRST_START_TRIED, KEY)]
+    spent["runs and trials from the warm start that is lost"] = sum(float(row["cpu_s"]) for row in lost)
     hours = ", ".join(f"{seconds / 3600:.2f} of {what}" for what, seconds in spent.items() if seconds)
     return f"CPU hours of training, one thread, evaluations not counted: {hours}."
 

@@ -40,7 +40,8 @@ KEYS = {GAMES: ("turns", "reward", "method", "seed"), **dict.fromkeys(SETTINGS, 
 LISTED = {GAMES: (*claim_games.METHODS,), **dict.fromkeys(SETTINGS, (*METHODS,))}
 """in the order of the tables"""
 FIRST_START = claim.FOLDER / "text-first-start.csv"
-"""rows of 8 turns of HouseBuild-v1 from a warm start that was not kept"""
+FIRST_START_TRIED = claim.FOLDER / "text-first-start-trials.csv"
+"""rows and trials of 8 turns of HouseBuild-v1 from a warm start that was not kept"""
 
 
 @cache

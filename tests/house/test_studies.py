@@ -349,7 +349,9 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert "StrBuild-v0, 4 turns, final reward" in shown
     assert "ridge less leave-one-out" in shown
     assert "s rate 0.004" in shown
-    assert "With language models CC, beside leave-one-out, MAGRPO and DC, is alike in 1 of 1 comp" in shown
+    assert (
+        "With language models CC (GAE 0.9), beside leave-one-out, MAGRPO and DC, is alike in 1 of 1" in shown
+    )
     assert "With alternatives it is alike in 1 of 1 comparison." in shown
     assert "CC less leave-one-out" in shown
     assert "HouseBuild-v1, 4 turns" not in shown
