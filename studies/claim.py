@@ -96,7 +96,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -104,7 +104,7 @@ from typing import Any
 
 import claim_games
 import torch
-from claim_games import area
+from claim_games import TUNING, area, best_rate, wider
 from claim_runs import (
     C3,
     CREDITS,
@@ -124,10 +124,11 @@ from baselines.runs.budget import append_rows, read_results
 
 FOLDER = Path(__file__).parent / "results/claim"
 ROWS, TRIED, PAGE = FOLDER / "text.csv", FOLDER / "text-trials.csv", FOLDER / "index.html"
-SEEDS, TEN_SEEDS, THREE_SEEDS, TUNING = tuple(range(5)), tuple(range(10)), (0, 1, 2), (100, 101, 102)
+SEEDS, TEN_SEEDS, THREE_SEEDS = tuple(range(5)), tuple(range(10)), (0, 1, 2)
 WITH_GAE = ("CC, GAE 0.9", "DC, GAE 0.9", "MAGRPO", "leave-one-out", "ridge")
 MAIN = ("CC, TD(0)", *WITH_GAE)
-ACTOR_RATES = (1.25e-4, 2.5e-4, 5e-4, 1e-3)
+ACTOR_RATES, FACTOR = (1.25e-4, 2.5e-4, 5e-4, 1e-3), 2.0
+"""and how many times larger or smaller a further rate is"""
 ALWAYS_FALLS = {Arm("StrBuild-v0", 4, "final", "CC, TD(0)")}
 """whose mean ends below its start at every rate: the best is the smallest, however small; not widened"""
 ALSO_TRIED = {
@@ -185,24 +186,13 @@ def missing_trials(arm: Arm) -> list[tuple[float, int]]:
     if missing := [(lr, first) for lr in (*ACTOR_RATES, *further) if (lr, first) not in areas]:
         return missing
     ranked = sorted((lr for lr, seed in areas if seed == first), key=lambda lr: areas[lr, first])
-    if (beyond := wider(ranked[-1], ranked)) is not None:
+    if beyond := wider(ranked[-1], ranked, FACTOR):
         return [(beyond, first)]
     again = dict.fromkeys((*ranked[-2:], *further))
     if missing := [(lr, seed) for seed in others for lr in again if (lr, seed) not in areas]:
         return missing
-    beyond = None if arm in ALWAYS_FALLS else wider(best_rate(areas), ranked)
-    return [] if beyond is None else [(beyond, seed) for seed in TUNING if (beyond, seed) not in areas]
-
-
-def wider(lr: float, rates: Sequence[float]) -> float | None:
-    """Half of a rate that is the smallest of these, twice one that is the largest; None for others."""
-    return {min(rates): lr / 2, max(rates): lr * 2}.get(lr)
-
-
-def best_rate(areas: Mapping[tuple[float, int], float]) -> float:
-    """The rate with the largest mean area, of those that were tried on all tuning seeds."""
-    tried_often = {lr for lr, _ in areas if all((lr, seed) in areas for seed in TUNING)}
-    return max(tried_often, key=lambda lr: sum(areas[lr, seed] for seed in TUNING))
+    beyond = None if arm in ALWAYS_FALLS else wider(best_rate(areas), ranked, FACTOR)
+    return [(beyond, seed) for seed in TUNING if (beyond, seed) not in areas] if beyond else []
 
 
 def missing_critic_trials(arm: Arm) -> list[tuple[dict[str, float], int]]:

@@ -296,14 +296,19 @@ def missing_trials(areas: Mapping[tuple[float, int], float]) -> list[tuple[float
     grid = sorted({*RATES, *(rate for rate, _ in areas)})
     if missing := [(rate, seed) for rate in grid for seed in TUNING if (rate, seed) not in areas]:
         return missing
-    further = {grid[0]: grid[0] / WIDER, grid[-1]: grid[-1] * WIDER}.get(best_rate(areas))
+    further = wider(best_rate(areas), grid, WIDER)
     return [(further, seed) for seed in TUNING] if further else []
 
 
 def best_rate(areas: Mapping[tuple[float, int], float]) -> float:
-    """The smallest of the rates with the largest mean area; `areas` has all tuning seeds of each rate."""
-    rates = sorted({rate for rate, _ in areas})
+    """The rate with the largest mean area of those that were tried on all tuning seeds; the smallest such."""
+    rates = sorted({rate for rate, _ in areas if all((rate, seed) in areas for seed in TUNING)})
     return max(rates, key=lambda rate: fmean(areas[rate, seed] for seed in TUNING))
+
+
+def wider(rate: float, rates: Sequence[float], factor: float) -> float | None:
+    """The next rate beyond one that is the smallest or the largest of these; None for others."""
+    return {min(rates): rate / factor, max(rates): rate * factor}.get(rate)
 
 
 def trials(reward: str, turns: int, method: str) -> dict[tuple[float, int], float]:

@@ -27,6 +27,7 @@ from claim_rows import (
     arm_of,
     at,
     better,
+    both,
     cached_rates,
     column,
     fewest,
@@ -239,7 +240,7 @@ def two_starts() -> str:
         for method in starts[0]
     ]
     for method, other in (*((s.method, s.other) for s in CLAIMED), *COMPARED):
-        pairs = [(runs.get(method, {}), runs.get(other, {})) for runs in starts]
+        pairs = [both(runs, method, other) for runs in starts]
         if all(apart(*pair, last) for pair in pairs):
             lines.append([f"{method} less {other}", *(shown(apart(*pair, last)) for pair in pairs)])
     began = [fmean(float(rows[0]["return"]) for rows in runs[REFERENCE].values()) for runs in starts]
@@ -261,7 +262,7 @@ def reasons() -> str:
     for cell in CRITICS:
         runs = runs_of(cell)
         for change, method, other in REASONS:
-            pair = runs.get(method, {}), runs.get(other, {})
+            pair = both(runs, method, other)
             if len(areas := apart(*pair, area)) > 1:
                 ends = shown(apart(*pair, last))
                 lines.append([change, titled(cell), shown(areas), ends, str(len(areas))])
@@ -396,7 +397,7 @@ def finding() -> str:
     sentences = [f"{text} {counts}." for text, counts in counted.items() if counts]
     kept, lost = (runs(MODELS[0]) for runs in (runs_of, from_first_start))
     if "ridge" in kept and REFERENCE in kept:
-        ends = [shown(apart(runs["ridge"], runs[REFERENCE], last)) for runs in (lost, kept)]
+        ends = [shown(apart(*both(runs, "ridge", REFERENCE), last)) for runs in (lost, kept)]
         text = "In the longest cell ridge less CC is {} from one warm start and {} from another."
         sentences.append(text.format(*ends))
     return " ".join(sentences)
@@ -416,7 +417,7 @@ def tally(pairs: Sequence[tuple[str, str]], cells: Sequence[Cell]) -> str:
 def judged(method: str, other: str, cell: Cell, claims: str = "better") -> tuple[list[float], str]:
     """A method less another in a cell, after the run, and the verdict whether it is better (or alike)."""
     runs = runs_of(cell)
-    differences = apart(runs.get(method, {}), runs.get(other, {}), last)
+    differences = apart(*both(runs, method, other), last)
     return differences, verdict(differences, claims, best(cell))
 
 
@@ -454,7 +455,7 @@ def ours() -> str:
     for cell in (*CRITICS, Cell(STR_V0, 1, "final")):
         runs = runs_of(cell)
         for method, other in COMPARED:
-            pair = runs.get(method, {}), runs.get(other, {})
+            pair = both(runs, method, other)
             if len(ends := apart(*pair, last)) > 1:
                 equal = {cost: at(cost, fewest(pair, cost)) for cost in COSTS if cost in first_row(pair[0])}
                 measures = [area, *(equal.get(cost) for cost in COSTS)]

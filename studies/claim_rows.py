@@ -124,6 +124,11 @@ def shown(values: Sequence[float], digits: int = 2) -> str:
     return mean if ends is None else f"{mean} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
 
 
+def both(runs: Runs, method: str, other: str) -> tuple[Seeds, Seeds]:
+    """The runs of two methods, none where a method has none."""
+    return runs.get(method, {}), runs.get(other, {})
+
+
 def apart(mine: Seeds, other: Seeds, measure: Callable[[Sequence[Row]], float]) -> list[float]:
     """Differences of two methods on the seeds that both have."""
     return [measure(mine[seed]) - measure(other[seed]) for seed in sorted(set(mine) & set(other))]

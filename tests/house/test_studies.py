@@ -357,6 +357,32 @@ def test_of_the_jobs_no_more_are_made_than_was_allowed_and_a_repeated_run_keeps_
     assert "HouseBuild-v1, 4 turns" not in shown
 
 
+def test_two_starts_and_two_times_of_payment_stand_beside_each_other(tmp_path, monkeypatch):
+    def rows(reward, method, ends):
+        arm = Arm(claim_rows.HOUSE_V1, 8, reward, method)
+        for seed, end in enumerate(ends):
+            for x, earned in ((0, 0.0), (10, end)):
+                values = zip(claim_runs.KEY, (*arm, seed, "0.001"), strict=True)
+                costs = {"step": x, "joint_turns": x, "tokens": x, "cpu_s": x}
+                yield dict(values) | costs | {"return": earned}
+
+    kept, lost = tmp_path / "text.csv", tmp_path / "first.csv"
+    for file, reward, ours in ((kept, "final", 0.5), (kept, "dense", 0.9), (lost, "final", 0.75)):
+        for method, end in (("ridge", ours), (claim_runs.REFERENCE, 0.25 if reward == "final" else 0.5)):
+            claim.append_rows(file, list(rows(reward, method, [end] * 4)))
+    monkeypatch.setattr(claim_rows, "FIRST_START", lost)
+    monkeypatch.setattr(claim_rows, "TASKS", claim_rows.TASKS | {claim_rows.HOUSE_V1: kept})
+    monkeypatch.setattr(claim_rows, "is_chosen", lambda row: True)
+    claim_rows.runs_of.cache_clear()
+    starts, payment = claim_page.two_starts(), claim_page.paid_at_once()
+    claim_rows.runs_of.cache_clear()
+    line = starts[starts.index("ridge less CC, GAE 0.9") :]
+    assert line.index("0.50 [0.50, 0.50]") < line.index("0.25 [0.25, 0.25]")
+    line = payment[payment.index("CC, GAE 0.9, every turn, less CC, GAE 0.9, at the end") :]
+    assert line.index("HouseBuild-v1, 8 turns") < line.index("0.25 [0.25, 0.25]")
+    assert "final" not in payment
+
+
 def test_the_area_under_a_curve_is_its_mean_height_whatever_the_distances_of_its_points():
     rows = [{"joint_turns": x, "return": y} for x, y in ((0, 0.0), (10, 1.0), (40, 1.0))]
     assert claim_games.area(rows) == pytest.approx((5 + 30) / 40)
